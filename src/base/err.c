@@ -1,0 +1,77 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(struct err *e, int code, const char *where, const char *fmt,
+                 va_list ap)
+{
+    e->code = code;
+    snprintf(e->where, sizeof(e->where), "%s", where ? where : "");
+    vsnprintf(e->text, sizeof(e->text), fmt, ap);
+}
+
+int err_set(struct err *e, int code, const char *where, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!e)
+        return code;
+    va_start(ap, fmt);
+    fill(e, code, where, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+int err_sys(struct err *e, int errnum, const char *where, const char *fmt, ...)
+{
+    va_list ap;
+    size_t len;
+
+    if (!e)
+        return -errnum;
+    va_start(ap, fmt);
+    fill(e, -errnum, where, fmt, ap);
+    va_end(ap);
+    len = strlen(e->text);
+    snprintf(e->text + len, sizeof(e->text) - len, ": %s", strerror(errnum));
+    return -errnum;
+}
+
+int err_nomem(struct err *e)
+{
+    return err_set(e, -ENOMEM, "", "out of memory");
+}
+
+int errs_push(struct errs *es, const struct err *e)
+{
+    struct err *list;
+
+    list = realloc(es->list, sizeof(*list) * (size_t)(es->count + 1));
+    if (!list)
+        return e->code; /* the code still tells that something is wrong */
+    es->list = list;
+    es->list[es->count++] = *e;
+    return e->code;
+}
+
+int errs_add(struct errs *es, int code, const char *where, const char *fmt,
+             ...)
+{
+    struct err e;
+    va_list ap;
+
+    va_start(ap, fmt);
+    fill(&e, code, where, fmt, ap);
+    va_end(ap);
+    return errs_push(es, &e);
+}
+
+void errs_free(struct errs *es)
+{
+    free(es->list);
+    *es = ERRS_EMPTY;
+}

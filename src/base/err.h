@@ -1,0 +1,41 @@
+/* base/err.h: an error is a place and a sentence.
+ *
+ * Functions return 0 or a negative errno everywhere; struct err is filled
+ * where a person reads the outcome. */
+#ifndef VUB_BASE_ERR_H
+#define VUB_BASE_ERR_H
+
+#include "base/base.h"
+
+struct err {
+    int code;        /* negative errno */
+    char where[128]; /* "/devices/0/store/size", a JSON Pointer; "" if none */
+    char text[256];  /* one sentence its reader can act on */
+};
+
+/* Fills *e (which may be NULL) and returns code, which must be negative.
+ * where may be NULL or "". Text too long for its place is cut. */
+int err_set(struct err *e, int code, const char *where, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* The same, with ": strerror(errnum)" at the end; returns -errnum. */
+int err_sys(struct err *e, int errnum, const char *where, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+int err_nomem(struct err *e); /* returns -ENOMEM */
+
+/* Several errors, in the order found: config shows all of a file's. */
+struct errs {
+    struct err *list; /* the first `count` are filled; owned */
+    int count;
+};
+
+#define ERRS_EMPTY ((struct errs){NULL, 0})
+
+/* Appends; returns code. */
+int errs_add(struct errs *es, int code, const char *where, const char *fmt,
+             ...) PRINTF_LIKE(4, 5);
+int errs_push(struct errs *es, const struct err *e); /* returns e->code */
+void errs_free(struct errs *es);
+
+#endif

@@ -1,0 +1,141 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 2048
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static enum log_level current_level = LOG_INFO;
+static enum log_format current_format = LOG_TEXT;
+
+void log_set(enum log_level level, enum log_format format)
+{
+    __atomic_store_n(&current_level, level, __ATOMIC_RELAXED);
+    __atomic_store_n(&current_format, format, __ATOMIC_RELAXED);
+}
+
+enum log_level log_level(void)
+{
+    return __atomic_load_n(&current_level, __ATOMIC_RELAXED);
+}
+
+/* Copies s as the inside of a JSON string; control characters are escaped in
+ * text lines too, for names in messages may come from a hostile party. */
+static size_t put_escaped(char *out, size_t room, const char *s, bool json)
+{
+    size_t n = 0;
+
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (n + 7 > room)
+            break;
+        if (c < 0x20 || c == 0x7f)
+            n += (size_t)snprintf(out + n, room - n,
+                                  json ? "\\u%04x" : "\\x%02x", c);
+        else if (json && (c == '"' || c == '\\'))
+            n += (size_t)snprintf(out + n, room - n, "\\%c", c);
+        else
+            out[n++] = (char)c;
+    }
+    return n;
+}
+
+static void write_line(enum log_level level, const char *id, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    size_t n;
+    struct timespec now;
+    struct tm tm;
+    char stamp[40];
+
+    if (__atomic_load_n(&current_format, __ATOMIC_RELAXED) == LOG_JSON) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &tm);
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        n = (size_t)snprintf(line, sizeof(line),
+                             "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\"", stamp,
+                             now.tv_nsec / 1000000, level_names[level]);
+        if (id) {
+            n += (size_t)snprintf(line + n, sizeof(line) - n, ",\"device\":\"");
+            n += put_escaped(line + n, sizeof(line) - n - 64, id, true);
+            line[n++] = '"';
+        }
+        n += (size_t)snprintf(line + n, sizeof(line) - n, ",\"text\":\"");
+        n += put_escaped(line + n, sizeof(line) - n - 8, text, true);
+        memcpy(line + n, "\"}\n", 3);
+        n += 3;
+    } else {
+        n = (size_t)snprintf(line, sizeof(line), "vub: ");
+        if (id) {
+            n += put_escaped(line + n, 128, id, false);
+            memcpy(line + n, ": ", 2);
+            n += 2;
+        }
+        if (level != LOG_INFO)
+            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s: ",
+                                  level_names[level]);
+        n += put_escaped(line + n, sizeof(line) - n - 8, text, false);
+        line[n++] = '\n';
+    }
+    /* Nobody is left to tell if stderr is gone. */
+    if (write(STDERR_FILENO, line, n) < 0)
+        return;
+}
+
+void log_at(enum log_level level, const char *id, const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES - 256];
+    va_list ap;
+
+    if (level > log_level())
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    write_line(level, id, text);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void log_limited(struct log_limit *limit, enum log_level level, const char *id,
+                 const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES - 256];
+    uint64_t now;
+    size_t len;
+    va_list ap;
+
+    if (level > log_level())
+        return;
+    now = now_ms();
+    if (!limit->since_ms || now - limit->since_ms >= LOG_SPAN_MS) {
+        limit->since_ms = now;
+        limit->passed = 0;
+    }
+    if (limit->passed >= LOG_BURST) {
+        limit->left_out++;
+        return;
+    }
+    limit->passed++;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (limit->left_out) {
+        len = strlen(text);
+        snprintf(text + len, sizeof(text) - len,
+                 " (%u lines like this were left out)", limit->left_out);
+        limit->left_out = 0;
+    }
+    write_line(level, id, text);
+}

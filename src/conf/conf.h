@@ -1,0 +1,130 @@
+/* conf/conf.h: the config, read by tables.
+ *
+ * A part of the config that a module understands is one struct of that module
+ * and one table that says how its keys fill it. The reader, the JSON Schema,
+ * the man page and shell completion all come from the same tables, so they
+ * cannot disagree. Reading is pure: it fills structs and appends to a list of
+ * errors, each with its JSON Pointer; opening things comes later and
+ * elsewhere.
+ *
+ *     struct file_conf { const char *path; bool direct; };
+ *
+ *     static const struct conf_key file_keys[] = {
+ *         {"path", CONF_PATH, CONF_AT(struct file_conf, path),
+ *          .required = true, .help = "The image: a file or block device."},
+ *         {"direct", CONF_BOOL, CONF_AT(struct file_conf, direct),
+ *          .def = "false", .help = "Bypass the page cache."},
+ *         {NULL},
+ *     };
+ *
+ * Rules held for all tables: unknown keys, duplicate keys, wrong types and
+ * values out of range are errors; sizes take K, M, G, T (of 1024); numbers
+ * above 2^53 must be strings; trailing bytes and deep nesting are errors.
+ * Threads: the main one. conf.c is the only file that names cJSON. */
+#ifndef VUB_CONF_CONF_H
+#define VUB_CONF_CONF_H
+
+#include "base/base.h"
+#include "base/err.h"
+
+enum conf_type {
+    CONF_BOOL,   /* bool */
+    CONF_STR,    /* const char *, UTF-8, no NUL */
+    CONF_PATH,   /* const char *, made absolute from the file's directory */
+    CONF_U32,    /* uint32_t within min..max; or a word of `words`, which
+                  * stores its CONF_WORD value */
+    CONF_SIZE,   /* uint64_t bytes: number or "64M"; within min..max */
+    CONF_CHOICE, /* unsigned: the index of the string in `words` */
+    CONF_MODE,   /* unsigned: "0660", octal permission bits */
+    CONF_STRS,   /* struct conf_strs: a string or an array of strings */
+    CONF_TABLE,  /* an object, into the struct embedded there, by `table`;
+                  * a bare string is taken as the key named `shorthand` */
+    CONF_UNION,  /* struct conf_any: an object whose "type" picks a table */
+    CONF_UNIONS, /* struct conf_anys: an array of such objects */
+    CONF_TABLES, /* struct conf_anys: an array of objects, by `table` */
+    CONF_ANY,    /* nothing is stored: accepted and ignored ("$schema") */
+};
+
+/* What a word of a CONF_U32 key stores: beyond every number it may have. */
+#define CONF_WORD(i) (UINT32_MAX - (uint32_t)(i))
+
+struct conf_strs {
+    const char **list;
+    int count;
+};
+
+struct conf_table;
+struct conf_union;
+
+/* A struct that the reader allocated: of the size and by the keys of table.
+ * Owned by the document. */
+struct conf_any {
+    const struct conf_table *table;
+    void *data;
+    const char *at; /* its JSON Pointer, for errors found later */
+};
+
+struct conf_anys {
+    struct conf_any *list;
+    int count;
+};
+
+struct conf_key {
+    const char *name; /* NULL ends a table */
+    enum conf_type type;
+    size_t offset;           /* of the field, from the start of the struct */
+    bool required;
+    const char *def;         /* as it would be written in JSON; NULL: zero */
+    uint64_t min, max;       /* max 0: the whole range of the type */
+    const char *const *words; /* NULL-ended */
+    const struct conf_table *table;
+    const struct conf_union *of;
+    const char *shorthand;
+    const char *help; /* one or two sentences, for the man page */
+    /* Set: *(bool *)(struct + seen_offset - 1) tells whether the key was
+     * given. See CONF_SEEN. */
+    size_t seen_offset;
+};
+
+#define CONF_AT(type, field) offsetof(type, field)
+#define CONF_SEEN(type, field) (offsetof(type, field) + 1)
+
+struct conf_table {
+    const char *name; /* of an object in a union: the value of its "type" */
+    size_t size;      /* of the struct, bytes */
+    const struct conf_key *keys;
+    const char *help;
+    /* Rules between keys; called when every key was good. NULL: none.
+     * at: the object's JSON Pointer. */
+    void (*check)(void *data, const char *at, struct errs *e);
+    const void *ops; /* whatever the module needs to open it */
+};
+
+struct conf_union {
+    const char *what;                      /* "store", for messages */
+    const struct conf_key *common;         /* keys of every member, or NULL;
+                                            * their struct starts each one's */
+    const struct conf_table *const *tables; /* NULL-ended */
+};
+
+struct conf; /* a document: owns everything read from it */
+
+/* Reads a file, or text that is said to come from `name` in the directory
+ * `dir`. sets: NULL-ended list of "/json/pointer=value" applied before it is
+ * read ("-" as last part of a pointer appends; the value is JSON if it parses
+ * as JSON, else a string). root: the table of the whole document; its struct
+ * is *out, owned by the document.
+ * Returns 0, or a negative errno with at least one error in e. */
+int conf_read_file(struct conf **doc, void **out,
+                   const struct conf_table *root, const char *path,
+                   const char *const *sets, struct errs *e);
+int conf_read_text(struct conf **doc, void **out,
+                   const struct conf_table *root, const char *text,
+                   size_t len, const char *dir, const char *const *sets,
+                   struct errs *e);
+void conf_free(struct conf *doc);
+
+/* "64M" to bytes; false if it is no size. For options too. */
+bool conf_parse_size(const char *text, uint64_t *bytes);
+
+#endif

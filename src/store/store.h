@@ -1,0 +1,141 @@
+/* store/store.h: where blocks live.
+ *
+ * A store is a shared, immutable description (but for its size) and a channel
+ * per loop with its own state. Filters are stores around a store.
+ *
+ * store_submit answers STORE_DONE, with req->result set, or STORE_PENDING;
+ * then req->done comes exactly once, on the channel's loop, never from inside
+ * submit. store_kick ends a batch of submits: what was queued is sent with
+ * one system call. Short reads and writes, alignment of memory (bounce
+ * buffers) and ranges are dealt with here: a caller sees whole requests only.
+ * There is no read-modify-write: offsets and lengths are multiples of
+ * info.block_size, which is an open error if direct I/O cannot do it.
+ *
+ * Threads: open, close, acquire, release and refresh on the device's home
+ * loop; a channel on its loop only. */
+#ifndef VUB_STORE_STORE_H
+#define VUB_STORE_STORE_H
+
+#include <sys/uio.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "conf/conf.h"
+
+struct loop;
+struct store;
+struct store_channel;
+struct store_req;
+
+enum store_op {
+    STORE_READ,
+    STORE_WRITE,
+    STORE_FLUSH,   /* all completed writes are on stable storage */
+    STORE_DISCARD, /* the range's content does not matter any more */
+    STORE_ZERO,    /* the range reads as zeros; see STORE_UNMAP */
+};
+
+enum {
+    STORE_FUA = 1 << 0,   /* a write is on stable storage when done */
+    STORE_UNMAP = 1 << 1, /* zeroing may give space back */
+};
+
+enum { STORE_DONE, STORE_PENDING };
+
+struct store_req {
+    enum store_op op;
+    unsigned flags;
+    uint64_t offset, len;    /* bytes */
+    const struct iovec *iov; /* of a read or write: len bytes in all; good
+                              * until done */
+    int iov_num;
+    int result;              /* 0 or a negative errno */
+    void (*done)(struct store_req *r);
+
+    /* The store's, while pending. */
+    struct store_channel *channel;
+    struct list node;
+    uint64_t progress;   /* bytes done so far */
+    void *bounce;        /* store.c's */
+    struct iovec one;    /* an iovec to point at: bounce, or a rest */
+    struct store_req *below, *above; /* a filter's */
+};
+
+struct store_info {
+    uint64_t size;       /* bytes; changes only by refresh: store_size() */
+    uint32_t block_size; /* offsets and lengths are multiples of it */
+    uint32_t mem_align;  /* of memory; 1: none */
+    uint32_t physical_block_size, opt_io_size; /* bytes; 0: unknown */
+    uint32_t discard_align;                    /* bytes; 0: unknown */
+    bool read_only, can_discard, can_zero;
+    bool cached;   /* writes need a flush to be stable */
+    bool is_volatile; /* content does not outlive the process */
+    bool serial;   /* its device must run on one loop */
+};
+
+struct store_ops {
+    const char *type;
+    /* [home] conf is the struct of this type's conf_table. */
+    int (*open)(struct store **out, const struct conf_any *c, bool read_only,
+                const char *id, struct errs *e);
+    void (*close)(struct store *s);
+    /* [home] Take what two users of one image must not both have; see
+     * store_acquire. NULL: nothing to take. */
+    int (*acquire)(struct store *s, struct err *e);
+    void (*release)(struct store *s);
+    /* [home] Look again at the size: 1 changed, 0 not, negative errno. */
+    int (*refresh)(struct store *s, struct err *e);
+
+    int (*channel_open)(struct store_channel **out, struct store *s,
+                        struct loop *loop, struct err *e);
+    void (*channel_close)(struct store_channel *ch); /* nothing is pending */
+    int (*submit)(struct store_channel *ch, struct store_req *r);
+    void (*kick)(struct store_channel *ch);   /* NULL: nothing is queued */
+    /* Stop delaying on purpose; later, give up what can be given up. Each
+     * request still ends once, through done. NULL: nothing to do. */
+    void (*drain)(struct store_channel *ch, bool cancel);
+};
+
+struct store {
+    const struct store_ops *ops;
+    struct store_info info;
+    const char *id; /* of the device, for log lines */
+};
+
+/* One per loop; made when the first ring on that loop starts. */
+struct store_channel {
+    struct store *store;
+    struct loop *loop;
+    unsigned pending; /* store.c's: requests between submit and done */
+};
+
+/* All kinds of stores, for the config: key "store" of devices. */
+extern const struct conf_union store_union;
+
+int store_open(struct store **out, const struct conf_any *c, bool read_only,
+               const char *id, struct errs *e);
+/* No channel is open. s may be NULL. */
+void store_close(struct store *s);
+
+/* [home] Before the first request of a session: takes the image lock. -EAGAIN
+ * with a sentence while somebody else has it: try again a little later. */
+int store_acquire(struct store *s, struct err *e);
+/* [home] After the last one. Safe without acquire. */
+void store_release(struct store *s);
+/* [home] 1: the size has changed, 0: not, negative: e says why not known. */
+int store_refresh(struct store *s, struct err *e);
+/* Bytes. Any thread. */
+uint64_t store_size(const struct store *s);
+
+int store_channel_open(struct store_channel **out, struct store *s,
+                       struct loop *loop, struct err *e);
+void store_channel_close(struct store_channel *ch);
+
+/* Out of range, or a write to a read-only store, are -EIO and -EROFS, done;
+ * callers check before. */
+int store_submit(struct store_channel *ch, struct store_req *r);
+void store_kick(struct store_channel *ch);
+void store_drain(struct store_channel *ch, bool cancel);
+
+#endif

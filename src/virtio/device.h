@@ -1,0 +1,122 @@
+/* virtio/device.h: the seam between vhost and the devices.
+ *
+ * A device sees rings, features and its config space, never a socket; vhost
+ * sees this table, never a disk. Each operation says where it runs: [home] on
+ * the loop that owns the device's socket, [ring] on the loop of that ring.
+ * Nothing blocks. NULL in the table: the default, as said.
+ *
+ * The life of a device, for each session (connection of a front-end):
+ *
+ *     features, config_read/config_write    any time
+ *     start ... device_started              before the first ring starts
+ *       ring_start                          per ring, on its loop
+ *         ring_kick, chain_done ...         requests
+ *         ring_drain                        take no more; hurry
+ *       ring_stop                           nothing is in flight
+ *     stop                                  the last ring has stopped
+ *
+ * and close() once, when no session is left. */
+#ifndef VUB_VIRTIO_DEVICE_H
+#define VUB_VIRTIO_DEVICE_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "virtio/ring.h"
+
+struct loop; /* loop/loop.h; virtio only hands it on */
+struct device;
+
+#define DEVICE_MAX_QUEUES 64
+
+enum drain {
+    DRAIN_BEGIN,  /* stop waiting on purpose: throttles, delays */
+    DRAIN_CANCEL, /* drain_timeout has passed: give up what can be */
+};
+
+struct device_start {
+    uint64_t features; /* those the front-end acked, virtio bits only */
+    bool recovered;    /* rings carry requests of a crashed back-end: spec,
+                        * vhost-user, "Inflight I/O tracking" */
+};
+
+struct device_ops {
+    const char *type;     /* "block" */
+    uint32_t virtio_id;   /* virtio, "Device Types" */
+
+    /* [home] Feature bits of the device type, without the ring's. */
+    uint64_t (*features)(struct device *d);
+
+    /* [home] Writes the whole config space, config_len bytes, as it is now. */
+    uint32_t config_len;
+    void (*config_read)(struct device *d, void *config);
+    /* [home] Bytes [offset, offset + len) of it are to change, which lies
+     * inside config_len. What is not writable is ignored, unless nothing of it
+     * is: then -EACCES. NULL: nothing is writable. */
+    int (*config_write)(struct device *d, uint32_t offset, const void *data,
+                        uint32_t len);
+
+    /* [home] The first ring of a session may start. Answer with
+     * device_started(), at once or later (a lock is waited for). NULL: at
+     * once. stop may come before the answer, and then takes its place. */
+    void (*start)(struct device *d, const struct device_start *s);
+    /* [home] No ring runs, nothing is in flight. */
+    void (*stop)(struct device *d);
+    /* [home] Virtio device reset (RESET_DEVICE): back to the state of first
+     * start, write cache and all. No ring runs. */
+    void (*reset)(struct device *d);
+
+    /* [ring] q is about to run; q->loop is this loop. May set q->user. Not 0:
+     * the ring breaks, with the sentence in e. q->recovered says how many
+     * requests of a crashed back-end ring_pop will give first. */
+    int (*ring_start)(struct device *d, struct ring *q, struct err *e);
+    /* [ring] Chains may be available: pop and answer each, once, with
+     * chain_done(), any time. Returns true if it stopped early to let others
+     * run (a bound in bytes or requests): it is then called again soon. */
+    bool (*ring_kick)(struct device *d, struct ring *q);
+    /* [ring] No ring_kick comes any more. vhost sees by itself when all
+     * chains are answered. */
+    void (*ring_drain)(struct device *d, struct ring *q, enum drain how);
+    /* [ring] After ring_start, when nothing is in flight. */
+    void (*ring_stop)(struct device *d, struct ring *q);
+
+    /* [home] The source of the config (a file's size) may have changed: look
+     * again. NULL: nothing to look at. */
+    void (*refresh)(struct device *d);
+
+    /* [home, no session] Frees d. */
+    void (*close)(struct device *d);
+};
+
+/* What vhost does for a device. */
+struct device_host {
+    /* [home] device_start is answered; rc as device_started has it. */
+    void (*started)(struct device *d, const struct err *e);
+    /* [home] The config space has changed: tell the guest. */
+    void (*config_changed)(struct device *d);
+};
+
+struct device {
+    const struct device_ops *ops;
+    const char *id;          /* from the config, for log lines; not owned */
+    unsigned num_queues;     /* 1..DEVICE_MAX_QUEUES */
+    struct loop *home;       /* set before any operation by the daemon */
+    struct loop **ring_loop; /* [num_queues], likewise; not owned */
+    const struct device_host *host; /* vhost's */
+    void *host_data;                /* vhost's */
+};
+
+/* [home] The answer to start: e NULL, or why rings cannot run; the session
+ * then ends with that sentence. */
+static inline void device_started(struct device *d, const struct err *e)
+{
+    d->host->started(d, e);
+}
+
+/* [home] Any time, from any of the device's operations too. */
+static inline void device_config_changed(struct device *d)
+{
+    if (d->host)
+        d->host->config_changed(d);
+}
+
+#endif

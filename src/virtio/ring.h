@@ -1,0 +1,182 @@
+/* virtio/ring.h: virtqueues, split and packed, as the device side sees them.
+ *
+ * Spec: virtio, "Split Virtqueues" and "Packed Virtqueues".
+ * A ring is used by one thread. ring_pop gives chains: each is a byte stream
+ * to read (out) and one to write (in), in host addresses, whatever the layout
+ * of descriptors was. chain_done collects answers; ring_flush shows them to
+ * the guest, all at once, and says whether the guest wants to be called.
+ * A guest's mistake breaks the ring: ring_pop gives no more, ring->broken says
+ * why. Nothing the guest can write makes us read or write outside its memory,
+ * loop for ever or assert.
+ *
+ * Chains are made when the ring starts, one per descriptor head (or buffer
+ * id), with room for the device's own request behind: chain_priv(). */
+#ifndef VUB_VIRTIO_RING_H
+#define VUB_VIRTIO_RING_H
+
+#include <sys/uio.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "virtio/mem.h"
+
+#define RING_SIZE_MAX 1024
+
+struct loop;
+struct ring;
+struct dirty;
+struct inflight_queue;
+
+/* How a chain's requests count under the memory map they were born under. */
+struct ring_map {
+    struct mem *mem; /* one ref */
+    unsigned chains; /* in flight under it */
+    struct ring_map *next;
+};
+
+struct chain {
+    struct ring *ring;
+    struct iovec *iov; /* out_num pieces to read, then in_num to write;
+                        * neighbours are joined; none is empty */
+    uint16_t out_num, in_num;
+    uint16_t id;       /* descriptor head or buffer id: < ring size */
+    uint16_t descs;    /* descriptors it takes in a packed ring */
+    uint16_t record;   /* its entry in a packed in-flight record */
+    bool busy;         /* between ring_pop and chain_done */
+    uint16_t iov_room;
+    uint32_t written;  /* set by chain_done */
+    uint64_t out_len, in_len; /* bytes */
+    struct ring_map *map;
+    struct iovec *iov_own; /* NULL or a larger array than iov_few */
+    struct iovec iov_few[4];
+};
+
+/* Counters of a ring, since it was made. Written by the ring's thread only;
+ * others read them whenever they like (stat_load). */
+struct ring_stats {
+    uint64_t kicks, calls, chains;
+};
+
+struct ring_setup {
+    uint16_t size;      /* split: a power of two; both: 1..RING_SIZE_MAX */
+    bool packed, event_idx;
+    uint16_t chain_max; /* descriptors a chain may have if that is more than
+                         * size (indirect tables): the device's seg_max + 2 */
+    uint32_t priv_size; /* bytes of the device's request, per chain */
+    struct mem *mem;    /* a ref is taken */
+    void *desc, *driver, *device; /* host addresses of the three parts, each
+                                   * whole and aligned: ring_part_len() */
+    uint32_t base;      /* as SET_VRING_BASE carries it: split: avail index;
+                         * packed: avail | wrap << 15 | used << 16 | wrap << 31 */
+    struct inflight_queue *inflight; /* NULL: not recorded. Not owned */
+    struct dirty *dirty; /* NULL: no log. A ref is taken */
+    bool log_used;       /* the used ring is logged too (VHOST_VRING_F_LOG) */
+    uint64_t used_gpa;   /* log_guest_addr: where its writes are logged */
+    int call_fd;         /* eventfd, -1: none. Not owned */
+};
+
+struct ring {
+    /* for devices */
+    unsigned index;
+    struct loop *loop; /* the loop of this ring */
+    void *user;        /* the device's */
+    unsigned recovered; /* chains that ring_pop will give first */
+    const char *broken; /* NULL, or why: one clause, without a full stop */
+
+    /* virtio/ only, below */
+    uint16_t size, mask, chain_max;
+    bool packed, event_idx;
+    uint32_t in_flight;   /* popped, not done */
+    uint32_t pending;     /* done, not flushed: chains */
+
+    void *desc, *driver, *device;
+    uint16_t avail_idx, avail_seen; /* next to take; last loaded from guest */
+    uint16_t used_idx, used_called; /* next to fill; as of the last call */
+    bool avail_wrap, used_wrap;     /* packed */
+    bool notify_off;                /* kicks are suppressed */
+    bool call_due_all;
+
+    struct mem_hint hint;
+    struct ring_map *map; /* the current one first, older ones behind */
+    struct chain *chains; /* [size], chain_stride bytes each */
+    size_t chain_stride;
+    struct chain **done;  /* [size], `pending` are filled */
+
+    struct inflight_queue *inflight;
+    uint16_t *resubmit; /* ids or record entries, in order; `recovered` left */
+    unsigned resubmit_at;
+    struct dirty *dirty;
+    bool log_used;
+    uint64_t used_gpa;
+    int call_fd;
+
+    /* Told when the first chain is done since the last flush, outside
+     * ring_kick: flush me at the end of this turn. */
+    void (*want_flush)(struct ring *r);
+    struct ring_stats stats;
+};
+
+/* The device's request, behind its chain; priv_size bytes, zero at start,
+ * kept from one use of the chain to the next. Aligned to 16. */
+static inline void *chain_priv(struct chain *c)
+{
+    return c + 1;
+}
+
+static inline struct chain *chain_of_priv(void *priv)
+{
+    return (struct chain *)priv - 1;
+}
+
+/* Bytes that part (0 desc, 1 driver/avail, 2 device/used) of a ring takes,
+ * and the alignment the spec asks of it. */
+uint64_t ring_part_len(bool packed, bool event_idx, uint16_t size, int part);
+unsigned ring_part_align(bool packed, int part);
+
+/* Fills r, which is zero but for index, loop and want_flush. Reads the record
+ * and the used ring if there is a record, which then override base.
+ * On failure there is nothing to close. */
+int ring_open(struct ring *r, const struct ring_setup *s, struct err *e);
+/* Nothing may be in flight. */
+void ring_close(struct ring *r);
+/* As GET_VRING_BASE carries it. */
+uint32_t ring_base(const struct ring *r);
+
+/* The next chain, NULL if there is none now or the ring is broken. */
+struct chain *ring_pop(struct ring *r);
+/* Is there something to pop? One load, for those who spin. */
+bool ring_has_work(struct ring *r);
+
+/* Answers a chain: `written` bytes of its in part, from the start. Shown to
+ * the guest by the next ring_flush. The chain is gone. */
+void chain_done(struct chain *c, uint32_t written);
+/* Gives a chain back unanswered, as if never popped; for requests that must
+ * not be answered (a drain that gave up). Only the record remembers it. */
+void chain_forget(struct chain *c);
+
+/* Shows all answers to the guest; does not call it. */
+void ring_publish(struct ring *r);
+/* The same, and calls the guest if it wants that: once per batch. */
+void ring_flush(struct ring *r);
+
+/* Ask the guest not to kick; a hint. */
+void ring_notify_off(struct ring *r);
+/* Ask it to kick again. True if chains came meanwhile, for which no kick may
+ * come: the caller serves them. */
+bool ring_notify_on(struct ring *r);
+
+/* From the ring's thread: the next chains are translated by mem (a ref is
+ * taken). The parts are their host addresses in it. */
+int ring_set_mem(struct ring *r, struct mem *mem, void *desc, void *driver,
+                 void *device);
+void ring_set_dirty(struct ring *r, struct dirty *dirty, bool log_used,
+                    uint64_t used_gpa);
+void ring_break(struct ring *r, const char *why);
+
+/* A chain's bytes. Each returns bytes copied: less than len at its end. */
+size_t chain_read(const struct chain *c, uint64_t offset, void *buf,
+                  size_t len);
+size_t chain_write(const struct chain *c, uint64_t offset, const void *buf,
+                   size_t len);
+
+#endif

@@ -1,0 +1,23 @@
+# What vub is built on; README.md here says why. No code is copied: each comes
+# from the system, found by pkg-config. Targets are named vub::NAME.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(vub_dependency name module)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET "${module}")
+  add_library(vub::${name} ALIAS PkgConfig::${name})
+endfunction()
+
+vub_dependency(uv "libuv>=1.44")
+vub_dependency(cjson "libcjson>=1.7.15")
+add_library(vub::threads ALIAS Threads::Threads)
+
+# Optional at build time: without it the file store uses its threads.
+pkg_check_modules(uring IMPORTED_TARGET "liburing>=2.3")
+add_library(vub_uring_or_none INTERFACE)
+if(uring_FOUND)
+  target_link_libraries(vub_uring_or_none INTERFACE PkgConfig::uring)
+  target_compile_definitions(vub_uring_or_none INTERFACE VUB_HAVE_URING=1)
+endif()
+add_library(vub::uring ALIAS vub_uring_or_none)
