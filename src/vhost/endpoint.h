@@ -1,0 +1,49 @@
+/* vhost/endpoint.h: one device on one unix socket.
+ *
+ * Spec: vhost-user. The listening socket is bound once and keeps its inode
+ * until close; front-ends come and go on it, one at a time, the next ones
+ * wait. The endpoint owns its device from endpoint_open on.
+ * Threads: open, before the loops run; the rest on the device's home loop. */
+#ifndef VUB_VHOST_ENDPOINT_H
+#define VUB_VHOST_ENDPOINT_H
+
+#include "base/err.h"
+#include "virtio/device.h"
+
+struct endpoint;
+
+struct endpoint_conf {
+    const char *path; /* absolute; NULL if fd is given. Kept by the caller */
+    unsigned mode;    /* of the socket file */
+    int fd;           /* -1, or an inherited socket: if it listens it is
+                       * accepted on, if it is connected it is used. Taken */
+    uint16_t queue_size;       /* largest ring accepted */
+    uint32_t drain_timeout_ms; /* a drain is hurried after it, and given up
+                                * (the session ends) after twice that */
+    bool spin; /* rings are looked at by the loop's spinner: poll_us not 0 */
+    bool exit_on_disconnect;
+    /* [home] With exit_on_disconnect: the front-end has gone. */
+    void (*disconnected)(struct endpoint *ep, void *arg);
+    void *arg;
+};
+
+/* Binds and listens. d->home and d->ring_loop are set. On failure d is still
+ * the caller's. */
+int endpoint_open(struct endpoint **out, struct device *d,
+                  const struct endpoint_conf *c, struct err *e);
+/* [home] Accepts from now on. */
+int endpoint_start(struct endpoint *ep, struct err *e);
+/* [home] Ends the session: rings are drained first, within the drain
+ * time-out. Removes the socket file, then calls closed (once, [home], never
+ * from inside). Safe twice. */
+void endpoint_close(struct endpoint *ep,
+                    void (*closed)(struct endpoint *ep, void *arg), void *arg);
+/* After closed, or if never started: frees it and closes its device. */
+void endpoint_free(struct endpoint *ep);
+
+/* [home] SIGHUP: the device looks at its source again. */
+void endpoint_refresh(struct endpoint *ep);
+
+struct device *endpoint_device(struct endpoint *ep);
+
+#endif

@@ -1,0 +1,40 @@
+/* virtio/inflight.h: the record of requests in flight, shared with the
+ * front-end so that it outlives us.
+ *
+ * Spec: vhost-user, "Inflight I/O tracking", both layouts, as written there.
+ * The memory is the front-end's to scribble on: it is only written while a
+ * ring runs (free lists live in our own memory), and read once, every value
+ * checked, when a ring starts.
+ * Threads: created, opened and unreferenced on the home loop; a queue's part
+ * belongs to its ring's thread while the ring runs. */
+#ifndef VUB_VIRTIO_INFLIGHT_H
+#define VUB_VIRTIO_INFLIGHT_H
+
+#include "base/base.h"
+#include "base/err.h"
+
+struct inflight;
+struct inflight_queue;
+
+/* Bytes for num_queues queues of queue_size: enough for either ring format,
+ * for QEMU may ask before it has said which. */
+uint64_t inflight_bytes(unsigned num_queues, uint16_t queue_size);
+/* A new zeroed memory file of that size. The fd is the caller's. */
+int inflight_create(unsigned num_queues, uint16_t queue_size, int *fd,
+                    struct err *e);
+/* Maps what SET_INFLIGHT_FD brought; every number is checked against the
+ * file. fd stays the caller's. One ref. */
+int inflight_open(struct inflight **out, int fd, uint64_t mmap_size,
+                  uint64_t mmap_offset, unsigned num_queues,
+                  uint16_t queue_size, struct err *e);
+struct inflight *inflight_ref(struct inflight *f);
+void inflight_unref(struct inflight *f); /* f may be NULL */
+
+/* NULL if it has no such queue. */
+struct inflight_queue *inflight_queue(struct inflight *f, unsigned index);
+/* Entries a queue of it has: the ring's size must not be more. */
+uint16_t inflight_queue_size(const struct inflight_queue *q);
+/* [home, no ring runs] Does any queue record a request? For device_start. */
+bool inflight_recovers(struct inflight *f, bool packed);
+
+#endif
