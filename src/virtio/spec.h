@@ -1,0 +1,196 @@
+/* virtio/spec.h: the numbers and layouts of the virtio specification that we
+ * use, by their names there, with the section each is from.
+ *
+ * <linux/virtio_*.h> is not available everywhere, hence this file. Fields are
+ * le16/le32/le64: they lie in guest memory and are loaded by base/bytes.h. */
+#ifndef VUB_VIRTIO_SPEC_H
+#define VUB_VIRTIO_SPEC_H
+
+#include "base/base.h"
+#include "base/bytes.h"
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+
+/* virtio, "Reserved Feature Bits". Bits 0 to 23 and 50 to 127 are the device
+ * type's. */
+#define VIRTIO_F_INDIRECT_DESC 28
+#define VIRTIO_F_EVENT_IDX 29
+#define VIRTIO_F_VERSION_1 32
+#define VIRTIO_F_ACCESS_PLATFORM 33
+#define VIRTIO_F_RING_PACKED 34
+#define VIRTIO_F_IN_ORDER 35
+#define VIRTIO_F_ORDER_PLATFORM 36
+#define VIRTIO_F_SR_IOV 37
+#define VIRTIO_F_NOTIFICATION_DATA 38
+#define VIRTIO_F_NOTIF_CONFIG_DATA 39
+#define VIRTIO_F_RING_RESET 40
+
+/* vhost-user, "Feature negotiation": bits between front-end and back-end that
+ * no guest sees. */
+#define VHOST_F_LOG_ALL 26
+#define VHOST_USER_F_PROTOCOL_FEATURES 30
+
+/* virtio, "Device Types" */
+#define VIRTIO_ID_BLOCK 2
+#define VIRTIO_ID_SCSI 8
+#define VIRTIO_ID_GPU 16
+#define VIRTIO_ID_INPUT 18
+
+/* ---- Split rings: virtio, "Split Virtqueues" ---- */
+
+/* "The Virtqueue Descriptor Table" */
+struct vring_desc {
+    le64 addr;
+    le32 len;
+    le16 flags; /* VRING_DESC_F_* */
+    le16 next;
+};
+
+#define VRING_DESC_F_NEXT 1
+#define VRING_DESC_F_WRITE 2 /* the device writes; otherwise it reads */
+#define VRING_DESC_F_INDIRECT 4
+
+/* "The Virtqueue Available Ring"; after ring[] one le16, used_event. */
+struct vring_avail {
+    le16 flags; /* VRING_AVAIL_F_* */
+    le16 idx;
+    le16 ring[];
+};
+
+#define VRING_AVAIL_F_NO_INTERRUPT 1
+
+/* "The Virtqueue Used Ring"; after ring[] one le16, avail_event. */
+struct vring_used_elem {
+    le32 id;
+    le32 len;
+};
+
+struct vring_used {
+    le16 flags; /* VRING_USED_F_* */
+    le16 idx;
+    struct vring_used_elem ring[];
+};
+
+#define VRING_USED_F_NO_NOTIFY 1
+
+/* ---- Packed rings: virtio, "Packed Virtqueues" ---- */
+
+/* "The Virtqueue Descriptor Ring" and "... Used Buffers" */
+struct vring_packed_desc {
+    le64 addr;
+    le32 len;
+    le16 id;
+    le16 flags; /* VRING_DESC_F_* and these: */
+};
+
+#define VRING_PACKED_DESC_F_AVAIL (1 << 7)
+#define VRING_PACKED_DESC_F_USED (1 << 15)
+
+/* "Event Suppression Structure Format" */
+struct vring_packed_event {
+    le16 off_wrap; /* offset in the ring, wrap counter in bit 15 */
+    le16 flags;
+};
+
+#define VRING_PACKED_EVENT_ENABLE 0
+#define VRING_PACKED_EVENT_DISABLE 1
+#define VRING_PACKED_EVENT_DESC 2 /* at the place off_wrap says */
+
+/* ---- Block: virtio, "Block Device" ---- */
+
+/* "Feature bits" */
+#define VIRTIO_BLK_F_SIZE_MAX 1
+#define VIRTIO_BLK_F_SEG_MAX 2
+#define VIRTIO_BLK_F_GEOMETRY 4
+#define VIRTIO_BLK_F_RO 5
+#define VIRTIO_BLK_F_BLK_SIZE 6
+#define VIRTIO_BLK_F_FLUSH 9
+#define VIRTIO_BLK_F_TOPOLOGY 10
+#define VIRTIO_BLK_F_CONFIG_WCE 11
+#define VIRTIO_BLK_F_MQ 12
+#define VIRTIO_BLK_F_DISCARD 13
+#define VIRTIO_BLK_F_WRITE_ZEROES 14
+#define VIRTIO_BLK_F_LIFETIME 15
+#define VIRTIO_BLK_F_SECURE_ERASE 16
+#define VIRTIO_BLK_F_ZONED 17
+
+#define VIRTIO_BLK_SECTOR_BYTES 512
+#define VIRTIO_BLK_ID_BYTES 20 /* GET_ID; not terminated if full */
+
+/* "Device configuration layout". Offsets are the spec's: no padding. */
+struct virtio_blk_config {
+    le64 capacity; /* sectors */
+    le32 size_max;
+    le32 seg_max;
+    struct {
+        le16 cylinders;
+        uint8_t heads, sectors;
+    } geometry;
+    le32 blk_size; /* bytes */
+    struct {
+        uint8_t physical_block_exp; /* log2 of logical blocks */
+        uint8_t alignment_offset;   /* logical blocks */
+        le16 min_io_size;           /* logical blocks */
+        le32 opt_io_size;           /* logical blocks */
+    } topology;
+    uint8_t writeback; /* CONFIG_WCE: 1 cached, 0 write-through */
+    uint8_t unused0;
+    le16 num_queues;
+    le32 max_discard_sectors;
+    le32 max_discard_seg;
+    le32 discard_sector_alignment;
+    le32 max_write_zeroes_sectors;
+    le32 max_write_zeroes_seg;
+    uint8_t write_zeroes_may_unmap;
+    uint8_t unused1[3];
+    le32 max_secure_erase_sectors;
+    le32 max_secure_erase_seg;
+    le32 secure_erase_sector_alignment;
+} __attribute__((packed, aligned(4)));
+
+/* "Device Operation" */
+struct virtio_blk_req_head {
+    le32 type; /* VIRTIO_BLK_T_* */
+    le32 reserved;
+    le64 sector;
+};
+
+#define VIRTIO_BLK_T_IN 0
+#define VIRTIO_BLK_T_OUT 1
+#define VIRTIO_BLK_T_FLUSH 4
+#define VIRTIO_BLK_T_GET_ID 8
+#define VIRTIO_BLK_T_GET_LIFETIME 10
+#define VIRTIO_BLK_T_DISCARD 11
+#define VIRTIO_BLK_T_WRITE_ZEROES 13
+#define VIRTIO_BLK_T_SECURE_ERASE 14
+
+/* A segment of DISCARD, WRITE_ZEROES and SECURE_ERASE. */
+struct virtio_blk_range {
+    le64 sector;
+    le32 num_sectors;
+    le32 flags; /* VIRTIO_BLK_RANGE_F_*, other bits must be 0 */
+};
+
+#define VIRTIO_BLK_RANGE_F_UNMAP 1 /* WRITE_ZEROES only */
+
+/* The last byte of a request. */
+#define VIRTIO_BLK_S_OK 0
+#define VIRTIO_BLK_S_IOERR 1
+#define VIRTIO_BLK_S_UNSUPP 2
+
+_Static_assert(sizeof(struct vring_desc) == 16, "spec");
+_Static_assert(sizeof(struct vring_packed_desc) == 16, "spec");
+_Static_assert(sizeof(struct vring_used_elem) == 8, "spec");
+_Static_assert(sizeof(struct virtio_blk_req_head) == 16, "spec");
+_Static_assert(sizeof(struct virtio_blk_range) == 16, "spec");
+_Static_assert(offsetof(struct virtio_blk_config, geometry) == 16, "spec");
+_Static_assert(offsetof(struct virtio_blk_config, writeback) == 32, "spec");
+_Static_assert(offsetof(struct virtio_blk_config, num_queues) == 34, "spec");
+_Static_assert(offsetof(struct virtio_blk_config, max_discard_seg) == 40,
+               "spec");
+_Static_assert(offsetof(struct virtio_blk_config, max_secure_erase_sectors) ==
+                   60,
+               "spec");
+_Static_assert(sizeof(struct virtio_blk_config) == 72, "spec");
+
+#endif
