@@ -15,7 +15,7 @@
 
 /* The struct of which `ptr` is the member named `member`. */
 #define container_of(ptr, type, member)                                        \
-    ((type *)((char *)(ptr) - offsetof(type, member)))
+    ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* a + b, or false if that does not fit. For sizes and offsets that come from
  * a guest or a front-end. */

@@ -58,8 +58,7 @@ int errs_push(struct errs *es, const struct err *e)
     return e->code;
 }
 
-int errs_add(struct errs *es, int code, const char *where, const char *fmt,
-             ...)
+int errs_add(struct errs *es, int code, const char *where, const char *fmt, ...)
 {
     struct err e;
     va_list ap;

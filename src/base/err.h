@@ -33,8 +33,8 @@ struct errs {
 #define ERRS_EMPTY ((struct errs){NULL, 0})
 
 /* Appends; returns code. */
-int errs_add(struct errs *es, int code, const char *where, const char *fmt,
-             ...) PRINTF_LIKE(4, 5);
+int errs_add(struct errs *es, int code, const char *where, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 int errs_push(struct errs *es, const struct err *e); /* returns e->code */
 void errs_free(struct errs *es);
 

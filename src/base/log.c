@@ -77,8 +77,8 @@ static void write_line(enum log_level level, const char *id, const char *text)
             n += 2;
         }
         if (level != LOG_INFO)
-            n += (size_t)snprintf(line + n, sizeof(line) - n, "%s: ",
-                                  level_names[level]);
+            n += (size_t)snprintf(line + n, sizeof(line) - n,
+                                  "%s: ", level_names[level]);
         n += put_escaped(line + n, sizeof(line) - n - 8, text, false);
         line[n++] = '\n';
     }

@@ -45,7 +45,7 @@ struct loop {
                              * rings here: page-cache I/O may run inline on a
                              * loop that serves one block device only */
     unsigned devices;
-    uint32_t spin_max_us;   /* budget: 0 never, LOOP_SPIN_ALWAYS */
+    uint32_t spin_max_us; /* budget: 0 never, LOOP_SPIN_ALWAYS */
 
     /* loop/ only, below */
     uv_async_t wake;
@@ -55,8 +55,8 @@ struct loop {
     struct mail *mail; /* atomic stack */
     bool stopping;
     struct list spins, defers;
-    uint64_t spin_ns;       /* the budget now: adapts to what it finds */
-    uint64_t slept_at_ns;   /* when the loop went to sleep; 0: it did not */
+    uint64_t spin_ns;     /* the budget now: adapts to what it finds */
+    uint64_t slept_at_ns; /* when the loop went to sleep; 0: it did not */
 };
 
 /* On failure there is nothing to close. */

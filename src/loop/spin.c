@@ -1,0 +1,119 @@
+/* Before it sleeps, the loop looks at the words on its list: avail indices,
+ * completion heads, its mailbox. Sleeping and being woken costs tens of
+ * microseconds on either side, so work that comes sooner is cheaper to wait
+ * for. How long is learnt from the sleeps: one shorter than the most we may
+ * spin would have been caught by spinning, so the budget grows; a longer one
+ * says that spinning was a waste, so it shrinks, to nothing on an idle loop.
+ *
+ * While words keep having work, fds are looked at every SOCKETS_NS. */
+#include "loop/spin.h"
+
+#define SOCKETS_NS 50000
+#define GROW_FROM_NS 10000
+#define ROUNDS_PER_CLOCK 32
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static uint64_t budget_max_ns(const struct loop *l)
+{
+    return (uint64_t)l->spin_max_us * 1000;
+}
+
+void loop_woke(struct loop *l)
+{
+    uint64_t slept_ns, max_ns;
+
+    if (!l->slept_at_ns)
+        return;
+    slept_ns = loop_now_ns() - l->slept_at_ns;
+    l->slept_at_ns = 0;
+    max_ns = budget_max_ns(l);
+    if (slept_ns < max_ns)
+        l->spin_ns = MIN(max_ns, MAX(l->spin_ns * 2, GROW_FROM_NS));
+    else
+        l->spin_ns = l->spin_ns > GROW_FROM_NS ? l->spin_ns / 2 : 0;
+}
+
+/* Looks once at each word. True if one had work. */
+static bool look(struct loop *l)
+{
+    bool hit = false;
+
+    LIST_EACH_SAFE (&l->spins, node)
+        hit |= container_of(node, struct spin, node)
+                   ->poll(container_of(node, struct spin, node));
+    if (UNLIKELY(__atomic_load_n(&l->mail, __ATOMIC_RELAXED) != NULL)) {
+        loop_run_mail(l);
+        hit = true;
+    }
+    if (hit)
+        loop_run_defers(l);
+    return hit;
+}
+
+/* Spins until the budget is used up without a hit (false) or the sockets
+ * want a look (true). */
+static bool spin_for(struct loop *l, uint64_t budget_ns)
+{
+    uint64_t start = loop_now_ns(), last_hit = start, now;
+    unsigned round = 0;
+    bool hit = false;
+
+    for (;;) {
+        if (look(l))
+            hit = true;
+        else
+            relax();
+        if (++round % ROUNDS_PER_CLOCK && !hit)
+            continue;
+        now = loop_now_ns();
+        if (hit)
+            last_hit = now;
+        hit = false;
+        if (l->stopping || now - start >= SOCKETS_NS)
+            return l->stopping || now - last_hit < budget_ns;
+        if (now - last_hit >= budget_ns)
+            return false;
+    }
+}
+
+bool spin_turn(struct loop *l)
+{
+    bool work = false;
+
+    if (list_empty(&l->spins))
+        return false;
+    if (l->spin_max_us == LOOP_SPIN_ALWAYS) {
+        spin_for(l, UINT64_MAX);
+        return true;
+    }
+    if (l->spin_ns && spin_for(l, l->spin_ns))
+        return true;
+    LIST_EACH_SAFE (&l->spins, node)
+        work |= container_of(node, struct spin, node)
+                    ->arm(container_of(node, struct spin, node));
+    if (work) {
+        loop_run_defers(l);
+        return true;
+    }
+    if (l->spin_max_us)
+        l->slept_at_ns = loop_now_ns();
+    return false;
+}
+
+void loop_spin_add(struct loop *l, struct spin *s)
+{
+    list_add(&l->spins, &s->node);
+}
+
+void loop_spin_del(struct spin *s)
+{
+    list_del(&s->node);
+}

@@ -1,0 +1,337 @@
+#include "os/sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKLOG 64
+#define LOCK_TRIES 200
+#define LOCK_TRY_MS 10
+
+/* Where a socket is to be: its directory, open, and an address that reaches
+ * it however long the path is. */
+struct place {
+    int dir;
+    struct sockaddr_un addr;
+    char name[NAME_MAX + 1];
+};
+
+static int place_open(struct place *p, const char *path, struct err *e)
+{
+    char dir_path[PATH_MAX], *slash;
+    int n, rc;
+
+    p->dir = -1;
+    if (snprintf(dir_path, sizeof(dir_path), "%s", path) >= PATH_MAX)
+        return err_set(e, -ENAMETOOLONG, "", "the socket path is too long");
+    slash = strrchr(dir_path, '/');
+    if (!slash || !slash[1])
+        return err_set(e, -EINVAL, "", "%s is no path for a socket", path);
+    if (strlen(slash + 1) > NAME_MAX)
+        return err_set(e, -ENAMETOOLONG, "",
+                       "the name of a socket has at most %d bytes", NAME_MAX);
+    strcpy(p->name, slash + 1);
+    slash[slash == dir_path] = '\0';
+
+    p->dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->dir < 0)
+        return err_sys(e, errno, "", "cannot open the directory %s", dir_path);
+    memset(&p->addr, 0, sizeof(p->addr));
+    p->addr.sun_family = AF_UNIX;
+    if (strlen(path) < sizeof(p->addr.sun_path)) {
+        strcpy(p->addr.sun_path, path);
+        return 0;
+    }
+    n = snprintf(p->addr.sun_path, sizeof(p->addr.sun_path),
+                 "/proc/self/fd/%d/%s", p->dir, p->name);
+    if (n < 0 || (size_t)n >= sizeof(p->addr.sun_path)) {
+        rc = err_set(e, -ENAMETOOLONG, "",
+                     "the socket's name %.40s... is too long: path and name "
+                     "may not both be above %zu bytes",
+                     p->name, sizeof(p->addr.sun_path) - 24);
+        close(p->dir);
+        p->dir = -1;
+        return rc;
+    }
+    return 0;
+}
+
+/* Two vubs that start at once must not both find the same stale socket and
+ * remove each other's new one: whoever has the directory's lock looks. */
+static int place_lock(struct place *p, struct err *e)
+{
+    const struct timespec pause = {0, LOCK_TRY_MS * 1000000L};
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(p->dir, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return 0; /* a file system without locks: go on without */
+        nanosleep(&pause, NULL);
+    }
+    return err_set(e, -EBUSY, "",
+                   "another process keeps the socket's directory locked");
+}
+
+/* Makes room for a socket: 0 if the name is free now. */
+static int replace_stale(struct place *p, const char *path, struct err *e)
+{
+    struct stat st;
+    int fd, pid, rc;
+    unsigned uid;
+
+    if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT
+                   ? 0
+                   : err_sys(e, errno, "", "cannot look at %s", path);
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(e, -EEXIST, "", "%s exists and is not a socket", path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_sys(e, errno, "", "cannot make a socket");
+    if (connect(fd, (struct sockaddr *)&p->addr, sizeof(p->addr)) == 0) {
+        sock_peer(fd, &pid, &uid);
+        rc = err_set(e, -EADDRINUSE, "",
+                     "%s is in use: process %d listens on it", path, pid);
+    } else if (errno == EAGAIN) {
+        rc = err_set(e, -EADDRINUSE, "", "%s is in use", path);
+    } else if (errno == ECONNREFUSED) {
+        rc = 0;
+        if (unlinkat(p->dir, p->name, 0) < 0 && errno != ENOENT)
+            rc = err_sys(e, errno, "", "cannot remove the stale socket %s",
+                         path);
+    } else {
+        rc = err_sys(e, errno, "", "cannot tell whether %s is in use", path);
+    }
+    close(fd);
+    return rc;
+}
+
+int sock_listen(const char *path, unsigned mode, struct err *e)
+{
+    struct place p;
+    int fd = -1, rc;
+
+    rc = place_open(&p, path, e);
+    if (rc < 0)
+        return rc;
+    rc = place_lock(&p, e);
+    if (rc < 0)
+        goto out;
+    rc = replace_stale(&p, path, e);
+    if (rc < 0)
+        goto out;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        rc = err_sys(e, errno, "", "cannot make a socket");
+        goto out;
+    }
+    /* The file is made with the socket's own mode, less the umask: never
+     * wider than asked, and set exactly right afterwards. */
+    fchmod(fd, mode);
+    if (bind(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) < 0) {
+        rc = err_sys(e, errno, "", "cannot bind %s", path);
+        goto out;
+    }
+    if (fchmodat(p.dir, p.name, mode, 0) < 0 || listen(fd, BACKLOG) < 0) {
+        rc = err_sys(e, errno, "", "cannot listen on %s", path);
+        unlinkat(p.dir, p.name, 0);
+        goto out;
+    }
+    rc = fd;
+    fd = -1;
+out:
+    if (fd >= 0)
+        close(fd);
+    close(p.dir); /* and with it the lock */
+    return rc;
+}
+
+void sock_unlink(const char *path, int fd)
+{
+    struct sockaddr_un bound, there;
+    struct place p;
+    struct stat st;
+    socklen_t len = sizeof(bound);
+    int probe;
+
+    /* Somebody may have replaced the file: then it is not ours to remove.
+     * A listening socket of the same name answers for whom it is bound. */
+    memset(&bound, 0, sizeof(bound));
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
+        place_open(&p, path, NULL) < 0)
+        return;
+    if (fstatat(p.dir, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISSOCK(st.st_mode)) {
+        probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        memset(&there, 0, sizeof(there));
+        if (probe >= 0 &&
+            (connect(probe, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0 ||
+             errno == EAGAIN)) {
+            int pid = 0;
+            unsigned uid;
+
+            sock_peer(probe, &pid, &uid);
+            if (pid == 0 || pid == getpid())
+                unlinkat(p.dir, p.name, 0);
+        }
+        if (probe >= 0)
+            close(probe);
+    }
+    close(p.dir);
+}
+
+static int set_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    return 0;
+}
+
+static bool is_unix_stream(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t len = sizeof(int);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+           domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           type == SOCK_STREAM;
+}
+
+static bool is_connected(int fd)
+{
+    struct sockaddr_un peer;
+    socklen_t len = sizeof(peer);
+
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+int sock_inherited(int fd, enum sock_kind *kind, struct err *e)
+{
+    int listens = 0;
+    socklen_t len = sizeof(listens);
+
+    if (fcntl(fd, F_GETFD) < 0)
+        return err_set(e, -EBADF, "", "fd %d is not open", fd);
+    if (!is_unix_stream(fd))
+        return err_set(e, -ENOTSOCK, "", "fd %d is not a unix stream socket",
+                       fd);
+    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+    if (!listens && !is_connected(fd))
+        return err_set(e, -ENOTCONN, "",
+                       "fd %d neither listens nor is connected", fd);
+    *kind = listens ? SOCK_LISTENING : SOCK_CONNECTED;
+    if (set_flags(fd) < 0)
+        return err_sys(e, errno, "", "cannot use fd %d", fd);
+    return 0;
+}
+
+int sock_accept(int fd)
+{
+    int conn;
+
+    do {
+        conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    } while (conn < 0 && errno == EINTR);
+    return conn < 0 ? -errno : conn;
+}
+
+void sock_peer(int fd, int *pid, unsigned *uid)
+{
+    struct ucred cred = {0};
+    socklen_t len = sizeof(cred);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        memset(&cred, 0, sizeof(cred));
+    *pid = cred.pid;
+    *uid = cred.uid;
+}
+
+bool sock_adopt(int fd)
+{
+    return is_unix_stream(fd) && is_connected(fd) && set_flags(fd) == 0;
+}
+
+ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * SOCK_FDS_MAX)];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {buf, len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    bool lost = false;
+    ssize_t n;
+
+    do {
+        n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    lost = msg.msg_flags & MSG_CTRUNC;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        size_t count;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int got;
+
+            memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (*num_fds < SOCK_FDS_MAX) {
+                fds[(*num_fds)++] = got;
+            } else {
+                close(got);
+                lost = true;
+            }
+        }
+    }
+    return lost ? -EMSGSIZE : n;
+}
+
+ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
+                  unsigned num_fds)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * SOCK_FDS_MAX)];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {(void *)buf, len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (num_fds) {
+        struct cmsghdr *c;
+
+        memset(&control, 0, sizeof(control));
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(sizeof(int) * num_fds);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * num_fds);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * num_fds);
+    }
+    do {
+        n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}

@@ -1,0 +1,66 @@
+#include "os/thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct start {
+    void (*run)(void *arg);
+    void *arg;
+    char name[16];
+};
+
+static void *enter(void *p)
+{
+    struct start s = *(struct start *)p;
+
+    free(p);
+    pthread_setname_np(pthread_self(), s.name);
+    s.run(s.arg);
+    return NULL;
+}
+
+int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
+                 void *arg, struct err *e)
+{
+    struct start *s;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    size_t stack = THREAD_STACK_BYTES;
+    int rc;
+
+    s = malloc(sizeof(*s));
+    if (!s)
+        return err_nomem(e);
+    s->run = run;
+    s->arg = arg;
+    snprintf(s->name, sizeof(s->name), "%s", name);
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    stack *= 8; /* their frames are several times as large */
+#endif
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, MAX(stack, (size_t)PTHREAD_STACK_MIN));
+    /* Signals are the main loop's; faults still reach the thread at fault. */
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&t->id, &attr, enter, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (rc != 0) {
+        free(s);
+        return err_sys(e, rc, "", "cannot start the thread %s", name);
+    }
+    return 0;
+}
+
+void thread_join(struct thread *t)
+{
+    pthread_join(t->id, NULL);
+}

@@ -1,0 +1,42 @@
+/* os/sock.h: unix stream sockets that carry fds.
+ *
+ * Nothing here blocks, but for sock_listen, which runs at start only.
+ * Threads: any, one at a time per socket. */
+#ifndef VUB_OS_SOCK_H
+#define VUB_OS_SOCK_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* More fds than any message may have, so that "too many" can be told. */
+#define SOCK_FDS_MAX 16
+
+/* Binds and listens at path (absolute), whose file gets `mode`. A path longer
+ * than a socket address is bound through its directory's fd. A socket file
+ * that nobody listens on is replaced; one that somebody listens on, or a file
+ * that is no socket, is an error. Returns the fd. */
+int sock_listen(const char *path, unsigned mode, struct err *e);
+/* Removes the file if it is still the socket fd was bound to by us. */
+void sock_unlink(const char *path, int fd);
+
+enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
+/* What an inherited fd is; it becomes non-blocking and close-on-exec. */
+int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
+
+/* The next connection, -EAGAIN if there is none. */
+int sock_accept(int fd);
+/* pid 0 if it is not known. */
+void sock_peer(int fd, int *pid, unsigned *uid);
+/* Is fd a connected unix stream socket? Then non-blocking from now on. */
+bool sock_adopt(int fd);
+
+/* Up to len bytes, and up to SOCK_FDS_MAX - *num_fds fds with them, which are
+ * appended and become the caller's. 0: the other end has closed. -EAGAIN:
+ * nothing there. -EMSGSIZE: fds were lost, more came than fit. */
+ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds);
+/* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
+ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
+                  unsigned num_fds);
+
+#endif

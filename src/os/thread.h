@@ -1,0 +1,22 @@
+/* os/thread.h: a thread with a name, a small stack and no signals. */
+#ifndef VUB_OS_THREAD_H
+#define VUB_OS_THREAD_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+
+struct thread {
+    pthread_t id;
+};
+
+/* Bytes; deep recursion has no place in a worker. */
+#define THREAD_STACK_BYTES (256 * 1024)
+
+/* name: up to 15 characters are shown by tools. run(arg) is the thread. */
+int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
+                 void *arg, struct err *e);
+/* Waits for its end. */
+void thread_join(struct thread *t);
+
+#endif
