@@ -82,6 +82,7 @@ struct ring {
     void *user;        /* the device's */
     unsigned recovered; /* chains that ring_pop will give first */
     const char *broken; /* NULL, or why: one clause, without a full stop */
+    bool broken_outside; /* because an address lies in no memory region */
 
     /* virtio/ only, below */
     uint16_t size, mask, chain_max;
