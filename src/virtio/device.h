@@ -40,8 +40,8 @@ struct device_start {
 };
 
 struct device_ops {
-    const char *type;     /* "block" */
-    uint32_t virtio_id;   /* virtio, "Device Types" */
+    const char *type;   /* "block" */
+    uint32_t virtio_id; /* virtio, "Device Types" */
 
     /* [home] Feature bits of the device type, without the ring's. */
     uint64_t (*features)(struct device *d);
@@ -97,10 +97,13 @@ struct device_host {
 
 struct device {
     const struct device_ops *ops;
-    const char *id;          /* from the config, for log lines; not owned */
-    unsigned num_queues;     /* 1..DEVICE_MAX_QUEUES */
-    struct loop *home;       /* set before any operation by the daemon */
-    struct loop **ring_loop; /* [num_queues], likewise; not owned */
+    const char *id;      /* from the config, for log lines; not owned */
+    unsigned num_queues; /* 1..DEVICE_MAX_QUEUES */
+    uint32_t priv_size;  /* bytes of its request: chain_priv() */
+    uint16_t chain_max;  /* descriptors a chain may have even if the ring has
+                          * fewer: its seg_max + 2; 0: as the ring has */
+    struct loop *home;   /* set before any operation by the daemon */
+    struct loop **ring_loop;        /* [num_queues], likewise; not owned */
     const struct device_host *host; /* vhost's */
     void *host_data;                /* vhost's */
 };
