@@ -17,8 +17,8 @@
  * that nobody listens on is replaced; one that somebody listens on, or a file
  * that is no socket, is an error. Returns the fd. */
 int sock_listen(const char *path, unsigned mode, struct err *e);
-/* Removes the file if it is still the socket fd was bound to by us. */
-void sock_unlink(const char *path, int fd);
+/* Removes the file if it is still the socket that this process listens on. */
+void sock_unlink(const char *path);
 
 enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
 /* What an inherited fd is; it becomes non-blocking and close-on-exec. */

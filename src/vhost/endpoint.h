@@ -13,11 +13,11 @@
 struct endpoint;
 
 struct endpoint_conf {
-    const char *path; /* absolute; NULL if fd is given. Kept by the caller */
-    unsigned mode;    /* of the socket file */
-    int fd;           /* -1, or an inherited socket: if it listens it is
-                       * accepted on, if it is connected it is used. Taken */
-    uint16_t queue_size;       /* largest ring accepted */
+    const char *path;    /* absolute; NULL if fd is given. Kept by the caller */
+    unsigned mode;       /* of the socket file */
+    int fd;              /* -1, or an inherited socket: if it listens it is
+                          * accepted on, if it is connected it is used. Taken */
+    uint16_t queue_size; /* largest ring accepted */
     uint32_t drain_timeout_ms; /* a drain is hurried after it, and given up
                                 * (the session ends) after twice that */
     bool spin; /* rings are looked at by the loop's spinner: poll_us not 0 */

@@ -157,37 +157,27 @@ out:
     return rc;
 }
 
-void sock_unlink(const char *path, int fd)
+void sock_unlink(const char *path)
 {
-    struct sockaddr_un bound, there;
     struct place p;
     struct stat st;
-    socklen_t len = sizeof(bound);
-    int probe;
+    int probe, pid = 0;
+    unsigned uid;
 
     /* Somebody may have replaced the file: then it is not ours to remove.
-     * A listening socket of the same name answers for whom it is bound. */
-    memset(&bound, 0, sizeof(bound));
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
-        place_open(&p, path, NULL) < 0)
+     * Whoever answers at it tells. */
+    if (place_open(&p, path, NULL) < 0)
         return;
-    if (fstatat(p.dir, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe >= 0 && fstatat(p.dir, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISSOCK(st.st_mode)) {
-        probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        memset(&there, 0, sizeof(there));
-        if (probe >= 0 &&
-            (connect(probe, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0 ||
-             errno == EAGAIN)) {
-            int pid = 0;
-            unsigned uid;
-
+        if (connect(probe, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0)
             sock_peer(probe, &pid, &uid);
-            if (pid == 0 || pid == getpid())
-                unlinkat(p.dir, p.name, 0);
-        }
-        if (probe >= 0)
-            close(probe);
+        if (pid == getpid() || (pid == 0 && errno == EAGAIN))
+            unlinkat(p.dir, p.name, 0);
     }
+    if (probe >= 0)
+        close(probe);
     close(p.dir);
 }
 

@@ -1,0 +1,116 @@
+#include "vhost/backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "loop/watch.h"
+#include "vhost/msg.h"
+
+struct backend {
+    struct watch watch;
+    int fd;
+    bool wanted; /* a CONFIG_CHANGE waits for room */
+    struct msg_header out;
+    size_t sent; /* bytes of out; its size: none under way */
+};
+
+static void send_more(struct backend *b)
+{
+    while (b->wanted || b->sent < sizeof(b->out)) {
+        ssize_t n;
+
+        if (b->sent == sizeof(b->out)) {
+            b->out =
+                (struct msg_header){MSG_BACKEND_CONFIG_CHANGE, MSG_VERSION, 0};
+            b->sent = 0;
+            b->wanted = false;
+        }
+        n = sock_send(b->fd, (uint8_t *)&b->out + b->sent,
+                      sizeof(b->out) - b->sent, NULL, 0);
+        if (n == -EAGAIN) {
+            watch_start(&b->watch, UV_READABLE | UV_WRITABLE);
+            return;
+        }
+        if (n < 0) {
+            b->wanted = false; /* the channel is gone; nobody to tell */
+            b->sent = sizeof(b->out);
+            return;
+        }
+        b->sent += (size_t)n;
+    }
+    watch_start(&b->watch, UV_READABLE);
+}
+
+/* Acks that nobody asked for are read and dropped, fds in them too. */
+static void on_ready(struct watch *w, int status, int events)
+{
+    struct backend *b = container_of(w, struct backend, watch);
+    uint8_t dropped[256];
+    int fds[SOCK_FDS_MAX];
+    unsigned num_fds = 0;
+    ssize_t n;
+
+    if (status >= 0 && (events & UV_READABLE)) {
+        n = sock_recv(b->fd, dropped, sizeof(dropped), fds, &num_fds);
+        for (unsigned i = 0; i < num_fds; i++)
+            close(fds[i]);
+        if (n == 0 || (n < 0 && n != -EAGAIN && n != -EMSGSIZE))
+            status = -EPIPE;
+    }
+    if (status < 0) {
+        watch_stop(&b->watch); /* closed with the session */
+        return;
+    }
+    if (events & UV_WRITABLE)
+        send_more(b);
+}
+
+static void on_gone(struct watch *w)
+{
+    free(container_of(w, struct backend, watch));
+}
+
+int backend_open(struct backend **out, struct loop *loop, int fd)
+{
+    struct backend *b = NULL;
+    int rc = -ENOTSOCK;
+
+    if (!sock_adopt(fd))
+        goto out;
+    rc = -ENOMEM;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        goto out;
+    b->sent = sizeof(b->out);
+    b->watch.ready = on_ready;
+    b->watch.gone = on_gone;
+    rc = watch_open(&b->watch, loop, fd);
+    if (rc < 0)
+        goto out;
+    watch_start(&b->watch, UV_READABLE);
+    b->fd = fd;
+    fd = -1;
+    *out = b;
+    b = NULL;
+    rc = 0;
+out:
+    free(b);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+void backend_close(struct backend *b)
+{
+    if (!b)
+        return;
+    watch_close(&b->watch);
+    close(b->fd);
+}
+
+void backend_config_change(struct backend *b)
+{
+    b->wanted = true;
+    send_more(b);
+}

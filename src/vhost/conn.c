@@ -1,0 +1,221 @@
+#include "vhost/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEADER_BYTES sizeof(struct msg_header)
+/* Messages in a row before others on the loop have their turn. */
+#define MESSAGES_PER_TURN 16
+
+void msg_close_fds(struct msg *m)
+{
+    for (unsigned i = 0; i < m->num_fds; i++) {
+        if (m->fds[i] >= 0)
+            close(m->fds[i]);
+        m->fds[i] = -1;
+    }
+    m->num_fds = 0;
+}
+
+/* What the socket is watched for follows from what we wait for. */
+static void watch_update(struct conn *c)
+{
+    int events = UV_DISCONNECT;
+
+    if (!c->open)
+        return;
+    if (c->out_sent < c->out_bytes)
+        events |= UV_WRITABLE;
+    else if (!c->waiting)
+        events |= UV_READABLE;
+    watch_start(&c->watch, events);
+}
+
+static void fail(struct conn *c, const char *why)
+{
+    if (!c->open)
+        return;
+    c->open = false;
+    watch_stop(&c->watch);
+    c->broken(c, why);
+}
+
+/* Reads up to `upto` bytes of the message. 1: they are there. */
+static int fill(struct conn *c, size_t upto)
+{
+    uint8_t *at;
+    size_t want;
+    ssize_t n;
+
+    while (c->in_bytes < upto) {
+        if (c->in_bytes < HEADER_BYTES) {
+            at = (uint8_t *)&c->in.header + c->in_bytes;
+            want = MIN(upto, HEADER_BYTES) - c->in_bytes;
+        } else {
+            at = (uint8_t *)&c->in.payload + (c->in_bytes - HEADER_BYTES);
+            want = upto - c->in_bytes;
+        }
+        n = sock_recv(c->fd, at, want, c->in.fds, &c->in.num_fds);
+        if (n == -EAGAIN)
+            return 0;
+        if (n == 0) {
+            fail(c, c->in_bytes ? "it hung up in the middle of a message"
+                                : "it hung up");
+            return -1;
+        }
+        if (n < 0) {
+            if (n == -EMSGSIZE)
+                snprintf(c->why, sizeof(c->why),
+                         "it sent more than %d fds with one message",
+                         SOCK_FDS_MAX);
+            else
+                snprintf(c->why, sizeof(c->why), "its socket broke: %s",
+                         strerror((int)-n));
+            fail(c, c->why);
+            return -1;
+        }
+        if (c->in_bytes == 0)
+            c->since_ns = loop_now_ns();
+        c->in_bytes += (size_t)n;
+    }
+    return 1;
+}
+
+static void receive(struct conn *c)
+{
+    char name[32];
+
+    for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+        if (!c->open || c->waiting || c->out_sent < c->out_bytes)
+            return;
+        if (fill(c, HEADER_BYTES) <= 0)
+            return;
+        if (c->in.header.size > sizeof(c->in.payload)) {
+            snprintf(c->why, sizeof(c->why),
+                     "%s with a payload of %u bytes, which no message has",
+                     msg_name(c->in.header.request, name), c->in.header.size);
+            fail(c, c->why);
+            return;
+        }
+        if (fill(c, HEADER_BYTES + c->in.header.size) <= 0)
+            return;
+        c->waiting = true;
+        c->started = true;
+        c->in_bytes = 0;
+        watch_update(c);
+        c->message(c, &c->in);
+    }
+}
+
+static void drop_out_fd(struct conn *c)
+{
+    if (c->out_fd >= 0)
+        close(c->out_fd);
+    c->out_fd = -1;
+}
+
+static void transmit(struct conn *c)
+{
+    while (c->out_sent < c->out_bytes) {
+        ssize_t n =
+            sock_send(c->fd, c->out + c->out_sent, c->out_bytes - c->out_sent,
+                      &c->out_fd, c->out_fd >= 0);
+        if (n == -EAGAIN)
+            return;
+        if (n < 0)
+            c->out_sent = c->out_bytes; /* reading notices the hang-up */
+        else
+            c->out_sent += (size_t)n;
+        drop_out_fd(c);
+    }
+}
+
+static void on_ready(struct watch *w, int status, int events)
+{
+    struct conn *c = container_of(w, struct conn, watch);
+
+    if (status < 0) {
+        fail(c, "its socket broke");
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        transmit(c);
+        watch_update(c);
+    }
+    if (c->waiting && (events & UV_DISCONNECT)) {
+        fail(c, "it hung up");
+        return;
+    }
+    receive(c);
+}
+
+static void on_gone(struct watch *w)
+{
+    struct conn *c = container_of(w, struct conn, watch);
+
+    c->gone(c);
+}
+
+int conn_open(struct conn *c, struct loop *loop, int fd)
+{
+    int rc;
+
+    c->fd = fd;
+    c->out_fd = -1;
+    c->watch.ready = on_ready;
+    c->watch.gone = on_gone;
+    c->since_ns = loop_now_ns();
+    rc = watch_open(&c->watch, loop, fd);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    c->open = true;
+    watch_update(c);
+    return 0;
+}
+
+void conn_next(struct conn *c)
+{
+    msg_close_fds(&c->in);
+    c->waiting = false;
+    watch_update(c);
+}
+
+void conn_send(struct conn *c, const struct msg_header *header,
+               const void *payload, int fd)
+{
+    c->out_fd = fd;
+    if (!c->open) {
+        drop_out_fd(c);
+        return;
+    }
+    memcpy(c->out, header, HEADER_BYTES);
+    if (header->size)
+        memcpy(c->out + HEADER_BYTES, payload, header->size);
+    c->out_sent = 0;
+    c->out_bytes = HEADER_BYTES + header->size;
+    transmit(c);
+    watch_update(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->fd < 0)
+        return;
+    c->open = false;
+    watch_close(&c->watch);
+    close(c->fd);
+    c->fd = -1;
+    msg_close_fds(&c->in);
+    drop_out_fd(c);
+}
+
+bool conn_half_done(const struct conn *c, uint64_t for_ns)
+{
+    bool half = !c->started || c->in_bytes;
+
+    return half && loop_now_ns() - c->since_ns >= for_ns;
+}

@@ -1,0 +1,50 @@
+/* vhost/conn.h: one connected vhost-user socket: whole messages in and out,
+ * however they are cut on the way.
+ *
+ * A message is read as its header, then its payload, never a byte of the next
+ * one, so that fds stay with the message they came with. One message is given
+ * out at a time; the next is read after conn_next. Hang-up is noticed all the
+ * same. Sending never blocks: what does not fit goes when there is room, and
+ * no message is read meanwhile.
+ * Threads: the session's home loop. */
+#ifndef VUB_VHOST_CONN_H
+#define VUB_VHOST_CONN_H
+
+#include "loop/watch.h"
+#include "vhost/msg.h"
+
+struct conn {
+    /* Set before conn_open. */
+    void (*message)(struct conn *c, struct msg *m); /* fds are still m's */
+    /* Nothing more will come; why: one clause. Not from inside conn_send. */
+    void (*broken)(struct conn *c, const char *why);
+    void (*gone)(struct conn *c); /* conn_close is done */
+
+    /* conn.c only, below */
+    int fd;
+    struct watch watch;
+    bool open, waiting; /* waiting: for conn_next */
+    bool started;       /* a whole message has come */
+    uint64_t since_ns;  /* when this message, or the connection, began */
+    struct msg in;
+    size_t in_bytes; /* of header and payload so far */
+    uint8_t out[sizeof(struct msg_header) + sizeof(union msg_payload)];
+    size_t out_bytes, out_sent;
+    int out_fd; /* -1: none; ours until sent */
+    char why[96];
+};
+
+/* Takes fd. On failure fd is closed and there is nothing to close. */
+int conn_open(struct conn *c, struct loop *loop, int fd);
+/* The message given out is dealt with: read on. */
+void conn_next(struct conn *c);
+/* Sends a message: copied; fd goes with it and is closed then; -1: none. One
+ * at a time: an answer to each message received. */
+void conn_send(struct conn *c, const struct msg_header *header,
+               const void *payload, int fd);
+/* Calls gone, later. Safe twice. */
+void conn_close(struct conn *c);
+/* Has no message come, or only a part of one, for that long? */
+bool conn_half_done(const struct conn *c, uint64_t for_ns);
+
+#endif

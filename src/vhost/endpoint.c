@@ -1,0 +1,298 @@
+/* One session at a time is talked to; those before it may still be waiting
+ * for their last requests. While one is talked to, further front-ends wait in
+ * the listening socket's backlog, unaccepted: that someone waits is noticed
+ * once, and then a session that has not said one whole message for a while is
+ * dropped in favour of the one that waits. */
+#include "vhost/endpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "loop/timer.h"
+#include "loop/watch.h"
+#include "os/sock.h"
+#include "vhost/endpoint_impl.h"
+#include "vhost/session.h"
+
+#define HALF_DONE_MS 3000
+#define RETRY_MS 1000
+
+struct endpoint {
+    struct device *device;
+    struct endpoint_conf conf;
+    int listen_fd;    /* -1: none, or not any more */
+    int connected_fd; /* an inherited connection, until it is used */
+    struct watch watch;
+    struct timer timer;    /* for one that waits, or a failed accept */
+    bool started, waiting; /* waiting: another front-end is in the backlog */
+    struct session *current;
+    struct list sessions; /* all that live, the current one too */
+    bool closing;
+    int handles; /* whose gone is waited for */
+    void (*closed)(struct endpoint *ep, void *arg);
+    void *closed_arg;
+    struct mail closed_later;
+};
+
+struct device *endpoint_device(struct endpoint *ep)
+{
+    return ep->device;
+}
+
+const struct endpoint_conf *endpoint_conf(const struct endpoint *ep)
+{
+    return &ep->conf;
+}
+
+/* ---- what the device asks ---- */
+
+static void host_started(struct device *d, const struct err *e)
+{
+    struct endpoint *ep = d->host_data;
+
+    LIST_EACH (&ep->sessions, node)
+        session_device_started(container_of(node, struct session, node), e);
+}
+
+static void host_config_changed(struct device *d)
+{
+    struct endpoint *ep = d->host_data;
+
+    if (ep->current)
+        session_config_changed(ep->current);
+}
+
+static const struct device_host host = {host_started, host_config_changed};
+
+/* ---- sessions ---- */
+
+static void begin(struct endpoint *ep, int fd)
+{
+    ep->current = session_new(ep, fd);
+    if (ep->current)
+        list_add(&ep->sessions, &ep->current->node);
+    else
+        log_error(ep->device->id, "no memory for a front-end");
+}
+
+static void accept_next(struct endpoint *ep)
+{
+    int fd;
+
+    if (ep->current || ep->closing || ep->listen_fd < 0)
+        return;
+    ep->waiting = false;
+    fd = sock_accept(ep->listen_fd);
+    if (fd >= 0) {
+        begin(ep, fd);
+    } else if (fd != -EAGAIN && fd != -ECONNABORTED) {
+        log_error(ep->device->id, "cannot accept a front-end: %s",
+                  strerror(-fd));
+        watch_stop(&ep->watch); /* it stays readable: try again later */
+        timer_start(&ep->timer, RETRY_MS);
+    }
+}
+
+static void on_readable(struct watch *w, int status, int events)
+{
+    struct endpoint *ep = container_of(w, struct endpoint, watch);
+
+    (void)events;
+    if (status < 0) {
+        log_error(ep->device->id, "the listening socket broke");
+        watch_stop(w);
+        return;
+    }
+    if (!ep->current) {
+        accept_next(ep);
+        return;
+    }
+    ep->waiting = true;
+    watch_stop(w);
+    timer_start(&ep->timer, HALF_DONE_MS);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct endpoint *ep = container_of(t, struct endpoint, timer);
+
+    if (!ep->current && ep->listen_fd >= 0 && !ep->closing)
+        watch_start(&ep->watch, UV_READABLE);
+    if (!ep->waiting || !ep->current)
+        return;
+    if (conn_half_done(&ep->current->conn, HALF_DONE_MS * 1000000ull))
+        session_end(ep->current, LOG_WARN,
+                    "it has not sent a whole message for some seconds, and "
+                    "another front-end waits");
+    else
+        timer_start(t, HALF_DONE_MS);
+}
+
+static void close_when_clear(struct endpoint *ep);
+
+void endpoint_session_ending(struct endpoint *ep, struct session *s)
+{
+    if (ep->current != s)
+        return;
+    ep->current = NULL;
+    if (ep->listen_fd >= 0 && !ep->closing)
+        watch_start(&ep->watch, UV_READABLE);
+}
+
+void endpoint_session_over(struct endpoint *ep, struct session *s)
+{
+    list_del(&s->node);
+    if (ep->closing) {
+        close_when_clear(ep);
+        return;
+    }
+    if (ep->conf.exit_on_disconnect && ep->conf.disconnected)
+        ep->conf.disconnected(ep, ep->conf.arg);
+    /* Its successor may have been waiting for this. */
+    if (ep->current) {
+        session_hold(ep->current);
+        session_release(ep->current);
+    }
+}
+
+bool endpoint_is_clear(const struct endpoint *ep, const struct session *s)
+{
+    return ep->sessions.next == &s->node;
+}
+
+/* ---- life ---- */
+
+static void on_closed_later(struct mail *m)
+{
+    struct endpoint *ep = container_of(m, struct endpoint, closed_later);
+
+    ep->closed(ep, ep->closed_arg);
+}
+
+static void handle_gone(struct endpoint *ep)
+{
+    if (--ep->handles == 0)
+        loop_post(ep->device->home, &ep->closed_later);
+}
+
+static void on_watch_gone(struct watch *w)
+{
+    handle_gone(container_of(w, struct endpoint, watch));
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    handle_gone(container_of(t, struct endpoint, timer));
+}
+
+static void close_when_clear(struct endpoint *ep)
+{
+    if (!list_empty(&ep->sessions))
+        return;
+    if (!ep->started) {
+        loop_post(ep->device->home, &ep->closed_later);
+        return;
+    }
+    ep->handles = 1;
+    if (ep->listen_fd >= 0) {
+        ep->handles++;
+        watch_close(&ep->watch);
+    }
+    timer_close(&ep->timer);
+}
+
+int endpoint_open(struct endpoint **out, struct device *d,
+                  const struct endpoint_conf *c, struct err *e)
+{
+    struct endpoint *ep = calloc(1, sizeof(*ep));
+    enum sock_kind kind = SOCK_LISTENING;
+    int rc;
+
+    if (!ep)
+        return err_nomem(e);
+    ep->conf = *c;
+    ep->device = d;
+    ep->listen_fd = ep->connected_fd = -1;
+    ep->closed_later.run = on_closed_later;
+    list_init(&ep->sessions);
+    if (c->fd >= 0) {
+        rc = sock_inherited(c->fd, &kind, e);
+        if (rc >= 0)
+            rc = c->fd;
+    } else {
+        rc = sock_listen(c->path, c->mode, e);
+    }
+    if (rc < 0) {
+        free(ep);
+        return rc;
+    }
+    if (kind == SOCK_LISTENING)
+        ep->listen_fd = rc;
+    else
+        ep->connected_fd = rc;
+    d->host = &host;
+    d->host_data = ep;
+    *out = ep;
+    return 0;
+}
+
+int endpoint_start(struct endpoint *ep, struct err *e)
+{
+    int rc;
+
+    ep->timer.fire = on_timer;
+    ep->timer.gone = on_timer_gone;
+    ep->watch.ready = on_readable;
+    ep->watch.gone = on_watch_gone;
+    if (ep->listen_fd >= 0) {
+        rc = watch_open(&ep->watch, ep->device->home, ep->listen_fd);
+        if (rc < 0)
+            return err_sys(e, -rc, "", "cannot watch the listening socket");
+        watch_start(&ep->watch, UV_READABLE);
+    }
+    timer_open(&ep->timer, ep->device->home);
+    ep->started = true;
+    if (ep->connected_fd >= 0) {
+        int fd = ep->connected_fd;
+
+        ep->connected_fd = -1;
+        begin(ep, fd);
+    }
+    return 0;
+}
+
+void endpoint_close(struct endpoint *ep,
+                    void (*closed)(struct endpoint *ep, void *arg), void *arg)
+{
+    if (ep->closing)
+        return;
+    ep->closing = true;
+    ep->closed = closed;
+    ep->closed_arg = arg;
+    if (ep->listen_fd >= 0 && ep->conf.fd < 0)
+        sock_unlink(ep->conf.path);
+    if (ep->current)
+        session_end(ep->current, LOG_INFO, "vub is stopping");
+    close_when_clear(ep);
+}
+
+void endpoint_free(struct endpoint *ep)
+{
+    if (ep->listen_fd >= 0 && ep->conf.fd < 0 && !ep->closing)
+        sock_unlink(ep->conf.path);
+    if (ep->listen_fd >= 0)
+        close(ep->listen_fd);
+    if (ep->connected_fd >= 0)
+        close(ep->connected_fd);
+    ep->device->ops->close(ep->device);
+    free(ep);
+}
+
+void endpoint_refresh(struct endpoint *ep)
+{
+    if (ep->device->ops->refresh)
+        ep->device->ops->refresh(ep->device);
+}

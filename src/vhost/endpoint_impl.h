@@ -1,0 +1,17 @@
+/* vhost/endpoint_impl.h: what a session asks of its endpoint. For vhost/. */
+#ifndef VUB_VHOST_ENDPOINT_IMPL_H
+#define VUB_VHOST_ENDPOINT_IMPL_H
+
+#include "vhost/endpoint.h"
+
+struct session;
+
+const struct endpoint_conf *endpoint_conf(const struct endpoint *ep);
+/* The front-end has gone: the next one may be accepted. */
+void endpoint_session_ending(struct endpoint *ep, struct session *s);
+/* The last request is answered; s is freed after this. */
+void endpoint_session_over(struct endpoint *ep, struct session *s);
+/* Has every session before s answered its last request? */
+bool endpoint_is_clear(const struct endpoint *ep, const struct session *s);
+
+#endif

@@ -1,0 +1,32 @@
+/* vhost/message.h: the table of front-end messages. For vhost/.
+ *
+ * Spec: vhost-user, "Front-end message types". A handler gets a message of
+ * the right size and number of fds. It returns 0, or a negative errno with a
+ * sentence in s->err: the message is refused (an error ack if one was asked
+ * for; else the session ends). A handler with an answer of its own sends it,
+ * or sets s->finish when rings are to be waited for. It takes the fds it
+ * keeps; the rest are closed. */
+#ifndef VUB_VHOST_MESSAGE_H
+#define VUB_VHOST_MESSAGE_H
+
+#include "vhost/session.h"
+
+typedef int message_fn(struct session *s, struct msg *m);
+
+/* message_mem.c */
+message_fn message_set_mem_table, message_add_mem_reg, message_rem_mem_reg,
+    message_get_max_mem_slots, message_set_log_base, message_set_log_fd,
+    message_get_inflight_fd, message_set_inflight_fd;
+
+/* message_ring.c */
+message_fn message_set_vring_num, message_set_vring_addr,
+    message_set_vring_base, message_get_vring_base, message_set_vring_kick,
+    message_set_vring_call, message_set_vring_err, message_set_vring_enable,
+    message_reset_owner, message_reset_device;
+
+/* Tells rings that the log, or whether it is on, has changed. */
+void message_update_log(struct session *s);
+/* Enables every ring, as if by SET_VRING_ENABLE; or disables. */
+void message_enable_all(struct session *s, bool on);
+
+#endif

@@ -1,0 +1,217 @@
+/* Messages about memory that the front-end shares: guest memory, the dirty
+ * log, the in-flight record. A new map, log or record is built whole first;
+ * rings get it by command, and the front-end's answer waits for them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "vhost/message.h"
+#include "virtio/spec.h"
+
+/* Where a ring's parts lie in a map; false: not in it. */
+static bool ring_parts(const struct vring *v, const struct mem *mem,
+                       bool packed, void *parts[3])
+{
+    const uint64_t uva[] = {v->set.desc, v->set.driver, v->set.device};
+
+    for (int i = 0; i < 3; i++) {
+        parts[i] =
+            mem_uva(mem, uva[i], ring_part_len(packed, true, v->set.size, i));
+        if (!parts[i])
+            return false;
+    }
+    return true;
+}
+
+/* Takes the ref. */
+static void adopt_mem(struct session *s, struct mem *mem)
+{
+    bool packed = s->features & FEATURE(VIRTIO_F_RING_PACKED);
+
+    mem_unref(s->mem);
+    s->mem = mem;
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        struct vring *v = &s->vrings[i];
+        void *parts[3] = {NULL, NULL, NULL};
+
+        if (!v->set.started)
+            continue;
+        if (!ring_parts(v, mem, packed, parts))
+            parts[0] = NULL;
+        vring_set_mem(v, mem, parts);
+    }
+}
+
+static struct mem_region_conf region_conf(const struct msg_region *r)
+{
+    return (struct mem_region_conf){r->gpa, r->len, r->uva, r->offset};
+}
+
+int message_set_mem_table(struct session *s, struct msg *m)
+{
+    const struct msg_mem_table *t = &m->payload.table;
+    struct mem *mem, *more;
+    int rc;
+
+    if (t->num > MSG_REGIONS_MAX ||
+        m->header.size != 8 + t->num * sizeof(t->regions[0]))
+        return err_set(&s->err, -EINVAL, "",
+                       "%u regions do not fit a payload of %u bytes", t->num,
+                       m->header.size);
+    if (t->num && !m->num_fds)
+        return err_set(&s->err, -EINVAL, "",
+                       "guest memory comes without file descriptors (%s)",
+                       MEMORY_HINT);
+    if (m->num_fds != t->num)
+        return err_set(&s->err, -EINVAL, "", "%u regions with %u fds", t->num,
+                       m->num_fds);
+    mem = mem_new();
+    if (!mem)
+        return err_nomem(&s->err);
+    for (unsigned i = 0; i < t->num; i++) {
+        const struct mem_region_conf c = region_conf(&t->regions[i]);
+
+        rc = mem_add(mem, &c, m->fds[i], &more, &s->err);
+        mem_unref(mem);
+        if (rc < 0)
+            return rc;
+        mem = more;
+    }
+    adopt_mem(s, mem);
+    return 0;
+}
+
+int message_get_max_mem_slots(struct session *s, struct msg *m)
+{
+    const uint64_t slots = MEM_REGIONS_MAX;
+
+    (void)m;
+    session_reply(s, &slots, sizeof(slots), -1);
+    return 0;
+}
+
+int message_add_mem_reg(struct session *s, struct msg *m)
+{
+    const struct mem_region_conf c = region_conf(&m->payload.reg.region);
+    struct mem *mem;
+    int rc;
+
+    if (m->num_fds != 1)
+        return err_set(&s->err, -EINVAL, "",
+                       "a region comes without a file descriptor (%s)",
+                       MEMORY_HINT);
+    rc = mem_add(s->mem, &c, m->fds[0], &mem, &s->err);
+    if (rc < 0)
+        return rc;
+    adopt_mem(s, mem);
+    return 0;
+}
+
+int message_rem_mem_reg(struct session *s, struct msg *m)
+{
+    const struct mem_region_conf c = region_conf(&m->payload.reg.region);
+    struct mem *mem;
+    int rc;
+
+    rc = mem_remove(s->mem, &c, &mem, &s->err);
+    if (rc < 0)
+        return rc;
+    adopt_mem(s, mem);
+    return 0;
+}
+
+/* ---- dirty log ---- */
+
+void message_update_log(struct session *s)
+{
+    bool on = s->features & FEATURE(VHOST_F_LOG_ALL);
+
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started)
+            vring_set_dirty(&s->vrings[i], on ? s->dirty : NULL);
+}
+
+/* The answer tells that no ring uses the old log any more. */
+static void log_is_set(struct session *s)
+{
+    const uint64_t zero = 0;
+
+    session_reply(s, &zero, sizeof(zero), -1);
+}
+
+int message_set_log_base(struct session *s, struct msg *m)
+{
+    struct dirty *dirty;
+    int rc;
+
+    if (!(s->protocol & PROTO_LOG_SHMFD) || m->num_fds != 1 ||
+        m->header.size != sizeof(m->payload.log))
+        return err_set(&s->err, -EINVAL, "",
+                       "a log must come as shared memory (LOG_SHMFD)");
+    rc = dirty_open(&dirty, m->fds[0], m->payload.log.size,
+                    m->payload.log.offset, &s->err);
+    if (rc < 0)
+        return rc;
+    dirty_unref(s->dirty);
+    s->dirty = dirty;
+    s->finish = log_is_set;
+    message_update_log(s);
+    return 0;
+}
+
+int message_set_log_fd(struct session *s, struct msg *m)
+{
+    /* "It may be used to inform the front-end that the log has been
+     * modified": it never waits for that, so nobody is told. */
+    (void)s;
+    (void)m;
+    return 0;
+}
+
+/* ---- in-flight record ---- */
+
+int message_get_inflight_fd(struct session *s, struct msg *m)
+{
+    struct msg_inflight in = m->payload.inflight;
+    int fd, rc;
+
+    if (in.num_queues < 1 || in.num_queues > s->num_vrings ||
+        in.queue_size < 1 || in.queue_size > RING_SIZE_MAX)
+        return err_set(&s->err, -EINVAL, "",
+                       "%u queues of %u descriptors; there are %u of at most "
+                       "%d",
+                       in.num_queues, in.queue_size, s->num_vrings,
+                       RING_SIZE_MAX);
+    rc = inflight_create(in.num_queues, in.queue_size, &fd, &s->err);
+    if (rc < 0)
+        return rc;
+    in.mmap_size = inflight_bytes(in.num_queues, in.queue_size);
+    in.mmap_offset = 0;
+    in.padding = 0;
+    session_reply(s, &in, m->header.size, fd);
+    return 0;
+}
+
+int message_set_inflight_fd(struct session *s, struct msg *m)
+{
+    const struct msg_inflight *in = &m->payload.inflight;
+    struct inflight *record;
+    int rc;
+
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started)
+            return err_set(&s->err, -EBUSY, "", "ring %u is started", i);
+    if (in->num_queues > s->num_vrings || in->queue_size > RING_SIZE_MAX)
+        return err_set(&s->err, -EINVAL, "",
+                       "a record of %u queues of %u descriptors; there are %u "
+                       "of at most %d",
+                       in->num_queues, in->queue_size, s->num_vrings,
+                       RING_SIZE_MAX);
+    rc = inflight_open(&record, m->fds[0], in->mmap_size, in->mmap_offset,
+                       in->num_queues, in->queue_size, &s->err);
+    if (rc < 0)
+        return rc;
+    inflight_unref(s->inflight);
+    s->inflight = record;
+    return 0;
+}

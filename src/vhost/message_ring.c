@@ -1,0 +1,369 @@
+/* Messages about rings: what they say is kept in a vring's home half; a ring
+ * that has all it needs is started, on its own, by session_start_rings. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/event.h"
+#include "vhost/endpoint_impl.h"
+#include "vhost/message.h"
+#include "virtio/spec.h"
+
+static bool is_packed(const struct session *s)
+{
+    return s->features & FEATURE(VIRTIO_F_RING_PACKED);
+}
+
+static int find(struct session *s, uint64_t index, struct vring **v)
+{
+    if (index >= s->num_vrings)
+        return err_set(&s->err, -EINVAL, "",
+                       "ring %" PRIu64 ", but there are %u", index,
+                       s->num_vrings);
+    *v = &s->vrings[index];
+    return 0;
+}
+
+/* A ring that may be changed: found and not started. */
+static int find_stopped(struct session *s, uint64_t index, struct vring **v)
+{
+    int rc = find(s, index, v);
+
+    if (rc == 0 && (*v)->set.started)
+        rc = err_set(&s->err, -EBUSY, "", "ring %" PRIu64 " is started", index);
+    return rc;
+}
+
+int message_set_vring_num(struct session *s, struct msg *m)
+{
+    uint32_t num = m->payload.state.num;
+    uint32_t max = endpoint_conf(s->endpoint)->queue_size;
+    struct vring *v;
+    int rc;
+
+    rc = find_stopped(s, m->payload.state.index, &v);
+    if (rc < 0)
+        return rc;
+    if (num < 1 || num > max)
+        return err_set(&s->err, -EINVAL, "",
+                       "a ring of %u descriptors; 1 to %u are possible", num,
+                       max);
+    if (s->has_features && !is_packed(s) && (num & (num - 1)))
+        return err_set(&s->err, -EINVAL, "",
+                       "a split ring of %u descriptors, not a power of two",
+                       num);
+    v->set.size = (uint16_t)num;
+    return 0;
+}
+
+int message_set_vring_addr(struct session *s, struct msg *m)
+{
+    const struct msg_vring_addr *a = &m->payload.addr;
+    bool log_used = a->flags & MSG_VRING_LOG;
+    struct vring *v;
+    int rc;
+
+    rc = find(s, a->index, &v);
+    if (rc < 0)
+        return rc;
+    if (v->set.started) {
+        /* Only its logging may change: migration begins, or is given up. */
+        if (v->set.desc != a->desc || v->set.driver != a->avail ||
+            v->set.device != a->used)
+            return err_set(&s->err, -EBUSY, "",
+                           "ring %u is started: its addresses stay", a->index);
+        v->set.log_used = log_used;
+        v->set.log_gpa = a->log;
+        message_update_log(s);
+        return 0;
+    }
+    v->set.desc = a->desc;
+    v->set.driver = a->avail;
+    v->set.device = a->used;
+    v->set.log_used = log_used;
+    v->set.log_gpa = a->log;
+    v->set.has_addr = true;
+    return 0;
+}
+
+int message_set_vring_base(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int rc;
+
+    rc = find_stopped(s, m->payload.state.index, &v);
+    if (rc < 0)
+        return rc;
+    v->set.base = m->payload.state.num;
+    return 0;
+}
+
+static void base_is_known(struct session *s)
+{
+    struct msg_vring_state state = s->msg->payload.state;
+
+    state.num = s->vrings[state.index].set.base;
+    session_rings_stopped(s);
+    session_reply(s, &state, sizeof(state), -1);
+}
+
+int message_get_vring_base(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int rc;
+
+    rc = find(s, m->payload.state.index, &v);
+    if (rc < 0)
+        return rc;
+    s->finish = base_is_known;
+    v->set.has_kick = false; /* it would start again at once */
+    if (v->set.started)
+        vring_stop(v);
+    return 0;
+}
+
+/* The fd of SET_VRING_KICK, CALL or ERR: -1 if it says that there is none. */
+static int notifier(struct session *s, struct msg *m, struct vring **v, int *fd)
+{
+    bool none = m->payload.u64 & MSG_VRING_NOFD;
+    int rc;
+
+    rc = find(s, m->payload.u64 & MSG_VRING_INDEX_MASK, v);
+    if (rc < 0)
+        return rc;
+    if (none ? m->num_fds != 0 : m->num_fds != 1)
+        return err_set(&s->err, -EINVAL, "", "%u fds where %d is said",
+                       m->num_fds, !none);
+    *fd = -1;
+    if (none)
+        return 0;
+    if (event_adopt(m->fds[0]) < 0)
+        return err_set(&s->err, -EBADF, "", "its fd cannot be used");
+    *fd = msg_take_fd(m, 0);
+    return 0;
+}
+
+static void replace_fd(int *kept, int fd)
+{
+    if (*kept >= 0)
+        close(*kept);
+    *kept = fd;
+}
+
+int message_set_vring_kick(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int fd, rc;
+
+    rc = notifier(s, m, &v, &fd);
+    if (rc < 0)
+        return rc;
+    if (v->set.started) {
+        vring_set_kick(v, fd);
+        return 0;
+    }
+    replace_fd(&v->set.kick_fd, fd);
+    v->set.has_kick = true;
+    return 0;
+}
+
+int message_set_vring_call(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int fd, rc;
+
+    rc = notifier(s, m, &v, &fd);
+    if (rc < 0)
+        return rc;
+    if (v->set.started)
+        vring_set_call(v, fd);
+    else
+        replace_fd(&v->set.call_fd, fd);
+    return 0;
+}
+
+int message_set_vring_err(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int fd, rc;
+
+    rc = notifier(s, m, &v, &fd);
+    if (rc < 0)
+        return rc;
+    if (v->set.started)
+        vring_set_err(v, fd);
+    else
+        replace_fd(&v->set.err_fd, fd);
+    return 0;
+}
+
+static void enable(struct vring *v, bool on)
+{
+    v->set.enabled = on;
+    if (v->set.started)
+        vring_enable(v, on);
+}
+
+int message_set_vring_enable(struct session *s, struct msg *m)
+{
+    struct vring *v;
+    int rc;
+
+    rc = find(s, m->payload.state.index, &v);
+    if (rc < 0)
+        return rc;
+    if (m->payload.state.num > 1)
+        return err_set(&s->err, -EINVAL, "", "enable is 0 or 1, not %u",
+                       m->payload.state.num);
+    enable(v, m->payload.state.num);
+    return 0;
+}
+
+void message_enable_all(struct session *s, bool on)
+{
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        enable(&s->vrings[i], on);
+}
+
+/* Spec: deprecated; "ignore this message, or use it to disable all rings". */
+int message_reset_owner(struct session *s, struct msg *m)
+{
+    (void)m;
+    message_enable_all(s, false);
+    return 0;
+}
+
+/* All rings are as in a new session; what belongs to the connection stays:
+ * protocol features, back-end channel, memory table, log. */
+static void device_is_reset(struct session *s)
+{
+    session_rings_stopped(s);
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        struct vring *v = &s->vrings[i];
+
+        replace_fd(&v->set.kick_fd, -1);
+        v->set.has_kick = v->set.has_addr = v->set.enabled = false;
+        v->set.size = 0;
+        v->set.base = 0;
+    }
+    inflight_unref(s->inflight);
+    s->inflight = NULL;
+    if (s->device->ops->reset)
+        s->device->ops->reset(s->device);
+}
+
+int message_reset_device(struct session *s, struct msg *m)
+{
+    (void)m;
+    s->finish = device_is_reset;
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        s->vrings[i].set.has_kick = false;
+        if (s->vrings[i].set.started)
+            vring_stop(&s->vrings[i]);
+    }
+    return 0;
+}
+
+/* ---- start ---- */
+
+static bool is_ready(const struct session *s, const struct vring *v)
+{
+    return !v->set.started && v->set.has_kick && v->set.has_addr &&
+           v->set.size && s->has_features && mem_count(s->mem) > 0;
+}
+
+/* Does the device run? If not, it is asked to, and answers now or later. */
+static bool device_runs(struct session *s)
+{
+    const struct device_start start = {
+        .features = s->features & ~FEATURE_PROTOCOL,
+        .recovered =
+            s->inflight && inflight_recovers(s->inflight, is_packed(s)),
+    };
+
+    if (s->device_state == DEVICE_STOPPED) {
+        log_info(s->device->id, "starting: %s rings, features 0x%" PRIx64 "%s",
+                 is_packed(s) ? "packed" : "split", s->features,
+                 start.recovered ? ", with requests to recover" : "");
+        s->device_state = DEVICE_STARTING;
+        if (s->device->ops->start)
+            s->device->ops->start(s->device, &start);
+        else
+            session_device_started(s, NULL);
+    }
+    return s->device_state == DEVICE_STARTED && !s->ending;
+}
+
+/* Where the front-end's addresses lie: -EFAULT if not in one region each. */
+static int find_parts(struct session *s, struct vring *v,
+                      struct ring_setup *setup, struct err *e)
+{
+    const char *const names[] = {"descriptors", "driver area", "device area"};
+    const uint64_t uva[] = {v->set.desc, v->set.driver, v->set.device};
+    void **const parts[] = {&setup->desc, &setup->driver, &setup->device};
+
+    for (int i = 0; i < 3; i++) {
+        uint64_t len =
+            ring_part_len(setup->packed, setup->event_idx, setup->size, i);
+        unsigned align = ring_part_align(setup->packed, i);
+
+        *parts[i] = mem_uva(s->mem, uva[i], len);
+        if (!*parts[i])
+            return err_set(e, -EFAULT, "",
+                           "the %s of ring %u, %" PRIu64 " bytes at 0x%" PRIx64
+                           ", lie in no memory region (%s)",
+                           names[i], v->index, len, uva[i], MEMORY_HINT);
+        if ((uintptr_t)*parts[i] % align)
+            return err_set(e, -EINVAL, "",
+                           "the %s of ring %u at 0x%" PRIx64
+                           " are not aligned to %u bytes",
+                           names[i], v->index, uva[i], align);
+    }
+    return 0;
+}
+
+static void start(struct session *s, struct vring *v)
+{
+    struct ring_setup *setup = &v->cmd.setup;
+    struct err e;
+
+    *setup = (struct ring_setup){
+        .size = v->set.size,
+        .packed = is_packed(s),
+        .event_idx = s->features & FEATURE(VIRTIO_F_EVENT_IDX),
+        .chain_max = s->device->chain_max,
+        .priv_size = s->device->priv_size,
+        .mem = s->mem,
+        .base = v->set.base,
+        .inflight = s->inflight ? inflight_queue(s->inflight, v->index) : NULL,
+        .dirty = s->features & FEATURE(VHOST_F_LOG_ALL) ? s->dirty : NULL,
+        .log_used = v->set.log_used,
+        .used_gpa = v->set.log_gpa,
+    };
+    if (find_parts(s, v, setup, &e) < 0) {
+        log_error(s->device->id, "ring %u is broken: %s", v->index, e.text);
+        if (v->set.err_fd >= 0)
+            event_signal(v->set.err_fd);
+        v->set.has_kick = false; /* not again until it is told anew */
+        return;
+    }
+    vring_start(v);
+}
+
+void session_start_rings(struct session *s)
+{
+    session_hold(s); /* starts may come back at once */
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        struct vring *v = &s->vrings[i];
+
+        if (s->ending || !is_ready(s, v) || !endpoint_is_clear(s->endpoint, s))
+            continue;
+        if (!device_runs(s))
+            break;
+        start(s, v);
+    }
+    s->holds--;
+}

@@ -1,0 +1,265 @@
+#include "vhost/session.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "vhost/backend.h"
+#include "vhost/endpoint_impl.h"
+#include "virtio/spec.h"
+
+/* What every device offers on top of its own: the ring's features. */
+#define RING_FEATURES                                                          \
+    (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC |             \
+     1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_RING_PACKED |               \
+     1ull << VHOST_F_LOG_ALL | FEATURE_PROTOCOL)
+
+uint64_t session_offered(const struct device *d)
+{
+    return d->ops->features((struct device *)d) | RING_FEATURES;
+}
+
+/* ---- messages ---- */
+
+static void on_message(struct conn *c, struct msg *m)
+{
+    session_handle(container_of(c, struct session, conn), m);
+}
+
+void session_reply(struct session *s, const void *payload, uint32_t len, int fd)
+{
+    const struct msg_header h = {s->msg->header.request,
+                                 MSG_VERSION | MSG_REPLY, len};
+
+    s->replied = true;
+    conn_send(&s->conn, &h, payload, fd);
+}
+
+static void send_queued(struct session *s)
+{
+    bool runs = false;
+
+    if (!s->config_changed || s->msg || !s->backend ||
+        !(s->protocol & PROTO_CONFIG))
+        return;
+    /* Spec, "Suspended device state": no messages while no ring runs. */
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        runs |= s->vrings[i].set.started;
+    if (!runs)
+        return;
+    s->config_changed = false;
+    backend_config_change(s->backend);
+}
+
+static void finish_message(struct session *s)
+{
+    bool ack = (s->msg->header.flags & MSG_NEED_REPLY) &&
+               (s->protocol & PROTO_REPLY_ACK);
+    char name[32];
+
+    if (s->result >= 0 && s->finish)
+        s->finish(s);
+    if (s->result < 0) {
+        msg_name(s->msg->header.request, name);
+        if (!ack || s->replied) {
+            /* The front-end cannot be told, and would go on as if it had
+             * been done. */
+            char why[400];
+
+            snprintf(why, sizeof(why), "%s: %s", name, s->err.text);
+            s->msg = NULL;
+            session_end(s, LOG_ERROR, why);
+            return;
+        }
+        log_limited(&s->limit, LOG_WARN, s->device->id, "refused %s: %s", name,
+                    s->err.text);
+    }
+    if (ack && !s->replied) {
+        const uint64_t value = s->result < 0;
+
+        session_reply(s, &value, sizeof(value), -1);
+    }
+    s->msg = NULL;
+    conn_next(&s->conn);
+    send_queued(s);
+}
+
+void session_hold(struct session *s)
+{
+    s->holds++;
+}
+
+static void teardown(struct session *s);
+
+void session_release(struct session *s)
+{
+    assert(s->holds > 0);
+    if (--s->holds > 0)
+        return;
+    if (s->ending) {
+        teardown(s); /* may free s */
+        return;
+    }
+    /* What the message changed may let rings start; its answer says that they
+     * have. */
+    session_start_rings(s);
+    if (s->holds > 0)
+        return;
+    if (s->msg) {
+        finish_message(s);
+    } else if (s->queued) {
+        struct msg *m = s->queued;
+
+        s->queued = NULL;
+        session_handle(s, m);
+    } else {
+        send_queued(s);
+    }
+}
+
+/* ---- the device ---- */
+
+void session_device_started(struct session *s, const struct err *e)
+{
+    char why[300];
+
+    if (s->device_state != DEVICE_STARTING)
+        return;
+    if (e) {
+        s->device_state = DEVICE_STOPPED;
+        snprintf(why, sizeof(why), "the device cannot start: %s", e->text);
+        session_end(s, LOG_ERROR, why);
+        return;
+    }
+    s->device_state = DEVICE_STARTED;
+    session_hold(s);
+    session_release(s); /* starts the rings, unless a message is under way */
+}
+
+void session_rings_stopped(struct session *s)
+{
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started)
+            return;
+    if (s->device_state == DEVICE_STOPPED)
+        return;
+    s->device_state = DEVICE_STOPPED;
+    if (s->device->ops->stop)
+        s->device->ops->stop(s->device);
+}
+
+void session_config_changed(struct session *s)
+{
+    s->config_changed = true;
+    send_queued(s);
+}
+
+/* ---- life ---- */
+
+static void on_conn_gone(struct conn *c)
+{
+    struct session *s = container_of(c, struct session, conn);
+
+    s->conn_gone = true;
+    if (s->ending && s->holds == 0)
+        teardown(s);
+}
+
+static void on_conn_broken(struct conn *c, const char *why)
+{
+    session_end(container_of(c, struct session, conn), LOG_INFO, why);
+}
+
+/* Steps until nothing is left; called again whenever one is done. */
+static void teardown(struct session *s)
+{
+    bool stopping = false;
+
+    session_hold(s); /* commands may come back at once */
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started) {
+            vring_stop(&s->vrings[i]);
+            stopping = true;
+        }
+    s->holds--;
+    if (s->holds > 0)
+        return;
+    if (stopping) {
+        teardown(s); /* all came back at once */
+        return;
+    }
+    if (!s->conn_gone)
+        return;
+    session_rings_stopped(s);
+    backend_close(s->backend);
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        vring_fini(&s->vrings[i]);
+    mem_unref(s->mem);
+    dirty_unref(s->dirty);
+    inflight_unref(s->inflight);
+    endpoint_session_over(s->endpoint, s); /* unlinks it */
+    free(s);
+}
+
+/* From a turn of its own: session_end may be called from deep inside. */
+static void on_end_later(struct mail *m)
+{
+    struct session *s = container_of(m, struct session, end_later);
+
+    session_release(s);
+}
+
+void session_end(struct session *s, enum log_level level, const char *why)
+{
+    if (s->ending)
+        return;
+    s->ending = true;
+    if (why)
+        log_at(level, s->device->id, "front-end (process %d) is gone: %s",
+               s->peer_pid, why);
+    conn_close(&s->conn);
+    endpoint_session_ending(s->endpoint, s);
+    session_hold(s);
+    loop_post(s->device->home, &s->end_later);
+}
+
+struct session *session_new(struct endpoint *ep, int fd)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    struct device *d = endpoint_device(ep);
+    unsigned uid;
+
+    if (!s)
+        goto fail;
+    s->mem = mem_new();
+    if (!s->mem)
+        goto fail;
+    s->endpoint = ep;
+    s->device = d;
+    s->num_vrings = d->num_queues;
+    s->end_later.run = on_end_later;
+    s->conn.message = on_message;
+    s->conn.broken = on_conn_broken;
+    s->conn.gone = on_conn_gone;
+    list_init(&s->node);
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        vring_init(&s->vrings[i], s, d, i, endpoint_conf(ep)->drain_timeout_ms);
+    sock_peer(fd, &s->peer_pid, &uid);
+    if (conn_open(&s->conn, d->home, fd) < 0) {
+        fd = -1;
+        goto fail;
+    }
+    log_info(d->id, "front-end connected (process %d, user %u)", s->peer_pid,
+             uid);
+    return s;
+fail:
+    if (s)
+        mem_unref(s->mem);
+    free(s);
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}

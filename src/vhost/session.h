@@ -1,0 +1,89 @@
+/* vhost/session.h: one connection of a front-end, from accept to the last
+ * request answered.
+ *
+ * One message is handled at a time. A handler may ask things of rings on other
+ * loops; the message is answered when all have come back: session_hold counts
+ * what is waited for, session_release gives it back, at zero the answer goes.
+ *
+ * A session whose front-end has gone lives on until its rings are drained;
+ * meanwhile the endpoint may have the next one, which starts no ring before.
+ * Threads: the device's home loop, but for what vring.h says. */
+#ifndef VUB_VHOST_SESSION_H
+#define VUB_VHOST_SESSION_H
+
+#include "base/log.h"
+#include "vhost/conn.h"
+#include "vhost/vring.h"
+#include "virtio/inflight.h"
+
+struct endpoint;
+struct backend;
+
+struct session {
+    struct endpoint *endpoint;
+    struct device *device;
+    struct conn conn;
+    int peer_pid;
+
+    uint64_t protocol; /* protocol features acked */
+    uint64_t features;
+    bool has_features, warned_features, warned_protocol;
+    struct mem *mem;
+    struct dirty *dirty;
+    struct inflight *inflight;
+    struct backend *backend; /* back-end channel, or NULL */
+    struct vring vrings[DEVICE_MAX_QUEUES];
+    unsigned num_vrings;
+
+    /* the device, as this session drives it */
+    enum { DEVICE_STOPPED, DEVICE_STARTING, DEVICE_STARTED } device_state;
+    bool config_changed; /* to be told when a ring runs */
+
+    /* the message being handled */
+    struct msg *msg;
+    struct msg *queued; /* came while rings were starting */
+    unsigned holds;
+    int result; /* of the message: 0 or negative */
+    struct err err;
+    /* Builds the answer when the last hold is gone; NULL: an ack if asked. */
+    void (*finish)(struct session *s);
+    bool replied;
+
+    bool ending, conn_gone;
+    struct mail end_later;
+    struct log_limit limit;
+    struct list node; /* endpoint's list of sessions */
+};
+
+/* Takes fd. NULL: no memory, fd is closed. */
+struct session *session_new(struct endpoint *ep, int fd);
+/* The front-end has gone or must go; why is logged, NULL: nothing is. Safe
+ * twice. endpoint_session_over comes when all is drained. */
+void session_end(struct session *s, enum log_level level, const char *why);
+
+void session_hold(struct session *s);
+void session_release(struct session *s);
+
+/* Sends the answer of the message being handled. fd: -1 or closed after. */
+void session_reply(struct session *s, const void *payload, uint32_t len,
+                   int fd);
+
+/* Starts every ring that has become ready (vhost/message_ring.c). */
+void session_start_rings(struct session *s);
+/* [home] The device has answered its start. */
+void session_device_started(struct session *s, const struct err *e);
+/* No ring runs any more: lets the device stop. */
+void session_rings_stopped(struct session *s);
+void session_config_changed(struct session *s);
+/* The features that are offered to front-ends. */
+uint64_t session_offered(const struct device *d);
+
+/* vhost/message.c: looks the message up, checks its form, handles it. */
+void session_handle(struct session *s, struct msg *m);
+
+/* What a front-end forgot when memory is not shared, as a clause. */
+#define MEMORY_HINT                                                            \
+    "is all guest memory shared? QEMU: -object memory-backend-memfd,id=mem,"   \
+    "size=SIZE,share=on -machine memory-backend=mem"
+
+#endif

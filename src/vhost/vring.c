@@ -1,0 +1,515 @@
+#include "vhost/vring.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/event.h"
+#include "vhost/session.h"
+
+/* ---- commands: home asks, the ring's loop does, home goes on ---- */
+
+static void on_back(struct mail *m)
+{
+    struct vring *v = container_of(m, struct vring, cmd.back);
+
+    if (v->cmd.then)
+        v->cmd.then(v);
+    session_release(v->session);
+}
+
+static void on_there(struct mail *m)
+{
+    struct vring *v = container_of(m, struct vring, cmd.there);
+
+    v->cmd.run(v);
+}
+
+/* [home] then may be NULL. */
+static void command(struct vring *v, void (*run)(struct vring *v),
+                    void (*then)(struct vring *v))
+{
+    session_hold(v->session);
+    v->cmd.run = run;
+    v->cmd.then = then;
+    if (v->loop == v->home)
+        run(v);
+    else
+        loop_post(v->loop, &v->cmd.there);
+}
+
+/* [ring] */
+static void command_done(struct vring *v)
+{
+    if (v->loop == v->home)
+        on_back(&v->cmd.back);
+    else
+        loop_post(v->home, &v->cmd.back);
+}
+
+/* ---- the run half ---- */
+
+/* One line, and VRING_ERR, the first time. */
+static void tell_broken(struct vring *v, const char *why, bool hint)
+{
+    if (v->told_broken)
+        return;
+    v->told_broken = true;
+    log_error(v->device->id, "ring %u is broken: %s%s%s%s", v->index, why,
+              hint ? " (" : "", hint ? MEMORY_HINT : "", hint ? ")" : "");
+    if (v->err_fd >= 0)
+        event_signal(v->err_fd);
+}
+
+static void on_fatal(struct mail *m)
+{
+    struct vring *v = container_of(m, struct vring, fatal);
+
+    session_end(v->session, LOG_ERROR, v->fatal_why);
+}
+
+/* The session must end: home is told, once. */
+static void fatal(struct vring *v, const char *why)
+{
+    if (v->told_fatal)
+        return;
+    v->told_fatal = true;
+    v->fatal_why = why;
+    /* Mail arrives in the order sent: home has it before the command after
+     * which the session may be freed. */
+    if (v->loop == v->home)
+        on_fatal(&v->fatal);
+    else
+        loop_post(v->home, &v->fatal);
+}
+
+static void drained(struct vring *v);
+
+/* After anything that may have broken the ring, or emptied it. */
+static void look_after(struct vring *v)
+{
+    struct ring *r = &v->ring;
+
+    if (UNLIKELY(r->broken != NULL))
+        tell_broken(v, r->broken, r->broken_outside);
+    if (UNLIKELY(mem_poisoned(r->map->mem)))
+        fatal(v, "it took shared memory away from under the device (the "
+                 "file shrank)");
+    if (UNLIKELY(v->draining) && r->in_flight == 0)
+        drained(v);
+}
+
+static bool may_serve(const struct vring *v)
+{
+    return v->device_started && v->enabled && !v->draining && !v->ring.broken;
+}
+
+static void serve(struct vring *v)
+{
+    struct ring *r = &v->ring;
+
+    if (!may_serve(v))
+        return;
+    ring_notify_off(r);
+    v->device->ops->ring_kick(v->device, r);
+    ring_flush(r);
+    look_after(v);
+}
+
+/* Answers that came between kicks are shown at the end of the loop's turn. */
+static void on_want_flush(struct ring *r)
+{
+    struct vring *v = container_of(r, struct vring, ring);
+
+    loop_defer(v->loop, &v->flush);
+}
+
+static void on_flush(struct defer *d)
+{
+    struct vring *v = container_of(d, struct vring, flush);
+
+    ring_flush(&v->ring);
+    look_after(v);
+}
+
+static void on_kick(struct watch *w, int status, int events)
+{
+    struct vring *v = container_of(w, struct vring, kick);
+    int rc = status < 0 ? status : event_clear(v->kick_fd);
+
+    (void)events;
+    if (rc < 0) {
+        watch_stop(w);
+        ring_break(&v->ring, "its kick fd cannot be read");
+        look_after(v);
+        return;
+    }
+    v->ring.stats.kicks++;
+    serve(v);
+}
+
+static bool on_spin(struct spin *s)
+{
+    struct vring *v = container_of(s, struct vring, spin);
+
+    if (!ring_has_work(&v->ring) || !may_serve(v))
+        return false;
+    serve(v);
+    return true;
+}
+
+static bool on_arm(struct spin *s)
+{
+    struct vring *v = container_of(s, struct vring, spin);
+
+    if (!may_serve(v))
+        return false;
+    if (ring_notify_on(&v->ring)) {
+        serve(v);
+        return true;
+    }
+    if (UNLIKELY(v->ring.broken != NULL))
+        look_after(v);
+    return v->polled; /* nobody would wake us */
+}
+
+/* ---- start ---- */
+
+static void on_kick_gone(struct watch *w);
+static void on_timer_gone(struct timer *t);
+static void on_timer(struct timer *t);
+
+/* Watches v->kick_fd, or polls if there is none. */
+static void kick_open(struct vring *v)
+{
+    v->polled = v->kick_fd < 0;
+    if (v->polled)
+        return;
+    v->kick.ready = on_kick;
+    v->kick.gone = on_kick_gone;
+    if (watch_open(&v->kick, v->loop, v->kick_fd) < 0) {
+        close(v->kick_fd);
+        v->kick_fd = -1;
+        if (v->device_started)
+            ring_break(&v->ring, "its kick fd cannot be watched");
+        return;
+    }
+    watch_start(&v->kick, UV_READABLE);
+}
+
+static void do_start(struct vring *v)
+{
+    struct err e = {0};
+
+    memset(&v->ring, 0, sizeof(v->ring));
+    v->ring.index = v->index;
+    v->ring.loop = v->loop;
+    v->ring.want_flush = on_want_flush;
+    v->device_started = false;
+    v->draining = v->hurried = false;
+    v->told_broken = v->told_fatal = false;
+    v->closing = 0;
+    defer_init(&v->flush, on_flush);
+    list_init(&v->spin.node);
+    v->spin.poll = on_spin;
+    v->spin.arm = on_arm;
+    v->timer.fire = on_timer;
+    v->timer.gone = on_timer_gone;
+    timer_open(&v->timer, v->loop);
+
+    v->cmd.rc = ring_open(&v->ring, &v->cmd.setup, &e);
+    if (v->cmd.rc < 0) {
+        v->ring.map = NULL;
+    } else if (v->device->ops->ring_start) {
+        v->cmd.rc = v->device->ops->ring_start(v->device, &v->ring, &e);
+        if (v->cmd.rc < 0)
+            ring_close(&v->ring);
+    }
+    v->device_started = v->cmd.rc >= 0;
+    kick_open(v);
+    if (v->device_started) {
+        loop_spin_add(v->loop, &v->spin);
+        /* Requests may have waited since before the kick fd was known. */
+        serve(v);
+        if (v->ring.broken)
+            look_after(v);
+    } else {
+        tell_broken(v, e.text, false);
+    }
+    command_done(v);
+}
+
+void vring_start(struct vring *v)
+{
+    v->kick_fd = v->set.kick_fd;
+    v->call_fd = v->set.call_fd;
+    v->err_fd = v->set.err_fd;
+    v->set.kick_fd = v->set.call_fd = v->set.err_fd = -1;
+    v->set.started = true;
+    v->enabled = v->set.enabled;
+    v->cmd.setup.call_fd = v->call_fd;
+    command(v, do_start, NULL);
+}
+
+/* ---- stop ---- */
+
+/* Both handles have gone: the ring is no more. */
+static void closed(struct vring *v)
+{
+    if (--v->closing == 0)
+        command_done(v);
+}
+
+static void on_kick_gone(struct watch *w)
+{
+    closed(container_of(w, struct vring, kick));
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    closed(container_of(t, struct vring, timer));
+}
+
+static void drained(struct vring *v)
+{
+    v->draining = false;
+    if (v->device_started) {
+        ring_flush(&v->ring);
+        defer_cancel(&v->flush);
+        v->cmd.setup.base = ring_base(&v->ring);
+        if (v->device->ops->ring_stop)
+            v->device->ops->ring_stop(v->device, &v->ring);
+        ring_close(&v->ring);
+        v->device_started = false;
+    }
+    loop_spin_del(&v->spin);
+    v->closing = 1;
+    if (v->kick_fd >= 0) {
+        v->closing++;
+        watch_close(&v->kick);
+        close(v->kick_fd);
+        v->kick_fd = -1;
+    }
+    timer_close(&v->timer);
+}
+
+/* Once: what can be given up is. Twice: the front-end waits no longer. */
+static void on_timer(struct timer *t)
+{
+    struct vring *v = container_of(t, struct vring, timer);
+
+    if (!v->draining)
+        return;
+    if (v->hurried) {
+        log_warn(v->device->id,
+                 "ring %u: %u requests still have no answer; waiting on, "
+                 "without the front-end",
+                 v->index, v->ring.in_flight);
+        fatal(v, "its requests could not be finished in time");
+        return;
+    }
+    v->hurried = true;
+    log_warn(v->device->id,
+             "ring %u: %u requests are not done after %u ms: giving up those "
+             "that can be",
+             v->index, v->ring.in_flight, v->drain_timeout_ms);
+    timer_start(t, v->drain_timeout_ms);
+    if (v->device->ops->ring_drain)
+        v->device->ops->ring_drain(v->device, &v->ring, DRAIN_CANCEL);
+    if (v->draining)
+        look_after(v);
+}
+
+static void do_stop(struct vring *v)
+{
+    if (!v->device_started) {
+        drained(v);
+        return;
+    }
+    v->draining = true;
+    timer_start(&v->timer, v->drain_timeout_ms);
+    if (v->device->ops->ring_drain)
+        v->device->ops->ring_drain(v->device, &v->ring, DRAIN_BEGIN);
+    /* The device may have answered all inside, but never frees the ring. */
+    if (v->draining && v->ring.in_flight == 0)
+        drained(v);
+}
+
+static void then_stopped(struct vring *v)
+{
+    v->set.base = v->cmd.setup.base;
+    v->set.started = false;
+    v->set.has_kick = false;
+    /* call and err stay; kick must be given again to start */
+    v->set.call_fd = v->call_fd;
+    v->set.err_fd = v->err_fd;
+    v->call_fd = v->err_fd = -1;
+}
+
+void vring_stop(struct vring *v)
+{
+    v->cmd.setup.base = v->set.base;
+    command(v, do_stop, then_stopped);
+}
+
+/* ---- changes of a started ring ---- */
+
+static void do_enable(struct vring *v)
+{
+    v->enabled = v->cmd.enable;
+    serve(v); /* a kick may have come while it was disabled */
+    command_done(v);
+}
+
+void vring_enable(struct vring *v, bool on)
+{
+    v->cmd.enable = on;
+    command(v, do_enable, NULL);
+}
+
+static void do_set_mem(struct vring *v)
+{
+    if (v->device_started) {
+        if (!v->cmd.parts[0] ||
+            ring_set_mem(&v->ring, v->cmd.mem, v->cmd.parts[0], v->cmd.parts[1],
+                         v->cmd.parts[2]) < 0)
+            ring_break(&v->ring, "it does not lie in the new memory table");
+        look_after(v);
+        serve(v);
+    }
+    command_done(v);
+}
+
+static void then_set_mem(struct vring *v)
+{
+    mem_unref(v->cmd.mem);
+    v->cmd.mem = NULL;
+}
+
+void vring_set_mem(struct vring *v, struct mem *mem, void *const parts[3])
+{
+    v->cmd.mem = mem_ref(mem);
+    memcpy(v->cmd.parts, parts, sizeof(v->cmd.parts));
+    command(v, do_set_mem, then_set_mem);
+}
+
+static void do_set_dirty(struct vring *v)
+{
+    if (v->device_started)
+        ring_set_dirty(&v->ring, v->cmd.dirty, v->set.log_used, v->set.log_gpa);
+    command_done(v);
+}
+
+static void then_set_dirty(struct vring *v)
+{
+    dirty_unref(v->cmd.dirty);
+    v->cmd.dirty = NULL;
+}
+
+void vring_set_dirty(struct vring *v, struct dirty *dirty)
+{
+    v->cmd.dirty = dirty ? dirty_ref(dirty) : NULL;
+    command(v, do_set_dirty, then_set_dirty);
+}
+
+/* The old watch must have gone before the command is done: closed() counts. */
+static void do_open_kick(struct vring *v)
+{
+    v->kick_fd = v->cmd.fd;
+    kick_open(v);
+    serve(v);
+    if (v->device_started)
+        look_after(v); /* the fd may be one that cannot be watched */
+    command_done(v);
+}
+
+static void on_old_kick_gone(struct watch *w)
+{
+    do_open_kick(container_of(w, struct vring, kick));
+}
+
+static void do_set_kick(struct vring *v)
+{
+    if (v->kick_fd < 0) {
+        do_open_kick(v);
+        return;
+    }
+    v->kick.gone = on_old_kick_gone;
+    watch_close(&v->kick);
+    close(v->kick_fd);
+    v->kick_fd = -1;
+}
+
+void vring_set_kick(struct vring *v, int fd)
+{
+    v->cmd.fd = fd;
+    command(v, do_set_kick, NULL);
+}
+
+static void do_set_call(struct vring *v)
+{
+    bool first = v->call_fd < 0;
+
+    if (!first)
+        close(v->call_fd);
+    v->call_fd = v->cmd.fd;
+    if (v->device_started) {
+        v->ring.call_fd = v->call_fd;
+        /* Answers given before there was anything to call with. */
+        if (first && v->call_fd >= 0 && v->ring.stats.chains)
+            event_signal(v->call_fd);
+    }
+    command_done(v);
+}
+
+void vring_set_call(struct vring *v, int fd)
+{
+    v->cmd.fd = fd;
+    command(v, do_set_call, NULL);
+}
+
+static void do_set_err(struct vring *v)
+{
+    if (v->err_fd >= 0)
+        close(v->err_fd);
+    v->err_fd = v->cmd.fd;
+    if (v->told_broken && v->err_fd >= 0)
+        event_signal(v->err_fd);
+    command_done(v);
+}
+
+void vring_set_err(struct vring *v, int fd)
+{
+    v->cmd.fd = fd;
+    command(v, do_set_err, NULL);
+}
+
+/* ---- life ---- */
+
+void vring_init(struct vring *v, struct session *s, struct device *d,
+                unsigned index, uint32_t drain_timeout_ms)
+{
+    memset(v, 0, sizeof(*v));
+    v->session = s;
+    v->device = d;
+    v->index = index;
+    v->drain_timeout_ms = drain_timeout_ms;
+    v->home = d->home;
+    v->loop = d->ring_loop[index];
+    v->cmd.there.run = on_there;
+    v->cmd.back.run = on_back;
+    v->fatal.run = on_fatal;
+    v->set.kick_fd = v->set.call_fd = v->set.err_fd = -1;
+    v->kick_fd = v->call_fd = v->err_fd = -1;
+}
+
+void vring_fini(struct vring *v)
+{
+    int *fds[] = {&v->set.kick_fd, &v->set.call_fd, &v->set.err_fd};
+
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
