@@ -22,5 +22,7 @@ void dirty_unref(struct dirty *d); /* d may be NULL */
 uint64_t dirty_end(const struct dirty *d);
 /* Marks the pages of [gpa, gpa + len); what lies beyond the end is left out. */
 void dirty_mark(struct dirty *d, uint64_t gpa, uint64_t len);
+/* True once the front-end has taken the log away (its file shrank). */
+bool dirty_poisoned(const struct dirty *d);
 
 #endif

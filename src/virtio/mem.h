@@ -56,14 +56,17 @@ uint64_t mem_end(const struct mem *m);
 
 /* Translate [gpa, gpa + len), bytes. A range may cross regions, hence pieces.
  * Returns pieces written to iov, 1..max; -EFAULT if any byte is outside;
- * -E2BIG if max is too few. iov is good while the caller holds its ref. */
+ * -E2BIG if max is too few. iov is good while the caller holds its ref. No
+ * bytes are no pieces: 0. */
 int mem_map(const struct mem *m, struct mem_hint *hint, uint64_t gpa,
             uint64_t len, struct iovec *iov, int max);
 
 /* The host address of [uva, uva + len), which must lie in one region. */
 void *mem_uva(const struct mem *m, uint64_t uva, uint64_t len);
 
-/* The guest address of a host address that mem_map gave. */
+/* The region of a host address that mem_map or mem_uva gave. */
+const struct mem_region *mem_region_of(const struct mem *m, const void *host);
+/* The guest address of such a host address. */
 uint64_t mem_gpa(const struct mem *m, const void *host);
 
 /* True once the front-end took memory away from under us (the file shrank):

@@ -1,0 +1,46 @@
+/* os/memory.h: other people's files, mapped shared, and what happens when
+ * they shrink.
+ *
+ * Guest memory, dirty logs and in-flight records are files that a front-end
+ * sent us. Their size is checked when they are mapped, but the front-end may
+ * truncate them later, and then every access to what is gone raises SIGBUS.
+ * A mapping here is guarded: the fault is met by empty private memory, the
+ * access goes on, and the mapping is poisoned for good. What is read there is
+ * zero, what is written is lost; whoever sees the poison ends the session.
+ * Threads: any, for different mappings; memory_is_poisoned: any. */
+#ifndef VUB_OS_MEMORY_H
+#define VUB_OS_MEMORY_H
+
+#include "base/base.h"
+#include "base/err.h"
+
+struct memory_guard;
+
+struct memory {
+    uint8_t *at;  /* where the bytes asked for begin */
+    uint64_t len; /* bytes asked for */
+
+    /* os/ only: whole pages of the file's own page size */
+    void *map;
+    size_t map_len;
+    struct memory_guard *guard;
+};
+
+/* Maps [offset, offset + len) of fd (which stays the caller's) to read and
+ * write. Refuses what lies beyond the end of the file. offset need not be a
+ * multiple of anything. On failure there is nothing to unmap. */
+int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
+               struct err *e);
+/* Nobody touches it any more. Safe on a zero struct. */
+void memory_unmap(struct memory *m);
+
+/* Has this mapping lost bytes? */
+bool memory_is_poisoned(const struct memory *m);
+/* Has any mapping of this process, ever? One load: false nearly always. */
+bool memory_any_poisoned(void);
+
+/* A new file of len zero bytes, in memory only, to be sent to others; it
+ * cannot shrink. The fd is the caller's. */
+int memory_create(const char *name, uint64_t len, int *fd, struct err *e);
+
+#endif
