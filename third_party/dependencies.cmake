@@ -21,3 +21,7 @@ if(uring_FOUND)
   target_compile_definitions(vub_uring_or_none INTERFACE VUB_HAVE_URING=1)
 endif()
 add_library(vub::uring ALIAS vub_uring_or_none)
+
+if(VUB_TESTS)
+  vub_dependency(cmocka "cmocka>=1.1.5")
+endif()

@@ -1,0 +1,231 @@
+/* A loop: mail from other threads, work put off to the end of a turn, and the
+ * spinner. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "loop/timer.h"
+#include "loop/watch.h"
+#include "os/event.h"
+#include "os/thread.h"
+
+#define LETTERS 10000
+
+struct letter {
+    struct mail mail;
+    int number;
+};
+
+static struct loop loop;
+static struct letter letters[LETTERS];
+static int read_so_far;
+
+static void on_letter(struct mail *m)
+{
+    struct letter *l = container_of(m, struct letter, mail);
+
+    assert_int_equal(l->number, read_so_far);
+    if (++read_so_far == LETTERS)
+        loop_stop(&loop);
+}
+
+static void write_letters(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < LETTERS; i++) {
+        letters[i].number = i;
+        letters[i].mail.run = on_letter;
+        loop_post(&loop, &letters[i].mail);
+    }
+}
+
+static void mail_arrives_in_the_order_sent(void **state)
+{
+    struct thread writer;
+    struct err e;
+
+    (void)state;
+    read_so_far = 0;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    assert_int_equal(thread_start(&writer, "writer", write_letters, NULL, &e),
+                     0);
+    loop_run(&loop);
+    thread_join(&writer);
+    assert_int_equal(read_so_far, LETTERS);
+    loop_close(&loop);
+}
+
+/* ---- deferred work ---- */
+
+static struct defer deferred;
+static struct watch bell;
+static int bell_fd, rung, deferred_runs, deferred_before_return;
+
+static void on_deferred(struct defer *d)
+{
+    (void)d;
+    deferred_runs++;
+    loop_stop(&loop);
+}
+
+static void on_bell(struct watch *w, int status, int events)
+{
+    (void)w;
+    (void)events;
+    assert_int_equal(status, 0);
+    assert_int_equal(event_clear(bell_fd), 1);
+    rung++;
+    loop_defer(&loop, &deferred);
+    loop_defer(&loop, &deferred);
+    deferred_before_return = deferred_runs;
+}
+
+static void deferred_work_runs_once_after_the_callback(void **state)
+{
+    (void)state;
+    rung = deferred_runs = 0;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    bell_fd = event_open();
+    defer_init(&deferred, on_deferred);
+    bell = (struct watch){.ready = on_bell};
+    assert_int_equal(watch_open(&bell, &loop, bell_fd), 0);
+    watch_start(&bell, UV_READABLE);
+    event_signal(bell_fd);
+    loop_run(&loop);
+    assert_int_equal(rung, 1);
+    assert_int_equal(deferred_before_return, 0);
+    assert_int_equal(deferred_runs, 1);
+    watch_close(&bell);
+    loop_close(&loop);
+    close(bell_fd);
+}
+
+/* ---- the spinner ---- */
+
+static struct spin word;
+static int polls, arms, work_when_armed;
+
+static bool on_poll(struct spin *s)
+{
+    (void)s;
+    polls++;
+    return false;
+}
+
+static bool on_arm(struct spin *s)
+{
+    (void)s;
+    arms++;
+    if (work_when_armed) {
+        work_when_armed--;
+        return true;
+    }
+    event_signal(bell_fd); /* or the loop would sleep for ever */
+    return false;
+}
+
+static void on_bell_stop(struct watch *w, int status, int events)
+{
+    (void)w;
+    (void)status;
+    (void)events;
+    event_clear(bell_fd);
+    loop_stop(&loop);
+}
+
+static void run_with_budget(uint32_t max_us, uint64_t now_ns)
+{
+    polls = arms = 0;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    loop.spin_max_us = max_us;
+    loop.spin_ns = now_ns;
+    bell_fd = event_open();
+    bell = (struct watch){.ready = on_bell_stop};
+    assert_int_equal(watch_open(&bell, &loop, bell_fd), 0);
+    watch_start(&bell, UV_READABLE);
+    word.poll = on_poll;
+    word.arm = on_arm;
+    list_init(&word.node);
+    loop_spin_add(&loop, &word);
+    loop_run(&loop);
+    loop_spin_del(&word);
+    watch_close(&bell);
+    loop_close(&loop);
+    close(bell_fd);
+}
+
+static void a_loop_without_budget_arms_and_sleeps(void **state)
+{
+    (void)state;
+    run_with_budget(0, 0);
+    assert_int_equal(polls, 0);
+    assert_int_equal(arms, 1);
+}
+
+static void a_loop_with_budget_looks_before_it_arms(void **state)
+{
+    (void)state;
+    run_with_budget(100, 20000);
+    assert_true(polls > 0);
+    assert_int_equal(arms, 1);
+}
+
+static void a_loop_that_finds_work_when_armed_does_not_sleep(void **state)
+{
+    (void)state;
+    work_when_armed = 3;
+    run_with_budget(0, 0);
+    assert_int_equal(arms, 4);
+}
+
+static void a_sleep_shorter_than_the_limit_grows_the_budget(void **state)
+{
+    (void)state;
+    /* A second to be caught by spinning: the bell rings at once. */
+    run_with_budget(1000000, 0);
+    assert_true(loop.spin_ns > 0);
+}
+
+/* ---- timers ---- */
+
+static struct timer clock_;
+
+static void on_time(struct timer *t)
+{
+    (void)t;
+    loop_stop(&loop);
+}
+
+static void a_timer_fires_once(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    clock_ = (struct timer){.fire = on_time};
+    timer_open(&clock_, &loop);
+    timer_start(&clock_, 1);
+    loop_run(&loop);
+    assert_false(uv_is_active((uv_handle_t *)&clock_.uv));
+    timer_close(&clock_);
+    timer_close(&clock_);
+    loop_close(&loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mail_arrives_in_the_order_sent),
+        cmocka_unit_test(deferred_work_runs_once_after_the_callback),
+        cmocka_unit_test(a_loop_without_budget_arms_and_sleeps),
+        cmocka_unit_test(a_loop_with_budget_looks_before_it_arms),
+        cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
+        cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
+        cmocka_unit_test(a_timer_fires_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
