@@ -53,7 +53,7 @@ static void host_started(struct device *d, const struct err *e)
 {
     struct endpoint *ep = d->host_data;
 
-    LIST_EACH (&ep->sessions, node)
+    LIST_EACH_SAFE (&ep->sessions, node)
         session_device_started(container_of(node, struct session, node), e);
 }
 
