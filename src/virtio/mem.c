@@ -138,7 +138,7 @@ static int open_mapping(struct mem_mapping **out,
 int mem_add(struct mem *m, const struct mem_region_conf *c, int fd,
             struct mem **out, struct err *e)
 {
-    struct mem_mapping *p;
+    struct mem_mapping *p = NULL;
     struct mem *next;
     unsigned at = 0;
     int rc;
@@ -204,9 +204,12 @@ const struct mem_region *mem_region(const struct mem *m, unsigned i)
 
 uint64_t mem_end(const struct mem *m)
 {
-    const struct mem_region *last = &m->regions[m->count - 1];
+    const struct mem_region *last;
 
-    return m->count ? last->gpa + last->len : 0;
+    if (m->count == 0)
+        return 0;
+    last = &m->regions[m->count - 1];
+    return last->gpa + last->len;
 }
 
 /* ---- translating ---- */

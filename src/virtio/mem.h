@@ -46,8 +46,8 @@ void mem_unref(struct mem *m);
 int mem_add(struct mem *m, const struct mem_region_conf *c, int fd,
             struct mem **out, struct err *e);
 /* A new map without the region that has just this gpa, len and uva. */
-int mem_remove(struct mem *m, const struct mem_region_conf *c,
-               struct mem **out, struct err *e);
+int mem_remove(struct mem *m, const struct mem_region_conf *c, struct mem **out,
+               struct err *e);
 
 unsigned mem_count(const struct mem *m);
 const struct mem_region *mem_region(const struct mem *m, unsigned i);

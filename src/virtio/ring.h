@@ -34,22 +34,21 @@ struct ring_map {
     struct ring_map *next;
 };
 
+/* Two cache lines, and the device's request behind. */
 struct chain {
     struct ring *ring;
     struct iovec *iov; /* out_num pieces to read, then in_num to write;
                         * neighbours are joined; none is empty */
     uint16_t out_num, in_num;
-    uint16_t id;       /* descriptor head or buffer id: < ring size */
-    uint16_t descs;    /* descriptors it takes in a packed ring */
-    uint16_t record;   /* its entry in a packed in-flight record */
-    bool busy;         /* between ring_pop and chain_done */
-    uint16_t iov_room;
-    uint32_t written;  /* set by chain_done */
+    uint16_t id;     /* descriptor head or buffer id: < ring size */
+    uint16_t descs;  /* descriptors it takes in a packed ring */
+    uint16_t record; /* its entry in a packed in-flight record */
+    bool busy;       /* between ring_pop and chain_done */
+    uint32_t iov_room;
     uint64_t out_len, in_len; /* bytes */
     struct ring_map *map;
-    struct iovec *iov_own; /* NULL or a larger array than iov_few */
-    struct iovec iov_few[4];
-};
+    struct iovec iov_few[4]; /* iov, unless that is a larger array */
+} __attribute__((aligned(64)));
 
 /* Counters of a ring, since it was made. Written by the ring's thread only;
  * others read them whenever they like (stat_load). */
@@ -58,7 +57,7 @@ struct ring_stats {
 };
 
 struct ring_setup {
-    uint16_t size;      /* split: a power of two; both: 1..RING_SIZE_MAX */
+    uint16_t size; /* split: a power of two; both: 1..RING_SIZE_MAX */
     bool packed, event_idx;
     uint16_t chain_max; /* descriptors a chain may have if that is more than
                          * size (indirect tables): the device's seg_max + 2 */
@@ -66,46 +65,52 @@ struct ring_setup {
     struct mem *mem;    /* a ref is taken */
     void *desc, *driver, *device; /* host addresses of the three parts, each
                                    * whole and aligned: ring_part_len() */
-    uint32_t base;      /* as SET_VRING_BASE carries it: split: avail index;
-                         * packed: avail | wrap << 15 | used << 16 | wrap << 31 */
+    uint32_t base; /* as SET_VRING_BASE carries it: split: avail index;
+                    * packed: avail | wrap << 15 | used << 16 | wrap << 31 */
     struct inflight_queue *inflight; /* NULL: not recorded. Not owned */
-    struct dirty *dirty; /* NULL: no log. A ref is taken */
-    bool log_used;       /* the used ring is logged too (VHOST_VRING_F_LOG) */
-    uint64_t used_gpa;   /* log_guest_addr: where its writes are logged */
-    int call_fd;         /* eventfd, -1: none. Not owned */
+    struct dirty *dirty;             /* NULL: no log. A ref is taken */
+    bool log_used;     /* the used ring is logged too (VHOST_VRING_F_LOG) */
+    uint64_t used_gpa; /* log_guest_addr: where its writes are logged */
+    int call_fd;       /* eventfd, -1: none. Not owned */
 };
 
 struct ring {
     /* for devices */
     unsigned index;
-    struct loop *loop; /* the loop of this ring */
-    void *user;        /* the device's */
-    unsigned recovered; /* chains that ring_pop will give first */
-    const char *broken; /* NULL, or why: one clause, without a full stop */
+    struct loop *loop;   /* the loop of this ring */
+    void *user;          /* the device's */
+    unsigned recovered;  /* chains that ring_pop will give first */
+    const char *broken;  /* NULL, or why: one clause, without a full stop */
     bool broken_outside; /* because an address lies in no memory region */
 
     /* virtio/ only, below */
-    uint16_t size, mask, chain_max;
+    uint16_t size, mask;
+    uint16_t chain_max; /* descriptors; at least size */
     bool packed, event_idx;
-    uint32_t in_flight;   /* popped, not done */
-    uint32_t pending;     /* done, not flushed: chains */
+    bool notify_off;    /* kicks are suppressed */
+    bool call_due;      /* the next flush calls if it is not told not to */
+    uint32_t in_flight; /* popped, not done */
+    uint32_t pending;   /* done, not flushed: chains */
+    uint32_t descs_out; /* packed: descriptors popped, not flushed */
+    uint32_t uncalled;  /* descriptors (packed) or chains flushed since the
+                         * guest was last asked whether it wants a call */
 
     void *desc, *driver, *device;
     uint16_t avail_idx, avail_seen; /* next to take; last loaded from guest */
-    uint16_t used_idx, used_called; /* next to fill; as of the last call */
-    bool avail_wrap, used_wrap;     /* packed */
-    bool notify_off;                /* kicks are suppressed */
-    bool call_due_all;
+    uint16_t used_idx;              /* next to fill, as published */
+    uint16_t used_called; /* split: as of the last time the guest was asked
+                           * whether it wants a call */
+    bool avail_wrap, used_wrap; /* packed */
 
     struct mem_hint hint;
     struct ring_map *map; /* the current one first, older ones behind */
     struct chain *chains; /* [size], chain_stride bytes each */
     size_t chain_stride;
-    struct chain **done;  /* [size], `pending` are filled */
+    struct ring_used *done;    /* [size]: `pending` are filled */
+    struct ring_desc *scratch; /* packed [size]: of the chain being popped */
 
     struct inflight_queue *inflight;
-    uint16_t *resubmit; /* ids or record entries, in order; `recovered` left */
-    unsigned resubmit_at;
+    struct ring_record *record; /* our side of it; NULL if not recorded */
     struct dirty *dirty;
     bool log_used;
     uint64_t used_gpa;
