@@ -154,7 +154,7 @@ static void send_message(struct front *f, uint8_t op, struct input *in)
     head[1] = flags & 0x80 ? flags : (MSG_VERSION | (flags & MSG_NEED_REPLY));
     head[2] = usual_size(head[0], payload) + ((flags & 0x40) ? 1u : 0u);
     memcpy(bytes, head, sizeof(head));
-    for (n = 0; n < fds % 10u; n++) {
+    for (n = 0; n < (fds & 0xfu) % 10u; n++) {
         switch ((fds >> 4) % 4) {
         case 0:
         case 1:
