@@ -50,16 +50,15 @@ struct store_req {
     const struct iovec *iov; /* of a read or write: len bytes in all; good
                               * until done */
     int iov_num;
-    int result;              /* 0 or a negative errno */
+    int result; /* 0 or a negative errno */
     void (*done)(struct store_req *r);
 
     /* The store's, while pending. */
     struct store_channel *channel;
     struct list node;
-    uint64_t progress;   /* bytes done so far */
-    void *bounce;        /* store.c's */
-    struct iovec one;    /* an iovec to point at: bounce, or a rest */
-    struct store_req *below, *above; /* a filter's */
+    uint64_t progress;       /* bytes done so far */
+    struct iovec one;        /* the rest of an iovec that is partly done */
+    struct store_req *above; /* a filter's: for whom this one is */
 };
 
 struct store_info {
@@ -69,9 +68,9 @@ struct store_info {
     uint32_t physical_block_size, opt_io_size; /* bytes; 0: unknown */
     uint32_t discard_align;                    /* bytes; 0: unknown */
     bool read_only, can_discard, can_zero;
-    bool cached;   /* writes need a flush to be stable */
+    bool cached;      /* writes need a flush to be stable */
     bool is_volatile; /* content does not outlive the process */
-    bool serial;   /* its device must run on one loop */
+    bool serial;      /* its device must run on one loop */
 };
 
 struct store_ops {
@@ -87,11 +86,14 @@ struct store_ops {
     /* [home] Look again at the size: 1 changed, 0 not, negative errno. */
     int (*refresh)(struct store *s, struct err *e);
 
+    /* [any, may block] All that is written is stable. NULL: it is. */
+    int (*sync)(struct store *s);
+
     int (*channel_open)(struct store_channel **out, struct store *s,
                         struct loop *loop, struct err *e);
     void (*channel_close)(struct store_channel *ch); /* nothing is pending */
     int (*submit)(struct store_channel *ch, struct store_req *r);
-    void (*kick)(struct store_channel *ch);   /* NULL: nothing is queued */
+    void (*kick)(struct store_channel *ch); /* NULL: nothing is queued */
     /* Stop delaying on purpose; later, give up what can be given up. Each
      * request still ends once, through done. NULL: nothing to do. */
     void (*drain)(struct store_channel *ch, bool cancel);
@@ -107,7 +109,8 @@ struct store {
 struct store_channel {
     struct store *store;
     struct loop *loop;
-    unsigned pending; /* store.c's: requests between submit and done */
+    unsigned pending;      /* store.c's: requests between submit and done */
+    struct bounce *bounce; /* store.c's: NULL where none can be needed */
 };
 
 /* All kinds of stores, for the config: key "store" of devices. */
@@ -125,16 +128,21 @@ int store_acquire(struct store *s, struct err *e);
 void store_release(struct store *s);
 /* [home] 1: the size has changed, 0: not, negative: e says why not known. */
 int store_refresh(struct store *s, struct err *e);
+/* [any thread; blocks] All completed writes are stable; a negative errno if
+ * that is not known. For what is no request of a guest. */
+int store_sync(struct store *s);
 /* Bytes. Any thread. */
 uint64_t store_size(const struct store *s);
 
 int store_channel_open(struct store_channel **out, struct store *s,
                        struct loop *loop, struct err *e);
+/* Nothing is pending. Not from inside a done. */
 void store_channel_close(struct store_channel *ch);
 
 /* Out of range, or a write to a read-only store, are -EIO and -EROFS, done;
  * callers check before. */
 int store_submit(struct store_channel *ch, struct store_req *r);
+/* Ends a batch of submits. Not needed by who completes nothing but inline. */
 void store_kick(struct store_channel *ch);
 void store_drain(struct store_channel *ch, bool cancel);
 

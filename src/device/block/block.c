@@ -1,0 +1,574 @@
+/* The block device: what it offers, its config space, its start and stop.
+ *
+ * Every number in the config space is true, and what it limits is held to the
+ * limit (ranges.c).
+ *
+ * The write cache. `writeback` of the config space says whether a driver has
+ * to flush. It starts as "write_cache" of the config has it, and a driver may
+ * change it. Writes are stable when answered (write_through) if it is off, and
+ * also if the driver never said that it can flush. It goes from off to on
+ * only by the driver's word or a device reset, never by itself: a front-end
+ * that has read "off" will not flush. After the recovery of a crashed
+ * back-end it is off, since QEMU does not repeat what the driver had set.
+ *
+ * The image lock is taken when the first ring of a session starts, and given
+ * back when the last has drained, so that a guest may migrate: the other side
+ * tries again every LOCK_RETRY_MS until this side lets go. A back-end that
+ * was killed holds it until the kernel is done with its last write. */
+#include "device/block/block.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/block/impl.h"
+
+#define LOCK_RETRY_MS 100
+#define LOCK_TRIES 100
+
+struct block_conf {
+    struct device_common common;
+    uint32_t queues;
+    const char *serial; /* NULL: the device's id */
+    bool read_only, write_cache;
+    uint32_t logical_block_size, physical_block_size; /* 0: the store's */
+    uint32_t seg_max;
+    struct conf_any store;
+};
+
+/* ---- the write cache ---- */
+
+static void update_write_through(struct block *b)
+{
+    __atomic_store_n(&b->write_through, !b->wce || !b->flush_acked,
+                     __ATOMIC_RELAXED);
+}
+
+static void sync_store(void *arg)
+{
+    struct block *b = arg;
+    int rc = store_sync(b->store);
+
+    if (rc < 0)
+        log_error(b->device.id,
+                  "what was cached could not be made stable when the write "
+                  "cache was switched off: %s",
+                  strerror(-rc));
+}
+
+static void join_syncer(struct block *b)
+{
+    if (b->has_syncer)
+        thread_join(&b->syncer);
+    b->has_syncer = false;
+}
+
+/* Writes answered from now on are stable; those before become so soon. The
+ * spec asks for the former only, but a guest that stops flushing would leave
+ * the latter to the kernel's leisure. Blocks, hence the thread. */
+static void cache_off(struct block *b)
+{
+    struct err e;
+
+    b->wce = false;
+    update_write_through(b);
+    join_syncer(b);
+    if (!b->store->info.cached || b->read_only)
+        return;
+    if (thread_start(&b->syncer, "vub-sync", sync_store, b, &e) < 0)
+        log_warn(b->device.id,
+                 "the write cache is off, but what it held is "
+                 "not stable yet: %s",
+                 e.text);
+    else
+        b->has_syncer = true;
+}
+
+/* ---- features and config space ---- */
+
+static uint64_t block_features(struct device *d)
+{
+    const struct block *b = block_of(d);
+    uint64_t f = FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+                 FEATURE(VIRTIO_BLK_F_BLK_SIZE) | FEATURE(VIRTIO_BLK_F_FLUSH) |
+                 FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
+                 FEATURE(VIRTIO_BLK_F_CONFIG_WCE);
+
+    if (d->num_queues > 1)
+        f |= FEATURE(VIRTIO_BLK_F_MQ);
+    if (b->read_only)
+        return f | FEATURE(VIRTIO_BLK_F_RO);
+    if (b->can_discard)
+        f |= FEATURE(VIRTIO_BLK_F_DISCARD);
+    if (b->can_zero)
+        f |= FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
+    return f;
+}
+
+static uint8_t log2_of(uint32_t n)
+{
+    return (uint8_t)(31 - __builtin_clz(n));
+}
+
+static uint32_t logical_size(const struct block *b)
+{
+    return b->block_mask + 1;
+}
+
+static uint32_t physical_size(const struct block *b)
+{
+    uint32_t size = b->conf->physical_block_size;
+
+    if (!size)
+        size = b->store->info.physical_block_size;
+    return MAX(size, logical_size(b));
+}
+
+static void block_config_read(struct device *d, void *config)
+{
+    struct block *b = block_of(d);
+    const struct store_info *info = &b->store->info;
+    uint32_t logical = logical_size(b), physical = physical_size(b);
+    struct virtio_blk_config c = {
+        .capacity = htole64(b->sectors),
+        .seg_max = htole32((uint32_t)d->chain_max - 2),
+        .blk_size = htole32(logical),
+        .topology =
+            {
+                .physical_block_exp = log2_of(physical / logical),
+                .min_io_size = htole16((uint16_t)(physical / logical)),
+                .opt_io_size = htole32(info->opt_io_size / logical),
+            },
+        .writeback = b->wce,
+        .num_queues = htole16((uint16_t)d->num_queues),
+    };
+
+    if (b->can_discard && !b->read_only) {
+        c.max_discard_sectors = htole32(BLOCK_DISCARD_MAX_SECTORS);
+        c.max_discard_seg = htole32(BLOCK_RANGES_MAX);
+        c.discard_sector_alignment = htole32(MAX(info->discard_align, logical) /
+                                             VIRTIO_BLK_SECTOR_BYTES);
+    }
+    if (b->can_zero && !b->read_only) {
+        c.max_write_zeroes_sectors = htole32(BLOCK_ZERO_MAX_SECTORS);
+        c.max_write_zeroes_seg = htole32(BLOCK_RANGES_MAX);
+        c.write_zeroes_may_unmap = b->can_discard;
+    }
+    memcpy(config, &c, sizeof(c));
+}
+
+/* QEMU may write the whole space back to change one byte. */
+static int block_config_write(struct device *d, uint32_t offset,
+                              const void *data, uint32_t len)
+{
+    const uint32_t at = offsetof(struct virtio_blk_config, writeback);
+    struct block *b = block_of(d);
+    bool wce;
+
+    if (offset > at || at - offset >= len)
+        return -EACCES;
+    wce = ((const uint8_t *)data)[at - offset];
+    if (wce == b->wce)
+        return 0;
+    log_info(d->id, "the guest switches the write cache %s",
+             wce ? "on" : "off");
+    if (!wce) {
+        cache_off(b);
+        return 0;
+    }
+    b->wce = true;
+    update_write_through(b);
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
+/* Takes the image lock, now or some tries later, and answers the start. */
+static void try_lock(struct block *b)
+{
+    struct err e;
+    int rc = store_acquire(b->store, &e);
+
+    if (rc == -EAGAIN && ++b->tries < LOCK_TRIES) {
+        if (b->tries == 1)
+            log_info(b->device.id, "%s; waiting for it", e.text);
+        timer_start(&b->timer, LOCK_RETRY_MS);
+        return;
+    }
+    if (rc < 0) {
+        b->started = false;
+        device_started(&b->device, &e);
+        return;
+    }
+    device_started(&b->device, NULL);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct block *b = container_of(t, struct block, timer);
+
+    if (b->started)
+        try_lock(b);
+}
+
+/* A store whose outcome depends on order must see one order. */
+static bool on_one_loop(const struct device *d)
+{
+    for (unsigned i = 1; i < d->num_queues; i++)
+        if (d->ring_loop[i] != d->ring_loop[0])
+            return false;
+    return true;
+}
+
+static void block_start(struct device *d, const struct device_start *s)
+{
+    struct block *b = block_of(d);
+    struct err e;
+
+    if (b->store->info.serial && !on_one_loop(d)) {
+        err_set(&e, -EINVAL, "",
+                "its store depends on the order of requests: give the device "
+                "one worker");
+        device_started(d, &e);
+        return;
+    }
+    b->flush_acked = s->features & FEATURE(VIRTIO_BLK_F_FLUSH);
+    /* Spec, "Device Initialization": a driver that may switch the cache but
+     * cannot flush finds it off. */
+    if (s->recovered ||
+        (!b->flush_acked && s->features & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)))
+        b->wce = false;
+    update_write_through(b);
+    if (!b->has_timer) {
+        b->timer.fire = on_timer;
+        timer_open(&b->timer, d->home);
+        b->has_timer = true;
+    }
+    b->started = true;
+    b->tries = 0;
+    try_lock(b);
+}
+
+static void block_stop(struct device *d)
+{
+    struct block *b = block_of(d);
+
+    b->started = false;
+    if (b->has_timer)
+        timer_stop(&b->timer);
+    store_release(b->store);
+}
+
+static void block_reset(struct device *d)
+{
+    struct block *b = block_of(d);
+
+    b->wce = b->conf->write_cache && b->store->info.cached;
+    b->flush_acked = true; /* until a driver says otherwise */
+    update_write_through(b);
+}
+
+/* ---- rings ---- */
+
+/* The channel of this loop is kept at the first of its queues. */
+static struct block_channel *channel_of(struct block *b, const struct ring *q)
+{
+    unsigned i = 0;
+
+    while (b->device.ring_loop[i] != q->loop)
+        i++;
+    return &b->channels[i];
+}
+
+static int block_ring_start(struct device *d, struct ring *q, struct err *e)
+{
+    struct block *b = block_of(d);
+    struct block_ring *ring = &b->rings[q->index];
+    struct block_channel *channel = channel_of(b, q);
+    int rc;
+
+    if (b->store->info.is_volatile && q->recovered)
+        return err_set(e, -EINVAL, "",
+                       "a back-end before this one left requests to recover, "
+                       "but store %s has forgotten what was written",
+                       b->store->ops->type);
+    if (channel->rings == 0) {
+        rc = store_channel_open(&channel->ch, b->store, q->loop, e);
+        if (rc < 0)
+            return rc;
+    }
+    channel->rings++;
+    ring->block = b;
+    ring->channel = channel;
+    ring->ch = channel->ch;
+    q->user = ring;
+    return 0;
+}
+
+static void block_ring_drain(struct device *d, struct ring *q, enum drain how)
+{
+    const struct block_ring *ring = q->user;
+
+    (void)d;
+    store_drain(ring->ch, how == DRAIN_CANCEL);
+}
+
+static void block_ring_stop(struct device *d, struct ring *q)
+{
+    struct block_ring *ring = q->user;
+
+    (void)d;
+    q->user = NULL;
+    ring->ch = NULL;
+    if (--ring->channel->rings == 0) {
+        store_channel_close(ring->channel->ch);
+        ring->channel->ch = NULL;
+    }
+}
+
+/* ---- life ---- */
+
+/* Whole logical blocks. */
+static uint64_t sectors_of(const struct block *b)
+{
+    return (store_size(b->store) & ~(uint64_t)b->block_mask) /
+           VIRTIO_BLK_SECTOR_BYTES;
+}
+
+static void block_refresh(struct device *d)
+{
+    struct block *b = block_of(d);
+    uint64_t before = b->sectors, now;
+    struct err e;
+    int rc = store_refresh(b->store, &e);
+
+    if (rc < 0)
+        log_warn(d->id, "the disk's size is not known any more: %s", e.text);
+    if (rc <= 0)
+        return;
+    now = sectors_of(b);
+    if (now == before)
+        return;
+    __atomic_store_n(&b->sectors, now, __ATOMIC_RELAXED);
+    log_at(now < before ? LOG_WARN : LOG_INFO, d->id,
+           "the disk has %s from %" PRIu64 " to %" PRIu64 " bytes",
+           now < before ? "shrunk" : "grown", before * VIRTIO_BLK_SECTOR_BYTES,
+           now * VIRTIO_BLK_SECTOR_BYTES);
+    device_config_changed(d);
+}
+
+static void block_free(struct block *b)
+{
+    join_syncer(b);
+    store_close(b->store);
+    free(b->channels);
+    free(b->rings);
+    free(b);
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    block_free(container_of(t, struct block, timer));
+}
+
+static void block_close(struct device *d)
+{
+    struct block *b = block_of(d);
+
+    if (!b->has_timer) {
+        block_free(b);
+        return;
+    }
+    b->timer.gone = on_timer_gone;
+    timer_close(&b->timer);
+}
+
+const struct block_stats *block_stats(const struct device *d, unsigned queue)
+{
+    return &container_of(d, const struct block, device)->rings[queue].stats;
+}
+
+static const struct device_ops block_ops = {
+    .type = "block",
+    .virtio_id = VIRTIO_ID_BLOCK,
+    .features = block_features,
+    .config_len = sizeof(struct virtio_blk_config),
+    .config_read = block_config_read,
+    .config_write = block_config_write,
+    .start = block_start,
+    .stop = block_stop,
+    .reset = block_reset,
+    .ring_start = block_ring_start,
+    .ring_kick = block_ring_kick,
+    .ring_drain = block_ring_drain,
+    .ring_stop = block_ring_stop,
+    .refresh = block_refresh,
+    .close = block_close,
+};
+
+/* An error at the key `key` of the device whose JSON Pointer is `at`. */
+static int PRINTF_LIKE(4, 5) err_key(struct errs *e, const char *at,
+                                     const char *key, const char *fmt, ...)
+{
+    struct err err = {.code = -EINVAL};
+    va_list ap;
+
+    snprintf(err.where, sizeof(err.where), "%s/%s", at, key);
+    va_start(ap, fmt);
+    vsnprintf(err.text, sizeof(err.text), fmt, ap);
+    va_end(ap);
+    return errs_push(e, &err);
+}
+
+/* What the store needs of the block sizes. */
+static int check_store(const struct block *b, const char *at, struct errs *e)
+{
+    const struct store_info *info = &b->store->info;
+    uint32_t logical = logical_size(b);
+
+    if (logical < info->block_size)
+        return err_key(e, at, "logical_block_size",
+                       "%" PRIu32 " bytes is less than the %" PRIu32
+                       " that the store can do",
+                       logical, info->block_size);
+    if (info->size < logical)
+        return err_key(e, at, "store",
+                       "%" PRIu64 " bytes is not one block of %" PRIu32,
+                       info->size, logical);
+    return 0;
+}
+
+static int block_open(struct device **out, const struct conf_any *c,
+                      struct errs *e)
+{
+    const struct block_conf *conf = c->data;
+    const char *id = conf->common.id, *serial;
+    struct block *b;
+    int rc = -ENOMEM;
+
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return errs_add(e, rc, c->at, "out of memory");
+    b->conf = conf;
+    b->channels = calloc(conf->queues, sizeof(*b->channels));
+    b->rings = aligned_alloc(64, conf->queues * sizeof(*b->rings));
+    if (!b->channels || !b->rings) {
+        errs_add(e, rc, c->at, "out of memory");
+        goto out;
+    }
+    memset(b->rings, 0, conf->queues * sizeof(*b->rings));
+    rc = store_open(&b->store, &conf->store, conf->read_only, id, e);
+    if (rc < 0)
+        goto out;
+    b->block_mask = (conf->logical_block_size ? conf->logical_block_size
+                                              : b->store->info.block_size) -
+                    1;
+    rc = check_store(b, c->at, e);
+    if (rc < 0)
+        goto out;
+    b->read_only = b->store->info.read_only;
+    b->can_discard = b->store->info.can_discard;
+    b->can_zero = b->store->info.can_zero;
+    b->sectors = sectors_of(b);
+    serial = conf->serial ? conf->serial : id;
+    memcpy(b->id, serial, strnlen(serial, sizeof(b->id)));
+    b->device = (struct device){
+        .ops = &block_ops,
+        .id = id,
+        .num_queues = conf->queues,
+        .priv_size = sizeof(struct block_req),
+        /* Behind seg_max pieces of data, header and status. */
+        .chain_max = (uint16_t)(MAX(
+            MIN(conf->seg_max + 2, conf->common.queue_size), 3u)),
+    };
+    block_reset(&b->device);
+    *out = &b->device;
+    return 0;
+out:
+    if (b->store)
+        store_close(b->store);
+    free(b->channels);
+    free(b->rings);
+    free(b);
+    return rc;
+}
+
+static unsigned block_queues(const void *conf)
+{
+    return ((const struct block_conf *)conf)->queues;
+}
+
+static const struct device_type block_type = {
+    .open = block_open,
+    .queues = block_queues,
+    .is_block = true,
+};
+
+static void check_power_of_two(const char *key, uint32_t size, const char *at,
+                               struct errs *e)
+{
+    if (size & (size - 1))
+        err_key(e, at, key, "%" PRIu32 " is not a power of two", size);
+}
+
+static void block_check(void *data, const char *at, struct errs *e)
+{
+    const struct block_conf *conf = data;
+
+    check_power_of_two("logical_block_size", conf->logical_block_size, at, e);
+    check_power_of_two("physical_block_size", conf->physical_block_size, at, e);
+    if (conf->physical_block_size &&
+        conf->physical_block_size < conf->logical_block_size)
+        err_key(e, at, "physical_block_size",
+                "%" PRIu32 " bytes is less than the logical block's %" PRIu32,
+                conf->physical_block_size, conf->logical_block_size);
+    if (conf->serial && strlen(conf->serial) > VIRTIO_BLK_ID_BYTES)
+        err_key(e, at, "serial",
+                "%zu bytes is longer than the %d that a guest can see",
+                strlen(conf->serial), VIRTIO_BLK_ID_BYTES);
+}
+
+static const struct conf_key block_keys[] = {
+    {"store", CONF_UNION, CONF_AT(struct block_conf, store), .required = true,
+     .of = &store_union, .help = "Where the blocks live."},
+    {"queues", CONF_U32, CONF_AT(struct block_conf, queues), .def = "1",
+     .min = 1, .max = DEVICE_MAX_QUEUES,
+     .help = "How many queues the guest may use, at best one per virtual "
+             "CPU."},
+    {"serial", CONF_STR, CONF_AT(struct block_conf, serial),
+     .help = "What the guest sees as the disk's serial number, at most 20 "
+             "bytes. Default: the start of the device's id."},
+    {"read_only", CONF_BOOL, CONF_AT(struct block_conf, read_only),
+     .def = "false",
+     .help = "Refuse everything that writes, and open the store read-only."},
+    {"write_cache", CONF_BOOL, CONF_AT(struct block_conf, write_cache),
+     .def = "true",
+     .help = "Whether writes may be answered before they are stable, until "
+             "the guest flushes. The guest can switch it. false: every write "
+             "is stable when answered, which is slow."},
+    {"logical_block_size", CONF_U32,
+     CONF_AT(struct block_conf, logical_block_size), .min = 512, .max = 65536,
+     .help = "The smallest unit of the disk, bytes. Default: what the store "
+             "asks for, mostly 512."},
+    {"physical_block_size", CONF_U32,
+     CONF_AT(struct block_conf, physical_block_size), .min = 512, .max = 65536,
+     .help = "The unit that the disk writes best, bytes. Default: what the "
+             "store reports."},
+    {"seg_max", CONF_U32, CONF_AT(struct block_conf, seg_max), .def = "126",
+     .min = 1, .max = RING_SIZE_MAX - 2,
+     .help = "How many pieces of memory a request may be scattered over; not "
+             "more than queue_size less 2."},
+    {NULL},
+};
+
+const struct conf_table block_table = {
+    .name = "block",
+    .size = sizeof(struct block_conf),
+    .keys = block_keys,
+    .help = "A disk: virtio-blk.",
+    .check = block_check,
+    .ops = &block_type,
+};

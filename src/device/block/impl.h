@@ -1,0 +1,94 @@
+/* device/block/impl.h: what the files of the block device share. */
+#ifndef VUB_DEVICE_BLOCK_IMPL_H
+#define VUB_DEVICE_BLOCK_IMPL_H
+
+#include "base/log.h"
+#include "device/block/block.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+#include "os/thread.h"
+#include "store/store.h"
+
+/* Limits in the config space, and enforced. */
+#define BLOCK_RANGES_MAX 32
+#define BLOCK_DISCARD_MAX_SECTORS (UINT32_C(2) << 21) /* 2 GiB */
+#define BLOCK_ZERO_MAX_SECTORS (UINT32_C(1) << 19)    /* 256 MiB */
+
+struct block_ring;
+struct block_ranges;
+
+/* A request, behind its chain. */
+struct block_req {
+    struct store_req store;
+    uint8_t *status; /* the last byte of the chain's in part; not ours yet */
+    /* iov[cut_at] of the chain is cut to what is data, to be put back from
+     * cut; -1: none. */
+    int cut_at;
+    struct iovec cut;
+    enum block_stat stat;
+    struct block_ranges *ranges;
+};
+
+/* A store channel is shared by the rings of a loop. [that loop] */
+struct block_channel {
+    struct store_channel *ch;
+    unsigned rings;
+};
+
+/* [ring] */
+struct block_ring {
+    struct block *block;
+    struct block_channel *channel;
+    struct store_channel *ch;
+    struct log_limit limit;
+    struct block_stats stats;
+} __attribute__((aligned(64)));
+
+struct block {
+    struct device device;
+    const struct block_conf *conf;
+    struct store *store;
+    uint32_t block_mask; /* logical block size - 1, bytes */
+    bool read_only, can_discard, can_zero;
+    char id[VIRTIO_BLK_ID_BYTES];
+
+    /* Written on the home loop, read by all, relaxed. */
+    uint64_t sectors;   /* of 512 bytes: whole logical blocks */
+    bool write_through; /* writes are stable when answered */
+
+    bool wce;         /* as the config space says; see block.c */
+    bool flush_acked; /* the driver may send flushes */
+    bool started, has_timer;
+    unsigned tries; /* for the image lock */
+    struct timer timer;
+    struct thread syncer; /* stabilizes what was cached when wce ended */
+    bool has_syncer;
+
+    struct block_channel *channels; /* [queues]: that of a loop is at the
+                                     * first queue of that loop */
+    struct block_ring *rings;       /* [queues] */
+};
+
+static inline struct block *block_of(struct device *d)
+{
+    return container_of(d, struct block, device);
+}
+
+static inline void stat_add(uint64_t *stat, uint64_t n)
+{
+    __atomic_store_n(stat, *stat + n, __ATOMIC_RELAXED);
+}
+
+/* request.c */
+bool block_ring_kick(struct device *d, struct ring *q);
+/* Answers r's chain: VIRTIO_BLK_S_*. */
+void block_answer(struct block_ring *b, struct block_req *r, uint8_t status);
+/* The same, for what a store said. */
+void block_answer_result(struct block_ring *b, struct block_req *r);
+
+/* ranges.c: DISCARD and WRITE_ZEROES. Answers the chain now or later; true if
+ * it is answered. */
+bool block_ranges_start(struct block_ring *b, struct chain *c,
+                        struct block_req *r, bool zero);
+
+#endif

@@ -1,0 +1,276 @@
+/* Requests: from the ring to the store and back.
+ *
+ * A chain is a byte stream to read and one to write, cut into pieces as the
+ * guest likes: the header is the first 16 bytes of the one, the status byte
+ * the last of the other, and what is left is data. Mostly that is a piece
+ * each, and the pieces between are handed to the store as they are. If header
+ * or status share a piece with data, that piece is cut for the time of the
+ * request, and put back before chain_done, which needs it whole.
+ *
+ * The header is copied out once, so that what was checked is what is done. A
+ * chain with no room for a status byte cannot be answered: its request is not
+ * done, and the chain goes back with nothing written.
+ *
+ * One turn is bounded in requests and bytes, so that a busy guest does not
+ * keep the loop from its sockets. Inline answers are shown to the guest in
+ * small groups, for a guest that polls. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/block/impl.h"
+
+#define TURN_REQUESTS 256
+#define TURN_BYTES (4u << 20)
+#define SHOW_EVERY 16
+
+void block_answer(struct block_ring *b, struct block_req *r, uint8_t status)
+{
+    struct chain *c = chain_of_priv(r);
+
+    if (UNLIKELY(r->cut_at >= 0))
+        c->iov[r->cut_at] = r->cut;
+    stat_add(&b->stats.requests[r->stat], 1);
+    if (UNLIKELY(status != VIRTIO_BLK_S_OK))
+        stat_add(&b->stats.errors, 1);
+    if (UNLIKELY(c->in_len == 0)) {
+        chain_done(c, 0);
+        return;
+    }
+    *(volatile uint8_t *)r->status = status;
+    /* Up to the status byte, whether the data before it is written or not:
+     * the dirty log goes by this. */
+    chain_done(c, (uint32_t)MIN(c->in_len, UINT32_MAX));
+}
+
+static void log_failure(struct block_ring *b, const struct store_req *s)
+{
+    static const char *const names[] = {
+        [STORE_READ] = "reading",   [STORE_WRITE] = "writing",
+        [STORE_FLUSH] = "flushing", [STORE_DISCARD] = "discarding",
+        [STORE_ZERO] = "zeroing",
+    };
+
+    if (s->op == STORE_FLUSH)
+        log_limited(&b->limit, LOG_ERROR, b->block->device.id,
+                    "flushing failed: %s", strerror(-s->result));
+    else
+        log_limited(&b->limit, LOG_ERROR, b->block->device.id,
+                    "%s %" PRIu64 " bytes at %" PRIu64 " failed: %s",
+                    names[s->op], s->len, s->offset, strerror(-s->result));
+}
+
+void block_answer_result(struct block_ring *b, struct block_req *r)
+{
+    const struct store_req *s = &r->store;
+
+    if (UNLIKELY(s->result < 0)) {
+        log_failure(b, s);
+        block_answer(b, r, VIRTIO_BLK_S_IOERR);
+        return;
+    }
+    if (s->op == STORE_READ)
+        stat_add(&b->stats.bytes_read, s->len);
+    else if (s->op == STORE_WRITE)
+        stat_add(&b->stats.bytes_written, s->len);
+    block_answer(b, r, VIRTIO_BLK_S_OK);
+}
+
+static void on_done(struct store_req *s)
+{
+    struct block_req *r = container_of(s, struct block_req, store);
+
+    block_answer_result(chain_of_priv(r)->ring->user, r);
+}
+
+/* Cuts a piece of the chain; block_answer puts it back. */
+static struct iovec *cut(struct chain *c, struct block_req *r, int at)
+{
+    r->cut_at = at;
+    r->cut = c->iov[at];
+    return &c->iov[at];
+}
+
+/* The data of a request from the device: all of the in part but its last
+ * byte. */
+static void find_in_data(struct chain *c, struct block_req *r)
+{
+    int last = c->out_num + c->in_num - 1;
+
+    r->store.iov = c->iov + c->out_num;
+    r->store.iov_num = c->in_num;
+    r->store.len = c->in_len - 1;
+    if (LIKELY(c->iov[last].iov_len == 1))
+        r->store.iov_num--;
+    else
+        cut(c, r, last)->iov_len--;
+}
+
+/* The data of a request to the device: the out part behind the header. */
+static void find_out_data(struct chain *c, struct block_req *r)
+{
+    size_t skip = sizeof(struct virtio_blk_req_head);
+    int i = 0;
+
+    while (i < c->out_num && skip >= c->iov[i].iov_len)
+        skip -= c->iov[i++].iov_len;
+    r->store.iov = c->iov + i;
+    r->store.iov_num = c->out_num - i;
+    r->store.len = c->out_len - sizeof(struct virtio_blk_req_head);
+    if (UNLIKELY(skip)) {
+        struct iovec *v = cut(c, r, i);
+
+        v->iov_base = (char *)v->iov_base + skip;
+        v->iov_len -= skip;
+    }
+}
+
+/* True if it is answered. */
+static bool submit(struct block_ring *b, struct block_req *r)
+{
+    r->store.done = on_done;
+    if (store_submit(b->ch, &r->store) == STORE_PENDING)
+        return false;
+    block_answer_result(b, r);
+    return true;
+}
+
+/* A read or write, its data found. True if it is answered. */
+static bool transfer(struct block_ring *b, struct block_req *r, uint64_t sector)
+{
+    const struct block *d = b->block;
+    uint64_t sectors = __atomic_load_n(&d->sectors, __ATOMIC_RELAXED);
+
+    if (UNLIKELY(sector > sectors ||
+                 r->store.len / VIRTIO_BLK_SECTOR_BYTES > sectors - sector))
+        goto bad;
+    r->store.offset = sector * VIRTIO_BLK_SECTOR_BYTES;
+    if (UNLIKELY((r->store.offset | r->store.len) & d->block_mask))
+        goto bad;
+    return submit(b, r);
+bad:
+    block_answer(b, r, VIRTIO_BLK_S_IOERR);
+    return true;
+}
+
+static bool get_id(struct block_ring *b, struct chain *c, struct block_req *r)
+{
+    chain_write(c, 0, b->block->id,
+                MIN(c->in_len - 1, (uint64_t)VIRTIO_BLK_ID_BYTES));
+    block_answer(b, r, VIRTIO_BLK_S_OK);
+    return true;
+}
+
+/* Everything that is no read, no write. True if it is answered. */
+static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
+                  uint32_t type)
+{
+    const struct block *d = b->block;
+
+    switch (type) {
+    case VIRTIO_BLK_T_FLUSH:
+        r->stat = BLOCK_STAT_FLUSH;
+        r->store.op = STORE_FLUSH;
+        r->store.flags = 0;
+        r->store.offset = r->store.len = 0;
+        return submit(b, r);
+    case VIRTIO_BLK_T_GET_ID:
+        r->stat = BLOCK_STAT_GET_ID;
+        return get_id(b, c, r);
+    case VIRTIO_BLK_T_DISCARD:
+    case VIRTIO_BLK_T_WRITE_ZEROES:
+        r->stat =
+            type == VIRTIO_BLK_T_DISCARD ? BLOCK_STAT_DISCARD : BLOCK_STAT_ZERO;
+        if (d->read_only)
+            break;
+        if (type == VIRTIO_BLK_T_DISCARD ? d->can_discard : d->can_zero)
+            return block_ranges_start(b, c, r,
+                                      type == VIRTIO_BLK_T_WRITE_ZEROES);
+        block_answer(b, r, VIRTIO_BLK_S_UNSUPP);
+        return true;
+    default:
+        block_answer(b, r, VIRTIO_BLK_S_UNSUPP);
+        return true;
+    }
+    block_answer(b, r, VIRTIO_BLK_S_IOERR);
+    return true;
+}
+
+/* True if the chain is answered. */
+static bool handle(struct block_ring *b, struct chain *c)
+{
+    struct block_req *r = chain_priv(c);
+    struct virtio_blk_req_head head;
+    uint32_t type;
+
+    r->cut_at = -1;
+    r->stat = BLOCK_STAT_OTHER;
+    r->store.len = 0;
+    if (UNLIKELY(c->in_len == 0)) {
+        log_limited(&b->limit, LOG_WARN, b->block->device.id,
+                    "ring %u: a request has no room for its status: it is "
+                    "given back undone",
+                    c->ring->index);
+        block_answer(b, r, VIRTIO_BLK_S_IOERR);
+        return true;
+    }
+    r->status = (uint8_t *)c->iov[c->out_num + c->in_num - 1].iov_base +
+                c->iov[c->out_num + c->in_num - 1].iov_len - 1;
+
+    if (LIKELY(c->out_num && c->iov[0].iov_len >= sizeof(head))) {
+        memcpy(&head, c->iov[0].iov_base, sizeof(head));
+    } else if (chain_read(c, 0, &head, sizeof(head)) < sizeof(head)) {
+        block_answer(b, r, VIRTIO_BLK_S_IOERR);
+        return true;
+    }
+    type = le32toh(head.type);
+    if (LIKELY(type == VIRTIO_BLK_T_IN)) {
+        r->stat = BLOCK_STAT_READ;
+        r->store.op = STORE_READ;
+        r->store.flags = 0;
+        find_in_data(c, r);
+        return transfer(b, r, le64toh(head.sector));
+    }
+    if (LIKELY(type == VIRTIO_BLK_T_OUT)) {
+        r->stat = BLOCK_STAT_WRITE;
+        if (UNLIKELY(b->block->read_only)) {
+            block_answer(b, r, VIRTIO_BLK_S_IOERR);
+            return true;
+        }
+        r->store.op = STORE_WRITE;
+        r->store.flags =
+            __atomic_load_n(&b->block->write_through, __ATOMIC_RELAXED)
+                ? STORE_FUA
+                : 0;
+        find_out_data(c, r);
+        return transfer(b, r, le64toh(head.sector));
+    }
+    return other(b, c, r, type);
+}
+
+bool block_ring_kick(struct device *d, struct ring *q)
+{
+    struct block_ring *b = q->user;
+    unsigned requests = 0, shown = 0, answered = 0;
+    uint64_t bytes = 0;
+    struct chain *c;
+    bool more = false;
+
+    (void)d;
+    while ((c = ring_pop(q)) != NULL) {
+        uint64_t len = MAX(c->in_len, c->out_len);
+
+        if (handle(b, c) && ++answered - shown >= SHOW_EVERY) {
+            ring_publish(q);
+            shown = answered;
+        }
+        bytes += len;
+        if (++requests >= TURN_REQUESTS || bytes >= TURN_BYTES) {
+            more = true;
+            break;
+        }
+    }
+    if (requests != answered)
+        store_kick(b->ch);
+    return more;
+}

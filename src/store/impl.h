@@ -1,0 +1,53 @@
+/* store/impl.h: what kinds of stores need of store.c and of each other. For
+ * store/ only.
+ *
+ * A kind's submit either ends a request at once (STORE_DONE, with r->result)
+ * or keeps it (STORE_PENDING) and ends it later by store_complete. A filter
+ * submits requests of its own below: see filter.h.
+ *
+ * A channel is not closed from inside a done: whoever completes requests in a
+ * loop need not ask after each whether it still lives. */
+#ifndef VUB_STORE_IMPL_H
+#define VUB_STORE_IMPL_H
+
+#include <errno.h>
+
+#include "store/store.h"
+
+/* Kinds; a new one is a row here and one in store.c. */
+extern const struct conf_table file_table, memory_table, null_table,
+    fault_table;
+
+/* So that no sum of an offset and a length of a store wraps, in bytes or as
+ * the kernel's loff_t. */
+#define STORE_SIZE_MAX (UINT64_C(1) << 62)
+
+/* A "size" that the config gives. */
+void store_check_size(uint64_t size, const char *at, struct errs *e);
+
+/* Ends a request that submit left pending: on its channel's loop, never from
+ * inside submit. The request may be gone after. */
+void store_complete(struct store_req *r, int result);
+
+/* The iovecs of r that are not done yet, as r->progress says: at most
+ * `iov_max` of them. If progress lies inside an iovec, its rest comes alone,
+ * in r->one. */
+int store_rest(struct store_req *r, const struct iovec **iov, int iov_max);
+
+static inline bool store_writes(enum store_op op)
+{
+    return op == STORE_WRITE || op == STORE_DISCARD || op == STORE_ZERO;
+}
+
+/* Bounce buffers for one channel: bounce.c. */
+struct bounce;
+
+/* NULL: out of memory. */
+struct bounce *bounce_open(struct store_channel *ch);
+void bounce_close(struct bounce *b); /* may be NULL; nothing is pending */
+/* Does this request need a buffer of ours? */
+bool bounce_needed(const struct store_info *info, const struct store_req *r);
+/* As store_ops.submit. */
+int bounce_submit(struct bounce *b, struct store_req *r);
+
+#endif

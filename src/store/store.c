@@ -1,0 +1,194 @@
+/* What all stores have in common: the contract.
+ *
+ * A request that a caller may not send (out of range, misaligned, a write to
+ * a read-only store) is refused here, so that kinds need not look. Then it
+ * goes to its kind directly, or by way of bounce.c if direct I/O cannot use
+ * its memory. `pending` counts what is between submit and done, so that a
+ * channel cannot be closed under a request, which would be our own mistake
+ * and asserts. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "loop/loop.h"
+#include "store/impl.h"
+
+static const struct conf_table *const store_tables[] = {
+    &memory_table, &null_table, NULL,
+};
+
+const struct conf_union store_union = {
+    .what = "store",
+    .tables = store_tables,
+};
+
+void store_check_size(uint64_t size, const char *at, struct errs *e)
+{
+    char where[sizeof(((struct err *)0)->where)];
+
+    if (size % 512 == 0)
+        return;
+    snprintf(where, sizeof(where), "%s/size", at);
+    errs_add(e, -EINVAL, where,
+             "%" PRIu64 " bytes is not a whole number of 512-byte sectors",
+             size);
+}
+
+int store_open(struct store **out, const struct conf_any *c, bool read_only,
+               const char *id, struct errs *e)
+{
+    const struct store_ops *ops = c->table->ops;
+    struct store *s;
+    int rc;
+
+    rc = ops->open(&s, c, read_only, id, e);
+    if (rc < 0)
+        return rc;
+    assert(s->ops == ops && s->info.block_size && s->info.mem_align);
+    assert(s->info.size % s->info.block_size == 0);
+    *out = s;
+    return 0;
+}
+
+void store_close(struct store *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+int store_acquire(struct store *s, struct err *e)
+{
+    return s->ops->acquire ? s->ops->acquire(s, e) : 0;
+}
+
+void store_release(struct store *s)
+{
+    if (s->ops->release)
+        s->ops->release(s);
+}
+
+int store_refresh(struct store *s, struct err *e)
+{
+    return s->ops->refresh ? s->ops->refresh(s, e) : 0;
+}
+
+int store_sync(struct store *s)
+{
+    return s->ops->sync ? s->ops->sync(s) : 0;
+}
+
+uint64_t store_size(const struct store *s)
+{
+    return __atomic_load_n(&s->info.size, __ATOMIC_RELAXED);
+}
+
+int store_channel_open(struct store_channel **out, struct store *s,
+                       struct loop *loop, struct err *e)
+{
+    struct store_channel *ch;
+    int rc;
+
+    rc = s->ops->channel_open(&ch, s, loop, e);
+    if (rc < 0)
+        return rc;
+    ch->store = s;
+    ch->loop = loop;
+    ch->pending = 0;
+    ch->bounce = NULL;
+    if (s->info.mem_align > 1) {
+        ch->bounce = bounce_open(ch);
+        if (!ch->bounce) {
+            s->ops->channel_close(ch);
+            return err_nomem(e);
+        }
+    }
+    *out = ch;
+    return 0;
+}
+
+void store_channel_close(struct store_channel *ch)
+{
+    assert(ch->pending == 0);
+    bounce_close(ch->bounce);
+    ch->store->ops->channel_close(ch);
+}
+
+/* -EIO: the range is not the store's. */
+static int check(const struct store *s, const struct store_req *r)
+{
+    uint64_t size = store_size(s);
+
+    if (r->op == STORE_FLUSH)
+        return 0;
+    if (UNLIKELY((r->offset | r->len) & (s->info.block_size - 1)))
+        return -EIO;
+    if (UNLIKELY(r->offset > size || r->len > size - r->offset))
+        return -EIO;
+    if (UNLIKELY(s->info.read_only) && store_writes(r->op))
+        return -EROFS;
+    return 0;
+}
+
+int store_submit(struct store_channel *ch, struct store_req *r)
+{
+    int rc;
+
+    assert(r->done);
+    r->result = check(ch->store, r);
+    if (UNLIKELY(r->result < 0))
+        return STORE_DONE;
+    if (r->len == 0 && r->op != STORE_FLUSH)
+        return STORE_DONE;
+    r->channel = ch;
+    r->progress = 0;
+    /* Before, not after: a thread may complete it while we are in there; the
+     * count is of this loop all the same. */
+    ch->pending++;
+    if (UNLIKELY(ch->bounce) && bounce_needed(&ch->store->info, r))
+        rc = bounce_submit(ch->bounce, r);
+    else
+        rc = ch->store->ops->submit(ch, r);
+    if (rc == STORE_DONE) {
+        assert(r->result <= 0);
+        ch->pending--;
+    }
+    return rc;
+}
+
+void store_complete(struct store_req *r, int result)
+{
+    assert(r->channel->pending > 0 && result <= 0);
+    r->channel->pending--;
+    r->result = result;
+    r->done(r);
+}
+
+void store_kick(struct store_channel *ch)
+{
+    if (ch->store->ops->kick)
+        ch->store->ops->kick(ch);
+}
+
+void store_drain(struct store_channel *ch, bool cancel)
+{
+    if (ch->store->ops->drain)
+        ch->store->ops->drain(ch, cancel);
+}
+
+int store_rest(struct store_req *r, const struct iovec **iov, int iov_max)
+{
+    uint64_t skip = r->progress;
+    int i;
+
+    for (i = 0; i < r->iov_num && skip >= r->iov[i].iov_len; i++)
+        skip -= r->iov[i].iov_len;
+    assert(i < r->iov_num);
+    if (skip) {
+        r->one.iov_base = (char *)r->iov[i].iov_base + skip;
+        r->one.iov_len = r->iov[i].iov_len - skip;
+        *iov = &r->one;
+        return 1;
+    }
+    *iov = r->iov + i;
+    return MIN(r->iov_num - i, iov_max);
+}
