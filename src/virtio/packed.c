@@ -145,13 +145,13 @@ static unsigned load_chain(struct ring *r)
     if (!is_available((uint16_t)(rest >> 48), r->avail_wrap))
         return 0;
     for (;;) {
-        struct ring_desc *d = &r->scratch[n++];
+        struct ring_desc *d = &r->scratch[n];
 
-        *d = packed_desc(load_u64(&ring[at].addr), rest);
-        if (UNLIKELY(n + r->descs_out > r->size)) {
+        if (UNLIKELY(++n + r->descs_out > r->size)) {
             ring_break(r, "more descriptors are available than the ring has");
             return 0;
         }
+        *d = packed_desc(load_u64(&ring[at].addr), rest);
         if (!(d->flags & VRING_DESC_F_NEXT))
             return n;
         if (++at == r->size)
