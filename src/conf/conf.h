@@ -19,8 +19,9 @@
  *
  * Rules held for all tables: unknown keys, duplicate keys, wrong types and
  * values out of range are errors; sizes take K, M, G, T (of 1024); numbers
- * above 2^53 must be strings; trailing bytes and deep nesting are errors.
- * Threads: the main one. conf.c is the only file that names cJSON. */
+ * from 2^53 on must be strings; trailing bytes and deep nesting are errors.
+ * Threads: the main one. json.c is the only file that names cJSON; docs.h has
+ * the schema and the man page. */
 #ifndef VUB_CONF_CONF_H
 #define VUB_CONF_CONF_H
 
@@ -29,19 +30,21 @@
 
 enum conf_type {
     CONF_BOOL,   /* bool */
-    CONF_STR,    /* const char *, UTF-8, no NUL */
-    CONF_PATH,   /* const char *, made absolute from the file's directory */
+    CONF_STR,    /* const char *, UTF-8, no NUL; min..max: of its bytes */
+    CONF_PATH,   /* const char *, not empty, made absolute from the file's
+                  * directory */
     CONF_U32,    /* uint32_t within min..max; or a word of `words`, which
                   * stores its CONF_WORD value */
     CONF_SIZE,   /* uint64_t bytes: number or "64M"; within min..max */
     CONF_CHOICE, /* unsigned: the index of the string in `words` */
     CONF_MODE,   /* unsigned: "0660", octal permission bits */
-    CONF_STRS,   /* struct conf_strs: a string or an array of strings */
+    CONF_STRS,   /* struct conf_strs: a string or an array of strings, neither
+                  * empty */
     CONF_TABLE,  /* an object, into the struct embedded there, by `table`;
                   * a bare string is taken as the key named `shorthand` */
     CONF_UNION,  /* struct conf_any: an object whose "type" picks a table */
-    CONF_UNIONS, /* struct conf_anys: an array of such objects */
-    CONF_TABLES, /* struct conf_anys: an array of objects, by `table` */
+    CONF_UNIONS, /* struct conf_anys: an array of such objects, min..max many */
+    CONF_TABLES, /* struct conf_anys: the same, of objects by `table` */
     CONF_ANY,    /* nothing is stored: accepted and ignored ("$schema") */
 };
 
@@ -72,10 +75,10 @@ struct conf_anys {
 struct conf_key {
     const char *name; /* NULL ends a table */
     enum conf_type type;
-    size_t offset;           /* of the field, from the start of the struct */
+    size_t offset; /* of the field, from the start of the struct */
     bool required;
-    const char *def;         /* as it would be written in JSON; NULL: zero */
-    uint64_t min, max;       /* max 0: the whole range of the type */
+    const char *def;          /* as it would be written in JSON; NULL: zero */
+    uint64_t min, max;        /* max 0: the whole range of the type */
     const char *const *words; /* NULL-ended */
     const struct conf_table *table;
     const struct conf_union *of;
@@ -95,33 +98,36 @@ struct conf_table {
     const struct conf_key *keys;
     const char *help;
     /* Rules between keys; called when every key was good. NULL: none.
-     * at: the object's JSON Pointer. */
+     * at: the object's JSON Pointer. Elements of CONF_UNIONS and CONF_TABLES
+     * may have had errors all the same, so that rules between elements are
+     * checked even then: their bad keys are zero. */
     void (*check)(void *data, const char *at, struct errs *e);
     const void *ops; /* whatever the module needs to open it */
 };
 
 struct conf_union {
-    const char *what;                      /* "store", for messages */
-    const struct conf_key *common;         /* keys of every member, or NULL;
-                                            * their struct starts each one's */
+    const char *what;                       /* "store", for messages */
+    const struct conf_key *common;          /* keys of every member, or NULL;
+                                             * their struct starts each one's */
     const struct conf_table *const *tables; /* NULL-ended */
 };
 
 struct conf; /* a document: owns everything read from it */
 
-/* Reads a file, or text that is said to come from `name` in the directory
- * `dir`. sets: NULL-ended list of "/json/pointer=value" applied before it is
- * read ("-" as last part of a pointer appends; the value is JSON if it parses
- * as JSON, else a string). root: the table of the whole document; its struct
- * is *out, owned by the document.
- * Returns 0, or a negative errno with at least one error in e. */
-int conf_read_file(struct conf **doc, void **out,
-                   const struct conf_table *root, const char *path,
+/* Reads a file, or text, whose relative paths start in `dir` (absolute).
+ * sets: NULL, or a NULL-ended list of "/json/pointer=value" applied before it
+ * is read. "-" as last part of a pointer appends to an array; objects on the
+ * way that do not exist are made; the value is JSON if it parses as JSON, else
+ * a string (but what starts like an object, an array or a string must be one).
+ * root: the table of the whole document; its struct is *out, owned by the
+ * document.
+ * Returns 0, or a negative errno with at least one error in e. The place of an
+ * error is a JSON Pointer, or "line 3, column 5", or "--set /x=1". */
+int conf_read_file(struct conf **doc, void **out, const struct conf_table *root,
+                   const char *path, const char *const *sets, struct errs *e);
+int conf_read_text(struct conf **doc, void **out, const struct conf_table *root,
+                   const char *text, size_t len, const char *dir,
                    const char *const *sets, struct errs *e);
-int conf_read_text(struct conf **doc, void **out,
-                   const struct conf_table *root, const char *text,
-                   size_t len, const char *dir, const char *const *sets,
-                   struct errs *e);
 void conf_free(struct conf *doc);
 
 /* "64M" to bytes; false if it is no size. For options too. */

@@ -1,0 +1,186 @@
+/* A document: its text, read whole, becomes a tree; --set changes the tree;
+ * read.c makes structs of it; the tree goes. */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/reader.h"
+
+/* A thousand devices take a few hundred KiB. */
+#define FILE_MAX_BYTES (4u << 20)
+
+struct block {
+    struct block *next;
+    alignas(max_align_t) char data[];
+};
+
+struct conf {
+    struct block *blocks;
+};
+
+void *doc_alloc(struct conf *doc, size_t size)
+{
+    struct block *b = calloc(1, sizeof(*b) + size);
+
+    if (!b)
+        return NULL;
+    b->next = doc->blocks;
+    doc->blocks = b;
+    return b->data;
+}
+
+void conf_free(struct conf *doc)
+{
+    struct block *next;
+
+    if (!doc)
+        return;
+    for (struct block *b = doc->blocks; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(doc);
+}
+
+/* Applies all of them: each that fails is an error of its own. */
+static int apply_sets(struct json *tree, const char *const *sets,
+                      struct errs *e)
+{
+    int rc = 0;
+
+    for (; sets && *sets; sets++) {
+        struct err why;
+
+        if (json_set(tree, *sets, &why) < 0)
+            rc = errs_push(e, &why);
+    }
+    return rc;
+}
+
+int conf_read_text(struct conf **out_doc, void **out,
+                   const struct conf_table *root, const char *text, size_t len,
+                   const char *dir, const char *const *sets, struct errs *e)
+{
+    struct conf *doc = NULL;
+    struct json *tree;
+    struct err why;
+    void *data = NULL;
+    int rc, set_rc;
+
+    tree = json_parse(text, len, &why);
+    if (!tree)
+        return errs_push(e, &why);
+    doc = calloc(1, sizeof(*doc));
+    if (!doc) {
+        rc = errs_add(e, -ENOMEM, "", "out of memory");
+        goto out;
+    }
+    set_rc = apply_sets(tree, sets, e);
+    rc = read_tree(doc, &data, root, tree, dir, e);
+    if (rc == 0)
+        rc = set_rc;
+    if (rc == 0) {
+        *out_doc = doc;
+        *out = data;
+        doc = NULL; /* the caller's now */
+    }
+out:
+    conf_free(doc);
+    json_free(tree);
+    return rc;
+}
+
+/* Reads fd to its end into *text, which the caller frees and which has a NUL
+ * behind it. */
+static int read_all(int fd, char **text, size_t *len, struct errs *e)
+{
+    size_t room = 16384, have = 0;
+    char *buf = malloc(room + 1), *more;
+    ssize_t n;
+
+    while (buf) {
+        n = read(fd, buf + have, room - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            int rc = -errno;
+
+            free(buf);
+            return errs_add(e, rc, "", "cannot be read: %s", strerror(-rc));
+        }
+        have += (size_t)n;
+        if (n == 0) {
+            buf[have] = '\0';
+            *text = buf;
+            *len = have;
+            return 0;
+        }
+        if (have < room)
+            continue;
+        if (room > FILE_MAX_BYTES) {
+            free(buf);
+            return errs_add(e, -EFBIG, "", "the file is larger than %u MiB",
+                            FILE_MAX_BYTES >> 20);
+        }
+        room *= 2;
+        more = realloc(buf, room + 1);
+        if (!more)
+            free(buf);
+        buf = more;
+    }
+    return errs_add(e, -ENOMEM, "", "out of memory");
+}
+
+/* Where relative paths of the file start: its directory; of a pipe, which has
+ * none, the current one. */
+static int directory_of(const char *path, bool is_pipe, char *dir,
+                        struct errs *e)
+{
+    char copy[PATH_MAX];
+
+    snprintf(copy, sizeof(copy), "%s", path);
+    if (!realpath(is_pipe ? "." : dirname(copy), dir))
+        return errs_add(e, -errno, "", "its directory cannot be found: %s",
+                        strerror(errno));
+    return 0;
+}
+
+int conf_read_file(struct conf **doc, void **out, const struct conf_table *root,
+                   const char *path, const char *const *sets, struct errs *e)
+{
+    char dir[PATH_MAX], *text = NULL;
+    size_t len = 0;
+    struct stat st;
+    int fd, rc;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        rc = errs_add(e, -errno, "", "cannot be opened: %s", strerror(errno));
+        goto out;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        rc = errs_add(e, -EISDIR, "", "is a directory, not a file");
+        goto out;
+    }
+    rc = directory_of(path, !S_ISREG(st.st_mode), dir, e);
+    if (rc < 0)
+        goto out;
+    rc = read_all(fd, &text, &len, e);
+    if (rc < 0)
+        goto out;
+    rc = conf_read_text(doc, out, root, text, len, dir, sets, e);
+out:
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    return rc;
+}

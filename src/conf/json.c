@@ -1,0 +1,277 @@
+/* The only file that names cJSON. Spec of pointers: RFC 6901. */
+#include "conf/json.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/scan.h"
+
+static cJSON *item(const struct json *n)
+{
+    return (cJSON *)(uintptr_t)n;
+}
+
+static struct json *node(cJSON *i)
+{
+    return (struct json *)i;
+}
+
+struct json *json_parse(const char *text, size_t len, struct err *e)
+{
+    cJSON *root;
+
+    if (scan_json(text, len, e) < 0)
+        return NULL;
+    root = cJSON_ParseWithLength(text, len);
+    if (!root)
+        err_nomem(e); /* nothing else is left that could be wrong */
+    return node(root);
+}
+
+void json_free(struct json *root)
+{
+    cJSON_Delete(item(root));
+}
+
+enum json_type json_type(const struct json *n)
+{
+    switch (item(n)->type & 0xff) {
+    case cJSON_False:
+    case cJSON_True:
+        return JSON_BOOL;
+    case cJSON_Number:
+        return JSON_NUMBER;
+    case cJSON_String:
+        return JSON_STRING;
+    case cJSON_Array:
+        return JSON_ARRAY;
+    case cJSON_Object:
+        return JSON_OBJECT;
+    default:
+        return JSON_NULL;
+    }
+}
+
+bool json_bool(const struct json *n)
+{
+    return cJSON_IsTrue(item(n));
+}
+
+double json_number(const struct json *n)
+{
+    return item(n)->valuedouble;
+}
+
+const char *json_string(const struct json *n)
+{
+    return item(n)->valuestring;
+}
+
+const struct json *json_first(const struct json *n)
+{
+    return node(item(n)->child);
+}
+
+const struct json *json_next(const struct json *n)
+{
+    return node(item(n)->next);
+}
+
+const char *json_name(const struct json *n)
+{
+    return item(n)->string;
+}
+
+void json_describe(const struct json *n, char *out, size_t room)
+{
+    const char *s;
+
+    switch (json_type(n)) {
+    case JSON_NULL:
+        snprintf(out, room, "null");
+        break;
+    case JSON_BOOL:
+        snprintf(out, room, "%s", json_bool(n) ? "true" : "false");
+        break;
+    case JSON_NUMBER:
+        snprintf(out, room, "%.15g", json_number(n));
+        break;
+    case JSON_STRING:
+        s = json_string(n);
+        snprintf(out, room, "\"%.40s%s\"", s, strlen(s) > 40 ? "..." : "");
+        break;
+    case JSON_ARRAY:
+        snprintf(out, room, "a list");
+        break;
+    case JSON_OBJECT:
+        snprintf(out, room, "an object");
+        break;
+    }
+}
+
+/* ---- --set ---- */
+
+/* Takes the part of a pointer at *p, which is behind its slash, into `out` of
+ * the same size as the pointer, and moves *p behind it. */
+static int take_part(const char **p, const char *end, char *out, bool *last)
+{
+    const char *c = *p;
+
+    for (; c < end && *c != '/'; c++) {
+        if (*c != '~') {
+            *out++ = *c;
+            continue;
+        }
+        if (c + 1 == end || (c[1] != '0' && c[1] != '1'))
+            return -EINVAL;
+        *out++ = *++c == '0' ? '~' : '/';
+    }
+    *out = '\0';
+    *last = c == end;
+    *p = *last ? c : c + 1;
+    return 0;
+}
+
+/* The index that `part` says: digits without a leading zero. */
+static bool part_index(const char *part, int *index)
+{
+    char *end;
+    long n;
+
+    if (part[0] < '0' || part[0] > '9' || (part[0] == '0' && part[1]))
+        return false;
+    errno = 0;
+    n = strtol(part, &end, 10);
+    if (*end || errno || n > INT32_MAX)
+        return false;
+    *index = (int)n;
+    return true;
+}
+
+/* The value's text as a tree: JSON, or a string of it. */
+static cJSON *parse_value(const char *text, const char *where, struct err *e)
+{
+    size_t len = strlen(text);
+    struct json *value;
+    struct err why;
+    cJSON *string;
+
+    value = json_parse(text, len, &why);
+    if (value)
+        return item(value);
+    if (len && strchr("{[\"", text[0])) {
+        err_set(e, -EINVAL, where, "the value is not JSON: %s%s%.100s",
+                why.where, why.where[0] ? ": " : "", why.text);
+        return NULL;
+    }
+    if (!scan_is_utf8(text)) {
+        err_set(e, -EINVAL, where, "the value is not valid UTF-8");
+        return NULL;
+    }
+    string = cJSON_CreateString(text);
+    if (!string)
+        err_nomem(e);
+    return string;
+}
+
+/* Puts value, which becomes the tree's, at `part` of `at`. */
+static int put(cJSON *at, const char *part, cJSON *value, const char *where,
+               struct err *e)
+{
+    int index, rc = -EINVAL;
+
+    if (cJSON_IsObject(at)) {
+        if (cJSON_GetObjectItemCaseSensitive(at, part)
+                ? cJSON_ReplaceItemInObjectCaseSensitive(at, part, value)
+                : cJSON_AddItemToObject(at, part, value))
+            return 0;
+        rc = err_nomem(e);
+    } else if (!cJSON_IsArray(at)) {
+        err_set(e, rc, where, "there is no object or list to put \"%s\" in",
+                part);
+    } else if (strcmp(part, "-") == 0) {
+        cJSON_AddItemToArray(at, value);
+        return 0;
+    } else if (!part_index(part, &index)) {
+        err_set(e, rc, where, "\"%s\" is no index of a list; - appends to it",
+                part);
+    } else if (index >= cJSON_GetArraySize(at)) {
+        err_set(e, rc, where,
+                "the list has %d elements, counted from 0; - appends to it",
+                cJSON_GetArraySize(at));
+    } else {
+        cJSON_ReplaceItemInArray(at, index, value);
+        return 0;
+    }
+    cJSON_Delete(value);
+    return rc;
+}
+
+/* The child of `at` named by a part that is not the last: objects are made as
+ * they are missed. NULL: e is set. */
+static cJSON *step(cJSON *at, const char *part, const char *where,
+                   struct err *e)
+{
+    cJSON *child = NULL;
+    int index;
+
+    if (cJSON_IsObject(at)) {
+        child = cJSON_GetObjectItemCaseSensitive(at, part);
+        if (!child)
+            child = cJSON_AddObjectToObject(at, part);
+        if (!child)
+            err_nomem(e);
+        return child;
+    }
+    if (cJSON_IsArray(at) && part_index(part, &index))
+        child = cJSON_GetArrayItem(at, index);
+    if (child)
+        return child;
+    if (cJSON_IsArray(at))
+        err_set(e, -EINVAL, where, "the list has no element \"%s\"", part);
+    else
+        err_set(e, -EINVAL, where, "there is no object or list with \"%s\"",
+                part);
+    return NULL;
+}
+
+int json_set(struct json *root, const char *set, struct err *e)
+{
+    char where[sizeof(e->where)];
+    const char *equals = strchr(set, '='), *p = set + 1;
+    cJSON *at = item(root), *value;
+    char *part = NULL;
+    bool last = false;
+    int rc = -EINVAL;
+
+    snprintf(where, sizeof(where), "--set %s", set);
+    if (!equals)
+        return err_set(e, rc, where, "it is written as /pointer=value");
+    if (set[0] != '/')
+        return err_set(e, rc, where, "a JSON Pointer starts with /");
+    part = malloc(strlen(set));
+    if (!part)
+        return err_nomem(e);
+    for (;;) {
+        if (take_part(&p, equals, part, &last) < 0) {
+            err_set(e, rc, where,
+                    "in a JSON Pointer ~ is written ~0 and / "
+                    "in a name ~1");
+            goto out;
+        }
+        if (last)
+            break;
+        at = step(at, part, where, e);
+        if (!at)
+            goto out;
+    }
+    value = parse_value(equals + 1, where, e);
+    if (value)
+        rc = put(at, part, value, where, e);
+out:
+    free(part);
+    return rc;
+}

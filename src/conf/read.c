@@ -1,0 +1,438 @@
+/* From a tree to structs, by tables.
+ *
+ * The reader walks the tree: each member of an object looks for its key, and
+ * keys that were not met are missing or get their default. A default is
+ * written as in a file and read as one, so it cannot mean anything else.
+ * Nothing stops at an error; what could not be read stays zero. */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/reader.h"
+#include "conf/text.h"
+
+/* Keys of one table: bits of a word. */
+#define KEYS_MAX 64
+
+/* ---- duplicates ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void check_names(struct reader *r, const struct place *p,
+                        const struct json *n)
+{
+    const char **names;
+    size_t count = 0;
+
+    for (const struct json *m = json_first(n); m; m = json_next(m))
+        count++;
+    if (count < 2)
+        return;
+    names = malloc(count * sizeof(*names));
+    if (!names) {
+        r->no_memory = true;
+        return;
+    }
+    count = 0;
+    for (const struct json *m = json_first(n); m; m = json_next(m))
+        names[count++] = json_name(m);
+    qsort(names, count, sizeof(*names), compare_names);
+    for (size_t i = 1; i < count; i++) {
+        struct place at = {p, names[i], 0};
+
+        if (strcmp(names[i - 1], names[i]) == 0 &&
+            (i == 1 || strcmp(names[i - 2], names[i]) != 0))
+            reader_fail(r, &at, "the key is given more than once");
+    }
+    free(names);
+}
+
+/* Of the whole tree, also where no table looks. */
+static void check_duplicates(struct reader *r, const struct place *p,
+                             const struct json *n)
+{
+    bool is_object = json_type(n) == JSON_OBJECT;
+    int index = 0;
+
+    if (!is_object && json_type(n) != JSON_ARRAY)
+        return;
+    if (is_object)
+        check_names(r, p, n);
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        struct place at = {p, is_object ? json_name(m) : NULL, index++};
+
+        check_duplicates(r, &at, m);
+    }
+}
+
+/* ---- objects ---- */
+
+/* An object of the file and the keys it may have: the table's own, and those
+ * that all members of its union share. */
+struct object {
+    const struct place *place;
+    const struct conf_table *table;
+    const struct conf_union *of; /* NULL: it has no "type" */
+    const struct conf_key *keys[2];
+    uint64_t met[2]; /* bit i: keys[..][i] was in the file */
+    void *data;
+};
+
+static void read_value(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_key *k,
+                       void *data);
+
+static void object_init(struct object *o, const struct place *p,
+                        const struct conf_table *t, const struct conf_union *of,
+                        void *data)
+{
+    *o = (struct object){.place = p, .table = t, .of = of, .data = data};
+    o->keys[0] = of ? of->common : NULL;
+    o->keys[1] = t->keys;
+}
+
+/* The key of that name, noted as met; NULL if there is none. *again: it was
+ * met before. */
+static const struct conf_key *object_key(struct object *o, const char *name,
+                                         bool *again)
+{
+    for (int i = 0; i < 2; i++) {
+        for (unsigned j = 0; o->keys[i] && o->keys[i][j].name; j++) {
+            uint64_t bit = UINT64_C(1) << j;
+
+            assert(j < KEYS_MAX);
+            if (strcmp(o->keys[i][j].name, name) != 0)
+                continue;
+            *again = o->met[i] & bit;
+            o->met[i] |= bit;
+            return &o->keys[i][j];
+        }
+    }
+    return NULL;
+}
+
+/* Says what an unknown key may have been meant to be. */
+static void fail_unknown(struct reader *r, const struct place *p,
+                         const struct object *o)
+{
+    const char *near = NULL;
+    char known[200] = "";
+    size_t len = 0;
+    unsigned best = UINT32_MAX;
+
+    if (o->of) {
+        text_add(known, sizeof(known), &len, "type");
+        if (text_is_slip(p->name, "type", &best))
+            near = "type";
+    }
+    for (int i = 0; i < 2; i++) {
+        for (const struct conf_key *k = o->keys[i]; k && k->name; k++) {
+            if (text_is_slip(p->name, k->name, &best))
+                near = k->name;
+            text_add(known, sizeof(known), &len, "%s%s", len ? ", " : "",
+                     k->name);
+        }
+    }
+    if (near)
+        reader_fail(r, p, "there is no such key; did you mean \"%s\"?", near);
+    else
+        reader_fail(r, p, "there is no such key; the keys here are %s", known);
+}
+
+static void read_member(struct reader *r, struct object *o,
+                        const struct json *n)
+{
+    struct place p = {o->place, json_name(n), 0};
+    bool again = false;
+    const struct conf_key *k;
+
+    if (o->of && strcmp(p.name, "type") == 0)
+        return;
+    k = object_key(o, p.name, &again);
+    if (!k)
+        fail_unknown(r, &p, o);
+    else if (!again) /* else check_duplicates has said it */
+        read_value(r, n, &p, k, o->data);
+}
+
+static void fill_default(struct reader *r, const struct place *p,
+                         const struct conf_key *k, void *data)
+{
+    struct conf_key unseen = *k;
+    struct json *tree;
+    struct err why;
+    int before = r->errors;
+
+    if (k->type == CONF_TABLE && !k->def) {
+        for (const struct conf_key *i = k->table->keys; i->name; i++)
+            fill_default(r, p, i, (char *)data + k->offset);
+        return;
+    }
+    if (!k->def)
+        return;
+    tree = json_parse(k->def, strlen(k->def), &why);
+    if (!tree) {
+        assert(why.code == -ENOMEM); /* else the table is wrong */
+        r->no_memory = true;
+        return;
+    }
+    unseen.seen_offset = 0;
+    read_value(r, tree, p, &unseen, data);
+    assert(r->errors == before || r->no_memory); /* likewise */
+    (void)before;
+    json_free(tree);
+}
+
+/* Keys that were not in the file. */
+static void fill_rest(struct reader *r, struct object *o)
+{
+    for (int i = 0; i < 2; i++) {
+        for (unsigned j = 0; o->keys[i] && o->keys[i][j].name; j++) {
+            const struct conf_key *k = &o->keys[i][j];
+            struct place p = {o->place, k->name, 0};
+
+            if (o->met[i] & (UINT64_C(1) << j))
+                continue;
+            if (k->required)
+                reader_fail(r, &p, "is missing");
+            else
+                fill_default(r, &p, k, o->data);
+        }
+    }
+}
+
+/* Errors but those inside elements of lists. */
+static int unexcused(const struct reader *r)
+{
+    return r->errors - r->excused;
+}
+
+static void object_end(struct reader *r, struct object *o, int errors_before)
+{
+    char *at;
+    size_t room;
+    int shown;
+
+    fill_rest(r, o);
+    if (!o->table->check || unexcused(r) > errors_before || r->no_memory)
+        return;
+    room = place_pointer(o->place, NULL, 0) + 1;
+    at = reader_alloc(r, room);
+    if (!at)
+        return;
+    place_pointer(o->place, at, room);
+    shown = r->e->count;
+    o->table->check(o->data, at, r->e);
+    r->errors += r->e->count - shown;
+}
+
+static void read_object(struct reader *r, const struct json *n,
+                        struct object *o)
+{
+    int before = unexcused(r);
+
+    for (const struct json *m = json_first(n); m; m = json_next(m))
+        read_member(r, o, m);
+    object_end(r, o, before);
+}
+
+static void read_table(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_key *k,
+                       void *field)
+{
+    const struct conf_key *short_key;
+    struct object o;
+    bool again;
+    int before = unexcused(r);
+
+    object_init(&o, p, k->table, NULL, field);
+    if (json_type(n) == JSON_OBJECT) {
+        read_object(r, n, &o);
+    } else if (k->shorthand && json_type(n) == JSON_STRING) {
+        short_key = object_key(&o, k->shorthand, &again);
+        assert(short_key);
+        read_value(r, n, p, short_key, field);
+        object_end(r, &o, before);
+    } else {
+        reader_fail_type(r, p, k, n);
+    }
+}
+
+/* ---- unions and lists ---- */
+
+/* Makes the struct behind *any; false if there is no memory. */
+static bool make_any(struct reader *r, struct conf_any *any,
+                     const struct conf_table *t, const struct place *p)
+{
+    size_t room = place_pointer(p, NULL, 0) + 1;
+    char *at = reader_alloc(r, room);
+
+    any->data = reader_alloc(r, t->size);
+    if (!at || !any->data)
+        return false;
+    place_pointer(p, at, room);
+    any->at = at;
+    any->table = t;
+    return true;
+}
+
+/* The member of the union that n's "type" names; NULL, and the error said. */
+static const struct conf_table *pick(struct reader *r, const struct json *n,
+                                     const struct place *p,
+                                     const struct conf_union *u)
+{
+    struct place at = {p, "type", 0};
+    const struct json *type = NULL;
+    char known[120] = "", is[80];
+    size_t len = 0;
+
+    for (const struct json *m = json_first(n); m && !type; m = json_next(m)) {
+        if (strcmp(json_name(m), "type") == 0)
+            type = m;
+    }
+    for (int i = 0; u->tables[i]; i++) {
+        if (type && json_type(type) == JSON_STRING &&
+            strcmp(json_string(type), u->tables[i]->name) == 0)
+            return u->tables[i];
+        text_add_word(known, sizeof(known), &len, u->tables[i]->name,
+                      !u->tables[i + 1]);
+    }
+    if (!type) {
+        reader_fail(r, &at, "is missing: the type of a %s is %s", u->what,
+                    known);
+    } else {
+        json_describe(type, is, sizeof(is));
+        reader_fail(r, &at, "the type of a %s is %s, not %s", u->what, known,
+                    is);
+    }
+    return NULL;
+}
+
+/* False: there is nothing in *out. */
+static bool read_union(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_union *u,
+                       struct conf_any *out)
+{
+    const struct conf_table *t;
+    struct object o;
+    char is[80];
+
+    if (json_type(n) != JSON_OBJECT) {
+        json_describe(n, is, sizeof(is));
+        reader_fail(r, p, "must be an object, not %s", is);
+        return false;
+    }
+    t = pick(r, n, p, u);
+    if (!t || !make_any(r, out, t, p))
+        return false;
+    object_init(&o, p, t, u, out->data);
+    read_object(r, n, &o);
+    return true;
+}
+
+static bool read_element(struct reader *r, const struct json *n,
+                         const struct place *p, const struct conf_table *t,
+                         struct conf_any *out)
+{
+    struct object o;
+    char is[80];
+
+    if (json_type(n) != JSON_OBJECT) {
+        json_describe(n, is, sizeof(is));
+        reader_fail(r, p, "must be an object, not %s", is);
+        return false;
+    }
+    if (!make_any(r, out, t, p))
+        return false;
+    object_init(&o, p, t, NULL, out->data);
+    read_object(r, n, &o);
+    return true;
+}
+
+/* Errors inside an element are not errors of the list's object: see
+ * conf_table.check. */
+static void read_list(struct reader *r, const struct json *n,
+                      const struct place *p, const struct conf_key *k,
+                      struct conf_anys *out)
+{
+    char wanted[80];
+    size_t count = 0;
+    int index = 0, errors, excused = r->excused;
+
+    if (json_type(n) != JSON_ARRAY) {
+        reader_fail_type(r, p, k, n);
+        return;
+    }
+    for (const struct json *m = json_first(n); m; m = json_next(m))
+        count++;
+    if (count < k->min || (k->max && count > k->max)) {
+        text_expected(k, wanted, sizeof(wanted));
+        reader_fail(r, p, "must be %s, this has %zu", wanted, count);
+    }
+    out->list = reader_alloc(r, count * sizeof(*out->list));
+    if (!out->list)
+        return;
+    errors = r->errors;
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        struct place at = {p, NULL, index++};
+        struct conf_any *any = &out->list[out->count];
+
+        out->count += k->type == CONF_UNIONS
+                          ? read_union(r, m, &at, k->of, any)
+                          : read_element(r, m, &at, k->table, any);
+    }
+    r->excused = excused + (r->errors - errors);
+}
+
+static void read_value(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_key *k,
+                       void *data)
+{
+    void *field = (char *)data + k->offset;
+
+    if (k->seen_offset)
+        *(bool *)((char *)data + k->seen_offset - 1) = true;
+    switch (k->type) {
+    case CONF_TABLE:
+        read_table(r, n, p, k, field);
+        break;
+    case CONF_UNION:
+        read_union(r, n, p, k->of, field);
+        break;
+    case CONF_UNIONS:
+    case CONF_TABLES:
+        read_list(r, n, p, k, field);
+        break;
+    default:
+        read_scalar(r, n, p, k, field);
+        break;
+    }
+}
+
+int read_tree(struct conf *doc, void **out, const struct conf_table *root,
+              const struct json *tree, const char *dir, struct errs *e)
+{
+    const struct place top = {NULL, NULL, 0};
+    struct reader r = {.doc = doc, .dir = dir, .e = e};
+    struct object o;
+    char is[80];
+
+    *out = reader_alloc(&r, root->size);
+    if (*out && json_type(tree) != JSON_OBJECT) {
+        json_describe(tree, is, sizeof(is));
+        reader_fail(&r, &top, "the document must be an object, not %s", is);
+    } else if (*out) {
+        check_duplicates(&r, &top, tree);
+        object_init(&o, &top, root, NULL, *out);
+        read_object(&r, tree, &o);
+    }
+    if (r.no_memory)
+        return errs_add(e, -ENOMEM, "", "out of memory");
+    return r.errors ? -EINVAL : 0;
+}

@@ -1,0 +1,84 @@
+#include "conf/reader.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/text.h"
+
+/* Enough to repair a file by; one that was never ours has no end of them. */
+#define ERRORS_SHOWN 100
+
+static void put(char *out, size_t room, size_t *len, char c)
+{
+    if (*len + 1 < room)
+        out[*len] = c;
+    ++*len;
+}
+
+size_t place_pointer(const struct place *p, char *out, size_t room)
+{
+    char digits[16];
+    const char *name = p->name;
+    size_t len = 0;
+
+    if (p->up) {
+        len = place_pointer(p->up, out, room);
+        if (!name) {
+            snprintf(digits, sizeof(digits), "%d", p->index);
+            name = digits;
+        }
+        put(out, room, &len, '/');
+        for (; *name; name++) {
+            /* RFC 6901, section 3 */
+            if (*name == '~' || *name == '/') {
+                put(out, room, &len, '~');
+                put(out, room, &len, *name == '~' ? '0' : '1');
+            } else {
+                put(out, room, &len, *name);
+            }
+        }
+    }
+    if (room)
+        out[MIN(len, room - 1)] = '\0';
+    return len;
+}
+
+void reader_fail(struct reader *r, const struct place *p, const char *fmt, ...)
+{
+    struct err e = {.code = -EINVAL};
+    va_list ap;
+
+    if (r->errors++ > ERRORS_SHOWN)
+        return;
+    if (r->errors > ERRORS_SHOWN) {
+        errs_add(r->e, -EINVAL, "",
+                 "there are more errors than these; repair them first");
+        return;
+    }
+    place_pointer(p, e.where, sizeof(e.where));
+    va_start(ap, fmt);
+    vsnprintf(e.text, sizeof(e.text), fmt, ap);
+    va_end(ap);
+    errs_push(r->e, &e);
+}
+
+void reader_fail_type(struct reader *r, const struct place *p,
+                      const struct conf_key *k, const struct json *n)
+{
+    char wanted[160], is[80];
+
+    text_expected(k, wanted, sizeof(wanted));
+    json_describe(n, is, sizeof(is));
+    reader_fail(r, p, "must be %s, not %s", wanted, is);
+}
+
+void *reader_alloc(struct reader *r, size_t size)
+{
+    void *p = doc_alloc(r->doc, size);
+
+    if (!p)
+        r->no_memory = true;
+    return p;
+}

@@ -1,0 +1,303 @@
+/* Unions become "$defs", each one "oneOf" its members: stores may contain
+ * stores. Everything else is written where it stands. */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "conf/docs.h"
+#include "conf/json.h"
+#include "conf/text.h"
+
+struct out {
+    FILE *f;
+    int depth;
+    bool first; /* nothing is in the object or list yet */
+};
+
+static void put_string(struct out *o, const char *s)
+{
+    putc('"', o->f);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            putc('\\', o->f);
+        putc(*s, o->f);
+    }
+    putc('"', o->f);
+}
+
+/* A comma and a new line as needed, and the name. */
+static void begin(struct out *o, const char *name)
+{
+    fprintf(o->f, "%s\n%*s", o->first ? "" : ",", 2 * o->depth, "");
+    o->first = false;
+    if (name) {
+        put_string(o, name);
+        fputs(": ", o->f);
+    }
+}
+
+static void open_in(struct out *o, const char *name, char bracket)
+{
+    begin(o, name);
+    putc(bracket, o->f);
+    o->depth++;
+    o->first = true;
+}
+
+static void close_in(struct out *o, char bracket)
+{
+    o->depth--;
+    if (!o->first)
+        fprintf(o->f, "\n%*s", 2 * o->depth, "");
+    putc(bracket, o->f);
+    o->first = false;
+}
+
+static void put_text(struct out *o, const char *name, const char *text)
+{
+    begin(o, name);
+    put_string(o, text);
+}
+
+static void put_raw(struct out *o, const char *name, const char *json)
+{
+    begin(o, name);
+    fputs(json, o->f);
+}
+
+static void put_u64(struct out *o, const char *name, uint64_t n)
+{
+    begin(o, name);
+    fprintf(o->f, "%" PRIu64, n);
+}
+
+static void put_words(struct out *o, const char *const *words)
+{
+    open_in(o, "enum", '[');
+    for (; *words; words++)
+        put_text(o, NULL, *words);
+    close_in(o, ']');
+}
+
+static void put_ref(struct out *o, const struct conf_union *u)
+{
+    char ref[64];
+
+    snprintf(ref, sizeof(ref), "#/$defs/%s", u->what);
+    put_text(o, "$ref", ref);
+}
+
+static void put_object(struct out *o, const struct conf_table *t,
+                       const struct conf_union *of);
+
+static void put_integer(struct out *o, const struct conf_key *k)
+{
+    put_text(o, "type", "integer");
+    put_u64(o, "minimum", k->min);
+    put_u64(o, "maximum", MIN(text_max(k), (uint64_t)JSON_EXACT_LIMIT - 1));
+}
+
+/* Two ways to write a value. */
+static void put_either(struct out *o, const struct conf_key *k)
+{
+    open_in(o, "anyOf", '[');
+    open_in(o, NULL, '{');
+    if (k->type == CONF_U32 || k->type == CONF_SIZE)
+        put_integer(o, k);
+    else
+        put_text(o, "type", "string");
+    if (k->type == CONF_STRS)
+        put_u64(o, "minLength", 1);
+    close_in(o, '}');
+    open_in(o, NULL, '{');
+    if (k->type == CONF_U32) {
+        put_words(o, k->words);
+    } else if (k->type == CONF_SIZE) {
+        put_text(o, "type", "string");
+        put_text(o, "pattern", "^[0-9]+[KMGT]?$");
+    } else if (k->type == CONF_STRS) {
+        put_text(o, "type", "array");
+        put_u64(o, "minItems", 1);
+        open_in(o, "items", '{');
+        put_text(o, "type", "string");
+        put_u64(o, "minLength", 1);
+        close_in(o, '}');
+    } else {
+        put_object(o, k->table, NULL);
+    }
+    close_in(o, '}');
+    close_in(o, ']');
+}
+
+/* The schema counts characters and we count bytes, which are not fewer. */
+static void put_str(struct out *o, const struct conf_key *k)
+{
+    put_text(o, "type", "string");
+    if (k->type == CONF_PATH || k->min)
+        put_u64(o, "minLength", 1);
+    if (k->max)
+        put_u64(o, "maxLength", k->max);
+}
+
+static void put_list(struct out *o, const struct conf_key *k)
+{
+    put_text(o, "type", "array");
+    if (k->min)
+        put_u64(o, "minItems", k->min);
+    if (k->max)
+        put_u64(o, "maxItems", k->max);
+    open_in(o, "items", '{');
+    if (k->type == CONF_UNIONS)
+        put_ref(o, k->of);
+    else
+        put_object(o, k->table, NULL);
+    close_in(o, '}');
+}
+
+static void put_key(struct out *o, const struct conf_key *k)
+{
+    open_in(o, k->name, '{');
+    if (k->help)
+        put_text(o, "description", k->help);
+    if (k->def)
+        put_raw(o, "default", k->def);
+    switch (k->type) {
+    case CONF_BOOL:
+        put_text(o, "type", "boolean");
+        break;
+    case CONF_STR:
+    case CONF_PATH:
+        put_str(o, k);
+        break;
+    case CONF_U32:
+        if (k->words)
+            put_either(o, k);
+        else
+            put_integer(o, k);
+        break;
+    case CONF_CHOICE:
+        put_words(o, k->words);
+        break;
+    case CONF_MODE:
+        put_text(o, "type", "string");
+        put_text(o, "pattern", "^0?[0-7]{1,3}$");
+        break;
+    case CONF_SIZE:
+    case CONF_STRS:
+        put_either(o, k);
+        break;
+    case CONF_TABLE:
+        if (k->shorthand)
+            put_either(o, k);
+        else
+            put_object(o, k->table, NULL);
+        break;
+    case CONF_UNION:
+        put_ref(o, k->of);
+        break;
+    case CONF_UNIONS:
+    case CONF_TABLES:
+        put_list(o, k);
+        break;
+    case CONF_ANY:
+        break;
+    }
+    close_in(o, '}');
+}
+
+/* The inside of an object's schema. of: its union, for the common keys. */
+static void put_object(struct out *o, const struct conf_table *t,
+                       const struct conf_union *of)
+{
+    const struct conf_key *keys[] = {of ? of->common : NULL, t->keys};
+    bool required = of != NULL;
+
+    put_text(o, "type", "object");
+    if (t->help)
+        put_text(o, "description", t->help);
+    open_in(o, "properties", '{');
+    if (of) {
+        open_in(o, "type", '{');
+        put_text(o, "const", t->name);
+        close_in(o, '}');
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+        for (const struct conf_key *k = keys[i]; k && k->name; k++) {
+            put_key(o, k);
+            required = required || k->required;
+        }
+    }
+    close_in(o, '}');
+    if (required) {
+        open_in(o, "required", '[');
+        if (of)
+            put_text(o, NULL, "type");
+        for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+            for (const struct conf_key *k = keys[i]; k && k->name; k++) {
+                if (k->required)
+                    put_text(o, NULL, k->name);
+            }
+        }
+        close_in(o, ']');
+    }
+    put_raw(o, "additionalProperties", "false");
+}
+
+static void put_union(struct out *o, const struct conf_union *u)
+{
+    open_in(o, u->what, '{');
+    open_in(o, "oneOf", '[');
+    for (int i = 0; u->tables[i]; i++) {
+        open_in(o, NULL, '{');
+        put_object(o, u->tables[i], u);
+        close_in(o, '}');
+    }
+    close_in(o, ']');
+    close_in(o, '}');
+}
+
+static int unions_of_keys(const struct conf_key *k,
+                          const struct conf_union **list, int count, int max)
+{
+    for (; k && k->name; k++) {
+        bool is_new = k->of != NULL;
+
+        if (k->table)
+            count = conf_unions(k->table, list, count, max);
+        for (int i = 0; i < count && is_new; i++)
+            is_new = list[i] != k->of;
+        if (!is_new)
+            continue;
+        assert(count < max);
+        list[count++] = k->of;
+        count = unions_of_keys(k->of->common, list, count, max);
+        for (int i = 0; k->of->tables[i]; i++)
+            count = conf_unions(k->of->tables[i], list, count, max);
+    }
+    return count;
+}
+
+int conf_unions(const struct conf_table *t, const struct conf_union **list,
+                int count, int max)
+{
+    return unions_of_keys(t->keys, list, count, max);
+}
+
+void conf_schema_write(FILE *f, const struct conf_table *root)
+{
+    const struct conf_union *unions[CONF_UNIONS_MAX];
+    int count = conf_unions(root, unions, 0, CONF_UNIONS_MAX);
+    struct out o = {.f = f, .depth = 1, .first = true};
+
+    putc('{', f);
+    put_text(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    put_text(&o, "title", root->name);
+    put_object(&o, root, NULL);
+    if (count) {
+        open_in(&o, "$defs", '{');
+        for (int i = 0; i < count; i++)
+            put_union(&o, unions[i]);
+        close_in(&o, '}');
+    }
+    fputs("\n}\n", f);
+}

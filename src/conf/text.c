@@ -1,0 +1,222 @@
+#include "conf/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Words longer than this are no slips of a key. */
+#define WORD_MAX 40
+
+void text_add(char *out, size_t room, size_t *len, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(out + *len, room - *len, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        *len = MIN(*len + (size_t)n, room - 1);
+}
+
+void text_add_word(char *out, size_t room, size_t *len, const char *word,
+                   bool last)
+{
+    bool follows = *len > 0 && out[*len - 1] == '"';
+
+    text_add(out, room, len, "%s\"%s\"",
+             !follows ? ""
+             : last   ? " or "
+                      : ", ",
+             word);
+}
+
+void text_size(uint64_t bytes, char *out, size_t room)
+{
+    static const char units[] = "KMGT";
+    int unit = -1;
+
+    while (bytes && bytes % 1024 == 0 && unit < 3) {
+        bytes /= 1024;
+        unit++;
+    }
+    if (unit < 0)
+        snprintf(out, room, "%" PRIu64, bytes);
+    else
+        snprintf(out, room, "%" PRIu64 "%c", bytes, units[unit]);
+}
+
+bool conf_parse_size(const char *text, uint64_t *bytes)
+{
+    uint64_t n = 0;
+    const char *c = text;
+    unsigned shift = 0;
+
+    for (; *c >= '0' && *c <= '9'; c++) {
+        if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
+            !add_u64(n, (uint64_t)(*c - '0'), &n))
+            return false;
+    }
+    if (c == text)
+        return false;
+    if (*c) {
+        static const char units[] = "KMGT";
+        const char *unit = strchr(units, *c);
+
+        if (!unit || c[1])
+            return false;
+        shift = 10 * (unsigned)(unit - units + 1);
+    }
+    if (n > UINT64_MAX >> shift)
+        return false;
+    *bytes = n << shift;
+    return true;
+}
+
+uint64_t text_max(const struct conf_key *k)
+{
+    unsigned words = 0;
+
+    if (k->max)
+        return k->max;
+    if (k->type == CONF_SIZE)
+        return UINT64_MAX;
+    while (k->words && k->words[words])
+        words++;
+    return UINT32_MAX - words;
+}
+
+static void add_words(const char *const *words, char *out, size_t room,
+                      size_t *len)
+{
+    for (; *words; words++)
+        text_add_word(out, room, len, *words, !words[1]);
+}
+
+static void add_size_range(const struct conf_key *k, char *out, size_t room,
+                           size_t *len)
+{
+    char low[32], high[32];
+
+    text_size(k->min, low, sizeof(low));
+    text_size(text_max(k), high, sizeof(high));
+    if (k->min && text_max(k) < UINT64_MAX)
+        text_add(out, room, len, " from %s to %s", low, high);
+    else if (k->min)
+        text_add(out, room, len, " of at least %s", low);
+    else if (text_max(k) < UINT64_MAX)
+        text_add(out, room, len, " of at most %s", high);
+    text_add(out, room, len, ": bytes, or a string like \"64M\"");
+}
+
+static void add_count(const struct conf_key *k, const char *what, char *out,
+                      size_t room, size_t *len)
+{
+    if (k->min && k->max)
+        text_add(out, room, len, " of %" PRIu64 " to %" PRIu64 " %s", k->min,
+                 k->max, what);
+    else if (k->min)
+        text_add(out, room, len, " of at least %" PRIu64 " %s", k->min, what);
+    else if (k->max)
+        text_add(out, room, len, " of at most %" PRIu64 " %s", k->max, what);
+}
+
+void text_expected(const struct conf_key *k, char *out, size_t room)
+{
+    size_t len = 0;
+
+    out[0] = '\0';
+    switch (k->type) {
+    case CONF_BOOL:
+        text_add(out, room, &len, "true or false");
+        break;
+    case CONF_STR:
+        text_add(out, room, &len, "a string");
+        add_count(k, "bytes", out, room, &len);
+        break;
+    case CONF_PATH:
+        text_add(out, room, &len, "a path");
+        break;
+    case CONF_U32:
+        text_add(out, room, &len, "a whole number from %" PRIu64 " to %" PRIu64,
+                 k->min, text_max(k));
+        if (k->words) {
+            text_add(out, room, &len, ", or ");
+            add_words(k->words, out, room, &len);
+        }
+        break;
+    case CONF_SIZE:
+        text_add(out, room, &len, "a size");
+        add_size_range(k, out, room, &len);
+        break;
+    case CONF_CHOICE:
+        add_words(k->words, out, room, &len);
+        break;
+    case CONF_MODE:
+        text_add(out, room, &len,
+                 "permission bits, octal, in a string like \"0660\"");
+        break;
+    case CONF_STRS:
+        text_add(out, room, &len, "a string, or a list of strings");
+        break;
+    case CONF_TABLE:
+        text_add(out, room, &len,
+                 k->shorthand ? "a string or an object" : "an object");
+        break;
+    case CONF_UNION:
+        text_add(out, room, &len, "an object");
+        break;
+    case CONF_UNIONS:
+    case CONF_TABLES:
+        text_add(out, room, &len, "a list");
+        add_count(k, "objects", out, room, &len);
+        if (!k->min && !k->max)
+            text_add(out, room, &len, " of objects");
+        break;
+    case CONF_ANY:
+        text_add(out, room, &len, "anything");
+        break;
+    }
+}
+
+unsigned text_distance(const char *a, const char *b)
+{
+    size_t alen = strlen(a), blen = strlen(b);
+    unsigned rows[3][WORD_MAX + 1];
+    unsigned *before = rows[0], *above = rows[1], *row = rows[2];
+
+    if (alen > WORD_MAX || blen > WORD_MAX)
+        return UINT32_MAX;
+    for (unsigned j = 0; j <= blen; j++)
+        above[j] = j;
+    for (unsigned i = 1; i <= alen; i++) {
+        unsigned *spare = before;
+
+        row[0] = i;
+        for (unsigned j = 1; j <= blen; j++) {
+            unsigned best = above[j - 1] + (a[i - 1] != b[j - 1]);
+
+            best = MIN(best, above[j] + 1);
+            best = MIN(best, row[j - 1] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = MIN(best, before[j - 2] + 1);
+            row[j] = best;
+        }
+        before = above;
+        above = row;
+        row = spare;
+    }
+    return above[blen];
+}
+
+bool text_is_slip(const char *word, const char *near, unsigned *best)
+{
+    unsigned d = text_distance(word, near);
+    unsigned shorter = (unsigned)MIN(strlen(word), strlen(near));
+
+    if (d > (shorter + 2) / 3 || d >= *best)
+        return false;
+    *best = d;
+    return true;
+}
