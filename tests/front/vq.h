@@ -140,10 +140,14 @@ static inline unsigned vq_fill_table(struct vq *q, uint16_t id,
     for (unsigned i = 0; i < num; i++) {
         t[i].addr = htole64(b[i].gpa);
         t[i].len = htole32(b[i].len);
-        t[i].flags =
-            htole16((i >= out ? VRING_DESC_F_WRITE : 0) |
-                    (!q->packed && i + 1 < num ? VRING_DESC_F_NEXT : 0));
-        t[i].next = q->packed ? 0 : htole16(i + 1); /* packed: buffer id */
+        if (q->packed) { /* addr, len, id, flags */
+            t[i].flags = 0;
+            t[i].next = htole16(i >= out ? VRING_DESC_F_WRITE : 0);
+            continue;
+        }
+        t[i].flags = htole16((i >= out ? VRING_DESC_F_WRITE : 0) |
+                             (i + 1 < num ? VRING_DESC_F_NEXT : 0));
+        t[i].next = htole16(i + 1);
     }
     return num * (unsigned)sizeof(*t);
 }
