@@ -1,0 +1,118 @@
+"""What a scenario holds in its hand: images, vubs and guests, and their end.
+
+A scenario is a function run(rig). It passes when it returns, the vubs it left
+running end cleanly on SIGTERM, and nothing died on the way."""
+
+import os
+import shutil
+import sys
+import tempfile
+
+from . import initramfs, kernel
+from .image import MIB, Image
+from .loop import Failure, Loop
+from .qemu import Disk, Qemu
+from .vub import Vub
+
+TAIL = 25  # lines of each log that a failure shows
+
+
+class Rig:
+    """binary: vub. cache: a directory that keeps the kernel and the base of
+    the initramfs between runs. variant: the scenario's own business."""
+
+    def __init__(self, binary, cache, variant=None):
+        self.binary = binary
+        self.cache = cache
+        self.variant = variant
+        self.loop = Loop()
+        # A short path: a front-end's socket path ends at 107 bytes.
+        self.dir = tempfile.mkdtemp(prefix="vub-guest-")
+        self.logs = os.path.join(self.dir, "logs")
+        os.mkdir(self.logs)
+        self._vubs = []
+        self._guests = []
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def note(self, text):
+        """A line of progress."""
+        print(f"{self.loop.elapsed():6.1f} s  {text}", flush=True)
+
+    def image(self, name="disk.img", size=64 * MIB, fill=None):
+        return Image(self.path(name), size, fill)
+
+    def vub(self, *devices, name="vub"):
+        vub = Vub(self.loop, self.binary, self.dir, self.logs, list(devices),
+                  name)
+        self._vubs.append(vub)
+        self.note(f"{name} listens")
+        return vub
+
+    def disk(self, vub, device="disk", **options):
+        return Disk(vub.socket(device), **options)
+
+    def guest(self, script, disks, name="qemu", fio=False, memory=None, **more):
+        """A guest that runs `script` (sh; see initramfs/run-script)."""
+        k = kernel.find(self.cache)
+        initrd = self.path(name + ".cpio")
+        initramfs.build(initrd, initramfs.base(self.cache, k, fio), script)
+        return self.qemu(disks, name=name, kernel=k, initrd=initrd,
+                         memory=memory or ("448M" if fio else "256M"), **more)
+
+    def qemu(self, disks, name="qemu", **more):
+        qemu = Qemu(self.loop, name, self.logs, disks,
+                    show=lambda line: self.note(f"{name}: {line}"), **more)
+        self._guests.append(qemu)
+        return qemu
+
+    def finish(self):
+        """The clean end of what still runs."""
+        for guest in self._guests:
+            guest.close()
+        for vub in self._vubs:
+            if vub.process.status is None:
+                vub.stop()
+
+    def close(self, keep):
+        for one in self._guests + self._vubs:
+            one.close()
+        if not keep:
+            shutil.rmtree(self.dir)
+
+    def show_logs(self):
+        for name in sorted(os.listdir(self.logs)):
+            with open(os.path.join(self.logs, name), errors="replace") as f:
+                lines = f.read().splitlines()
+            if lines:
+                print(f"--- {name}, last of {len(lines)} lines")
+                print("\n".join(lines[-TAIL:]))
+
+
+def block(image, id="disk", **keys):
+    """A block device of the config on an image."""
+    return {"id": id, "type": "block",
+            "store": {"type": "file", "path": image.path}, **keys}
+
+
+def run(rig, scenario, keep=False):
+    """0 or 1, for the exit status; says why."""
+    try:
+        scenario(rig)
+        rig.finish()
+    except Failure as failure:
+        rig.show_logs()
+        print(f"FAILED after {rig.loop.elapsed():.1f} s: {failure}")
+        if keep:
+            print(f"everything is kept in {rig.dir}")
+        sys.stdout.flush()
+        rig.close(keep)
+        return 1
+    except BaseException:
+        rig.show_logs()
+        rig.close(keep)
+        raise
+    rig.note("passed")
+    rig.close(keep=False)
+    return 0
