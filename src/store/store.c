@@ -14,7 +14,10 @@
 #include "store/impl.h"
 
 static const struct conf_table *const store_tables[] = {
-    &memory_table, &null_table, NULL,
+    &file_table,
+    &memory_table,
+    &null_table,
+    NULL,
 };
 
 const struct conf_union store_union = {

@@ -1,0 +1,431 @@
+/* Store `file`: a raw image, a regular file or a block device.
+ *
+ * How a request is done. What may wait for a medium goes to an engine (uring.c
+ * or threads.c). But most reads of a cached file need not wait, and then a
+ * system call on the spot costs a fraction of any hand-over. So on a loop that
+ * serves one block device only, and without direct I/O, reads and writes of
+ * moderate size are tried inline first:
+ *
+ *   - in memory (tmpfs): plain pread and pwrite, which wait for nobody;
+ *   - reads elsewhere: with RWF_NOWAIT, which answers EAGAIN rather than wait.
+ *     What it does not do, the engine does;
+ *   - writes elsewhere: likewise, where the file system can. ext4 cannot, for
+ *     buffered writes, and there io_uring hands each one to a kernel thread,
+ *     which costs five times the write itself. Such a write nearly never waits
+ *     on a local file system: it dirties pages. When it does (too many dirty
+ *     pages, a journal that commits, a block that must be read first) it waits
+ *     for long. So they run inline under guard: each is timed, and a slow one
+ *     sends all to the engine for a while, doubled each time up to a second.
+ *     A network file system or FUSE gets no such trust.
+ *
+ * A loop with more on it never does file I/O inline. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "loop/loop.h"
+#include "os/file.h"
+#include "store/engine.h"
+
+#define INLINE_BYTES (1u << 20) /* larger requests are no hand-over's loss */
+#define SLOW_NS 1000000
+#define BACKOFF_MIN_NS 2000000
+#define BACKOFF_MAX_NS 1000000000
+
+enum { ENGINE_AUTO, ENGINE_URING, ENGINE_THREADS };
+
+struct file_conf {
+    const char *path;
+    bool direct, lock;
+    unsigned engine;
+};
+
+struct file_store {
+    struct store store;
+    const struct file_conf *conf;
+    int fd;
+    enum file_kind kind;
+    enum file_medium medium;
+    bool use_uring;
+    bool locked;
+    bool told; /* atomic: that io_uring was refused after all */
+};
+
+enum trial {
+    TRIAL_NO,
+    TRIAL_NOWAIT,
+    TRIAL_GUARDED,
+    TRIAL_PLAIN,
+};
+
+struct file_channel {
+    struct store_channel ch;
+    int fd;
+    enum trial read, write;
+    struct engine *threads, *uring;
+    struct engine *engine; /* one of them; NULL: not needed yet */
+
+    /* TRIAL_GUARDED */
+    uint64_t last_ns;    /* when the write before ended; 0: not in this batch */
+    uint64_t backoff_ns; /* of the last slow write */
+    uint64_t slow_until_ns;
+};
+
+static struct file_store *file_of(struct store *s)
+{
+    return container_of(s, struct file_store, store);
+}
+
+static struct file_channel *channel_of(struct store_channel *ch)
+{
+    return container_of(ch, struct file_channel, ch);
+}
+
+/* ---- inline ---- */
+
+/* Sends all writes to the engine for a while. */
+static void back_off(struct file_channel *c, uint64_t now_ns)
+{
+    uint64_t since_ns = now_ns - c->slow_until_ns;
+
+    /* It has behaved for as long as it was punished: forgive. */
+    if (since_ns > c->backoff_ns)
+        c->backoff_ns = 0;
+    c->backoff_ns = MIN(MAX(c->backoff_ns * 2, (uint64_t)BACKOFF_MIN_NS),
+                        (uint64_t)BACKOFF_MAX_NS);
+    c->slow_until_ns = now_ns + c->backoff_ns;
+}
+
+static ssize_t write_guarded(struct file_channel *c, const struct store_req *r)
+{
+    uint64_t now_ns, start_ns = c->last_ns ? c->last_ns : loop_now_ns();
+    ssize_t n;
+
+    c->last_ns = start_ns;
+    if (start_ns < c->slow_until_ns)
+        return -EAGAIN;
+    n = file_writev(c->fd, r->iov, r->iov_num, r->offset, 0);
+    /* One reading of the clock per write: this one's end is the start of the
+     * next in the batch. */
+    now_ns = loop_now_ns();
+    if (UNLIKELY(now_ns - start_ns > SLOW_NS))
+        back_off(c, now_ns);
+    c->last_ns = now_ns;
+    return n;
+}
+
+/* Bytes done, or a negative errno. What a file system cannot do is not tried
+ * again on this channel. */
+static ssize_t try_inline(struct file_channel *c, const struct store_req *r)
+{
+    enum trial *trial = r->op == STORE_READ ? &c->read : &c->write;
+    ssize_t n;
+
+    if (*trial == TRIAL_GUARDED)
+        return write_guarded(c, r);
+    if (*trial == TRIAL_PLAIN)
+        return r->op == STORE_READ
+                   ? file_readv(c->fd, r->iov, r->iov_num, r->offset, 0)
+                   : file_writev(c->fd, r->iov, r->iov_num, r->offset, 0);
+    if (r->op == STORE_READ)
+        n = file_readv(c->fd, r->iov, r->iov_num, r->offset, FILE_NOWAIT);
+    else
+        n = file_writev(c->fd, r->iov, r->iov_num, r->offset, FILE_NOWAIT);
+    if (UNLIKELY(n == -EOPNOTSUPP || n == -ENOSYS)) {
+        *trial = TRIAL_NO;
+        if (r->op == STORE_WRITE &&
+            file_of(c->ch.store)->medium == FILE_LOCAL) {
+            *trial = TRIAL_GUARDED;
+            return write_guarded(c, r);
+        }
+    }
+    return n;
+}
+
+static bool may_try(const struct file_channel *c, const struct store_req *r)
+{
+    switch (r->op) {
+    case STORE_READ:
+        return c->read != TRIAL_NO && r->len <= INLINE_BYTES;
+    case STORE_WRITE:
+        return c->write != TRIAL_NO && r->len <= INLINE_BYTES &&
+               !(r->flags & STORE_FUA && c->write != TRIAL_PLAIN);
+    default:
+        return false;
+    }
+}
+
+/* ---- the engine ---- */
+
+static struct engine *choose_engine(struct file_channel *c)
+{
+    struct file_store *f = file_of(c->ch.store);
+    struct err e;
+
+    if (c->engine)
+        return c->engine;
+    c->engine = c->threads;
+    if (!f->use_uring)
+        return c->engine;
+    if (engine_uring_open(&c->uring, c->ch.loop, c->fd, f->kind, c->threads,
+                          &e) == 0)
+        c->engine = c->uring;
+    else if (!__atomic_exchange_n(&f->told, true, __ATOMIC_RELAXED))
+        log_warn(f->store.id, "%s: threads do the I/O instead", e.text);
+    return c->engine;
+}
+
+static int file_submit(struct store_channel *ch, struct store_req *r)
+{
+    struct file_channel *c = channel_of(ch);
+    struct engine *engine;
+    ssize_t n;
+
+    if (LIKELY(may_try(c, r))) {
+        n = try_inline(c, r);
+        if (LIKELY(n == (ssize_t)r->len)) {
+            r->result = 0;
+            return STORE_DONE;
+        }
+        if (n > 0)
+            r->progress = (uint64_t)n;
+        /* Errors too: the engine finds them again, and continues what is
+         * short. */
+    } else if (r->op == STORE_FLUSH && c->write == TRIAL_PLAIN) {
+        r->result = file_sync(c->fd); /* in memory: nothing to wait for */
+        return STORE_DONE;
+    }
+    engine = choose_engine(c);
+    engine->submit(engine, r);
+    return STORE_PENDING;
+}
+
+static void file_kick(struct store_channel *ch)
+{
+    struct file_channel *c = channel_of(ch);
+
+    c->last_ns = 0;
+    if (c->engine)
+        c->engine->kick(c->engine);
+}
+
+/* ---- channels ---- */
+
+static int file_channel_open(struct store_channel **out, struct store *s,
+                             struct loop *loop, struct err *e)
+{
+    struct file_store *f = file_of(s);
+    struct file_channel *c;
+    int rc;
+
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return err_nomem(e);
+    c->fd = f->fd;
+    if (loop_serves_one(loop) && !f->conf->direct)
+        c->read = c->write =
+            f->medium == FILE_IN_MEMORY ? TRIAL_PLAIN : TRIAL_NOWAIT;
+    rc = engine_threads_open(&c->threads, loop, f->fd, f->kind, e);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    *out = &c->ch;
+    return 0;
+}
+
+static void file_channel_close(struct store_channel *ch)
+{
+    struct file_channel *c = channel_of(ch);
+
+    if (c->uring)
+        c->uring->close(c->uring);
+    c->threads->close(c->threads);
+    free(c);
+}
+
+/* ---- the store ---- */
+
+static int file_acquire(struct store *s, struct err *e)
+{
+    struct file_store *f = file_of(s);
+    int rc;
+
+    if (!f->conf->lock || f->locked)
+        return 0;
+    rc = lock_acquire(f->fd, f->conf->path, s->info.read_only, e);
+    f->locked = rc == 0;
+    return rc;
+}
+
+static void file_release(struct store *s)
+{
+    struct file_store *f = file_of(s);
+
+    if (f->locked)
+        lock_release(f->fd);
+    f->locked = false;
+}
+
+static int file_refresh(struct store *s, struct err *e)
+{
+    struct file_store *f = file_of(s);
+    uint64_t size;
+    int rc = file_size(f->fd, &size);
+
+    if (rc < 0)
+        return err_sys(e, -rc, "", "cannot look at %s", f->conf->path);
+    size -= size % s->info.block_size;
+    if (size == store_size(s))
+        return 0;
+    __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    return 1;
+}
+
+static int file_sync_all(struct store *s)
+{
+    return file_sync(file_of(s)->fd);
+}
+
+static void file_close(struct store *s)
+{
+    struct file_store *f = file_of(s);
+
+    close(f->fd); /* and with it the lock */
+    free(f);
+}
+
+/* Adds *err at the key `key` of the store. */
+static int fail(const struct conf_any *c, const char *key, struct err *err,
+                struct errs *e)
+{
+    snprintf(err->where, sizeof(err->where), "%s/%s", c->at, key);
+    return errs_push(e, err);
+}
+
+static int choose_use_of_uring(struct file_store *f, const struct conf_any *c,
+                               struct errs *e)
+{
+    struct err err = {0};
+    int rc;
+
+    if (f->conf->engine == ENGINE_THREADS)
+        return 0;
+    rc = engine_uring_probe(f->fd, &err);
+    f->use_uring = rc == 0;
+    if (rc < 0 && f->conf->engine == ENGINE_URING)
+        return fail(c, "engine", &err, e);
+    if (rc < 0)
+        log_info(f->store.id, "%s", err.text);
+    return 0;
+}
+
+static void describe(struct file_store *f, const struct file_info *info,
+                     bool read_only)
+{
+    f->kind = info->kind;
+    f->medium = info->medium;
+    f->store.info = (struct store_info){
+        .size = info->size - info->size % MAX(info->io_align, 512u),
+        .block_size = MAX(info->io_align, 512u),
+        .mem_align = info->mem_align,
+        .physical_block_size = info->physical_block,
+        .opt_io_size = info->opt_io,
+        .discard_align = info->discard_align,
+        .read_only = read_only,
+        .can_discard = info->can_discard,
+        .can_zero = true,
+        .cached = true,
+    };
+}
+
+static int file_store_open(struct store **out, const struct conf_any *c,
+                           bool read_only, const char *id, struct errs *e)
+{
+    const struct file_conf *conf = c->data;
+    struct file_store *f;
+    struct file_info info;
+    struct err err = {0};
+    int rc;
+
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        return errs_add(e, -ENOMEM, c->at, "out of memory");
+    f->fd = -1;
+    f->conf = conf;
+    f->store.ops = c->table->ops;
+    f->store.id = id;
+    rc = file_open(conf->path, read_only, conf->direct, &f->fd, &err);
+    if (rc < 0) {
+        fail(c, "path", &err, e);
+        goto out;
+    }
+    rc = file_describe(f->fd, read_only, conf->direct, &info, &err);
+    if (rc < 0) {
+        fail(c, conf->direct ? "direct" : "path", &err, e);
+        goto out;
+    }
+    describe(f, &info, read_only);
+    rc = choose_use_of_uring(f, c, e);
+    if (rc < 0)
+        goto out;
+    log_info(id, "%s: %" PRIu64 " bytes%s, %s I/O by %s", conf->path,
+             f->store.info.size, read_only ? ", read-only" : "",
+             conf->direct ? "direct" : "buffered",
+             f->use_uring ? "io_uring" : "threads");
+    if (info.size != f->store.info.size)
+        log_warn(id,
+                 "the last %" PRIu64 " bytes of %s are no whole block, "
+                 "and out of reach",
+                 info.size - f->store.info.size, conf->path);
+    *out = &f->store;
+    f = NULL;
+out:
+    if (f && f->fd >= 0)
+        close(f->fd);
+    free(f);
+    return rc;
+}
+
+static const struct store_ops file_ops = {
+    .type = "file",
+    .open = file_store_open,
+    .close = file_close,
+    .acquire = file_acquire,
+    .release = file_release,
+    .refresh = file_refresh,
+    .sync = file_sync_all,
+    .channel_open = file_channel_open,
+    .channel_close = file_channel_close,
+    .submit = file_submit,
+    .kick = file_kick,
+};
+
+static const char *const engine_words[] = {"auto", "io_uring", "threads", NULL};
+
+static const struct conf_key file_keys[] = {
+    {"path", CONF_PATH, CONF_AT(struct file_conf, path), .required = true,
+     .help = "The image: a regular file or a block device, raw. Formats are "
+             "never guessed."},
+    {"direct", CONF_BOOL, CONF_AT(struct file_conf, direct), .def = "false",
+     .help = "Bypass the page cache (O_DIRECT). The logical block size must "
+             "then be one that the file can do."},
+    {"engine", CONF_CHOICE, CONF_AT(struct file_conf, engine),
+     .def = "\"auto\"", .words = engine_words,
+     .help = "How I/O that may wait is done: io_uring where the kernel lets "
+             "us, else threads; or what is said here."},
+    {"lock", CONF_BOOL, CONF_AT(struct file_conf, lock), .def = "true",
+     .help = "Keep others from the image while a guest uses it, QEMU and its "
+             "tools too, and wait some seconds for them to let go of it."},
+    {NULL},
+};
+
+const struct conf_table file_table = {
+    .name = "file",
+    .size = sizeof(struct file_conf),
+    .keys = file_keys,
+    .help = "A raw image: a regular file or a block device.",
+    .ops = &file_ops,
+};

@@ -1,0 +1,124 @@
+/* What a filter passes on. A request goes down as one of our own, since the
+ * store below keeps its state in it; those are kept for the next one. */
+#include "store/filter.h"
+
+#include <stdlib.h>
+
+static struct filter *filter_of(struct store *s)
+{
+    return container_of(s, struct filter, store);
+}
+
+static struct filter_channel *channel_of(struct store_channel *ch)
+{
+    return container_of(ch, struct filter_channel, ch);
+}
+
+int filter_open(struct filter *f, const struct conf_any *c,
+                const struct conf_any *next, bool read_only, const char *id,
+                struct errs *e)
+{
+    int rc = store_open(&f->next, next, read_only, id, e);
+
+    if (rc < 0)
+        return rc;
+    f->store.ops = c->table->ops;
+    f->store.id = id;
+    f->store.info = f->next->info;
+    f->store.info.mem_align = 1; /* it is next that may need other memory */
+    return 0;
+}
+
+void filter_close(struct filter *f)
+{
+    store_close(f->next);
+    f->next = NULL;
+}
+
+int filter_channel_open(struct filter_channel *c, struct store *s,
+                        struct loop *loop, struct err *e)
+{
+    list_init(&c->spare);
+    return store_channel_open(&c->next, filter_of(s)->next, loop, e);
+}
+
+void filter_channel_close(struct filter_channel *c)
+{
+    struct list *node;
+
+    store_channel_close(c->next);
+    while ((node = list_pop(&c->spare)) != NULL)
+        free(container_of(node, struct store_req, node));
+}
+
+static void on_done(struct store_req *below)
+{
+    struct store_req *r = below->above;
+    struct filter_channel *c = channel_of(r->channel);
+    int result = below->result;
+
+    list_add(&c->spare, &below->node);
+    store_complete(r, result);
+}
+
+int filter_forward(struct filter_channel *c, struct store_req *r)
+{
+    struct list *node = list_pop(&c->spare);
+    struct store_req *below = node ? container_of(node, struct store_req, node)
+                                   : malloc(sizeof(*below));
+
+    if (!below) {
+        r->result = -ENOMEM;
+        return STORE_DONE;
+    }
+    *below = (struct store_req){
+        .op = r->op,
+        .flags = r->flags,
+        .offset = r->offset,
+        .len = r->len,
+        .iov = r->iov,
+        .iov_num = r->iov_num,
+        .done = on_done,
+        .above = r,
+    };
+    if (store_submit(c->next, below) == STORE_PENDING)
+        return STORE_PENDING;
+    r->result = below->result;
+    list_add(&c->spare, &below->node);
+    return STORE_DONE;
+}
+
+int filter_acquire(struct store *s, struct err *e)
+{
+    return store_acquire(filter_of(s)->next, e);
+}
+
+void filter_release(struct store *s)
+{
+    store_release(filter_of(s)->next);
+}
+
+int filter_refresh(struct store *s, struct err *e)
+{
+    struct filter *f = filter_of(s);
+    int rc = store_refresh(f->next, e);
+
+    if (rc > 0)
+        __atomic_store_n(&s->info.size, store_size(f->next), __ATOMIC_RELAXED);
+    return rc;
+}
+
+int filter_sync(struct store *s)
+{
+    return store_sync(filter_of(s)->next);
+}
+
+void filter_kick(struct store_channel *ch)
+{
+    store_kick(channel_of(ch)->next);
+}
+
+void filter_drain(struct store_channel *ch, bool cancel)
+{
+    store_drain(channel_of(ch)->next, cancel);
+}

@@ -1,0 +1,258 @@
+/* Engine `uring`: io_uring, one ring per channel.
+ *
+ * Requests are queued in the ring and sent at the end of a batch with one
+ * system call. Completions are seen in memory while the loop spins, and by the
+ * ring's own fd, which is readable then, while it sleeps. At most DEPTH are in
+ * flight; more wait in the backlog, in order.
+ *
+ * What comes back short is sent again for the rest. What the kernel cannot do
+ * this way (no such operation on this file system, or it would have to wait
+ * and will not) goes to the threads. Ranges of block devices go there at once:
+ * they are ioctls. */
+#include <errno.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+
+#include "loop/watch.h"
+#include "os/uring.h"
+#include "store/engine.h"
+
+#define DEPTH 1024
+#define REAP_BATCH 32
+
+struct uring_engine {
+    struct engine engine;
+    struct loop *loop;
+    struct engine *threads;
+    enum file_kind kind;
+    struct uring *ring;
+    struct watch watch;
+    struct spin spin;
+    struct list backlog;
+    unsigned in_flight; /* queued in the ring or sent */
+    struct mail retry;
+    bool retry_posted, reaping;
+};
+
+static struct uring_engine *uring_of(struct engine *e)
+{
+    return container_of(e, struct uring_engine, engine);
+}
+
+/* ---- in ---- */
+
+/* False: the ring is full. */
+static bool queue(struct uring_engine *u, struct store_req *r)
+{
+    uint64_t at = r->offset + r->progress;
+    const struct iovec *iov;
+    bool unmap;
+    int num;
+
+    switch (r->op) {
+    case STORE_READ:
+        num = store_rest(r, &iov, FILE_IOV_MAX);
+        return uring_read(u->ring, iov, num, at, r);
+    case STORE_WRITE:
+        num = store_rest(r, &iov, FILE_IOV_MAX);
+        return uring_write(u->ring, iov, num, at, r->flags & STORE_FUA, r);
+    case STORE_FLUSH:
+        return uring_sync(u->ring, r);
+    default:
+        unmap = r->op == STORE_DISCARD || r->flags & STORE_UNMAP;
+        return uring_allocate(
+            u->ring,
+            (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) |
+                FALLOC_FL_KEEP_SIZE,
+            r->offset, r->len, r);
+    }
+}
+
+/* Moves what waits into the ring, and sends it. */
+static void send_all(struct uring_engine *u)
+{
+    int rc = 0;
+
+    for (;;) {
+        struct list *node = u->backlog.next;
+
+        if (list_empty(&u->backlog) || u->in_flight >= DEPTH)
+            break;
+        if (!queue(u, container_of(node, struct store_req, node))) {
+            rc = uring_send(u->ring);
+            if (rc < 0)
+                break;
+            continue;
+        }
+        list_del(node);
+        u->in_flight++;
+    }
+    if (rc == 0)
+        rc = uring_send(u->ring);
+    /* The kernel is short of something. Try again in a later turn: what is
+     * done by then may help. */
+    if (UNLIKELY(rc < 0) && !u->retry_posted) {
+        u->retry_posted = true;
+        loop_post(u->loop, &u->retry);
+    }
+}
+
+static void on_retry(struct mail *m)
+{
+    struct uring_engine *u = container_of(m, struct uring_engine, retry);
+
+    u->retry_posted = false;
+    send_all(u);
+}
+
+static void engine_submit(struct engine *e, struct store_req *r)
+{
+    struct uring_engine *u = uring_of(e);
+    bool is_range = r->op == STORE_DISCARD || r->op == STORE_ZERO;
+
+    if (is_range && (u->kind == FILE_BLOCK || r->flags & STORE_FUA)) {
+        u->threads->submit(u->threads, r);
+        return;
+    }
+    if (list_empty(&u->backlog) && u->in_flight < DEPTH && queue(u, r)) {
+        u->in_flight++;
+        return;
+    }
+    list_add(&u->backlog, &r->node);
+}
+
+static void engine_kick(struct engine *e)
+{
+    struct uring_engine *u = uring_of(e);
+
+    u->threads->kick(u->threads);
+    if (!u->reaping) /* the reaper does it at its end */
+        send_all(u);
+}
+
+/* ---- out ---- */
+
+static void finish(struct uring_engine *u, struct store_req *r, int result)
+{
+    u->in_flight--;
+    if (result == -EINTR) {
+        list_add(&u->backlog, &r->node);
+        return;
+    }
+    if (result == -EOPNOTSUPP || result == -EAGAIN) {
+        u->threads->submit(u->threads, r);
+        return;
+    }
+    if (result < 0 || (r->op != STORE_READ && r->op != STORE_WRITE)) {
+        store_complete(r, MIN(result, 0));
+        return;
+    }
+    r->progress += (unsigned)result;
+    if (result == 0) /* the file is shorter than it was */
+        store_complete(r, -EIO);
+    else if (r->progress < r->len)
+        list_add(&u->backlog, &r->node);
+    else
+        store_complete(r, 0);
+}
+
+/* True if there was anything. */
+static bool reap(struct uring_engine *u)
+{
+    struct uring_done done[REAP_BATCH];
+    unsigned n, total = 0;
+
+    u->reaping = true;
+    do {
+        n = uring_reap(u->ring, done, REAP_BATCH);
+        for (unsigned i = 0; i < n; i++)
+            finish(u, done[i].user, done[i].result);
+        total += n;
+    } while (n == REAP_BATCH);
+    u->reaping = false;
+    if (total)
+        engine_kick(&u->engine);
+    return total > 0;
+}
+
+static bool look(struct spin *s)
+{
+    struct uring_engine *u = container_of(s, struct uring_engine, spin);
+
+    return u->in_flight && uring_has_done(u->ring) && reap(u);
+}
+
+static void on_ready(struct watch *w, int status, int events)
+{
+    (void)status;
+    (void)events;
+    reap(container_of(w, struct uring_engine, watch));
+}
+
+/* ---- life ---- */
+
+static void on_gone(struct watch *w)
+{
+    free(container_of(w, struct uring_engine, watch));
+}
+
+static void engine_close(struct engine *e)
+{
+    struct uring_engine *u = uring_of(e);
+
+    loop_spin_del(&u->spin);
+    watch_close(&u->watch);
+    uring_close(u->ring);
+    u->ring = NULL;
+}
+
+int engine_uring_open(struct engine **out, struct loop *loop, int fd,
+                      enum file_kind kind, struct engine *threads,
+                      struct err *e)
+{
+    struct uring_engine *u = calloc(1, sizeof(*u));
+    int rc;
+
+    if (!u)
+        return err_nomem(e);
+    u->engine = (struct engine){
+        .name = "io_uring",
+        .submit = engine_submit,
+        .kick = engine_kick,
+        .close = engine_close,
+    };
+    u->loop = loop;
+    u->threads = threads;
+    u->kind = kind;
+    u->retry.run = on_retry;
+    list_init(&u->backlog);
+    rc = uring_open(&u->ring, fd, DEPTH, e);
+    if (rc < 0) {
+        free(u);
+        return rc;
+    }
+    u->watch.ready = on_ready;
+    u->watch.gone = on_gone;
+    rc = watch_open(&u->watch, loop, uring_fd(u->ring));
+    if (rc < 0) {
+        uring_close(u->ring);
+        free(u);
+        return err_sys(e, -rc, "", "cannot watch an io_uring");
+    }
+    watch_start(&u->watch, UV_READABLE);
+    list_init(&u->spin.node);
+    u->spin.poll = u->spin.arm = look;
+    loop_spin_add(loop, &u->spin);
+    *out = &u->engine;
+    return 0;
+}
+
+int engine_uring_probe(int fd, struct err *e)
+{
+    struct uring *ring;
+    int rc = uring_open(&ring, fd, DEPTH, e);
+
+    if (rc == 0)
+        uring_close(ring);
+    return rc;
+}
