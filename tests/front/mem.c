@@ -138,6 +138,18 @@ void *front_ptr(const struct front *f, uint64_t gpa)
     return r->host + (gpa - r->gpa);
 }
 
+void front_poke(struct front *f, uint64_t gpa, const void *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        *(uint8_t *)front_ptr(f, gpa + i) = ((const uint8_t *)from)[i];
+}
+
+void front_peek(struct front *f, uint64_t gpa, void *to, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)to)[i] = *(uint8_t *)front_ptr(f, gpa + i);
+}
+
 uint64_t front_uva(const struct front *f, uint64_t gpa)
 {
     const struct front_region *r = find(f, gpa);

@@ -188,7 +188,8 @@ bool front_send_bytes(struct front *f, const void *buf, size_t len,
         c->cmsg_len = CMSG_LEN(sizeof(int) * num_fds);
         memcpy(CMSG_DATA(c), fds, sizeof(int) * num_fds);
     }
-    while (iov.iov_len) {
+    while (len) {
+        iov.iov_len = f->dribble ? 1 : len;
         n = sendmsg(f->sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
             front_need_fd(f->sock, POLLOUT, "room in the socket");
@@ -199,7 +200,7 @@ bool front_send_bytes(struct front *f, const void *buf, size_t len,
         if (n < 0)
             front_fail("sendmsg: %s", strerror(errno));
         iov.iov_base = (char *)iov.iov_base + n;
-        iov.iov_len -= (size_t)n;
+        len -= (size_t)n;
         m.msg_control = NULL;
         m.msg_controllen = 0;
     }

@@ -42,7 +42,8 @@ struct front_conf {
 };
 
 struct front {
-    int sock; /* -1: not connected */
+    int sock;     /* -1: not connected */
+    bool dribble; /* everything is sent byte by byte, fds with the first */
     char path[108];
     struct front_conf conf;
     uint64_t offered, acked; /* feature bits */
@@ -175,6 +176,9 @@ uint64_t front_alloc_in(struct front *f, unsigned region, uint64_t len,
                         uint64_t align);
 /* Our pointer to a guest address that is in a region. */
 void *front_ptr(const struct front *f, uint64_t gpa);
+/* Copies, byte by byte, wherever region borders are. */
+void front_poke(struct front *f, uint64_t gpa, const void *from, size_t len);
+void front_peek(struct front *f, uint64_t gpa, void *to, size_t len);
 /* What messages call that address. */
 uint64_t front_uva(const struct front *f, uint64_t gpa);
 /* A memfd of that size. The caller's. */

@@ -182,6 +182,43 @@ void vq_avail_idx(struct vq *q, uint16_t idx)
     le16_store_release(&q->avail->idx, idx);
 }
 
+int vq_add_table(struct vq *q, uint64_t gpa, uint32_t len, void *cookie)
+{
+    struct vq_buf b = {gpa, len};
+    bool indirect = q->indirect;
+    int id;
+
+    q->indirect = false;
+    id = vq_add(q, &b, 1, 0, cookie);
+    q->indirect = indirect;
+    if (id == VQ_NONE)
+        front_fail("ring %u is full", q->index);
+    if (!q->packed)
+        q->desc[id].flags = htole16(VRING_DESC_F_INDIRECT);
+    else if (q->held_at == (q->avail_idx ? q->avail_idx : q->size) - 1)
+        q->held_flags |= VRING_DESC_F_INDIRECT;
+    else
+        front_fail("a table must be the first of its batch");
+    return id;
+}
+
+struct vring_desc vq_table_entry(const struct vq *q, uint64_t gpa, uint32_t len,
+                                 bool write, bool next, uint16_t i)
+{
+    uint16_t flags = write ? VRING_DESC_F_WRITE : 0;
+    struct vring_packed_desc p = {htole64(gpa), htole32(len), 0,
+                                  htole16(flags)};
+    struct vring_desc d = {htole64(gpa), htole32(len), 0, htole16(i + 1)};
+
+    if (q->packed) {
+        memcpy(&d, &p, sizeof(d));
+    } else {
+        d.flags = htole16(flags | (next ? VRING_DESC_F_NEXT : 0));
+        d.next = next ? d.next : 0;
+    }
+    return d;
+}
+
 void vq_pdesc(struct vq *q, unsigned i, uint64_t gpa, uint32_t len, uint16_t id,
               uint16_t flags, bool wrap)
 {

@@ -112,6 +112,13 @@ void vq_avail_idx(struct vq *q, uint16_t idx);
  * added for the wrap counter `wrap`. */
 void vq_pdesc(struct vq *q, unsigned i, uint64_t gpa, uint32_t len, uint16_t id,
               uint16_t flags, bool wrap);
+/* One descriptor that names an indirect table of len bytes at gpa, which the
+ * caller has written; otherwise like vq_add. The ring's own indirect flag does
+ * not matter. */
+int vq_add_table(struct vq *q, uint64_t gpa, uint32_t len, void *cookie);
+/* Entry i of a table as this ring's format has it, for front_poke. */
+struct vring_desc vq_table_entry(const struct vq *q, uint64_t gpa, uint32_t len,
+                                 bool write, bool next, uint16_t i);
 /* Writes the kick eventfd, whatever the back-end wants. */
 void vq_notify(struct vq *q);
 /* Used entries there are that were not popped. */
@@ -138,16 +145,17 @@ static inline unsigned vq_fill_table(struct vq *q, uint16_t id,
     if (num > VQ_INDIRECT_MAX)
         front_fail("%u descriptors do not fit a table", num);
     for (unsigned i = 0; i < num; i++) {
+        uint16_t write = i >= out ? VRING_DESC_F_WRITE : 0;
+
         t[i].addr = htole64(b[i].gpa);
         t[i].len = htole32(b[i].len);
-        if (q->packed) { /* addr, len, id, flags */
+        if (q->packed) { /* buffer id (of no use here), flags */
             t[i].flags = 0;
-            t[i].next = htole16(i >= out ? VRING_DESC_F_WRITE : 0);
-            continue;
+            t[i].next = htole16(write);
+        } else {
+            t[i].flags = htole16(write | (i + 1 < num ? VRING_DESC_F_NEXT : 0));
+            t[i].next = htole16(i + 1);
         }
-        t[i].flags = htole16((i >= out ? VRING_DESC_F_WRITE : 0) |
-                             (i + 1 < num ? VRING_DESC_F_NEXT : 0));
-        t[i].next = htole16(i + 1);
     }
     return num * (unsigned)sizeof(*t);
 }
