@@ -7,7 +7,8 @@ would build an initramfs and touch the boot loader, and fails in containers.
 vmlinuz is a small loader around a compressed vmlinux. QEMU can start the
 vmlinux directly, by its PVH entry point; emulated, that halves the boot.
 
-Run as a program it makes a cache directory ready: kernel.py CACHE.
+Run as a program it makes a cache directory ready: kernel.py CACHE, and with
+--offline only if that needs no network; its exit status tells.
 """
 
 import glob
@@ -59,7 +60,7 @@ class Kernel:
         return order
 
 
-def find(cache):
+def find(cache, offline=False):
     """The kernel, made ready in the directory `cache` if need be."""
     os.makedirs(cache, exist_ok=True)
     unpacked = os.path.join(cache, "kernel")
@@ -67,6 +68,8 @@ def find(cache):
         return Kernel(cache, unpacked)
     if _is_whole("/"):
         return Kernel(cache, "/")
+    if offline:
+        raise SystemExit(1)
     _fetch(cache, unpacked)
     return Kernel(cache, unpacked)
 
@@ -142,4 +145,5 @@ def _first_dir(*paths):
 
 
 if __name__ == "__main__":
-    print("guest kernel:", find(sys.argv[1]).release)
+    print("guest kernel:",
+          find(sys.argv[1], offline="--offline" in sys.argv).release)

@@ -30,7 +30,8 @@ class Process:
         self._popen = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, pass_fds=pass_fds, env=env,
-            preexec_fn=_die_with_the_rig)
+            preexec_fn=_die_with_the_rig,
+            start_new_session=True)  # a terminal's Ctrl-C is the rig's alone
         self.pid = self._popen.pid
         self.output = Lines(loop, os.dup(self._popen.stdout.fileno()),
                             os.path.join(logs, name + ".log"))

@@ -12,7 +12,7 @@ from . import initramfs, kernel
 from .image import MIB, Image
 from .loop import Failure, Loop
 from .qemu import Disk, Qemu
-from .vub import Vub
+from .vub import Vub, write_config
 
 TAIL = 25  # lines of each log that a failure shows
 
@@ -44,7 +44,15 @@ class Rig:
         return Image(self.path(name), size, fill)
 
     def vub(self, *devices, name="vub"):
-        vub = Vub(self.loop, self.binary, self.dir, self.logs, list(devices),
+        """One that serves these devices of a config."""
+        directory = self.path(name)
+        os.mkdir(directory)
+        config = os.path.join(directory, "devices.json")
+        write_config(config, directory, devices)
+        return self.vub_with(config, directory, name=name)
+
+    def vub_with(self, config, directory, sets=(), name="vub"):
+        vub = Vub(self.loop, self.binary, config, directory, self.logs, sets,
                   name)
         self._vubs.append(vub)
         self.note(f"{name} listens")

@@ -1,4 +1,4 @@
-"""vub under test: a config made from Python, a process, and its sockets."""
+"""vub under test: its config, its process, its sockets."""
 
 import json
 import os
@@ -11,22 +11,26 @@ START_SECONDS = 20
 STOP_SECONDS = 20
 
 
-class Vub:
-    """`devices` is the list of the config. Sockets are `directory`/ID.sock;
-    name keeps two of them in one test apart."""
+def write_config(path, runtime_dir, devices):
+    with open(path, "w") as f:
+        json.dump({"runtime_dir": runtime_dir, "devices": devices}, f,
+                  indent=2)
 
-    def __init__(self, loop, binary, directory, logs, devices, name="vub"):
+
+class Vub:
+    """Sockets are `directory`/ID.sock. sets: values for --set. name keeps
+    two of them in one test apart."""
+
+    def __init__(self, loop, binary, config, directory, logs, sets=(),
+                 name="vub"):
         self.loop = loop
         self.name = name
         self.process = None
-        self._binary = binary
+        self._argv = [binary, "--config", config]
+        for one in sets:
+            self._argv += ["--set", one]
+        self._directory = directory
         self._logs = logs
-        self._directory = os.path.join(directory, name)
-        os.makedirs(self._directory, exist_ok=True)
-        self._config = os.path.join(self._directory, "devices.json")
-        with open(self._config, "w") as f:
-            json.dump({"runtime_dir": self._directory, "devices": devices}, f,
-                      indent=2)
         self.start()
 
     def socket(self, device):
@@ -37,8 +41,8 @@ class Vub:
         ready_fd, theirs = os.pipe()
         self.process = Process(
             self.loop, self.name,
-            [self._binary, "--config", self._config,
-             "--ready-fd", str(theirs)], self._logs, pass_fds=[theirs])
+            [*self._argv, "--ready-fd", str(theirs)], self._logs,
+            pass_fds=[theirs])
         os.close(theirs)
         ready = Lines(self.loop, ready_fd,
                       os.path.join(self._logs, self.name + "-ready.log"))

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""The demonstration itself: a vub with every device of a config, a guest that
+uses them, and a report of what it saw. Called by scripts/demo.
+
+It knows a device by its "type"; TYPES has what each is shown with. The images
+that the config names are not touched: each `file` store gets a new one in a
+directory of this run. It stands on the rig of the guest tests."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.insert(0, os.path.join(ROOT, "tests", "guest"))
+
+from rig import kernel  # noqa: E402
+from rig.image import MIB, Image  # noqa: E402
+from rig.loop import Failure  # noqa: E402
+from rig.qemu import Disk, accelerator  # noqa: E402
+from rig.rig import Rig, run  # noqa: E402
+
+IMAGE_SIZE = 64 * MIB
+CHECKED = 8  # MiB written to each disk and read back
+FOR_EVER = 1 << 20  # seconds
+
+
+class Block:
+    """A disk: the Nth in the guest is the Nth on QEMU's command line."""
+
+    count = 0
+
+    def __init__(self, conf, images):
+        self.conf = conf
+        self.id = conf["id"]
+        self.image = images.get(self.id)
+        self.node = "/dev/vd" + chr(ord("a") + Block.count)
+        Block.count += 1
+
+    def front_end(self, vub):
+        return Disk(vub.socket(self.id), queues=self.conf.get("queues", 1))
+
+    def script(self):
+        """Tells size, serial, whether it is read-only, and two checksums:
+        of what was written and of what was read back."""
+        disk = os.path.basename(self.node)
+        return f"""
+cd /sys/block/{disk}
+tell sectors "$(cat size)"
+tell serial "$(cat serial)"
+tell queues "$(ls mq | wc -l)"
+tell read-only "$(cat ro)"
+[ "$(cat ro)" = 1 ] || {{
+    dd if=/dev/urandom of=/tmp/data bs=1M count={CHECKED} 2>/dev/null
+    tell wrote "$(sha256sum </tmp/data)"
+    dd if=/tmp/data of={self.node} bs=1M conv=fsync 2>/dev/null
+}}
+tell read "$(hash {self.node} {CHECKED})"
+"""
+
+    def report(self, guest):
+        size = int(guest.wait_told("sectors")) * 512
+        serial = guest.wait_told("serial") or "(none)"
+        queues = guest.wait_told("queues")
+        read_only = guest.wait_told("read-only") == "1"
+        print(f"  {self.id}: {self.node}, {size // MIB} MiB, "
+              f"serial {serial}, queues {queues}"
+              f"{', read-only' if read_only else ''}")
+        wrote = None if read_only else guest.wait_told("wrote").split()[0]
+        read = guest.wait_told("read")
+        if wrote is None:
+            print(f"      read {CHECKED} MiB, sha256 {read[:16]}...")
+        elif wrote == read:
+            print(f"      wrote {CHECKED} MiB and read them back, "
+                  f"sha256 {read[:16]}...: the same")
+        else:
+            raise Failure(f"{self.id}: wrote {wrote}, read {read}")
+        if self.image:
+            there = self.image.hash(0, CHECKED * MIB)
+            if there != read:
+                raise Failure(f"{self.id}: the file has {there}")
+            print("      the file on the host has them too")
+
+
+TYPES = {"block": Block}
+
+
+def file_stores(node, pointer):
+    """JSON Pointers of all stores of the type `file` below node."""
+    if isinstance(node, dict):
+        if node.get("type") == "file" and "path" in node:
+            yield pointer
+        node = node.items()
+    elif isinstance(node, list):
+        node = enumerate(node)
+    else:
+        return
+    for key, value in node:
+        yield from file_stores(value, f"{pointer}/{key}")
+
+
+def new_images(rig, devices):
+    """For each device with a plain `file` store, its image by id; and the
+    --set that put every `file` store on an image of its own."""
+    images, sets = {}, []
+    for n, conf in enumerate(devices):
+        for pointer in file_stores(conf, f"/devices/{n}"):
+            image = Image(rig.path(f"image{len(sets)}.img"), IMAGE_SIZE)
+            sets.append(f"{pointer}/path={image.path}")
+            if pointer == f"/devices/{n}/store":
+                images[conf["id"]] = image
+    return images, sets
+
+
+def demonstrate(rig, config, keep):
+    with open(config) as f:
+        devices = json.load(f)["devices"]
+    images, sets = new_images(rig, devices)
+    parts = [TYPES[conf["type"]](conf, images) for conf in devices]
+    directory = rig.path("run")
+    os.mkdir(directory)
+    vub = rig.vub_with(config, directory,
+                       [f"/runtime_dir={directory}", *sets])
+    rig.note(f"vub serves {len(parts)} devices of {config}")
+    guest = rig.guest("".join(part.script() for part in parts),
+                      [part.front_end(vub) for part in parts], cpus=2)
+    rig.note("a guest boots: Linux "
+             f"{kernel.find(rig.cache).release}, {accelerator()}")
+    for part in parts:
+        part.report(guest)
+    guest.wait_success()
+    rig.note("the guest has powered off")
+    if keep:
+        leave_running(rig, vub, parts)
+
+
+def leave_running(rig, vub, parts):
+    print(f"""
+vub is left running, process {vub.process.pid}; Ctrl-C ends it. To attach a
+virtual machine of your own, give QEMU memory that it can share, and a device
+for each socket:
+
+    qemu-system-x86_64 ... \\
+        -object memory-backend-memfd,id=mem,size=1G,share=on \\
+        -machine q35,memory-backend=mem -m 1G \\""")
+    lines = []
+    for n, part in enumerate(parts):
+        chardev, device = part.front_end(vub).args(n)[1::2]
+        lines.append(f"        -chardev {shlex.quote(chardev)} \\\n"
+                     f"        -device {shlex.quote(device)}")
+    print(" \\\n".join(lines), flush=True)
+    try:
+        rig.loop.wait(lambda: vub.process.status is not None, FOR_EVER,
+                      "Ctrl-C")
+    except KeyboardInterrupt:
+        print()
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--vub", required=True)
+    options.add_argument("--config", required=True)
+    options.add_argument("--cache", required=True)
+    options.add_argument("--keep", action="store_true")
+    chosen = options.parse_args()
+    rig = Rig(chosen.vub, chosen.cache)
+    status = run(rig, lambda r: demonstrate(r, chosen.config, chosen.keep))
+    print("demo: ok" if status == 0 else "demo: failed")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
