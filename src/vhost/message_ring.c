@@ -17,36 +17,35 @@ static bool is_packed(const struct session *s)
     return s->features & FEATURE(VIRTIO_F_RING_PACKED);
 }
 
-static int find(struct session *s, uint64_t index, struct vring **v)
+/* NULL: there is no such ring; s->err says so. */
+static struct vring *find(struct session *s, uint64_t index)
 {
-    if (index >= s->num_vrings)
-        return err_set(&s->err, -EINVAL, "",
-                       "ring %" PRIu64 ", but there are %u", index,
-                       s->num_vrings);
-    *v = &s->vrings[index];
-    return 0;
+    if (index < s->num_vrings)
+        return &s->vrings[index];
+    err_set(&s->err, -EINVAL, "", "ring %" PRIu64 ", but there are %u", index,
+            s->num_vrings);
+    return NULL;
 }
 
 /* A ring that may be changed: found and not started. */
-static int find_stopped(struct session *s, uint64_t index, struct vring **v)
+static struct vring *find_stopped(struct session *s, uint64_t index)
 {
-    int rc = find(s, index, v);
+    struct vring *v = find(s, index);
 
-    if (rc == 0 && (*v)->set.started)
-        rc = err_set(&s->err, -EBUSY, "", "ring %" PRIu64 " is started", index);
-    return rc;
+    if (!v || !v->set.started)
+        return v;
+    err_set(&s->err, -EBUSY, "", "ring %" PRIu64 " is started", index);
+    return NULL;
 }
 
 int message_set_vring_num(struct session *s, struct msg *m)
 {
     uint32_t num = m->payload.state.num;
     uint32_t max = endpoint_conf(s->endpoint)->queue_size;
-    struct vring *v;
-    int rc;
+    struct vring *v = find_stopped(s, m->payload.state.index);
 
-    rc = find_stopped(s, m->payload.state.index, &v);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (num < 1 || num > max)
         return err_set(&s->err, -EINVAL, "",
                        "a ring of %u descriptors; 1 to %u are possible", num,
@@ -63,12 +62,10 @@ int message_set_vring_addr(struct session *s, struct msg *m)
 {
     const struct msg_vring_addr *a = &m->payload.addr;
     bool log_used = a->flags & MSG_VRING_LOG;
-    struct vring *v;
-    int rc;
+    struct vring *v = find(s, a->index);
 
-    rc = find(s, a->index, &v);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (v->set.started) {
         /* Only its logging may change: migration begins, or is given up. */
         if (v->set.desc != a->desc || v->set.driver != a->avail ||
@@ -91,12 +88,10 @@ int message_set_vring_addr(struct session *s, struct msg *m)
 
 int message_set_vring_base(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int rc;
+    struct vring *v = find_stopped(s, m->payload.state.index);
 
-    rc = find_stopped(s, m->payload.state.index, &v);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     v->set.base = m->payload.state.num;
     return 0;
 }
@@ -112,12 +107,10 @@ static void base_is_known(struct session *s)
 
 int message_get_vring_base(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int rc;
+    struct vring *v = find(s, m->payload.state.index);
 
-    rc = find(s, m->payload.state.index, &v);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     s->finish = base_is_known;
     v->set.has_kick = false; /* it would start again at once */
     if (v->set.started)
@@ -125,25 +118,29 @@ int message_get_vring_base(struct session *s, struct msg *m)
     return 0;
 }
 
-/* The fd of SET_VRING_KICK, CALL or ERR: -1 if it says that there is none. */
-static int notifier(struct session *s, struct msg *m, struct vring **v, int *fd)
+/* The ring and the fd of SET_VRING_KICK, CALL or ERR: fd is -1 if the message
+ * says that there is none. NULL: it is refused. */
+static struct vring *notifier(struct session *s, struct msg *m, int *fd)
 {
     bool none = m->payload.u64 & MSG_VRING_NOFD;
-    int rc;
+    struct vring *v = find(s, m->payload.u64 & MSG_VRING_INDEX_MASK);
 
-    rc = find(s, m->payload.u64 & MSG_VRING_INDEX_MASK, v);
-    if (rc < 0)
-        return rc;
-    if (none ? m->num_fds != 0 : m->num_fds != 1)
-        return err_set(&s->err, -EINVAL, "", "%u fds where %d is said",
-                       m->num_fds, !none);
+    if (!v)
+        return NULL;
     *fd = -1;
+    if (m->num_fds != (none ? 0 : 1)) {
+        err_set(&s->err, -EINVAL, "", "%u fds where %d is said", m->num_fds,
+                !none);
+        return NULL;
+    }
     if (none)
-        return 0;
-    if (event_adopt(m->fds[0]) < 0)
-        return err_set(&s->err, -EBADF, "", "its fd cannot be used");
+        return v;
+    if (event_adopt(m->fds[0]) < 0) {
+        err_set(&s->err, -EBADF, "", "its fd cannot be used");
+        return NULL;
+    }
     *fd = msg_take_fd(m, 0);
-    return 0;
+    return v;
 }
 
 static void replace_fd(int *kept, int fd)
@@ -155,12 +152,11 @@ static void replace_fd(int *kept, int fd)
 
 int message_set_vring_kick(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int fd, rc;
+    int fd;
+    struct vring *v = notifier(s, m, &fd);
 
-    rc = notifier(s, m, &v, &fd);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (v->set.started) {
         vring_set_kick(v, fd);
         return 0;
@@ -172,12 +168,11 @@ int message_set_vring_kick(struct session *s, struct msg *m)
 
 int message_set_vring_call(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int fd, rc;
+    int fd;
+    struct vring *v = notifier(s, m, &fd);
 
-    rc = notifier(s, m, &v, &fd);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (v->set.started)
         vring_set_call(v, fd);
     else
@@ -187,12 +182,11 @@ int message_set_vring_call(struct session *s, struct msg *m)
 
 int message_set_vring_err(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int fd, rc;
+    int fd;
+    struct vring *v = notifier(s, m, &fd);
 
-    rc = notifier(s, m, &v, &fd);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (v->set.started)
         vring_set_err(v, fd);
     else
@@ -209,12 +203,10 @@ static void enable(struct vring *v, bool on)
 
 int message_set_vring_enable(struct session *s, struct msg *m)
 {
-    struct vring *v;
-    int rc;
+    struct vring *v = find(s, m->payload.state.index);
 
-    rc = find(s, m->payload.state.index, &v);
-    if (rc < 0)
-        return rc;
+    if (!v)
+        return s->err.code;
     if (m->payload.state.num > 1)
         return err_set(&s->err, -EINVAL, "", "enable is 0 or 1, not %u",
                        m->payload.state.num);

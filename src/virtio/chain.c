@@ -169,7 +169,7 @@ bool chain_add_split_table(struct ring *r, struct chain *c, uint64_t addr,
         return false;
     for (unsigned n = before + 1;; n++) {
         struct ring_desc d;
-        uint64_t word[2];
+        uint64_t word[2] = {0, 0};
 
         /* A loop in the table ends here too. */
         if (UNLIKELY(n > r->chain_max))
@@ -203,7 +203,7 @@ bool chain_add_packed_table(struct ring *r, struct chain *c, uint64_t addr,
         return ring_fail(r, "an indirect descriptor table is too long");
     for (unsigned i = 0; i < count; i++) {
         struct ring_desc d;
-        uint64_t word[2];
+        uint64_t word[2] = {0, 0};
 
         if (UNLIKELY(!table_fetch(r, &t, i, word)))
             return false;
