@@ -66,15 +66,6 @@ static int setup(struct uring *u, unsigned depth)
     return rc;
 }
 
-/* The shared library does not export its own wrappers of these two. */
-static int register_by_hand(struct uring *u, unsigned what, void *arg,
-                            unsigned num)
-{
-    int rc = (int)io_uring_register((unsigned)u->ring.ring_fd, what, arg, num);
-
-    return rc < 0 ? rc : 0;
-}
-
 /* liburing has functions for these, but up to 2.3 does not export them. */
 static int do_register(struct uring *u, unsigned what, void *arg, unsigned n)
 {
@@ -105,9 +96,9 @@ static int restrict_to(struct uring *u, int fd)
 
     rc = io_uring_register_files(&u->ring, &fd, 1);
     if (rc == 0)
-        rc = register_by_hand(u, IORING_REGISTER_RESTRICTIONS, r, n);
+        rc = do_register(u, IORING_REGISTER_RESTRICTIONS, r, n);
     if (rc == 0)
-        rc = register_by_hand(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+        rc = do_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     return rc;
 }
 
