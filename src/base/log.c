@@ -23,6 +23,11 @@ enum log_level log_level(void)
     return __atomic_load_n(&current_level, __ATOMIC_RELAXED);
 }
 
+enum log_format log_format(void)
+{
+    return __atomic_load_n(&current_format, __ATOMIC_RELAXED);
+}
+
 /* Copies s as the inside of a JSON string; control characters are escaped in
  * text lines too, for names in messages may come from a hostile party. */
 static size_t put_escaped(char *out, size_t room, const char *s, bool json)
@@ -53,7 +58,7 @@ static void write_line(enum log_level level, const char *id, const char *text)
     struct tm tm;
     char stamp[40];
 
-    if (__atomic_load_n(&current_format, __ATOMIC_RELAXED) == LOG_JSON) {
+    if (log_format() == LOG_JSON) {
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &tm);
         strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);

@@ -13,6 +13,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* Before other threads exist, or from the main loop. Default: info, text. */
 void log_set(enum log_level level, enum log_format format);
 enum log_level log_level(void);
+enum log_format log_format(void);
 
 /* id: the device, NULL for the program itself. No newline in fmt. */
 void log_at(enum log_level level, const char *id, const char *fmt, ...)

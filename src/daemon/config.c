@@ -1,0 +1,241 @@
+/* The root of the config, and what tables cannot say: ids are names of files
+ * and log lines, so they are plain; no two devices share an id, a socket or an
+ * inherited fd; workers are workers.c's. Devices with errors of their own are
+ * in the list too: their bad keys are zero and are passed over here. */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/workers.h"
+
+#define ID_MAX_BYTES 64
+
+const char *const log_level_words[] = {"error", "warning", "info", "debug",
+                                       NULL};
+const char *const log_format_words[] = {"text", "json", NULL};
+
+/* ---- places ---- */
+
+char *config_runtime_dir(const struct config *c)
+{
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    char *dir;
+
+    if (c->runtime_dir)
+        return strdup(c->runtime_dir);
+    /* The XDG specification: a relative path is to be ignored. */
+    if (!base || base[0] != '/')
+        return strdup("/run/vub");
+    return asprintf(&dir, "%s/vub", base) < 0 ? NULL : dir;
+}
+
+char *config_socket_path(const char *runtime_dir, const struct device_common *d)
+{
+    const struct device_socket *s = &d->socket;
+    char *path;
+    int n;
+
+    if (s->has_fd)
+        return NULL;
+    if (s->path && s->path[0] == '/')
+        return strdup(s->path);
+    if (s->path)
+        n = asprintf(&path, "%s/%s", runtime_dir, s->path);
+    else
+        n = asprintf(&path, "%s/%s.sock", runtime_dir, d->id);
+    return n < 0 ? NULL : path;
+}
+
+/* "a//b/./c" to "a/b/c": the same file must not hide behind another text.
+ * Links are not followed; binding finds those. */
+static void tidy(char *path)
+{
+    char *out = path;
+
+    for (const char *in = path; *in;) {
+        if (in[0] == '/' && in[1] == '/')
+            in++;
+        else if (in[0] == '/' && in[1] == '.' && in[2] == '/')
+            in += 2;
+        else
+            *out++ = *in++;
+    }
+    *out = '\0';
+}
+
+/* ---- rules ---- */
+
+/* A text that only one device may have. */
+struct claim {
+    char *text;
+    int device;
+};
+
+static int compare_claims(const void *a, const void *b)
+{
+    const struct claim *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+
+    return order ? order : (x->device > y->device) - (x->device < y->device);
+}
+
+/* Reports every claim that an earlier device made too; frees the texts. */
+static void check_claims(struct claim *claims, int count,
+                         const struct config *c, const char *key,
+                         const char *what, struct errs *e)
+{
+    char where[sizeof(((struct err *)0)->where)];
+    int first = 0;
+
+    if (count)
+        qsort(claims, (size_t)count, sizeof(*claims), compare_claims);
+    for (int i = 1; i < count; i++) {
+        if (strcmp(claims[i].text, claims[first].text) != 0) {
+            first = i;
+            continue;
+        }
+        snprintf(where, sizeof(where), "%s/%s",
+                 c->devices.list[claims[i].device].at, key);
+        errs_add(e, -EINVAL, where, "%s has %s %.120s already",
+                 c->devices.list[claims[first].device].at, what,
+                 claims[i].text);
+    }
+    for (int i = 0; i < count; i++)
+        free(claims[i].text);
+}
+
+static void check_id(const char *id, const char *at, struct errs *e)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    char where[sizeof(((struct err *)0)->where)];
+    size_t len = strlen(id);
+
+    snprintf(where, sizeof(where), "%s/id", at);
+    if (len == 0)
+        errs_add(e, -EINVAL, where, "must not be empty");
+    else if (len > ID_MAX_BYTES)
+        errs_add(e, -EINVAL, where, "has %zu bytes, %d are the most", len,
+                 ID_MAX_BYTES);
+    else if (strspn(id, plain) != len)
+        errs_add(e, -EINVAL, where,
+                 "may have letters, digits, point, dash and underscore only, "
+                 "not \"%s\"",
+                 id);
+}
+
+static void check_socket(const struct device_socket *s, const char *at,
+                         struct errs *e)
+{
+    char where[sizeof(((struct err *)0)->where)];
+    size_t len = s->path ? strlen(s->path) : 0;
+
+    snprintf(where, sizeof(where), "%s/socket", at);
+    if (s->path && (len == 0 || s->path[len - 1] == '/'))
+        errs_add(e, -EINVAL, where, "must be the path of a file, not \"%s\"",
+                 s->path);
+}
+
+static void check_sockets(const struct config *c, const char *runtime_dir,
+                          struct claim *claims, struct errs *e)
+{
+    int count = 0;
+
+    for (int i = 0; i < c->devices.count; i++) {
+        const struct device_common *d = config_device(c, i);
+        char *path = NULL;
+
+        check_socket(&d->socket, c->devices.list[i].at, e);
+        if (d->id)
+            path = config_socket_path(runtime_dir, d);
+        if (path) {
+            tidy(path);
+            claims[count++] = (struct claim){path, i};
+        }
+    }
+    check_claims(claims, count, c, "socket", "the socket", e);
+    count = 0;
+    for (int i = 0; i < c->devices.count; i++) {
+        const struct device_common *d = config_device(c, i);
+        char *text;
+
+        if (d->socket.has_fd && asprintf(&text, "%u", d->socket.fd) >= 0)
+            claims[count++] = (struct claim){text, i};
+    }
+    check_claims(claims, count, c, "socket/fd", "the fd", e);
+}
+
+static void check_config(void *data, const char *at, struct errs *e)
+{
+    const struct config *c = data;
+    struct claim *claims;
+    char *runtime_dir = config_runtime_dir(c);
+    int count = 0;
+
+    (void)at;
+    claims = calloc((size_t)c->devices.count + 1, sizeof(*claims));
+    if (!claims || !runtime_dir) {
+        errs_add(e, -ENOMEM, "", "out of memory");
+        goto out;
+    }
+    for (int i = 0; i < c->devices.count; i++) {
+        const struct device_common *d = config_device(c, i);
+        char *text = d->id ? strdup(d->id) : NULL;
+
+        if (d->id)
+            check_id(d->id, c->devices.list[i].at, e);
+        if (text)
+            claims[count++] = (struct claim){text, i};
+    }
+    check_claims(claims, count, c, "id", "the id", e);
+    check_sockets(c, runtime_dir, claims, e);
+    workers_check(&c->devices, e);
+out:
+    free(runtime_dir);
+    free(claims);
+}
+
+/* ---- tables ---- */
+
+static const struct conf_key log_keys[] = {
+    {"level", CONF_CHOICE, CONF_AT(struct log_config, level), .def = "\"info\"",
+     .words = log_level_words,
+     .help = "Lines of this weight and above are written to standard error."},
+    {"format", CONF_CHOICE, CONF_AT(struct log_config, format),
+     .def = "\"text\"", .words = log_format_words,
+     .help = "\"text\" for people, \"json\" for one JSON object per line."},
+    {NULL},
+};
+
+static const struct conf_table log_table = {
+    .name = "log",
+    .size = sizeof(struct log_config),
+    .keys = log_keys,
+    .help = "What is told, and how.",
+};
+
+static const struct conf_key config_keys[] = {
+    {"$schema", CONF_ANY, .help = "For editors: vub.schema.json. Ignored."},
+    {"runtime_dir", CONF_PATH, CONF_AT(struct config, runtime_dir),
+     .help = "Where sockets are made. It is made itself if it is missing, for "
+             "its owner only, but not its parents. Default: vub in "
+             "$XDG_RUNTIME_DIR if that is set, else /run/vub."},
+    {"log", CONF_TABLE, CONF_AT(struct config, log), .table = &log_table,
+     .help = "Log lines go to standard error. Options of the command line "
+             "come before these."},
+    {"devices", CONF_UNIONS, CONF_AT(struct config, devices), .required = true,
+     .min = 1, .of = &device_union, .help = "The devices to serve."},
+    {NULL},
+};
+
+const struct conf_table config_table = {
+    .name = "vub config",
+    .size = sizeof(struct config),
+    .keys = config_keys,
+    .help = "One file says all devices that one vub serves. Paths are relative "
+            "to the file.",
+    .check = check_config,
+};

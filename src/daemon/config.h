@@ -1,0 +1,44 @@
+/* daemon/config.h: the whole config: what a file may say, and the rules
+ * between devices.
+ *
+ * Reading is pure. Threads: the main one. */
+#ifndef VUB_DAEMON_CONFIG_H
+#define VUB_DAEMON_CONFIG_H
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "device/devices.h"
+
+struct log_config {
+    unsigned level;  /* enum log_level */
+    unsigned format; /* enum log_format */
+};
+
+struct config {
+    const char *runtime_dir; /* NULL: by the environment, config_runtime_dir */
+    struct log_config log;
+    struct conf_anys devices; /* at least one */
+};
+
+/* The table of struct config. */
+extern const struct conf_table config_table;
+
+/* The words of enum log_level and enum log_format, NULL-ended. */
+extern const char *const log_level_words[];
+extern const char *const log_format_words[];
+
+/* Where sockets go that have no absolute path. The caller frees it; NULL: no
+ * memory. */
+char *config_runtime_dir(const struct config *c);
+/* The absolute path of a device's socket; the caller frees it. NULL: it has
+ * an fd (or there is no memory). */
+char *config_socket_path(const char *runtime_dir,
+                         const struct device_common *d);
+
+static inline const struct device_common *config_device(const struct config *c,
+                                                        int i)
+{
+    return c->devices.list[i].data;
+}
+
+#endif

@@ -1,0 +1,211 @@
+#include "daemon/served.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conf/text.h"
+#include "daemon/config.h"
+
+/* ---- before there are threads ---- */
+
+int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
+{
+    int rc;
+
+    *s = (struct served){.conf = conf, .common = conf->data};
+    rc = device_type_of(conf)->open(&s->device, conf, e);
+    if (rc < 0)
+        return rc;
+    s->ring_loop = calloc(s->device->num_queues, sizeof(*s->ring_loop));
+    if (!s->ring_loop) {
+        s->device->ops->close(s->device);
+        return errs_add(e, -ENOMEM, conf->at, "out of memory");
+    }
+    return 0;
+}
+
+static void on_disconnected(struct endpoint *ep, void *arg);
+
+int served_bind(struct served *s, const struct workers *ws,
+                const char *runtime_dir, struct err *e)
+{
+    const struct device_common *c = s->common;
+    struct endpoint_conf conf = {
+        .mode = c->socket.mode,
+        .fd = c->socket.has_fd ? (int)c->socket.fd : -1,
+        .queue_size = (uint16_t)c->queue_size,
+        .drain_timeout_ms = c->drain_timeout,
+        .spin = c->poll_us != 0,
+        .exit_on_disconnect = c->on_disconnect == ON_DISCONNECT_EXIT,
+        .disconnected = on_disconnected,
+        .arg = s,
+    };
+    int rc;
+
+    for (unsigned i = 0; i < s->device->num_queues; i++)
+        s->ring_loop[i] = workers_loop(ws, c, i);
+    s->home = s->ring_loop[0];
+    s->device->home = s->home;
+    s->device->ring_loop = s->ring_loop;
+    if (!c->socket.has_fd) {
+        s->path = config_socket_path(runtime_dir, c);
+        if (!s->path)
+            return err_nomem(e);
+    }
+    conf.path = s->path;
+    rc = endpoint_open(&s->endpoint, s->device, &conf, e);
+    if (rc < 0)
+        return rc;
+    s->device = NULL; /* the endpoint's now */
+    s->bound = true;
+    return 0;
+}
+
+void served_free(struct served *s)
+{
+    if (s->endpoint)
+        endpoint_free(s->endpoint);
+    if (s->device)
+        s->device->ops->close(s->device);
+    free(s->ring_loop);
+    free(s->path);
+    *s = (struct served){NULL};
+}
+
+void served_describe(const struct served *s, char *out, size_t room)
+{
+    const struct conf_strs *workers = &s->common->worker;
+    unsigned queues = device_type_of(s->conf)->queues(s->conf->data);
+    size_t len = 0;
+
+    out[0] = '\0';
+    text_add(out, room, &len, "%s, %u queue%s", s->conf->table->name, queues,
+             queues == 1 ? "" : "s");
+    for (int i = 0; i < workers->count && (unsigned)i < queues; i++)
+        text_add(out, room, &len, "%s%s", i ? ", " : " on worker ",
+                 workers->list[i]);
+}
+
+/* ---- on the home loop ---- */
+
+static void answer(struct served *s)
+{
+    loop_post(s->main, &s->answer);
+}
+
+static void on_left(struct mail *m);
+
+static void on_disconnected(struct endpoint *ep, void *arg)
+{
+    struct served *s = arg;
+
+    (void)ep;
+    if (s->has_left)
+        return;
+    s->has_left = true;
+    s->left.run = on_left;
+    loop_post(s->main, &s->left);
+}
+
+static void do_start(struct served *s)
+{
+    s->start_rc = endpoint_start(s->endpoint, &s->why);
+    answer(s);
+}
+
+static void do_refresh(struct served *s)
+{
+    endpoint_refresh(s->endpoint);
+    answer(s);
+}
+
+static void on_closed(struct endpoint *ep, void *arg)
+{
+    struct served *s = arg;
+
+    endpoint_free(ep);
+    s->endpoint = NULL;
+    answer(s);
+}
+
+static void do_close(struct served *s)
+{
+    endpoint_close(s->endpoint, on_closed, s);
+}
+
+static void on_ask(struct mail *m)
+{
+    struct served *s = container_of(m, struct served, ask);
+
+    s->asked(s);
+}
+
+/* ---- on the main loop ---- */
+
+/* Asks for what is wanted most, if nothing is under way. */
+static void ask_next(struct served *s)
+{
+    if (s->asked)
+        return;
+    if (s->want_start) {
+        s->want_start = false;
+        s->asked = do_start;
+    } else if (s->want_close) {
+        s->want_close = s->want_refresh = false;
+        s->asked = do_close;
+    } else if (s->want_refresh) {
+        s->want_refresh = false;
+        s->asked = do_refresh;
+    } else {
+        return;
+    }
+    loop_post(s->home, &s->ask);
+}
+
+static void on_answer(struct mail *m)
+{
+    struct served *s = container_of(m, struct served, answer);
+    void (*done)(struct served *) = s->asked;
+
+    s->asked = NULL;
+    if (done == do_close) {
+        s->closed = true;
+        s->events->closed(s, s->events->arg);
+        return;
+    }
+    if (done == do_start)
+        s->events->started(s, s->start_rc < 0 ? &s->why : NULL, s->events->arg);
+    ask_next(s);
+}
+
+static void on_left(struct mail *m)
+{
+    struct served *s = container_of(m, struct served, left);
+
+    s->events->left(s, s->events->arg);
+}
+
+void served_start(struct served *s, struct loop *main,
+                  const struct served_events *events)
+{
+    s->main = main;
+    s->events = events;
+    s->ask.run = on_ask;
+    s->answer.run = on_answer;
+    s->want_start = true;
+    ask_next(s);
+}
+
+void served_refresh(struct served *s)
+{
+    s->want_refresh = true;
+    ask_next(s);
+}
+
+void served_close(struct served *s)
+{
+    assert(!s->closed);
+    s->want_close = true;
+    ask_next(s);
+}

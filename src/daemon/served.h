@@ -1,0 +1,67 @@
+/* daemon/served.h: one device of the config while the program runs.
+ *
+ * Opened and bound before there are threads. From then on its endpoint is
+ * touched on its home loop only: the main loop asks by mail, one thing at a
+ * time, and is answered by mail.
+ * Threads: the main one. */
+#ifndef VUB_DAEMON_SERVED_H
+#define VUB_DAEMON_SERVED_H
+
+#include "daemon/workers.h"
+#include "vhost/endpoint.h"
+
+struct served;
+
+/* What the main loop is told. */
+struct served_events {
+    /* The answer to served_start: e NULL, or why not. */
+    void (*started)(struct served *s, const struct err *e, void *arg);
+    /* The answer to served_close: nothing of it is left on its loops. */
+    void (*closed)(struct served *s, void *arg);
+    /* The front-end has gone, and on_disconnect is "exit". Once. */
+    void (*left)(struct served *s, void *arg);
+    void *arg;
+};
+
+struct served {
+    const struct conf_any *conf;
+    const struct device_common *common; /* conf->data */
+    char *path;                         /* of the socket; NULL: inherited */
+    bool bound, closed;
+
+    /* served.c's */
+    struct device *device; /* ours until it is bound, then the endpoint's */
+    struct endpoint *endpoint;
+    struct loop **ring_loop;
+    struct loop *home, *main;
+    const struct served_events *events;
+    struct mail ask, answer, left;
+    void (*asked)(struct served *s); /* what the mail under way asks for */
+    bool want_start, want_refresh, want_close;
+    bool has_left; /* home's */
+    int start_rc;
+    struct err why;
+};
+
+/* Opens the device. On failure errors are in e, and there is nothing to
+ * free. */
+int served_open(struct served *s, const struct conf_any *conf, struct errs *e);
+/* Puts it onto its loops and binds its socket. */
+int served_bind(struct served *s, const struct workers *ws,
+                const char *runtime_dir, struct err *e);
+
+/* Once, when the workers run. */
+void served_start(struct served *s, struct loop *main,
+                  const struct served_events *events);
+/* After served_start. Not answered; many at once are one. */
+void served_refresh(struct served *s);
+/* After served_start, at any moment, once. */
+void served_close(struct served *s);
+
+/* After closed, or before served_start; its loops do not run then. */
+void served_free(struct served *s);
+
+/* "block, 2 queues on a, b": for the log. */
+void served_describe(const struct served *s, char *out, size_t room);
+
+#endif

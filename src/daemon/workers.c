@@ -1,0 +1,269 @@
+#include "daemon/workers.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A device uses a worker. */
+struct use {
+    const char *name;
+    int device;
+    bool own; /* the name is the device's id: it named no worker */
+};
+
+static const struct device_common *common(const struct conf_anys *devices,
+                                          int i)
+{
+    return devices->list[i].data;
+}
+
+/* ---- who uses whom ---- */
+
+static int compare_uses(const void *a, const void *b)
+{
+    const struct use *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : (x->device > y->device) - (x->device < y->device);
+}
+
+/* All uses, sorted by name. NULL: no memory. The caller frees them. */
+static struct use *list_uses(const struct conf_anys *devices, int *count)
+{
+    size_t room = 0;
+    struct use *uses;
+
+    for (int i = 0; i < devices->count; i++)
+        room += (size_t)MAX(common(devices, i)->worker.count, 1);
+    uses = calloc(room + 1, sizeof(*uses));
+    if (!uses)
+        return NULL;
+    *count = 0;
+    for (int i = 0; i < devices->count; i++) {
+        const struct device_common *d = common(devices, i);
+
+        for (int j = 0; j < d->worker.count; j++)
+            uses[(*count)++] = (struct use){d->worker.list[j], i, false};
+        if (!d->worker.count && d->id)
+            uses[(*count)++] = (struct use){d->id, i, true};
+    }
+    qsort(uses, (size_t)*count, sizeof(*uses), compare_uses);
+    return uses;
+}
+
+/* ---- rules ---- */
+
+static void fail_at(struct errs *e, const struct conf_any *device,
+                    const char *key, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+static void fail_at(struct errs *e, const struct conf_any *device,
+                    const char *key, const char *fmt, ...)
+{
+    struct err why = {.code = -EINVAL};
+    va_list ap;
+
+    snprintf(why.where, sizeof(why.where), "%s/%s", device->at, key);
+    va_start(ap, fmt);
+    vsnprintf(why.text, sizeof(why.text), fmt, ap);
+    va_end(ap);
+    errs_push(e, &why);
+}
+
+/* The uses of one name: [from, to). */
+static void check_worker(const struct conf_any *devices, const struct use *from,
+                         const struct use *to, struct errs *e)
+{
+    const struct use *owner = NULL, *guest = NULL;
+    bool shared = to[-1].device != from->device;
+
+    for (const struct use *u = from; u < to; u++) {
+        if (u->own)
+            owner = u;
+        else
+            guest = u;
+        if (u > from && u[-1].device == u->device)
+            fail_at(e, &devices[u->device], "worker",
+                    "names \"%.64s\" more than once", u->name);
+    }
+    if (!shared || !guest)
+        return; /* two of one id are another error */
+    for (const struct use *u = from; u < to; u++) {
+        const struct use *other = u->device == from->device ? to - 1 : from;
+        const struct device_common *d = devices[u->device].data;
+
+        if (owner && !u->own)
+            fail_at(e, &devices[u->device], "worker",
+                    "\"%.64s\" is the own worker of %s, which would have to "
+                    "name it to share it",
+                    u->name, devices[owner->device].at);
+        if (d->poll_us == DEVICE_POLL_ALWAYS)
+            fail_at(e, &devices[u->device], "poll_us",
+                    "\"always\" takes a worker of its own, but \"%.64s\" "
+                    "serves %s too",
+                    u->name, devices[other->device].at);
+    }
+}
+
+void workers_check(const struct conf_anys *devices, struct errs *e)
+{
+    int count = 0;
+    struct use *uses = list_uses(devices, &count);
+
+    if (!uses) {
+        errs_add(e, -ENOMEM, "", "out of memory");
+        return;
+    }
+    for (int from = 0, to = 0; from < count; from = to) {
+        while (to < count && strcmp(uses[from].name, uses[to].name) == 0)
+            to++;
+        check_worker(devices->list, &uses[from], &uses[to], e);
+    }
+    free(uses);
+}
+
+/* ---- loops ---- */
+
+static struct worker *find(const struct workers *ws, const char *name)
+{
+    int low = 0, high = ws->count;
+
+    while (low < high) {
+        int mid = (low + high) / 2, order = strcmp(name, ws->list[mid].name);
+
+        if (order == 0)
+            return &ws->list[mid];
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return NULL;
+}
+
+static struct worker *worker_of(const struct workers *ws,
+                                const struct device_common *d, unsigned queue)
+{
+    if (!d->worker.count)
+        return find(ws, d->id);
+    return find(ws, d->worker.list[queue % (unsigned)d->worker.count]);
+}
+
+struct loop *workers_loop(const struct workers *ws,
+                          const struct device_common *d, unsigned queue)
+{
+    return &worker_of(ws, d, queue)->loop;
+}
+
+/* A worker that no queue falls to is not made: `used` says which. */
+static void note_device(struct workers *ws, const struct conf_any *any)
+{
+    const struct device_type *type = device_type_of(any);
+    const struct device_common *d = any->data;
+    unsigned queues = type->queues(any->data);
+    unsigned used = MIN(queues, (unsigned)MAX(d->worker.count, 1));
+
+    for (unsigned i = 0; i < used; i++) {
+        struct loop *l = workers_loop(ws, d, i);
+
+        l->devices++;
+        l->block_devices += type->is_block;
+        l->spin_max_us = d->poll_us == DEVICE_POLL_ALWAYS
+                             ? LOOP_SPIN_ALWAYS
+                             : MAX(l->spin_max_us, d->poll_us);
+    }
+}
+
+int workers_open(struct workers *ws, const struct conf_anys *devices,
+                 struct err *e)
+{
+    int count = 0, rc;
+    struct use *uses = list_uses(devices, &count);
+
+    *ws = (struct workers){NULL, 0};
+    if (uses)
+        ws->list = calloc((size_t)count + 1, sizeof(*ws->list));
+    if (!ws->list) {
+        free(uses);
+        return err_nomem(e);
+    }
+    for (int i = 0; i < count; i++) {
+        if (i == 0 || strcmp(uses[i].name, uses[i - 1].name) != 0)
+            ws->list[ws->count++].name = uses[i].name;
+    }
+    free(uses);
+    for (int i = 0; i < ws->count; i++) {
+        struct worker *w = &ws->list[i];
+
+        rc = loop_open(&w->loop, w->name);
+        if (rc < 0) {
+            workers_close(ws);
+            return err_sys(e, -rc, "", "cannot make a loop for the worker %s",
+                           w->name);
+        }
+        w->is_open = true;
+    }
+    for (int i = 0; i < devices->count; i++)
+        note_device(ws, &devices->list[i]);
+    return 0;
+}
+
+/* ---- threads ---- */
+
+static void worker_run(void *arg)
+{
+    struct worker *w = arg;
+
+    loop_run(&w->loop);
+}
+
+int workers_start(struct workers *ws, struct err *e)
+{
+    int rc;
+
+    for (int i = 0; i < ws->count; i++) {
+        struct worker *w = &ws->list[i];
+
+        if (w->loop.devices == 0)
+            continue; /* a list of workers that is longer than the queues */
+        rc = thread_start(&w->thread, w->name, worker_run, w, e);
+        if (rc < 0)
+            return rc;
+        w->runs = true;
+    }
+    return 0;
+}
+
+static void on_stop(struct mail *m)
+{
+    struct worker *w = container_of(m, struct worker, stop);
+
+    loop_stop(&w->loop);
+}
+
+void workers_stop(struct workers *ws)
+{
+    for (int i = 0; i < ws->count; i++) {
+        struct worker *w = &ws->list[i];
+
+        w->stop.run = on_stop;
+        if (w->runs)
+            loop_post(&w->loop, &w->stop);
+    }
+    for (int i = 0; i < ws->count; i++) {
+        if (ws->list[i].runs)
+            thread_join(&ws->list[i].thread);
+        ws->list[i].runs = false;
+    }
+}
+
+void workers_close(struct workers *ws)
+{
+    for (int i = 0; i < ws->count; i++) {
+        if (ws->list[i].is_open)
+            loop_close(&ws->list[i].loop);
+    }
+    free(ws->list);
+    *ws = (struct workers){NULL, 0};
+}

@@ -1,0 +1,119 @@
+/* vub: options, config, run. Exit status: 0 clean, 1 run time, 2 usage or
+ * config. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/docs.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "os/process.h"
+
+enum { EXIT_CLEAN, EXIT_RUN_TIME, EXIT_USAGE };
+
+/* "file: place: sentence", with what of it there is, to standard error: as
+ * it is for people and editors, or as a log line for programs. */
+static void tell(const char *file, const struct err *e)
+{
+    char line[700];
+    bool place = e->where[0] != '\0';
+
+    snprintf(line, sizeof(line), "%.300s: %s%s%s", file, e->where,
+             place ? ": " : "", e->text);
+    if (log_format() == LOG_JSON) {
+        log_error(NULL, "%s", line);
+        return;
+    }
+    /* Names in a config may hold anything. */
+    for (char *c = line; *c; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+    fprintf(stderr, "%s\n", line);
+}
+
+static int print_docs(const char *part)
+{
+    if (strcmp(part, "schema") == 0)
+        conf_schema_write(stdout, &config_table);
+    else if (strcmp(part, "keys") == 0)
+        conf_man_write(stdout, &config_table);
+    else if (strcmp(part, "options") == 0)
+        options_man(stdout);
+    else
+        return EXIT_USAGE;
+    return fflush(stdout) == 0 ? EXIT_CLEAN : EXIT_RUN_TIME;
+}
+
+/* The command line comes before the file. */
+static void set_log(const struct options *o, const struct log_config *c)
+{
+    log_set(o->log_level >= 0 ? (enum log_level)o->log_level
+                              : (enum log_level)c->level,
+            o->log_format >= 0 ? (enum log_format)o->log_format
+                               : (enum log_format)c->format);
+}
+
+static int serve(const struct options *o)
+{
+    static const struct log_config log_default = {LOG_INFO, LOG_TEXT};
+    struct errs e = ERRS_EMPTY;
+    struct conf *doc = NULL;
+    void *config;
+    bool is_config = true;
+    int rc;
+
+    set_log(o, &log_default);
+    rc = conf_read_file(&doc, &config, &config_table, o->config, o->sets, &e);
+    if (rc < 0)
+        goto out;
+    set_log(o, &((struct config *)config)->log);
+    if (o->action == ACTION_RUN)
+        rc = daemon_run(config, o->ready_fd, &is_config, &e);
+    else
+        printf("%s: no errors\n", o->config);
+out:
+    for (int i = 0; i < e.count; i++)
+        tell(o->config, &e.list[i]);
+    errs_free(&e);
+    conf_free(doc);
+    if (rc == 0)
+        return EXIT_CLEAN;
+    return is_config ? EXIT_USAGE : EXIT_RUN_TIME;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct err e;
+    int status = EXIT_CLEAN;
+
+    process_init();
+    if (options_parse(&o, argc, argv, &e) < 0) {
+        tell("vub", &e);
+        return EXIT_USAGE;
+    }
+    switch (o.action) {
+    case ACTION_HELP:
+        options_help(stdout);
+        break;
+    case ACTION_VERSION:
+        puts("vub " VUB_VERSION);
+        break;
+    case ACTION_DOCS:
+        status = print_docs(o.docs);
+        break;
+    case ACTION_CHECK:
+    case ACTION_RUN:
+        if (o.ready_fd >= 0 && !process_has_fd(o.ready_fd)) {
+            err_set(&e, -EBADF, "--ready-fd", "fd %d is not open", o.ready_fd);
+            tell("vub", &e);
+            status = EXIT_USAGE;
+        } else {
+            status = serve(&o);
+        }
+        break;
+    }
+    options_free(&o);
+    return status;
+}

@@ -1,0 +1,41 @@
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+void process_init(void)
+{
+    const char *dumpable = getenv("VUB_DUMPABLE");
+    struct rlimit files;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+        files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+#endif
+    if (!dumpable || strcmp(dumpable, "1") != 0)
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+bool process_has_fd(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+int process_make_dir(const char *path, struct err *e)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0; /* what is no directory is found when it is used as one */
+    return err_sys(e, errno, "", "cannot make the directory %s", path);
+}

@@ -1,0 +1,23 @@
+/* os/process.h: what the process as a whole asks of the system. Threads: the
+ * main one, before others exist. */
+#ifndef VUB_OS_PROCESS_H
+#define VUB_OS_PROCESS_H
+
+#include "base/err.h"
+
+/* Once, first of all. A closed pipe becomes an error of its write. The limit
+ * of open files is raised as far as it goes: each ring of each device takes
+ * some. One heap serves all threads: nothing is allocated per request, and
+ * each further heap costs pages. Guest memory and secrets of the process are
+ * kept from others of the same user: no core dumps, no debugger; unless the
+ * environment has VUB_DUMPABLE=1. */
+void process_init(void);
+
+/* Is fd open? For fds that were named to us: to be asked before we open any
+ * of our own. */
+bool process_has_fd(int fd);
+
+/* Makes the directory with mode 0700 if it does not exist; not its parents. */
+int process_make_dir(const char *path, struct err *e);
+
+#endif
