@@ -59,7 +59,10 @@ struct front *front_connect_path(const char *path)
 
 struct front *front_connect(struct vub *v, const char *id)
 {
-    return front_connect_path(vub_path(v, "%s.sock", id));
+    char path[108];
+
+    snprintf(path, sizeof(path), "%s/%s.sock", v->dir, id);
+    return front_connect_path(path);
 }
 
 struct front *front_connect_wait(const char *path)
