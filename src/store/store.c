@@ -17,6 +17,7 @@ static const struct conf_table *const store_tables[] = {
     &file_table,
     &memory_table,
     &null_table,
+    &fault_table,
     NULL,
 };
 
