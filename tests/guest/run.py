@@ -2,7 +2,7 @@
 """Runs one scenario: run.py --vub PROGRAM --cache DIR NAME[-VARIANT].
 
 NAME is a file of scenarios/; `prepare` is none of them but makes the cache
-ready. --keep keeps the files of a run that failed."""
+ready. --keep keeps the files of the run."""
 
 import argparse
 import importlib

@@ -122,5 +122,7 @@ def run(rig, scenario, keep=False):
         rig.close(keep)
         raise
     rig.note("passed")
-    rig.close(keep=False)
+    if keep:
+        print(f"everything is kept in {rig.dir}")
+    rig.close(keep)
     return 0

@@ -1,6 +1,6 @@
 """fio writes in several patterns through two queues and verifies them, on
 each kind of ring: split, packed, and split without indirect descriptors and
-event index (`bare`)."""
+event index (`bare`); and on split rings that two threads serve (`workers`)."""
 
 from rig import load
 from rig.rig import block
@@ -9,6 +9,7 @@ from rig.rig import block
 RINGS = {
     "split": ({}, (0, 1, 1)),
     "packed": ({"packed": "on"}, (1, 1, 1)),
+    "workers": ({}, (0, 1, 1)),
     "bare": ({"indirect_desc": "off", "event_idx": "off"}, (0, 0, 0)),
 }
 
@@ -24,7 +25,8 @@ is queues "$(ls /sys/block/vda/mq | wc -l)" 2
 
 def run(rig):
     props, features = RINGS[rig.variant]
-    vub = rig.vub(block(rig.image(), queues=2))
+    workers = {"worker": ["a", "b"]} if rig.variant == "workers" else {}
+    vub = rig.vub(block(rig.image(), queues=2, **workers))
     guest = rig.guest(check_features(*features) + load.run(load.SUITE),
                       [rig.disk(vub, queues=2, **props)], fio=True, cpus=2)
     guest.wait_success()

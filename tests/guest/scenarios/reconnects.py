@@ -12,27 +12,26 @@ tell hash "$(hash /dev/vda)"
 """
 
 
-def come_and_go(rig, disk, n):
-    qemu = rig.qemu([disk], name="visitor", memory="64M", extra=["-S"])
+def visit(rig, vub, n):
+    """How many descriptors vub has while this front-end is there: the one
+    before it is gone for good by then."""
+    qemu = rig.qemu([rig.disk(vub)], name="visitor", memory="64M",
+                    extra=["-S"])
     assert qemu.qmp("query-status")["status"] == "prelaunch"
+    fds = vub.open_fds()
     if n % 4 == 3:
         qemu.close()
     else:
         qemu.quit()
+    return fds
 
 
 def run(rig):
     image = rig.image(size=16 * MIB)
     vub = rig.vub(block(image))
-    disk = rig.disk(vub)
-    for n in range(4):
-        come_and_go(rig, disk, n)
-    fds = vub.open_fds()
-    for n in range(ROUNDS - 4):
-        come_and_go(rig, disk, n)
-    # The last one went politely: what it had is closed, or soon will be.
-    assert vub.open_fds() <= fds, (vub.open_fds(), fds)
+    fds = [visit(rig, vub, n) for n in range(ROUNDS)]
+    assert len(set(fds)) == 1, fds
     rig.note(f"{ROUNDS} visits")
-    guest = rig.guest(SCRIPT, [disk])
+    guest = rig.guest(SCRIPT, [rig.disk(vub)])
     assert guest.wait_told("hash") == image.hash()
     guest.wait_success()
