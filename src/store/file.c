@@ -293,7 +293,9 @@ static void file_close(struct store *s)
 {
     struct file_store *f = file_of(s);
 
-    close(f->fd); /* and with it the lock */
+    /* Not by closing: an io_uring that ends holds the open file a while. */
+    file_release(s);
+    close(f->fd);
     free(f);
 }
 
