@@ -88,7 +88,7 @@ static void put_ref(struct out *o, const struct conf_union *u)
 }
 
 static void put_object(struct out *o, const struct conf_table *t,
-                       const struct conf_union *of);
+                       const struct conf_union *of, const char *help);
 
 static void put_integer(struct out *o, const struct conf_key *k)
 {
@@ -123,7 +123,7 @@ static void put_either(struct out *o, const struct conf_key *k)
         put_u64(o, "minLength", 1);
         close_in(o, '}');
     } else {
-        put_object(o, k->table, NULL);
+        put_object(o, k->table, NULL, k->table->help);
     }
     close_in(o, '}');
     close_in(o, ']');
@@ -150,7 +150,7 @@ static void put_list(struct out *o, const struct conf_key *k)
     if (k->type == CONF_UNIONS)
         put_ref(o, k->of);
     else
-        put_object(o, k->table, NULL);
+        put_object(o, k->table, NULL, k->table->help);
     close_in(o, '}');
 }
 
@@ -190,7 +190,7 @@ static void put_key(struct out *o, const struct conf_key *k)
         if (k->shorthand)
             put_either(o, k);
         else
-            put_object(o, k->table, NULL);
+            put_object(o, k->table, NULL, k->help ? NULL : k->table->help);
         break;
     case CONF_UNION:
         put_ref(o, k->of);
@@ -205,16 +205,17 @@ static void put_key(struct out *o, const struct conf_key *k)
     close_in(o, '}');
 }
 
-/* The inside of an object's schema. of: its union, for the common keys. */
+/* The inside of an object's schema. of: its union, for the common keys. help:
+ * NULL if the key has said it. */
 static void put_object(struct out *o, const struct conf_table *t,
-                       const struct conf_union *of)
+                       const struct conf_union *of, const char *help)
 {
     const struct conf_key *keys[] = {of ? of->common : NULL, t->keys};
     bool required = of != NULL;
 
     put_text(o, "type", "object");
-    if (t->help)
-        put_text(o, "description", t->help);
+    if (help)
+        put_text(o, "description", help);
     open_in(o, "properties", '{');
     if (of) {
         open_in(o, "type", '{');
@@ -249,7 +250,7 @@ static void put_union(struct out *o, const struct conf_union *u)
     open_in(o, "oneOf", '[');
     for (int i = 0; u->tables[i]; i++) {
         open_in(o, NULL, '{');
-        put_object(o, u->tables[i], u);
+        put_object(o, u->tables[i], u, u->tables[i]->help);
         close_in(o, '}');
     }
     close_in(o, ']');
@@ -292,7 +293,7 @@ void conf_schema_write(FILE *f, const struct conf_table *root)
     putc('{', f);
     put_text(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
     put_text(&o, "title", root->name);
-    put_object(&o, root, NULL);
+    put_object(&o, root, NULL, root->help);
     if (count) {
         open_in(&o, "$defs", '{');
         for (int i = 0; i < count; i++)
