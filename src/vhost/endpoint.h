@@ -20,7 +20,6 @@ struct endpoint_conf {
     uint16_t queue_size; /* largest ring accepted */
     uint32_t drain_timeout_ms; /* a drain is hurried after it, and given up
                                 * (the session ends) after twice that */
-    bool spin; /* rings are looked at by the loop's spinner: poll_us not 0 */
     bool exit_on_disconnect;
     /* [home] With exit_on_disconnect: the front-end has gone. */
     void (*disconnected)(struct endpoint *ep, void *arg);
