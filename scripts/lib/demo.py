@@ -80,7 +80,7 @@ tell read "$(hash {self.node} {CHECKED})"
             there = self.image.hash(0, CHECKED * MIB)
             if there != read:
                 raise Failure(f"{self.id}: the file has {there}")
-            print("      the file on the host has them too")
+            print("      its file on this machine holds the same")
 
 
 TYPES = {"block": Block}
@@ -107,6 +107,8 @@ def new_images(rig, devices):
     for n, conf in enumerate(devices):
         for pointer in file_stores(conf, f"/devices/{n}"):
             image = Image(rig.path(f"image{len(sets)}.img"), IMAGE_SIZE)
+            with open(image.path, "r+b") as f:
+                f.write(os.urandom(CHECKED * MIB))  # for those only read
             sets.append(f"{pointer}/path={image.path}")
             if pointer == f"/devices/{n}/store":
                 images[conf["id"]] = image
