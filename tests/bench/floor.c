@@ -1,0 +1,302 @@
+/* The floors: what the machine itself gives, without any back-end. Each is
+ * the least that must be done for the same request, on the core on which the
+ * back-end would run, by one thread that does nothing else:
+ *
+ *   pread, pwrite   one system call per request, on the same file, at offsets
+ *                   of the same generator, from and into as many buffers as
+ *                   the ring is deep, in shared memory as a guest's is
+ *   memcpy          the same without the system call: the medium is memory
+ *   eventfd         two threads that wake each other: what a kick and a call
+ *                   cost when both sides sleep
+ *
+ * One JSON object on stdout. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "meter.h"
+
+struct options {
+    const char *what, *file;
+    uint64_t size, block;
+    unsigned depth;
+    double seconds, warm;
+    bool direct, sequential, write;
+    int core, other_core;
+};
+
+static uint8_t *shared_memory(uint64_t len)
+{
+    int fd = memfd_create("bench-floor", MFD_CLOEXEC);
+    uint8_t *p;
+
+    if (fd < 0 || ftruncate(fd, (off_t)len) < 0)
+        meter_die("no memory: %s", strerror(errno));
+    p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        meter_die("no memory: %s", strerror(errno));
+    close(fd);
+    memset(p, 0xa5, len);
+    return p;
+}
+
+/* Which block comes next. */
+struct walk {
+    uint64_t blocks, next, random;
+    bool sequential;
+};
+
+static uint64_t walk_next(struct walk *w)
+{
+    if (!w->sequential)
+        return meter_random(&w->random, w->blocks);
+    if (w->next == w->blocks)
+        w->next = 0;
+    return w->next++;
+}
+
+/* A medium: one request, of one block. */
+struct medium {
+    int fd;
+    uint8_t *memory;
+    uint64_t block;
+    bool write;
+};
+
+static inline void medium_do(const struct medium *m, uint64_t block,
+                             uint8_t *buf)
+{
+    uint64_t at = block * m->block;
+    ssize_t n;
+
+    if (m->memory) {
+        if (m->write)
+            memcpy(m->memory + at, buf, m->block);
+        else
+            memcpy(buf, m->memory + at, m->block);
+        return;
+    }
+    n = m->write ? pwrite(m->fd, buf, m->block, (off_t)at)
+                 : pread(m->fd, buf, m->block, (off_t)at);
+    if (n != (ssize_t)m->block)
+        meter_die("short or failed I/O at %" PRIu64 ": %s", at,
+                  n < 0 ? strerror(errno) : "end of file");
+}
+
+/* The clock is read once per 16 requests if they are many, so that it does
+ * not weigh on the floor; a latency is then the mean of them. */
+static void run_medium(const struct options *o, const struct medium *medium,
+                       struct meter *meter)
+{
+    struct walk walk = {.blocks = o->size / o->block,
+                        .random = 88172645463325252u,
+                        .sequential = o->sequential};
+    uint8_t *bufs = shared_memory(o->depth * o->block);
+    unsigned slot = 0, group = o->depth < 16 ? 1 : 16, i;
+    uint64_t end_ns, ticks, now;
+    int phase;
+
+    for (phase = 0; phase < 2; phase++) {
+        double seconds = phase ? o->seconds : o->warm;
+
+        meter_start(meter, 0);
+        end_ns = meter->from_ns + (uint64_t)(seconds * 1e9);
+        ticks = meter->from_ticks;
+        for (unsigned round = 0;; round++) {
+            for (i = 0; i < group; i++) {
+                medium_do(medium, walk_next(&walk), bufs + slot * o->block);
+                if (++slot == o->depth)
+                    slot = 0;
+            }
+            now = meter_ticks();
+            for (i = 0; i < group; i++)
+                meter_add(meter, (now - ticks) / group);
+            ticks = now;
+            if (round % 16 == 0 && meter_clock_ns() >= end_ns)
+                break;
+        }
+        meter_stop(meter);
+    }
+}
+
+static void floor_file(const struct options *o, struct meter *meter)
+{
+    struct medium medium = {.block = o->block, .write = o->write};
+
+    medium.fd = open(o->file, (o->write ? O_RDWR : O_RDONLY) | O_CLOEXEC |
+                                  (o->direct ? O_DIRECT : 0));
+    if (medium.fd < 0)
+        meter_die("cannot open %s: %s", o->file, strerror(errno));
+    run_medium(o, &medium, meter);
+    close(medium.fd);
+}
+
+static void floor_memory(const struct options *o, struct meter *meter)
+{
+    struct medium medium = {.fd = -1, .block = o->block, .write = o->write};
+
+    medium.memory = mmap(NULL, o->size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (medium.memory == MAP_FAILED)
+        meter_die("no memory: %s", strerror(errno));
+    memset(medium.memory, 0x5a, o->size);
+    run_medium(o, &medium, meter);
+    munmap(medium.memory, o->size);
+}
+
+struct pair {
+    int there, back, core;
+};
+
+static void *answer_thread(void *arg)
+{
+    const struct pair *p = arg;
+    uint64_t n;
+
+    meter_pin(p->core);
+    for (;;) {
+        if (read(p->there, &n, sizeof(n)) != sizeof(n) || n > 1)
+            return NULL; /* the other end is done */
+        n = 1;
+        if (write(p->back, &n, sizeof(n)) != sizeof(n))
+            return NULL;
+    }
+}
+
+static void floor_eventfd(const struct options *o, struct meter *meter)
+{
+    struct pair pair = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC),
+                        o->core};
+    uint64_t end_ns, ticks, now, n;
+    pthread_t thread;
+    int phase;
+
+    if (pair.there < 0 || pair.back < 0)
+        meter_die("eventfd: %s", strerror(errno));
+    meter_pin(o->other_core);
+    if (pthread_create(&thread, NULL, answer_thread, &pair) != 0)
+        meter_die("no thread");
+    for (phase = 0; phase < 2; phase++) {
+        meter_start(meter, 0);
+        end_ns =
+            meter->from_ns + (uint64_t)((phase ? o->seconds : o->warm) * 1e9);
+        ticks = meter->from_ticks;
+        do {
+            n = 1;
+            if (write(pair.there, &n, sizeof(n)) != sizeof(n) ||
+                read(pair.back, &n, sizeof(n)) != sizeof(n))
+                meter_die("eventfd: %s", strerror(errno));
+            now = meter_ticks();
+            meter_add(meter, now - ticks);
+            ticks = now;
+        } while (meter_clock_ns() < end_ns);
+        meter_stop(meter);
+    }
+    n = 2;
+    if (write(pair.there, &n, sizeof(n)) == sizeof(n))
+        pthread_join(thread, NULL);
+    close(pair.there);
+    close(pair.back);
+}
+
+static const struct option long_options[] = {
+    {"file", required_argument, NULL, 'f'},
+    {"size", required_argument, NULL, 's'},
+    {"block", required_argument, NULL, 'b'},
+    {"depth", required_argument, NULL, 'd'},
+    {"seconds", required_argument, NULL, 't'},
+    {"warm", required_argument, NULL, 'w'},
+    {"core", required_argument, NULL, 'c'},
+    {"other-core", required_argument, NULL, 'o'},
+    {"watch", required_argument, NULL, 'C'},
+    {"write", no_argument, NULL, 'W'},
+    {"direct", no_argument, NULL, 'D'},
+    {"sequential", no_argument, NULL, 'S'},
+    {0},
+};
+
+static void parse(struct options *o, int argc, char **argv)
+{
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            o->file = optarg;
+            break;
+        case 's':
+            o->size = strtoull(optarg, NULL, 0);
+            break;
+        case 'b':
+            o->block = strtoull(optarg, NULL, 0);
+            break;
+        case 'd':
+            o->depth = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        case 't':
+            o->seconds = strtod(optarg, NULL);
+            break;
+        case 'w':
+            o->warm = strtod(optarg, NULL);
+            break;
+        case 'c':
+            o->core = atoi(optarg);
+            break;
+        case 'o':
+            o->other_core = atoi(optarg);
+            break;
+        case 'C':
+            meter_watch(optarg);
+            break;
+        case 'W':
+            o->write = true;
+            break;
+        case 'D':
+            o->direct = true;
+            break;
+        case 'S':
+            o->sequential = true;
+            break;
+        default:
+            exit(2);
+        }
+    }
+    if (optind + 1 != argc || !o->depth || !o->block || o->size < o->block)
+        meter_die("usage: bench_floor io|memcpy|eventfd [--file F] ...");
+    o->what = argv[optind];
+}
+
+int main(int argc, char **argv)
+{
+    static struct meter meter;
+    struct options o = {.size = 4096,
+                        .block = 4096,
+                        .depth = 1,
+                        .seconds = 1,
+                        .warm = 0.1,
+                        .core = -1,
+                        .other_core = -1};
+
+    parse(&o, argc, argv);
+    meter_pin(o.core);
+    if (!strcmp(o.what, "io") && o.file)
+        floor_file(&o, &meter);
+    else if (!strcmp(o.what, "memcpy"))
+        floor_memory(&o, &meter);
+    else if (!strcmp(o.what, "eventfd"))
+        floor_eventfd(&o, &meter);
+    else
+        meter_die("no such floor: %s", o.what);
+    printf("{");
+    meter_print(&meter);
+    printf("}\n");
+    return 0;
+}

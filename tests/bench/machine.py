@@ -1,0 +1,137 @@
+"""The machine a run was made on, and the places its files lie.
+
+A number means nothing without its machine: every report opens with
+describe(). Files for the tests are made here, with content (a hole would be
+read without touching a page), and put into the page cache or out of it."""
+
+import os
+import platform
+import re
+import subprocess
+import tempfile
+
+
+def cores():
+    return sorted(os.sched_getaffinity(0))
+
+
+def first_line(path, pattern):
+    try:
+        with open(path) as f:
+            for line in f:
+                found = re.match(pattern, line)
+                if found:
+                    return found.group(1).strip()
+    except OSError:
+        pass
+    return "unknown"
+
+
+def mount_of(path):
+    """(device, type, options) of the file system that path lies on."""
+    best = ("/", "unknown", "unknown", "")
+    path = os.path.realpath(path)
+    with open("/proc/mounts") as f:
+        for line in f:
+            device, where, kind, options = line.split()[:4]
+            inside = path == where or path.startswith(where.rstrip("/") + "/")
+            if inside and len(where) >= len(best[0]):
+                best = (where, device, kind, options)
+    return best[1:]
+
+
+def version(*command):
+    try:
+        out = subprocess.run(command, capture_output=True, text=True,
+                             check=False).stdout
+    except OSError:
+        return "not installed"
+    return out.splitlines()[0].strip() if out else "unknown"
+
+
+def describe(disk_dir, memory_dir):
+    """Rows of (what, value) for the report."""
+    model = first_line("/proc/cpuinfo", r"model name\s*:\s*(.*)")
+    if model == "unknown":
+        model = platform.machine()
+    virtual = "hypervisor" in first_line("/proc/cpuinfo", r"flags\s*:\s*(.*)")
+    kib = int(first_line("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0)
+    device, kind, options = mount_of(disk_dir)
+    return [
+        ("processor", "%d x %s%s" % (len(cores()), model,
+                                     ", virtual" if virtual else "")),
+        ("memory", "%.0f GiB" % (kib / 2**20)),
+        ("kernel", platform.release()),
+        ("memory files", mount_of(memory_dir)[1]),
+        ("disk files", "%s on %s (%s)" % (kind, device, options)),
+        ("qemu-storage-daemon", version("qemu-storage-daemon", "--version")),
+        ("fio", version("fio", "--version")),
+        ("load at start", "%.2f" % os.getloadavg()[0]),
+    ]
+
+
+class Files:
+    """Test files in two temporary directories, gone after the with."""
+
+    def __init__(self, size, disk_dir, memory_dir="/dev/shm"):
+        self.size = size
+        self.parents = {"tmpfs": memory_dir, "disk": disk_dir}
+        self.dirs = {}
+        self.made = {}
+
+    def __enter__(self):
+        for kind, parent in self.parents.items():
+            self.dirs[kind] = tempfile.TemporaryDirectory(
+                prefix="vub-bench-", dir=parent)
+        return self
+
+    def __exit__(self, *unused):
+        for directory in self.dirs.values():
+            directory.cleanup()
+
+    def scratch(self):
+        """For sockets and configs."""
+        return self.dirs["tmpfs"].name
+
+    def path(self, medium):
+        """The file of a medium; made when first asked for."""
+        if medium not in self.made:
+            kind = "tmpfs" if medium == "tmpfs" else "disk"
+            path = os.path.join(self.dirs[kind].name, medium + ".img")
+            fill(path, self.size)
+            self.made[medium] = path
+        return self.made[medium]
+
+    def prepare(self, medium):
+        """Before each cell: in the page cache and clean, or surely not."""
+        if medium == "ext4":
+            settle(self.path(medium), os.POSIX_FADV_WILLNEED)
+            warm(self.path(medium))
+        elif medium == "direct":
+            settle(self.path(medium), os.POSIX_FADV_DONTNEED)
+
+
+def fill(path, size):
+    block = os.urandom(1 << 20)
+    with open(path, "wb") as f:
+        for at in range(0, size, len(block)):
+            f.write(block[:min(len(block), size - at)])
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def warm(path):
+    buffer = bytearray(4 << 20)
+    with open(path, "rb", buffering=0) as f:
+        while f.readinto(buffer):
+            pass
+
+
+def settle(path, advice):
+    """Nothing of it waits to be written; then the advice is taken."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(fd)
+        os.posix_fadvise(fd, 0, 0, advice)
+    finally:
+        os.close(fd)
