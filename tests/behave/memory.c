@@ -212,7 +212,7 @@ static void a_ring_outside_memory_names_it_too(void **state)
             if (part == 0)
                 a.desc = end - 16 * 127;
             else if (part == 1)
-                a.avail = packed ? end : end - (6 + 2 * 128 - 2);
+                a.avail = packed ? end : end - (4 + 2 * 128 - 2);
             else
                 a.used = packed ? end : end - (4 + 8 * 128 - 4);
             front_ok(f, WIRE_SET_VRING_ADDR, &a, sizeof(a), NULL, 0);

@@ -256,8 +256,10 @@ static void set_vring_base_is_where_a_ring_begins(void **state)
         q->avail_idx = q->used_idx = 5;
         q->avail_wrap = q->used_wrap = wrap;
         q->base = 5u | wrap << 15 | 5u << 16 | wrap << 31;
-        if (!wrap) /* the guest has been round once: all is used */
-            for (unsigned i = 0; i < q->size; i++)
+        /* What this lap has passed is used by its counter, the rest by the
+         * one before. */
+        for (unsigned i = 0; i < q->size; i++)
+            if ((i < 5) == wrap)
                 q->pdesc[i].flags = htole16(VRING_PACKED_DESC_F_AVAIL |
                                             VRING_PACKED_DESC_F_USED);
         vq_start(q);

@@ -13,6 +13,27 @@
 
 void (*front_on_failure)(const char *file, int line);
 
+static char note[256];
+static bool explained;
+
+void front_note(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(note, sizeof(note), fmt, ap);
+    va_end(ap);
+}
+
+void front_explain(void)
+{
+    if (note[0])
+        fprintf(stderr, "at: %s\n", note);
+    vub_log_dump_all();
+    fflush(stderr);
+    explained = true;
+}
+
 int front_timeout_ms(void)
 {
     static int ms;
@@ -36,8 +57,7 @@ void front_fail_at(const char *file, int line, const char *fmt, ...)
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     fputc('\n', stderr);
-    vub_log_dump_all();
-    fflush(stderr);
+    front_explain();
     if (front_on_failure)
         front_on_failure(file, line);
     exit(1);
@@ -99,6 +119,10 @@ void front_fill(void *buf, size_t len, uint64_t seed)
 
 void front_cleanup(void)
 {
+    if (!explained && vub_any())
+        front_explain();
+    explained = false;
+    note[0] = '\0';
     front_free_all();
     vub_free_all();
 }

@@ -24,13 +24,20 @@ extern void (*front_on_failure)(const char *file, int line);
 void front_fail_at(const char *file, int line, const char *fmt, ...)
     PRINTF_LIKE(3, 4) __attribute__((noreturn));
 
+/* What the test is at, for those that run through many cases: said when it
+ * fails. */
+void front_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* Prints that, and the logs. */
+void front_explain(void);
+
 /* Waits until fd is ready for `events`. False: the time is up. */
 bool front_wait_fd(int fd, short events, int timeout_ms);
 /* The same with the usual time-out; fails, naming `what`, when it is up. */
 void front_need_fd(int fd, short events, const char *what);
 
 /* Ends and frees every back-end and front-end there is: after a failed test.
- * (vub_free and front_free are for those that went well.) */
+ * (vub_free and front_free are for those that went well.) Explains, if there
+ * was one and nobody has explained yet. */
 void front_cleanup(void);
 
 /* calloc that fails loudly. */

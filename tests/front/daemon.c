@@ -329,6 +329,11 @@ void vub_free(struct vub *v)
         vub_end(v, false);
 }
 
+bool vub_any(void)
+{
+    return all != NULL;
+}
+
 void vub_free_all(void)
 {
     while (all)

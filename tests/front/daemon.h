@@ -73,6 +73,7 @@ void vub_kill(struct vub *v);
 /* Stops it if it runs, removes the directory. v may be NULL. */
 void vub_free(struct vub *v);
 void vub_free_all(void);
+bool vub_any(void); /* is there one? */
 
 /* All it has logged up to now, since it first started. Not to be kept. */
 const char *vub_log(struct vub *v);
