@@ -273,7 +273,8 @@ static void ask(struct guest *g, uint16_t id, unsigned descs)
     asked[num_asked++] = (struct request){id, number, descs};
 }
 
-static void one_round(struct guest *g)
+/* One more request; with a death while it is in flight, if so asked. */
+static void one_round(struct guest *g, bool die)
 {
     const struct piece p = {GUEST_DATA, 1, true};
     struct chain *c;
@@ -281,6 +282,13 @@ static void one_round(struct guest *g)
     guest_offer(g, 0, &p, 1);
     c = ring_pop(&g->ring);
     assert_non_null(c);
+    if (die) {
+        guest_crash(g);
+        guest_start(g);
+        assert_int_equal(g->ring.recovered, 1);
+        c = ring_pop(&g->ring);
+        assert_non_null(c);
+    }
     chain_done(c, 1);
     ring_flush(&g->ring);
     guest_expect(g, 0, 1);
@@ -355,14 +363,8 @@ static void serve_the_rest(struct guest *g)
         drop_asked(id);
     }
     /* And life goes on, for more than two laps. */
-    for (int i = 0; i < 3 * RING_SIZE; i++) {
-        one_round(g);
-        if (i % 7 == 6) {
-            guest_crash(g);
-            guest_start(g);
-            assert_int_equal(g->ring.recovered, 0);
-        }
-    }
+    for (int i = 0; i < 3 * RING_SIZE; i++)
+        one_round(g, i % 7 == 0);
 }
 
 /* Everything about the guest that a moment does not have. */
@@ -448,7 +450,7 @@ static void prepare(struct guest *g, const struct story *s)
     assert_true(record != MAP_FAILED);
     guest_start(g);
     for (unsigned i = 0; i < s->before; i++)
-        one_round(g);
+        one_round(g, false);
     num_asked = num_taken = 0;
     next_number = 10;
     for (const char *o = s->offered; *o; o++) {
