@@ -42,6 +42,7 @@ static const struct conf_table socket_table = {
 
 const struct conf_key device_common_keys[] = {
     {"id", CONF_STR, CONF_AT(struct device_common, id), .required = true,
+     .min = 1,
      .help = "A name of its own: in log lines, and in the name of the socket."},
     {"socket", CONF_TABLE, CONF_AT(struct device_common, socket),
      .table = &socket_table, .shorthand = "path",

@@ -525,10 +525,6 @@ static void block_check(void *data, const char *at, struct errs *e)
         err_key(e, at, "physical_block_size",
                 "%" PRIu32 " bytes is less than the logical block's %" PRIu32,
                 conf->physical_block_size, conf->logical_block_size);
-    if (conf->serial && strlen(conf->serial) > VIRTIO_BLK_ID_BYTES)
-        err_key(e, at, "serial",
-                "%zu bytes is longer than the %d that a guest can see",
-                strlen(conf->serial), VIRTIO_BLK_ID_BYTES);
 }
 
 static const struct conf_key block_keys[] = {
@@ -539,6 +535,7 @@ static const struct conf_key block_keys[] = {
      .help = "How many queues the guest may use, at best one per virtual "
              "CPU."},
     {"serial", CONF_STR, CONF_AT(struct block_conf, serial),
+     .max = VIRTIO_BLK_ID_BYTES,
      .help = "What the guest sees as the disk's serial number, at most 20 "
              "bytes. Default: the start of the device's id."},
     {"read_only", CONF_BOOL, CONF_AT(struct block_conf, read_only),
