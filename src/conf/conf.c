@@ -124,13 +124,13 @@ static int read_all(int fd, char **text, size_t *len, struct errs *e)
             *len = have;
             return 0;
         }
-        if (have < room)
-            continue;
-        if (room > FILE_MAX_BYTES) {
+        if (have > FILE_MAX_BYTES) {
             free(buf);
             return errs_add(e, -EFBIG, "", "the file is larger than %u MiB",
                             FILE_MAX_BYTES >> 20);
         }
+        if (have < room)
+            continue;
         room *= 2;
         more = realloc(buf, room + 1);
         if (!more)

@@ -85,7 +85,7 @@ struct conf_key {
     const char *shorthand;
     const char *help; /* one or two sentences, for the man page */
     /* Set: *(bool *)(struct + seen_offset - 1) tells whether the key was
-     * given. See CONF_SEEN. */
+     * given (and good). See CONF_SEEN. */
     size_t seen_offset;
 };
 

@@ -200,7 +200,7 @@ static int put(cJSON *at, const char *part, cJSON *value, const char *where,
                 part);
     } else if (index >= cJSON_GetArraySize(at)) {
         err_set(e, rc, where,
-                "the list has %d elements, counted from 0; - appends to it",
+                "the list ends before that, it has %d; - appends to it",
                 cJSON_GetArraySize(at));
     } else {
         cJSON_ReplaceItemInArray(at, index, value);

@@ -395,9 +395,8 @@ static void read_value(struct reader *r, const struct json *n,
                        void *data)
 {
     void *field = (char *)data + k->offset;
+    int before = r->errors;
 
-    if (k->seen_offset)
-        *(bool *)((char *)data + k->seen_offset - 1) = true;
     switch (k->type) {
     case CONF_TABLE:
         read_table(r, n, p, k, field);
@@ -413,6 +412,8 @@ static void read_value(struct reader *r, const struct json *n,
         read_scalar(r, n, p, k, field);
         break;
     }
+    if (k->seen_offset && r->errors == before)
+        *(bool *)((char *)data + k->seen_offset - 1) = true;
 }
 
 int read_tree(struct conf *doc, void **out, const struct conf_table *root,

@@ -110,16 +110,20 @@ static void add_size_range(const struct conf_key *k, char *out, size_t room,
     text_add(out, room, len, ": bytes, or a string like \"64M\"");
 }
 
+/* " of 1 to 20 bytes"; what: "byte" */
 static void add_count(const struct conf_key *k, const char *what, char *out,
                       size_t room, size_t *len)
 {
+    uint64_t last = k->max ? k->max : k->min;
+
     if (k->min && k->max)
-        text_add(out, room, len, " of %" PRIu64 " to %" PRIu64 " %s", k->min,
-                 k->max, what);
+        text_add(out, room, len, " of %" PRIu64 " to %" PRIu64, k->min, k->max);
     else if (k->min)
-        text_add(out, room, len, " of at least %" PRIu64 " %s", k->min, what);
+        text_add(out, room, len, " of at least %" PRIu64, k->min);
     else if (k->max)
-        text_add(out, room, len, " of at most %" PRIu64 " %s", k->max, what);
+        text_add(out, room, len, " of at most %" PRIu64, k->max);
+    if (last)
+        text_add(out, room, len, " %s%s", what, last == 1 ? "" : "s");
 }
 
 void text_expected(const struct conf_key *k, char *out, size_t room)
@@ -133,7 +137,7 @@ void text_expected(const struct conf_key *k, char *out, size_t room)
         break;
     case CONF_STR:
         text_add(out, room, &len, "a string");
-        add_count(k, "bytes", out, room, &len);
+        add_count(k, "byte", out, room, &len);
         break;
     case CONF_PATH:
         text_add(out, room, &len, "a path");
@@ -170,7 +174,7 @@ void text_expected(const struct conf_key *k, char *out, size_t room)
     case CONF_UNIONS:
     case CONF_TABLES:
         text_add(out, room, &len, "a list");
-        add_count(k, "objects", out, room, &len);
+        add_count(k, "object", out, room, &len);
         if (!k->min && !k->max)
             text_add(out, room, &len, " of objects");
         break;

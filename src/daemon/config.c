@@ -82,10 +82,11 @@ static int compare_claims(const void *a, const void *b)
     return order ? order : (x->device > y->device) - (x->device < y->device);
 }
 
-/* Reports every claim that an earlier device made too; frees the texts. */
+/* Reports every claim that an earlier device made too, and notes it in
+ * repeated[device]; frees the texts. */
 static void check_claims(struct claim *claims, int count,
                          const struct config *c, const char *key,
-                         const char *what, struct errs *e)
+                         const char *what, bool *repeated, struct errs *e)
 {
     char where[sizeof(((struct err *)0)->where)];
     int first = 0;
@@ -102,6 +103,7 @@ static void check_claims(struct claim *claims, int count,
         errs_add(e, -EINVAL, where, "%s has %s %.120s already",
                  c->devices.list[claims[first].device].at, what,
                  claims[i].text);
+        repeated[claims[i].device] = true;
     }
     for (int i = 0; i < count; i++)
         free(claims[i].text);
@@ -115,9 +117,7 @@ static void check_id(const char *id, const char *at, struct errs *e)
     size_t len = strlen(id);
 
     snprintf(where, sizeof(where), "%s/id", at);
-    if (len == 0)
-        errs_add(e, -EINVAL, where, "must not be empty");
-    else if (len > ID_MAX_BYTES)
+    if (len > ID_MAX_BYTES)
         errs_add(e, -EINVAL, where, "has %zu bytes, %d are the most", len,
                  ID_MAX_BYTES);
     else if (strspn(id, plain) != len)
@@ -140,7 +140,7 @@ static void check_socket(const struct device_socket *s, const char *at,
 }
 
 static void check_sockets(const struct config *c, const char *runtime_dir,
-                          struct claim *claims, struct errs *e)
+                          struct claim *claims, bool *repeated, struct errs *e)
 {
     int count = 0;
 
@@ -149,14 +149,15 @@ static void check_sockets(const struct config *c, const char *runtime_dir,
         char *path = NULL;
 
         check_socket(&d->socket, c->devices.list[i].at, e);
-        if (d->id)
+        /* A repeated id has been told; so has its socket then. */
+        if (d->id && (d->socket.path || !repeated[i]))
             path = config_socket_path(runtime_dir, d);
         if (path) {
             tidy(path);
             claims[count++] = (struct claim){path, i};
         }
     }
-    check_claims(claims, count, c, "socket", "the socket", e);
+    check_claims(claims, count, c, "socket", "the socket", repeated, e);
     count = 0;
     for (int i = 0; i < c->devices.count; i++) {
         const struct device_common *d = config_device(c, i);
@@ -165,19 +166,21 @@ static void check_sockets(const struct config *c, const char *runtime_dir,
         if (d->socket.has_fd && asprintf(&text, "%u", d->socket.fd) >= 0)
             claims[count++] = (struct claim){text, i};
     }
-    check_claims(claims, count, c, "socket/fd", "the fd", e);
+    check_claims(claims, count, c, "socket/fd", "the fd", repeated, e);
 }
 
 static void check_config(void *data, const char *at, struct errs *e)
 {
     const struct config *c = data;
     struct claim *claims;
+    bool *repeated;
     char *runtime_dir = config_runtime_dir(c);
     int count = 0;
 
     (void)at;
     claims = calloc((size_t)c->devices.count + 1, sizeof(*claims));
-    if (!claims || !runtime_dir) {
+    repeated = calloc((size_t)c->devices.count + 1, sizeof(*repeated));
+    if (!claims || !repeated || !runtime_dir) {
         errs_add(e, -ENOMEM, "", "out of memory");
         goto out;
     }
@@ -190,11 +193,12 @@ static void check_config(void *data, const char *at, struct errs *e)
         if (text)
             claims[count++] = (struct claim){text, i};
     }
-    check_claims(claims, count, c, "id", "the id", e);
-    check_sockets(c, runtime_dir, claims, e);
+    check_claims(claims, count, c, "id", "the id", repeated, e);
+    check_sockets(c, runtime_dir, claims, repeated, e);
     workers_check(&c->devices, e);
 out:
     free(runtime_dir);
+    free(repeated);
     free(claims);
 }
 

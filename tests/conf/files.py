@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""files.py VUB: configs that cannot be kept in a tree, or not as text."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+GOOD = (b'{"devices": [{"id": "a", "type": "block", '
+        b'"store": {"type": "memory", "size": "1M"}}]}')
+
+# name: content, and what is said of it
+CASES = {
+    "empty": (b"", "the file is empty"),
+    "space": (b" \n\t\r\n", "the file is empty"),
+    "bom": (b"\xef\xbb\xbf" + GOOD,
+            "line 1, column 1: the file starts with a byte order mark: "
+            "save it as plain UTF-8"),
+    "utf16": (GOOD.decode().encode("utf-16"),
+              "line 1, column 1: a value is wanted here"),
+    "nul-first": (b"\0" + GOOD,
+                  "line 1, column 1: there is a NUL byte: is this a text "
+                  "file in UTF-8?"),
+    "nul-last": (GOOD + b"\0",
+                 "line 1, column 87: something follows the end of the "
+                 "document"),
+    "nul-inside": (b'{"devices": "a\0b"}',
+                   "line 1, column 15: a control character in a string is "
+                   "written as an escape"),
+    "latin1": (b'{"devices": "\xe4"}',
+               "line 1, column 14: the text is not valid UTF-8"),
+    "overlong": (b'{"devices": "\xc0\xaf"}',
+                 "line 1, column 14: the text is not valid UTF-8"),
+    "huge": (GOOD + b" " * (5 << 20), "the file is larger than 4 MiB"),
+    "deep": (b"[" * 3000000,
+             "line 1, column 33: objects and lists are nested too deep"),
+    "crlf": (GOOD.replace(b" ", b"\r\n"), None),
+    "large": (GOOD + b" " * (3 << 20), None),
+}
+
+
+def check(vub, path, expected, **kwargs):
+    done = subprocess.run([vub, "--check", "--config", path], text=True,
+                          capture_output=True, **kwargs)
+    want = (0, "") if expected is None else (2, f"{path}: {expected}\n")
+    if (done.returncode, done.stderr) != want:
+        sys.exit(f"{path}: {done.returncode}, {done.stderr!r}, "
+                 f"expected {want}")
+
+
+def main():
+    vub = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        for name, (content, expected) in CASES.items():
+            with open(name, "wb") as f:
+                f.write(content)
+            check(vub, name, expected)
+        check(vub, ".", "is a directory, not a file")
+        check(vub, "missing/file", "cannot be opened: No such file or directory")
+        check(vub, "crlf/file", "cannot be opened: Not a directory")
+        os.symlink("loop", "loop")
+        check(vub, "loop",
+              "cannot be opened: Too many levels of symbolic links")
+        if os.getuid() != 0:
+            os.chmod("crlf", 0)
+            check(vub, "crlf", "cannot be opened: Permission denied")
+        # A pipe has no directory: paths start in the current one.
+        done = subprocess.run(
+            [vub, "--config", "/dev/stdin"], capture_output=True, text=True,
+            input=GOOD.decode().replace('"memory", "size": "1M"',
+                                        '"file", "path": "no.img"'))
+        assert f"{os.getcwd()}/no.img: No such file" in done.stderr, done.stderr
+        assert done.returncode == 2
+    print(f"{len(CASES) + 5} files")
+
+
+main()
