@@ -22,6 +22,10 @@ def _die_with_the_rig():
 class Process:
     """name.log in the directory `logs` gets what it prints."""
 
+    # Called when it has ended, before that is judged: what it said last may
+    # still wait in a socket.
+    last_words = None
+
     def __init__(self, loop, name, argv, logs, pass_fds=(), env=None):
         self.loop = loop
         self.name = name
@@ -52,6 +56,8 @@ class Process:
         os.close(self._pidfd)
         self.status = self._popen.wait()
         self.output.drain()
+        if self.last_words:
+            self.last_words()
 
     def describe_status(self):
         if self.status is None:

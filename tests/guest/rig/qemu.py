@@ -18,7 +18,7 @@ import socket
 from .loop import Failure, Lines
 from .process import Process
 
-BOOT_SECONDS = 90
+BOOT_SECONDS = 150
 POWEROFF_SECONDS = 30
 
 
@@ -104,6 +104,7 @@ class Qemu:
                              self._on_console)
         self.script = Lines(loop, script.detach(), log("script"),
                             self._on_script)
+        self.process.last_words = self._drain
         self.qmp("qmp_capabilities")
 
     # The control channel.
@@ -186,9 +187,14 @@ class Qemu:
 
     def close(self):
         self.process.close()
+        self._drain()
+
+    def _drain(self):
         for lines in (self._qmp_lines, self.console, self.script):
             lines.drain()
             lines.close()
 
     def _write(self, lines, text):
+        if lines.ended:
+            raise Failure(f"{self.name} has gone")
         os.write(lines.fd, text.encode() + b"\n")
