@@ -49,6 +49,24 @@ static int behave_teardown(void **state)
         return cmocka_run_group_tests(tests, NULL, NULL);                      \
     }
 
+/* What the program holds with one plain session of device "d" at work: a ring
+ * that serves shows that whatever was before is gone, to the last fd. */
+struct footprint {
+    int fds, memory; /* open; mappings of shared memory */
+};
+
+static struct footprint __attribute__((unused)) footprint(struct vub *v)
+{
+    struct front *f = front_new(v, "d", NULL);
+    struct footprint p;
+
+    blk_verify(f->vq[0], 0, 512, 1);
+    p.fds = front_fds(f, v);
+    p.memory = vub_maps(v, "memfd");
+    front_free(f);
+    return p;
+}
+
 /* Every way a ring may be set up. */
 static const struct front_conf ring_modes[] __attribute__((unused)) = {
     {.queues = 2},

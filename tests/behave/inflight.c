@@ -449,7 +449,7 @@ static void numbers_of_a_record_are_checked(void **state)
 
     (void)state;
     front_negotiate(f, &(struct front_conf){.queues = 2});
-    before = vub_fds(v);
+    before = front_fds(f, v);
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
         front_note("%s", bad[i].what);
         assert_true(front_ack(f, WIRE_SET_INFLIGHT_FD, &bad[i].w,
@@ -462,7 +462,7 @@ static void numbers_of_a_record_are_checked(void **state)
     for (unsigned i = 0; i < 6; i++)
         assert_true(front_ack(f, WIRE_GET_INFLIGHT_FD, &bad[i].w,
                               WIRE_INFLIGHT_BYTES, NULL, 0) > 0);
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     front_share(f);
     front_start_rings(f);
     blk_verify(f->vq[0], 0, 4096, 1);

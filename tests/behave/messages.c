@@ -19,17 +19,6 @@ static struct front *negotiated(struct vub *v)
     return f;
 }
 
-/* Nothing is left of sessions that are over: a new one is talked to only when
- * the one before is gone, and its own fds are always the same. */
-static int fds_with_a_fresh_session(struct vub *v)
-{
-    struct front *f = negotiated(v);
-    int n = vub_fds(v);
-
-    front_free(f);
-    return n;
-}
-
 static const struct {
     uint32_t request, size;
     unsigned fds_min, fds_max;
@@ -111,7 +100,7 @@ static void unknown_messages_are_refused_and_the_session_goes_on(void **state)
         30, 33, 35, 39,  40,  41,    42,         43,        44,
         45, 46, 99, 255, 256, 65536, 0x7fffffff, 0xffffffff};
     struct vub *v = start();
-    int before = fds_with_a_fresh_session(v), fds[3], rc;
+    int before = footprint(v).fds, fds[3], rc;
     uint8_t payload[264] = {0};
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
 
@@ -127,7 +116,7 @@ static void unknown_messages_are_refused_and_the_session_goes_on(void **state)
     }
     blk_verify(f->vq[0], 0, 4096, 1);
     front_free(f);
-    assert_int_equal(fds_with_a_fresh_session(v), before);
+    assert_int_equal(footprint(v).fds, before);
     vub_free(v);
 }
 
@@ -182,7 +171,7 @@ static void must_end(struct vub *v, struct front *f, uint32_t request,
 static void a_payload_of_the_wrong_size_ends_the_session(void **state)
 {
     struct vub *v = start();
-    int before = fds_with_a_fresh_session(v);
+    int before = footprint(v).fds;
     uint8_t payload[400] = {0};
 
     (void)state;
@@ -200,7 +189,7 @@ static void a_payload_of_the_wrong_size_ends_the_session(void **state)
                      known[i].fds_min);
         close(fd);
     }
-    assert_int_equal(fds_with_a_fresh_session(v), before);
+    assert_int_equal(footprint(v).fds, before);
     vub_free(v);
 }
 
@@ -251,7 +240,7 @@ static void fds_never_leak(void **state)
 {
     static const unsigned counts[] = {0, 1, 2, 7, 8, 9, 16, 17, 32};
     struct vub *v = start();
-    int before = fds_with_a_fresh_session(v), fds[32];
+    int before = footprint(v).fds, fds[32];
     uint8_t payload[64] = {0};
 
     (void)state;
@@ -271,7 +260,7 @@ static void fds_never_leak(void **state)
         }
     for (int i = 0; i < 32; i++)
         close(fds[i]);
-    assert_int_equal(fds_with_a_fresh_session(v), before);
+    assert_int_equal(footprint(v).fds, before);
     vub_free(v);
 }
 
@@ -281,7 +270,7 @@ static void replaced_fds_are_closed(void **state)
     struct vub *v = start();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct vq *q = f->vq[0];
-    int before = vub_fds(v);
+    int before = front_fds(f, v);
 
     (void)state;
     for (int i = 0; i < 200; i++) {
@@ -291,13 +280,13 @@ static void replaced_fds_are_closed(void **state)
         vq_tell_fd(f->vq[1], WIRE_SET_VRING_CALL, f->vq[1]->call_fd);
     }
     blk_verify(q, 0, 4096, 1);
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     vq_stop(q);
     for (int i = 0; i < 200; i++)
         vq_tell_fd(q, WIRE_SET_VRING_CALL, q->call_fd);
     vq_start(q);
     blk_verify(q, 0, 4096, 2);
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     front_free(f);
     vub_free(v);
 }
@@ -315,7 +304,7 @@ static void a_ring_that_is_none_is_refused(void **state)
                                      WIRE_SET_VRING_ERR};
     struct vub *v = start();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
-    int before = vub_fds(v);
+    int before = front_fds(f, v);
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
@@ -337,7 +326,7 @@ static void a_ring_that_is_none_is_refused(void **state)
     }
     blk_verify(f->vq[0], 0, 4096, 1);
     blk_verify(f->vq[1], 0, 4096, 2);
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     front_free(f);
     vub_free(v);
 }
@@ -377,7 +366,7 @@ static void a_notifier_says_whether_it_has_an_fd(void **state)
         WIRE_SET_VRING_KICK, WIRE_SET_VRING_CALL, WIRE_SET_VRING_ERR};
     struct vub *v = start();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
-    int before = vub_fds(v);
+    int before = front_fds(f, v);
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(requests); i++) {
@@ -387,7 +376,7 @@ static void a_notifier_says_whether_it_has_an_fd(void **state)
         assert_true(
             front_ack(f, requests[i], &without, 8, &f->vq[0]->err_fd, 1) > 0);
     }
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     blk_verify(f->vq[0], 0, 4096, 1);
     front_free(f);
     vub_free(v);
@@ -429,11 +418,11 @@ static void a_backend_channel_must_be_a_socket(void **state)
 {
     struct vub *v = start();
     struct front *f = negotiated(v);
-    int before = vub_fds(v), fd = front_memfd(4096);
+    int before = front_fds(f, v), fd = front_memfd(4096);
 
     (void)state;
     assert_true(front_ack(f, WIRE_SET_BACKEND_REQ_FD, NULL, 0, &fd, 1) > 0);
-    assert_int_equal(vub_fds(v), before);
+    assert_int_equal(front_fds(f, v), before);
     close(fd);
     front_free(f);
     vub_free(v);

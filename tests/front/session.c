@@ -347,6 +347,12 @@ void front_settle(struct front *f)
     front_get(f, WIRE_GET_FEATURES);
 }
 
+int front_fds(struct front *f, struct vub *v)
+{
+    front_settle(f);
+    return vub_fds(v);
+}
+
 bool front_lives(struct front *f)
 {
     struct front_msg m;

@@ -144,6 +144,8 @@ void front_ok_state(struct front *f, uint32_t request, uint32_t index,
 uint64_t front_get(struct front *f, uint32_t request);
 /* A round trip: what was sent before has been handled. */
 void front_settle(struct front *f);
+/* vub_fds once what was sent has been dealt with, fds that came along too. */
+int front_fds(struct front *f, struct vub *v);
 /* Waits for the back-end to hang up, whatever it says before that. */
 void front_need_hangup(struct front *f);
 /* Is the session alive? A round trip that may fail. */
