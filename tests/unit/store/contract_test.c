@@ -93,7 +93,7 @@ static int teardown(void **state)
 
 static void *aligned(size_t len)
 {
-    void *p;
+    void *p = NULL;
 
     assert_int_equal(posix_memalign(&p, 4096, len), 0);
     memset(p, 0xee, len);
