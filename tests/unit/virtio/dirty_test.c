@@ -190,6 +190,25 @@ static void a_log_may_come_and_go(void **state)
     close_log(d);
 }
 
+static void a_log_that_is_taken_away_breaks_the_ring(void **state)
+{
+    struct guest *g = *state;
+    struct dirty *d = open_log(LOG_BYTES, 0);
+
+    guest_guard();
+    g->setup.dirty = d;
+    guest_start(g);
+    guest_offer_small(g, 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    chain_done(ring_pop(&g->ring), 1);
+    ring_flush(&g->ring);
+    guest_expect(g, 0, 1);
+    assert_non_null(g->ring.broken);
+    assert_non_null(strstr(g->ring.broken, "log shrank"));
+    guest_crash(g);
+    close_log(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,7 +218,9 @@ int main(void)
         TEST_BOTH(all_that_was_writable_is_marked),
         TEST_BOTH(used_entries_are_marked_where_asked),
         TEST_BOTH(a_log_may_come_and_go),
+        TEST_BOTH(a_log_that_is_taken_away_breaks_the_ring),
     };
 
+    guest_guard_init();
     return cmocka_run_group_tests_name("dirty log", tests, NULL, NULL);
 }

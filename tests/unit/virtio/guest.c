@@ -1,11 +1,13 @@
 #include "guest.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "os/event.h"
+#include "os/memory.h"
 
 static const struct mem_region_conf regions[] = {
     {0x10000, 0x20000, GUEST_UVA + 0x10000, 0},
@@ -356,6 +358,29 @@ void guest_expect_none(struct guest *g)
 bool guest_called(struct guest *g)
 {
     return event_clear(g->call_fd) == 1;
+}
+
+/* ---- the guard ---- */
+
+static struct sigaction guard;
+
+void guest_guard_init(void)
+{
+    struct memory m;
+    struct err e;
+    int fd;
+
+    if (memory_create("guard", 1, &fd, &e) < 0 ||
+        memory_map(&m, fd, 0, 1, &e) < 0)
+        abort();
+    memory_unmap(&m);
+    close(fd);
+    sigaction(SIGBUS, NULL, &guard);
+}
+
+void guest_guard(void)
+{
+    sigaction(SIGBUS, &guard, NULL);
 }
 
 /* ---- fixtures ---- */

@@ -213,31 +213,13 @@ static void removes_just_the_region_meant(void **state)
 
 /* ---- the guard ---- */
 
-/* cmocka takes SIGBUS for itself in each test, so the guard's handler, which
- * main has had installed, is put back by those that are about it. */
-static struct sigaction guard_handler;
-
-static void install_guard(void)
-{
-    struct memory m;
-    struct err e;
-    int fd;
-
-    if (memory_create("guard", 1, &fd, &e) < 0 ||
-        memory_map(&m, fd, 0, 1, &e) < 0)
-        abort();
-    memory_unmap(&m);
-    close(fd);
-    sigaction(SIGBUS, NULL, &guard_handler);
-}
-
 static void outlives_a_file_that_shrinks(void **state)
 {
     struct guest *g = *state;
     volatile uint8_t *third;
     struct guest *other = guest_new(false, 8);
 
-    sigaction(SIGBUS, &guard_handler, NULL);
+    guest_guard();
     assert_int_equal(map(g, GUEST_THIRD, 0x10000, 1), 1);
     third = iov[0].iov_base;
     third[0] = third[0x8000] = 7;
@@ -264,7 +246,7 @@ static void memory_mapped_anew_is_not_poisoned(void **state)
     struct memory m;
     struct err e;
 
-    sigaction(SIGBUS, &guard_handler, NULL);
+    guest_guard();
     for (int i = 0; i < 200; i++) {
         assert_int_equal(ftruncate(g->fd, GUEST_FILE_BYTES), 0);
         assert_int_equal(memory_map(&m, g->fd, 0x5f000, 0x1000, &e), 0);
@@ -287,7 +269,7 @@ static int status_of(void (*f)(struct guest *g), struct guest *g)
     assert_true(pid >= 0);
     if (pid == 0) {
         close(STDERR_FILENO); /* a sanitizer would tell its tale */
-        sigaction(SIGBUS, &guard_handler, NULL);
+        guest_guard();
         f(g);
         _exit(0);
     }
@@ -331,7 +313,7 @@ static void a_new_memory_file_cannot_shrink(void **state)
 
 int main(void)
 {
-    install_guard();
+    guest_guard_init();
 #define T(t)                                                                   \
     cmocka_unit_test_setup_teardown(t, guest_split_setup, guest_teardown)
     const struct CMUnitTest tests[] = {

@@ -203,6 +203,33 @@ static void a_record_of_an_earlier_ring_does_no_harm(void **state)
     guest_expect(g, 2, 0);
 }
 
+/* Our own files cannot shrink, but a front-end may bring another. */
+static void a_record_that_is_taken_away_breaks_the_ring(void **state)
+{
+    struct guest *g = guest_new(*(bool *)*state, 8);
+    uint64_t bytes = inflight_bytes(1, 8);
+    struct chain *c;
+    struct err e;
+
+    guest_guard();
+    g->inflight_fd = memfd_create("record", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(g->inflight_fd, (off_t)bytes), 0);
+    assert_int_equal(
+        inflight_open(&g->inflight, g->inflight_fd, bytes, 0, 1, 8, &e), 0);
+    g->setup.inflight = inflight_queue(g->inflight, 0);
+    guest_start(g);
+    guest_offer_small(g, 0);
+    c = ring_pop(&g->ring);
+    assert_non_null(c);
+    assert_int_equal(ftruncate(g->inflight_fd, 0), 0);
+    chain_done(c, 1);
+    ring_flush(&g->ring);
+    guest_expect(g, 0, 1);
+    assert_non_null(g->ring.broken);
+    assert_non_null(strstr(g->ring.broken, "record shrank"));
+    guest_free(g);
+}
+
 /* ---- what is not believed ---- */
 
 static void expect_refused(struct guest *g, const char *why)
@@ -392,6 +419,12 @@ int main(void)
         BOTH(a_clean_stop_leaves_nothing_to_recover),
         BOTH(a_request_that_broke_the_ring_is_not_recorded),
         BOTH(a_recovered_request_may_break_the_ring),
+        {"split: a_record_that_is_taken_away_breaks_the_ring",
+         a_record_that_is_taken_away_breaks_the_ring, NULL, NULL,
+         &(bool){false}},
+        {"packed: a_record_that_is_taken_away_breaks_the_ring",
+         a_record_that_is_taken_away_breaks_the_ring, NULL, NULL,
+         &(bool){true}},
         SPLIT(a_record_of_an_earlier_ring_does_no_harm),
         BOTH(an_unknown_version),
         BOTH(another_queue_size),
@@ -405,5 +438,6 @@ int main(void)
         cmocka_unit_test(a_record_that_cannot_be_opened),
     };
 
+    guest_guard_init();
     return cmocka_run_group_tests_name("in-flight record", tests, NULL, NULL);
 }
