@@ -27,14 +27,20 @@ static struct vub *all;
 
 struct vub *vub_new(void)
 {
-    struct vub *v = front_calloc(1, sizeof(*v));
     const char *tmp = getenv("VUB_TEST_DIR");
+
+    return vub_new_in(tmp ? tmp : "/tmp");
+}
+
+struct vub *vub_new_in(const char *parent)
+{
+    struct vub *v = front_calloc(1, sizeof(*v));
 
     v->pidfd = v->log_fd = v->ready_fd = -1;
     v->exe = getenv("VUB");
     if (!v->exe)
         v->exe = VUB_EXE;
-    snprintf(v->dir, sizeof(v->dir), "%s/vub-XXXXXX", tmp ? tmp : "/tmp");
+    snprintf(v->dir, sizeof(v->dir), "%s/vub-XXXXXX", parent);
     if (!mkdtemp(v->dir))
         front_fail("mkdtemp %s: %s", v->dir, strerror(errno));
     v->next = all;

@@ -38,6 +38,8 @@ struct vub {
 
 /* A directory, nothing running. */
 struct vub *vub_new(void);
+/* The same, in a directory other than /tmp (or VUB_TEST_DIR). */
+struct vub *vub_new_in(const char *parent);
 /* DIR/name. Lives as long as v. */
 const char *vub_path(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Writes devices.json: {"runtime_dir": DIR, "devices": [ text ]}. Single

@@ -1,0 +1,650 @@
+/* The block device, request by request, on every store and engine. */
+#include "stores.h"
+
+/* ---- Data ---- */
+
+/* Reads, writes and zeroing at random, against a copy that we keep. */
+static void against_a_copy(struct disk *d)
+{
+    uint8_t *copy = front_calloc(1, DISK_BYTES), *got = malloc(1 << 20);
+    uint32_t x = 12345, blocks = DISK_BYTES / d->block_size;
+
+    for (unsigned i = 0; i < 250; i++) {
+        uint32_t at, num, len;
+        struct vq *q = d->f->vq[i % 2];
+
+        x = x * 1664525 + 1013904223;
+        at = x >> 8 & 0xffffff;
+        at %= blocks;
+        x = x * 1664525 + 1013904223;
+        num = 1 + (x >> 8 & 0xffffff) % (i % 10 ? 16 : 256);
+        if (num > blocks - at)
+            num = blocks - at;
+        len = num * d->block_size;
+        at *= d->block_size;
+        if (i % 3 == 0) {
+            front_fill(copy + at, len, i);
+            blk_write(q, at / 512, copy + at, len);
+        } else if (i % 10 == 7) {
+            struct blk_range r = {at / 512, len / 512, i & 1};
+
+            memset(copy + at, 0, len);
+            assert_int_equal(blk_ranges(q, VIRTIO_BLK_T_WRITE_ZEROES, &r, 1),
+                             VIRTIO_BLK_S_OK);
+        } else {
+            blk_read(q, at / 512, got, len);
+            assert_memory_equal(got, copy + at, len);
+        }
+        if (i % 50 == 0)
+            blk_flush(q);
+    }
+    for (uint32_t at = 0; at < DISK_BYTES; at += 1 << 20) {
+        blk_read(d->q, at / 512, got, 1 << 20);
+        assert_memory_equal(got, copy + at, 1 << 20);
+    }
+    /* The image says the same to whoever looks later. */
+    if (d->img) {
+        int fd = open(d->img, O_RDONLY | O_CLOEXEC);
+
+        blk_flush(d->q);
+        for (uint32_t at = 0; at < DISK_BYTES; at += 1 << 20) {
+            assert_int_equal(pread(fd, got, 1 << 20, at), 1 << 20);
+            assert_memory_equal(got, copy + at, 1 << 20);
+        }
+        close(fd);
+    }
+    free(copy);
+    free(got);
+}
+
+static void what_is_read_is_what_was_written(void **state)
+{
+    (void)state;
+    on_all_stores(against_a_copy, "'worker': 'w', ");
+}
+
+/* Both queues full, on two threads. */
+static void many_at_once(struct disk *d)
+{
+    enum { DEPTH = 24, ROUNDS = 12 };
+    struct blk_req *r[2][DEPTH];
+    uint8_t want[4096];
+
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < DEPTH; i++)
+            r[k][i] = blk_new(d->f, 4096);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (unsigned write = 2; write-- > 0;) {
+            for (unsigned i = 0; i < DEPTH; i++)
+                for (unsigned k = 0; k < 2; k++) {
+                    uint64_t sector = (k * DEPTH + i) * 8;
+
+                    if (write)
+                        front_fill(r[k][i]->data, 4096, round * 100 + sector);
+                    else
+                        memset(r[k][i]->data, 0, 4096);
+                    blk_go(d->f->vq[k], r[k][i],
+                           write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, sector,
+                           4096);
+                }
+            for (unsigned i = 0; i < DEPTH; i++)
+                for (unsigned k = 0; k < 2; k++)
+                    assert_int_equal(blk_wait(d->f->vq[k], r[k][i]),
+                                     VIRTIO_BLK_S_OK);
+            for (unsigned i = 0; i < DEPTH && !write; i++)
+                for (unsigned k = 0; k < 2; k++) {
+                    front_fill(want, 4096, round * 100 + (k * DEPTH + i) * 8);
+                    assert_memory_equal(r[k][i]->data, want, 4096);
+                }
+        }
+}
+
+static void two_full_queues_do_not_mix(void **state)
+{
+    (void)state;
+    on_all_stores(many_at_once, "'worker': 'w', ");
+}
+
+/* ---- Framing ---- */
+
+/* Items 11, 39 and the layouts that others do not take: the head, the data,
+ * the ranges and the status byte cut anywhere. All with guard bytes. */
+static const uint32_t cuts[][20] = {
+    {0},
+    {8, 8, 0},
+    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0},
+    {15, 1, 0},
+    {16, 0},
+    {16, 1, 0},
+    {17, 0},
+    {16, 511, 2, 0},
+    {1, 0},
+    {512, 0},
+    {513, 0},
+    {3, 100, 5, 7, 300, 0},
+    {528, 0},
+};
+
+static uint32_t fits(const uint32_t *c, uint32_t len)
+{
+    uint32_t sum = 0;
+
+    while (*c)
+        sum += *c++;
+    return sum <= len;
+}
+
+static void any_cut(struct disk *d)
+{
+    uint32_t len = d->block_size < 4096 ? 2048 : d->block_size;
+    uint8_t *want = front_calloc(2, len), *got = want + len;
+    char id[VIRTIO_BLK_ID_BYTES];
+    struct virtio_blk_range z[2] = {{htole64(64), htole32(8), 0},
+                                    {htole64(128), htole32(8), 0}};
+
+    for (unsigned o = 0; o < ARRAY_LEN(cuts); o++)
+        for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
+            front_fill(want, len, o * 100 + i);
+            assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_OUT, 8, want, len, NULL,
+                                     0, cuts[o], NULL),
+                             VIRTIO_BLK_S_OK);
+            if (fits(cuts[o], 16))
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_IN, 8, NULL, 0, got,
+                                         len, cuts[o], cuts[i]),
+                                 VIRTIO_BLK_S_OK);
+            else
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_IN, 8, NULL, 0, got,
+                                         len, NULL, cuts[i]),
+                                 VIRTIO_BLK_S_OK);
+            assert_memory_equal(got, want, len);
+            if (fits(cuts[o], 16) && fits(cuts[i], 1)) {
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_FLUSH, 0, NULL, 0,
+                                         NULL, 0, cuts[o], cuts[i]),
+                                 VIRTIO_BLK_S_OK);
+            }
+            if (fits(cuts[o], 16) && fits(cuts[i], sizeof(id))) {
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_GET_ID, 0, NULL, 0,
+                                         id, sizeof(id), cuts[o], cuts[i]),
+                                 VIRTIO_BLK_S_OK);
+                assert_memory_equal(
+                    id, "d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+            }
+            if (fits(cuts[o], 16 + sizeof(z))) {
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_WRITE_ZEROES, 0, z,
+                                         sizeof(z), NULL, 0, cuts[o], NULL),
+                                 VIRTIO_BLK_S_OK);
+                assert_int_equal(blk_cut(d->q, VIRTIO_BLK_T_DISCARD, 0, z,
+                                         sizeof(z), NULL, 0, cuts[o], NULL),
+                                 VIRTIO_BLK_S_OK);
+            }
+        }
+    free(want);
+}
+
+static void a_request_may_be_cut_anywhere(void **state)
+{
+    (void)state;
+    on_all_stores(any_cut, "'worker': 'w', ");
+}
+
+/* Direct I/O wants aligned memory; a guest need not have it. */
+static void odd_addresses(struct disk *d)
+{
+    for (uint64_t off = 0; off < 520; off += off < 16 ? 1 : 63) {
+        struct blk_req *r = blk_new(d->f, 16384);
+        uint8_t *want = front_calloc(1, 8192);
+
+        r->data_gpa += off;
+        r->data += off;
+        front_fill(want, 8192, off);
+        memcpy(r->data, want, 8192);
+        blk_go(d->q, r, VIRTIO_BLK_T_OUT, 16, 8192);
+        assert_int_equal(blk_wait(d->q, r), VIRTIO_BLK_S_OK);
+        memset(r->data - off, 0x77, 16384);
+        blk_go(d->q, r, VIRTIO_BLK_T_IN, 16, 8192);
+        assert_int_equal(blk_wait(d->q, r), VIRTIO_BLK_S_OK);
+        assert_memory_equal(r->data, want, 8192);
+        for (uint64_t i = 0; i < off; i++)
+            assert_int_equal(r->data[-1 - (int64_t)i], 0x77);
+        for (unsigned i = 0; i < 512; i++)
+            assert_int_equal(r->data[8192 + i], 0x77);
+        r->data_gpa -= off;
+        r->data -= off;
+        blk_free(r);
+        free(want);
+    }
+}
+
+static void memory_may_lie_at_odd_addresses(void **state)
+{
+    (void)state;
+    on_all_stores(odd_addresses, "'worker': 'w', ");
+}
+
+/* SEG_MAX is true: so many pieces of data, and not just in theory. */
+static void seg_max_pieces(struct disk *d)
+{
+    uint32_t cut[600], seg_max;
+    uint8_t *want = front_calloc(2, 512 * 512), *got = want + 512 * 512;
+
+    front_config(d->f, offsetof(struct virtio_blk_config, seg_max), &seg_max,
+                 4);
+    assert_in_range(seg_max, 2, 256);
+    if (!d->q->indirect) {
+        free(want);
+        return; /* 128 descriptors are too few: by tables only */
+    }
+    for (unsigned i = 0; i < seg_max - 1; i++)
+        cut[i] = 512;
+    cut[seg_max - 1] = 0;
+    front_fill(want, seg_max * 512, 9);
+    /* Behind a head of its own, hence one more in front. */
+    memmove(cut + 1, cut, seg_max * sizeof(cut[0]));
+    cut[0] = 16;
+    for (unsigned i = 0; i < 3; i++) {
+        struct vring_desc *t;
+        uint64_t table = front_alloc(d->f, (seg_max + 2) * 16, 16), data;
+        struct blk_req *r = blk_new(d->f, 0);
+        uint32_t type = i ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT;
+        uint32_t len = seg_max * 512 / d->block_size * d->block_size;
+
+        t = front_calloc(seg_max + 2, sizeof(*t));
+        r->head->type = htole32(type);
+        r->head->sector = 0;
+        t[0] = vq_table_entry(d->q, r->head_gpa, 16, false, true, 0);
+        data = front_alloc(d->f, seg_max * 1024, 512);
+        for (uint32_t k = 0; k < seg_max; k++) {
+            uint32_t piece = k == seg_max - 1 ? len - k * 512 : 512;
+
+            if (seg_max * 512 != len) /* whole blocks, in fewer bytes */
+                piece = k == seg_max - 1 ? len - k * (len / seg_max)
+                                         : len / seg_max;
+            t[1 + k] = vq_table_entry(d->q, data + k * 1024, piece, i, true,
+                                      (uint16_t)(1 + k));
+            if (!i)
+                memcpy(front_ptr(d->f, data + k * 1024),
+                       want + (seg_max * 512 != len ? k * (len / seg_max)
+                                                    : k * 512),
+                       piece);
+        }
+        t[1 + seg_max] = vq_table_entry(d->q, r->status_gpa, 1, true, false, 0);
+        front_poke(d->f, table, t, (seg_max + 2) * 16);
+        *r->status = BLK_S_NONE;
+        r->done = false;
+        vq_add_table(d->q, table, (seg_max + 2) * 16, r);
+        vq_kick(d->q);
+        assert_int_equal(blk_wait(d->q, r), VIRTIO_BLK_S_OK);
+        free(t);
+        blk_read(d->q, 0, got, len);
+        assert_memory_equal(got, want, len);
+    }
+    free(want);
+}
+
+static void seg_max_is_true(void **state)
+{
+    (void)state;
+    on_all_stores(seg_max_pieces, "'worker': 'w', ");
+}
+
+/* ---- Limits ---- */
+
+/* Items 10 and 13: nothing beyond the end, whatever wraps on the way there. */
+static void hold_the_end(struct disk *d)
+{
+    const uint32_t block = d->block_size, per = block / 512;
+    const struct {
+        uint64_t sector;
+        uint32_t len;
+    } bad[] = {
+        {DISK_SECTORS, block},
+        {DISK_SECTORS - per, 2 * block},
+        {DISK_SECTORS + 1, block},
+        {UINT64_MAX, block},
+        {UINT64_MAX - 7, 8 * block},
+        {UINT64_MAX / 512, block},
+        {UINT64_MAX / 512 + 1, block}, /* times 512 this is 0 */
+        {1ull << 55, block},
+        {1ull << 63, block},
+        {0, block + 1},
+        {0, block - 1},
+        {0, 1},
+        {0, 511},
+        {DISK_SECTORS - per, block + 511},
+    };
+    uint8_t *buf = front_calloc(1, 65536);
+
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(
+            blk_do(d->q, VIRTIO_BLK_T_IN, bad[i].sector, buf, bad[i].len),
+            VIRTIO_BLK_S_IOERR);
+        assert_int_equal(
+            blk_do(d->q, VIRTIO_BLK_T_OUT, bad[i].sector, buf, bad[i].len),
+            VIRTIO_BLK_S_IOERR);
+    }
+    if (per > 1)
+        assert_int_equal(blk_do(d->q, VIRTIO_BLK_T_IN, 1, buf, block),
+                         VIRTIO_BLK_S_IOERR);
+    if (d->img) {
+        struct stat st;
+
+        assert_int_equal(stat(d->img, &st), 0);
+        assert_int_equal(st.st_size, DISK_BYTES);
+    }
+    blk_verify(d->q, DISK_SECTORS - per, block, 1); /* the last one is there */
+    blk_verify(d->q, 0, block, 1);
+    free(buf);
+}
+
+static void requests_beyond_the_end_fail(void **state)
+{
+    (void)state;
+    on_all_stores(hold_the_end, "'worker': 'w', ");
+}
+
+/* cloud-hypervisor#7873, #7874; items 13 and 39. */
+static void hold_range_limits(struct disk *d)
+{
+    const uint32_t per = d->block_size / 512;
+    const struct {
+        uint32_t type;
+        uint8_t status;
+        struct blk_range r;
+    } cases[] = {
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {DISK_SECTORS, per, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {per, DISK_SECTORS, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {0, 0x800008, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {0, 0xffffffff, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {UINT64_MAX, per, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {UINT64_MAX - 7, 8, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_IOERR, {1ull << 55, per, 0}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_UNSUPP, {0, per, 1}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_UNSUPP, {0, per, 2}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_UNSUPP, {0, per, 1u << 31}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, {DISK_SECTORS, per, 0}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, {0, 0x800008, 0}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, {0, 0xffffffff, 0}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, {UINT64_MAX, per, 0}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_UNSUPP, {0, per, 2}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_UNSUPP, {0, per, 3}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_OK, {0, 0, 0}},
+        {VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_S_OK, {DISK_SECTORS, 0, 1}},
+        {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_S_OK, {DISK_SECTORS - per, per, 0}},
+    };
+    static const uint32_t lens[] = {0, 1, 8, 15, 17, 31, 33 * 16, 64 * 16};
+    uint8_t *want = front_calloc(2, 65536), *got = want + 65536;
+    struct blk_range many[32];
+
+    front_fill(want, 65536, 4);
+    blk_write(d->q, 0, want, 65536);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        if (cases[i].status == VIRTIO_BLK_S_OK)
+            continue;
+        assert_int_equal(blk_ranges(d->q, cases[i].type, &cases[i].r, 1),
+                         cases[i].status);
+        /* One bad one spoils all, the good ones before it too. */
+        many[0] = (struct blk_range){0, per, 0};
+        many[1] = cases[i].r;
+        assert_int_equal(blk_ranges(d->q, cases[i].type, many, 2),
+                         cases[i].status);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(lens); i++)
+        for (unsigned k = 0; k < 2; k++)
+            assert_int_equal(
+                blk_do(d->q,
+                       k ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES, 0,
+                       got + 1024, lens[i]),
+                VIRTIO_BLK_S_IOERR);
+    blk_read(d->q, 0, got, 65536);
+    assert_memory_equal(got, want, 65536);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
+        if (cases[i].status == VIRTIO_BLK_S_OK)
+            assert_int_equal(blk_ranges(d->q, cases[i].type, &cases[i].r, 1),
+                             VIRTIO_BLK_S_OK);
+
+    /* As many segments as the config space says, each other block. */
+    for (unsigned i = 0; i < 32; i++)
+        many[i] = (struct blk_range){(2 * i + 1) * per, per, 0};
+    for (uint32_t at = 0; at < 64 * d->block_size; at += 32768) {
+        front_fill(want, 32768, at);
+        blk_write(d->q, at / 512, want, 32768);
+    }
+    assert_int_equal(blk_ranges(d->q, VIRTIO_BLK_T_WRITE_ZEROES, many, 32),
+                     VIRTIO_BLK_S_OK);
+    for (uint32_t at = 0; at < 64 * d->block_size; at += 32768) {
+        front_fill(want, 32768, at);
+        for (uint32_t k = 0; k < 32768; k++)
+            if ((at + k) / d->block_size % 2)
+                want[k] = 0;
+        blk_read(d->q, at / 512, got, 32768);
+        assert_memory_equal(got, want, 32768);
+    }
+    assert_int_equal(vub_log_count(d->v, "is broken"), 0);
+    free(want);
+}
+
+static void ranges_are_held_to_their_limits(void **state)
+{
+    (void)state;
+    on_all_stores(hold_range_limits, "'worker': 'w', ");
+}
+
+/* ---- Space ---- */
+
+static blkcnt_t blocks_of(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        front_fail("stat %s", path);
+    return st.st_blocks;
+}
+
+static void give_back(struct disk *d)
+{
+    struct blk_range r = {0, 4096, 0}; /* 2 MiB */
+    uint8_t *buf = front_calloc(1, 1 << 20), *zero = front_calloc(1, 1 << 20);
+    blkcnt_t full, less;
+
+    if (!d->img)
+        goto out;
+    front_fill(buf, 1 << 20, 1);
+    for (unsigned i = 0; i < 4; i++)
+        blk_write(d->q, i * 2048, buf, 1 << 20);
+    blk_flush(d->q);
+    full = blocks_of(d->img);
+    assert_int_equal(blk_ranges(d->q, VIRTIO_BLK_T_DISCARD, &r, 1),
+                     VIRTIO_BLK_S_OK);
+    less = blocks_of(d->img);
+    assert_true(less <= full - 4096 + 64);
+    r.sector = 4096;
+    r.num = 2048;
+    r.flags = VIRTIO_BLK_RANGE_F_UNMAP;
+    assert_int_equal(blk_ranges(d->q, VIRTIO_BLK_T_WRITE_ZEROES, &r, 1),
+                     VIRTIO_BLK_S_OK);
+    assert_true(blocks_of(d->img) <= less - 2048 + 64);
+    blk_read(d->q, 4096, buf, 1 << 20);
+    assert_memory_equal(buf, zero, 1 << 20);
+    /* Without the flag the space stays taken. */
+    less = blocks_of(d->img);
+    r.sector = 6144;
+    r.flags = 0;
+    assert_int_equal(blk_ranges(d->q, VIRTIO_BLK_T_WRITE_ZEROES, &r, 1),
+                     VIRTIO_BLK_S_OK);
+    blk_flush(d->q);
+    assert_true(blocks_of(d->img) + 64 >= less);
+    blk_read(d->q, 6144, buf, 1 << 20);
+    assert_memory_equal(buf, zero, 1 << 20);
+out:
+    free(buf);
+    free(zero);
+}
+
+static void discarding_gives_space_back(void **state)
+{
+    (void)state;
+    on_all_stores(give_back, "'worker': 'w', ");
+}
+
+/* ---- What the guest is told ---- */
+
+static void the_serial_is_the_configs_or_the_id(void **state)
+{
+    struct vub *v =
+        vub_start(DISK("short", "'serial': 'vub-root', ", MEMORY) "," DISK(
+            "full", "'serial': '12345678901234567890', ",
+            MEMORY) "," DISK("a-device-id-that-is-longer", "", MEMORY));
+    static const char *const ids[] = {"short", "full",
+                                      "a-device-id-that-is-longer"};
+    static const char *const want[] = {"vub-root", "12345678901234567890",
+                                       "a-device-id-that-is-"};
+    char id[VIRTIO_BLK_ID_BYTES + 1];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct front *f = front_new(v, ids[i], NULL);
+
+        blk_get_id(f->vq[0], id);
+        assert_string_equal(id, want[i]);
+        /* Into less and more room than 20 bytes: no byte too many. */
+        for (uint32_t len = 0; len <= 40; len++) {
+            char room[41];
+
+            memset(room, 0x33, sizeof(room));
+            blk_cut(f->vq[0], VIRTIO_BLK_T_GET_ID, 0, NULL, 0, room, len, NULL,
+                    NULL);
+            if (len <= 20)
+                assert_memory_equal(room, id, len);
+        }
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+static void unknown_requests_are_unsupported(void **state)
+{
+    static const uint32_t types[] = {2,  3,  5,  6,  7,        9,
+                                     10, 12, 14, 15, 16,       18,
+                                     20, 22, 24, 26, 1u << 31, 0xffffffff};
+    struct vub *v = vub_start(DISK("d", "", MEMORY));
+    struct front *f = front_new(v, "d", NULL);
+    uint8_t buf[512] = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
+        assert_int_equal(blk_do(f->vq[0], types[i], 0, buf, 512),
+                         VIRTIO_BLK_S_UNSUPP);
+        assert_int_equal(blk_do(f->vq[0], types[i], 0, buf, 0),
+                         VIRTIO_BLK_S_UNSUPP);
+    }
+    blk_verify(f->vq[0], 0, 512, 1);
+    front_free(f);
+    vub_free(v);
+}
+
+static void the_config_space_is_true(void **state)
+{
+    struct vub *v = vub_start(
+        "{'id': 'd', 'type': 'block', 'queues': 3, 'logical_block_size': 4096,"
+        " 'physical_block_size': 16384, 'store': {'type': 'memory',"
+        " 'size': '9M'}}," DISK("e", "'read_only': true, ", MEMORY));
+    struct virtio_blk_config c;
+    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 3});
+    uint8_t buf[4096];
+
+    (void)state;
+    front_config(f, 0, &c, sizeof(c));
+    assert_int_equal(le64toh(c.capacity), 9 << 11);
+    assert_int_equal(le32toh(c.blk_size), 4096);
+    assert_int_equal(c.topology.physical_block_exp, 2);
+    assert_int_equal(c.topology.alignment_offset, 0);
+    assert_int_equal(le16toh(c.num_queues), 3);
+    assert_true(le32toh(c.max_discard_sectors) > 0);
+    assert_int_equal(le32toh(c.max_discard_seg), 32);
+    assert_int_equal(le32toh(c.discard_sector_alignment) % 8, 0);
+    assert_true(le32toh(c.max_write_zeroes_sectors) > 0);
+    assert_int_equal(le32toh(c.max_write_zeroes_seg), 32);
+    assert_int_equal(c.write_zeroes_may_unmap, 1);
+    for (uint64_t s = 1; s < 8; s++)
+        assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN, s, buf, 4096),
+                         VIRTIO_BLK_S_IOERR);
+    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_OUT, 0, buf, 512),
+                     VIRTIO_BLK_S_IOERR);
+    blk_verify(f->vq[2], 8, 4096, 1);
+    front_free(f);
+    f = front_new(v, "e", NULL);
+    front_config(f, 0, &c, sizeof(c));
+    assert_int_equal(c.max_discard_sectors, 0);
+    assert_int_equal(c.max_write_zeroes_sectors, 0);
+    front_free(f);
+    vub_free(v);
+}
+
+/* ---- Read-only ---- */
+
+/* Items 9, 32, 38: every kind of writing. */
+static void refuse_writing(struct disk *d)
+{
+    struct blk_range r = {0, d->block_size / 512, 0};
+    uint8_t *buf = front_calloc(2, 65536), *got = buf + 65536;
+    char path[64], line[256];
+    bool opened_for_writing = false;
+
+    front_fill(buf, 65536, 1);
+    blk_read(d->q, 0, got, 65536);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(blk_do(d->q, VIRTIO_BLK_T_OUT, 0, buf, 65536),
+                         VIRTIO_BLK_S_IOERR);
+        r.flags = 0;
+        assert_int_not_equal(blk_ranges(d->q, VIRTIO_BLK_T_DISCARD, &r, 1),
+                             VIRTIO_BLK_S_OK);
+        r.flags = round;
+        assert_int_not_equal(blk_ranges(d->q, VIRTIO_BLK_T_WRITE_ZEROES, &r, 1),
+                             VIRTIO_BLK_S_OK);
+        assert_int_equal(blk_do(d->q, VIRTIO_BLK_T_FLUSH, 0, NULL, 0),
+                         VIRTIO_BLK_S_OK);
+        memset(buf, 0, 65536);
+        blk_read(d->q, 0, got, 65536);
+        assert_memory_equal(got, buf, 65536);
+        front_fill(buf, 65536, 1);
+    }
+    for (int fd = 0; d->img && fd < 200; fd++) {
+        ssize_t n;
+        FILE *info;
+
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", d->v->pid, fd);
+        n = readlink(path, line, sizeof(line) - 1);
+        if (n < 0)
+            continue;
+        line[n] = 0;
+        if (strcmp(line, d->img))
+            continue;
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", d->v->pid, fd);
+        info = fopen(path, "re");
+        while (info && fgets(line, sizeof(line), info)) {
+            unsigned flags;
+
+            if (sscanf(line, "flags: %o", &flags) == 1)
+                opened_for_writing |= (flags & O_ACCMODE) != O_RDONLY;
+        }
+        if (info)
+            fclose(info);
+    }
+    assert_false(opened_for_writing);
+    free(buf);
+}
+
+static void a_read_only_disk_refuses_all_that_writes(void **state)
+{
+    (void)state;
+    on_all_stores(refuse_writing, "'worker': 'w', 'read_only': true, ");
+}
+
+BEHAVE_MAIN(T(what_is_read_is_what_was_written), T(two_full_queues_do_not_mix),
+            T(a_request_may_be_cut_anywhere),
+            T(memory_may_lie_at_odd_addresses), T(seg_max_is_true),
+            T(requests_beyond_the_end_fail), T(ranges_are_held_to_their_limits),
+            T(discarding_gives_space_back),
+            T(the_serial_is_the_configs_or_the_id),
+            T(unknown_requests_are_unsupported), T(the_config_space_is_true),
+            T(a_read_only_disk_refuses_all_that_writes))
