@@ -1,3 +1,5 @@
+/* Places are chains on the stack, and become text only when something is
+ * wrong: a good config costs no pointer. */
 #include "conf/reader.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Every sentence about what a key may hold is made here, from the key's row. */
 #include "conf/text.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* getopt_long does the splitting; the sentences are ours, as those for the
+ * config are, and come from the same table as --help. */
 #include "daemon/options.h"
 
 #include <errno.h>

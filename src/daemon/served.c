@@ -1,3 +1,6 @@
+/* A device has one letter under way at most: it goes to the home loop with
+ * what is wanted most (start, close, refresh) and comes back with the answer.
+ * So a stop that comes while it starts, or ten SIGHUPs, need no care. */
 #include "daemon/served.h"
 
 #include <assert.h>

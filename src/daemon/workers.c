@@ -1,3 +1,6 @@
+/* Workers are found from the devices' side: every device uses some names, and
+ * the uses sorted by name are the workers. The rules and the loops are made
+ * from the same list, so they cannot differ in who shares what. */
 #include "daemon/workers.h"
 
 #include <errno.h>
