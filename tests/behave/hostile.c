@@ -1,0 +1,355 @@
+/* One device is attacked in every way we know while others serve verified
+ * I/O: theirs never stops, nothing of theirs changes, and nothing is left of
+ * the attackers when they are gone. */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "behave.h"
+
+/* ---- The victim's neighbours ---- */
+
+#define DEPTH 8
+
+/* A front-end with requests in flight all the time, each of which is looked
+ * at when it ends. */
+struct load {
+    struct front *f;
+    struct vq *q;
+    struct blk_req *r[DEPTH];
+    bool reading[DEPTH];
+    uint64_t round[DEPTH], done;
+};
+
+static void load_next(struct load *l, unsigned i)
+{
+    if (l->reading[i]) {
+        front_fill(l->r[i]->data, 4096, ++l->round[i] * DEPTH + i);
+        l->reading[i] = false;
+    } else if (l->round[i]) {
+        memset(l->r[i]->data, 0, 4096);
+        l->reading[i] = true;
+    } else {
+        front_fill(l->r[i]->data, 4096, ++l->round[i] * DEPTH + i);
+    }
+    blk_go(l->q, l->r[i], l->reading[i] ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT,
+           i * 8, 4096);
+}
+
+static void load_start(struct load *l, struct vub *v, const char *id,
+                       const struct front_conf *c)
+{
+    memset(l, 0, sizeof(*l));
+    l->f = front_new(v, id, c);
+    l->q = l->f->vq[0];
+    for (unsigned i = 0; i < DEPTH; i++) {
+        l->r[i] = blk_new(l->f, 4096);
+        load_next(l, i);
+    }
+}
+
+/* Waits for n more answers, and checks each. */
+static void load_turn(struct load *l, unsigned n)
+{
+    uint8_t want[4096];
+    void *cookie;
+
+    while (n > 0) {
+        vq_wait(l->q);
+        while (vq_pop(l->q, NULL, &cookie) != VQ_NONE) {
+            struct blk_req *r = cookie;
+            unsigned i = (unsigned)(le64toh(r->head->sector) / 8);
+
+            if (*r->status != VIRTIO_BLK_S_OK)
+                front_fail("a neighbour's request ends with status %u",
+                           *r->status);
+            if (l->reading[i]) {
+                front_fill(want, 4096, l->round[i] * DEPTH + i);
+                if (memcmp(want, r->data, 4096))
+                    front_fail("a neighbour's data has changed");
+            }
+            l->done++;
+            n -= n > 0;
+            load_next(l, i);
+        }
+    }
+}
+
+struct scene {
+    struct vub *v;
+    struct load same, other; /* on the attacked device's worker, and not */
+    struct footprint before;
+};
+
+static void scene_open(struct scene *s)
+{
+    static const struct front_conf packed = {
+        .packed = true, .event_idx = true, .indirect = true};
+
+    s->v = vub_start(DISK("d", "'queues': 2, 'worker': 'w', ", MEMORY) "," DISK(
+        "same", "'worker': 'w', ", MEMORY) "," DISK("other", "", MEMORY));
+    load_start(&s->same, s->v, "same", NULL);
+    load_start(&s->other, s->v, "other", &packed);
+    s->before = footprint(s->v);
+}
+
+static void scene_turn(struct scene *s)
+{
+    load_turn(&s->same, 2);
+    load_turn(&s->other, 2);
+}
+
+static void scene_close(struct scene *s)
+{
+    struct footprint after;
+
+    load_turn(&s->same, 50);
+    load_turn(&s->other, 50);
+    after = footprint(s->v);
+    assert_int_equal(after.fds, s->before.fds);
+    assert_int_equal(after.memory, s->before.memory);
+    front_free(s->same.f);
+    front_free(s->other.f);
+    vub_free(s->v);
+}
+
+/* A xorshift of our own: failures say the seed, and come again. */
+static uint64_t next(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+/* ---- Messages ---- */
+
+/* Sound headers, payloads of chance: most numbers small, some huge. */
+static void random_payload(uint64_t *x, uint8_t *p, uint32_t len)
+{
+    for (uint32_t i = 0; i + 4 <= len; i += 4) {
+        uint64_t n = next(x);
+        uint32_t value = n & 7   ? (uint32_t)(n >> 8) & 7
+                         : n & 8 ? (uint32_t)(n >> 16)
+                                 : 0xffffffff;
+
+        memcpy(p + i, &value, 4);
+    }
+}
+
+static void random_messages(void **state)
+{
+    static const uint16_t sizes[] = {0, 8, 8, 8, 16, 20, 40, 12, 24, 264};
+    struct scene s;
+    int fds[8];
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        uint64_t x = seed * 0x9e3779b97f4a7c15u;
+        struct front *f = front_connect(s.v, "d");
+        bool alive = true;
+
+        front_note("seed %u", seed);
+        for (int i = 0; i < 8; i++)
+            fds[i] = i % 2 ? front_memfd(1 << 20)
+                           : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        /* Half of them begin as they should. */
+        if (seed % 2)
+            front_set_up(f, &(struct front_conf){.queues = 2,
+                                                 .packed = seed & 2,
+                                                 .inflight = seed & 4,
+                                                 .backend_channel = seed & 8});
+        else
+            front_negotiate(f, &(struct front_conf){.queues = 2});
+        for (unsigned i = 0; i < 60 && alive; i++) {
+            uint8_t payload[264] = {0};
+            uint32_t request = (uint32_t)(next(&x) >> 20) % 42;
+            uint32_t len = sizes[(next(&x) >> 20) % ARRAY_LEN(sizes)];
+            unsigned num = next(&x) >> 20 & 3 ? (unsigned)(next(&x) >> 20) % 2
+                                              : (unsigned)(next(&x) >> 20) % 9;
+
+            random_payload(&x, payload, len);
+            alive =
+                front_send(f, request, next(&x) >> 20 & 1 ? WIRE_NEED_REPLY : 0,
+                           payload, len, fds, num);
+        }
+        /* Whatever came back is of no interest. */
+        shutdown(f->sock, SHUT_WR);
+        front_need_hangup(f);
+        for (int i = 0; i < 8; i++)
+            close(fds[i]);
+        front_free(f);
+        scene_turn(&s);
+    }
+    scene_close(&s);
+}
+
+/* Not even headers. */
+static void random_bytes(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned seed = 1; seed <= 100; seed++) {
+        uint64_t x = seed * 0x9e3779b97f4a7c15u;
+        struct front *f = front_connect(s.v, "d");
+        uint8_t bytes[600];
+
+        front_note("seed %u", seed);
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = (uint8_t)(next(&x) >> 24);
+        if (seed % 3)
+            memcpy(bytes, &(struct wire_header){seed % 40, WIRE_VERSION, 8},
+                   sizeof(struct wire_header));
+        front_send_bytes(f, bytes, sizeof(bytes), NULL, 0);
+        shutdown(f->sock, SHUT_WR);
+        front_need_hangup(f);
+        front_free(f);
+        scene_turn(&s);
+    }
+    scene_close(&s);
+}
+
+/* ---- Rings ---- */
+
+/* Everything that the guest may write is written with chance, again and again
+ * while the device looks at it. */
+static void random_rings(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned seed = 1; seed <= 120; seed++) {
+        uint64_t x = seed * 0x9e3779b97f4a7c15u;
+        struct front_conf c = ring_modes[seed % ARRAY_LEN(ring_modes)];
+        struct front *f;
+        struct vq *q;
+        uint64_t data;
+
+        front_note("seed %u", seed);
+        c.size = 16;
+        c.inflight = seed % 3 == 0;
+        f = front_new(s.v, "d", &c);
+        q = f->vq[0];
+        data = front_alloc(f, 65536, 4096);
+        for (unsigned round = 0; round < 8; round++) {
+            unsigned n = 1 + (unsigned)(next(&x) >> 30) % 16;
+
+            for (unsigned i = 0; i < n; i++) {
+                uint64_t r = next(&x) >> 16;
+                unsigned at = (unsigned)(r % 16);
+                uint64_t gpa =
+                    r >> 4 & 15 ? data + (r >> 8 & 0x7ff0) : next(&x);
+                uint32_t len = r >> 24 & 15 ? (uint32_t)(r >> 28 & 0x3ff)
+                                            : (uint32_t)next(&x);
+                uint16_t flags = (uint16_t)(next(&x) >> 20 & 7);
+                uint16_t link = (uint16_t)(next(&x) >> 20 & 31);
+
+                /* Some of the data are sound tables and heads. */
+                if (r & 1 << 20) {
+                    struct vring_desc d = {htole64(data), htole32(len & 511),
+                                           htole16(flags & 3), htole16(link)};
+
+                    front_poke(f, data + (r >> 8 & 0x7ff0), &d, sizeof(d));
+                } else {
+                    struct virtio_blk_req_head h = {
+                        htole32((uint32_t)next(&x) & 15), 0, next(&x) & 255};
+
+                    front_poke(f, data + (r >> 8 & 0x7ff0), &h, sizeof(h));
+                }
+                if (q->packed)
+                    vq_pdesc(q, at, gpa, len, link, flags, round % 2 == 0);
+                else
+                    vq_desc(q, at, gpa, len, flags, link & 15);
+            }
+            if (!q->packed) {
+                for (unsigned i = 0; i < n; i++)
+                    vq_avail_put(q, (uint16_t)(next(&x) >> 20) % 17);
+                vq_avail_show(q);
+                if (seed % 7 == 0)
+                    vq_avail_idx(q, (uint16_t)(next(&x) >> 20));
+            }
+            vq_notify(q);
+            front_settle(f);
+            scene_turn(&s);
+            if (vq_has_err(q)) {
+                vq_need_err(q);
+                vq_stop(q);
+                vq_reset(q);
+                vq_start(q);
+            }
+        }
+        front_free(f);
+    }
+    scene_close(&s);
+}
+
+/* A guest that never stops: its ring is always full and kicked without end,
+ * and those on the same thread have their turn. */
+static void a_greedy_guest_starves_nobody(void **state)
+{
+    struct scene s;
+    struct front *f;
+    struct blk_req *r[32];
+    void *cookie;
+
+    (void)state;
+    scene_open(&s);
+    f = front_new(s.v, "d", &(struct front_conf){.queues = 2, .size = 128});
+    vq_calls(f->vq[0], false);
+    for (unsigned i = 0; i < 32; i++) {
+        r[i] = blk_new(f, 256 << 10);
+        blk_go(f->vq[0], r[i], VIRTIO_BLK_T_IN, 0, 256 << 10);
+    }
+    for (unsigned round = 0; round < 150; round++) {
+        vq_notify(f->vq[0]);
+        while (vq_pop(f->vq[0], NULL, &cookie) != VQ_NONE)
+            blk_go(f->vq[0], cookie, VIRTIO_BLK_T_IN, 0, 256 << 10);
+        scene_turn(&s);
+    }
+    front_free(f);
+    scene_close(&s);
+}
+
+/* ---- Memory ---- */
+
+/* Taken away at any moment, while both sides are busy with it. */
+static void memory_vanishes_at_any_moment(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned round = 0; round < 60; round++) {
+        struct front_conf c = ring_modes[round % ARRAY_LEN(ring_modes)];
+        struct front *f;
+        struct blk_req *r[16];
+
+        front_note("round %u", round);
+        c.inflight = round & 1;
+        f = front_new(s.v, "d", &c);
+        for (unsigned i = 0; i < 16; i++) {
+            r[i] = blk_new(f, 65536);
+            if (!blk_add(f->vq[i % 2], r[i],
+                         i & 4 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, i * 128,
+                         65536))
+                front_fail("no room");
+        }
+        vq_kick(f->vq[0]);
+        vq_kick(f->vq[1]);
+        if (round % 3 == 0)
+            load_turn(&s.same, 1);
+        assert_int_equal(ftruncate(f->region[0].fd, round % 4 * 8192), 0);
+        vq_notify(f->vq[0]);
+        vq_notify(f->vq[1]);
+        front_need_hangup(f);
+        front_free(f);
+        scene_turn(&s);
+    }
+    scene_close(&s);
+}
+
+BEHAVE_MAIN(T(random_messages), T(random_bytes), T(random_rings),
+            T(a_greedy_guest_starves_nobody), T(memory_vanishes_at_any_moment))

@@ -1,0 +1,168 @@
+/* The program around the devices: when it is ready, how it ends, and what it
+ * does when there is nothing to do. */
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "behave.h"
+
+/* Ready means: all sockets listen. */
+static void all_sockets_listen_when_it_is_ready(void **state)
+{
+    struct vub *v = vub_new();
+    char text[8192] = "";
+    struct front *f[32];
+
+    (void)state;
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "%s" DISK("d%u", "", MEMORY), i ? "," : "", i);
+    vub_config(v, "%s", text);
+    vub_run(v);
+    for (unsigned i = 0; i < 32; i++) {
+        char id[8];
+
+        snprintf(id, sizeof(id), "d%u", i);
+        f[i] = front_new(v, id, NULL);
+    }
+    for (unsigned i = 0; i < 32; i++)
+        blk_verify(f[i]->vq[0], 0, 4096, i);
+    for (unsigned i = 0; i < 32; i++)
+        front_free(f[i]);
+    vub_free(v);
+}
+
+static void it_ends_cleanly_on_either_signal(void **state)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct vub *v = vub_start(DISK("d", "", MEMORY));
+
+        vub_signal(v, signals[i]);
+        assert_int_equal(vub_wait(v), 0);
+        vub_free(v);
+    }
+}
+
+/* Requests that never end are given up after drain_timeout. */
+static void its_end_is_bounded(void **state)
+{
+    struct vub *v =
+        vub_start(DISK("d", "'drain_timeout': 300, ",
+                       "{'type': 'fault', 'next': " MEMORY
+                       ", 'rules': [{'op': 'any', 'stuck': true}]}"));
+    struct front *f = front_new(v, "d", &(struct front_conf){.packed = true});
+    struct blk_req *r[4];
+    int64_t began;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        r[i] = blk_new(f, 512);
+        blk_go(f->vq[0], r[i], VIRTIO_BLK_T_IN, i, 512);
+    }
+    vq_stop(f->vq[0]); /* given up once already: they were taken */
+    vq_start(f->vq[0]);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_IOERR);
+        blk_go(f->vq[0], r[i], VIRTIO_BLK_T_IN, i, 512);
+    }
+    front_settle(f);
+    began = front_now_ms();
+    vub_stop(v);
+    assert_true(front_now_ms() - began < front_timeout_ms() / 2);
+    front_free(f);
+    vub_free(v);
+}
+
+/* Log lines that nobody reads any more. */
+static void it_lives_on_without_its_stderr(void **state)
+{
+    struct vub *v = vub_start(DISK("d", "", MEMORY));
+
+    (void)state;
+    vub_log(v);
+    close(v->log_fd);
+    v->log_fd = -1;
+    for (unsigned i = 0; i < 5; i++) {
+        struct front *f = front_new(v, "d", NULL);
+
+        blk_verify(f->vq[0], 0, 4096, i);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+/* Sleeps that its threads went to, all together. */
+static long sleeps(struct vub *v)
+{
+    char cmd[128];
+    long n = -1;
+    FILE *p;
+
+    snprintf(cmd, sizeof(cmd),
+             "cat /proc/%d/task/*/status | awk '/^voluntary/ {n += $2}"
+             " END {print n}'",
+             v->pid);
+    p = popen(cmd, "re");
+    if (!p || fscanf(p, "%ld", &n) != 1)
+        front_fail("cannot read %s", cmd);
+    pclose(p);
+    return n;
+}
+
+/* Waiting for nothing to happen takes its time. */
+static void an_idle_device_wakes_nobody(void **state)
+{
+    struct vub *v = vub_start(DISK("d", "'queues': 2, 'worker': ['a', 'b'], ",
+                                   MEMORY) "," DISK("e", "", MEMORY));
+    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
+    long before;
+
+    (void)state;
+    if (vub_maps(v, "libtsan") > 0) { /* it has a thread of its own */
+        front_free(f);
+        vub_free(v);
+        skip();
+    }
+    blk_verify(f->vq[0], 0, 4096, 1);
+    blk_verify(f->vq[1], 0, 4096, 2);
+    /* Until the spinning after that is over. */
+    assert_false(front_wait_fd(f->sock, POLLIN, 500));
+    before = sleeps(v);
+    assert_false(front_wait_fd(f->sock, POLLIN, 3000));
+    assert_int_equal(sleeps(v), before);
+    blk_verify(f->vq[0], 0, 4096, 3);
+    front_free(f);
+    vub_free(v);
+}
+
+/* All ways to poll serve, and none of them for ever where it was not asked
+ * to. */
+static void every_poll_setting_serves(void **state)
+{
+    static const char *const settings[] = {"0", "1", "50", "5000", "'always'"};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(settings); i++) {
+        struct vub *v = vub_new();
+        struct front *f;
+
+        vub_config(v, DISK("d", "'queues': 2, 'poll_us': %s, ", MEMORY),
+                   settings[i]);
+        vub_run(v);
+        for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+            f = front_new(v, "d", &ring_modes[mode]);
+            for (uint64_t k = 0; k < 50; k++)
+                blk_verify(f->vq[k % 2], k * 8, 4096, k);
+            front_free(f);
+        }
+        vub_free(v);
+    }
+}
+
+BEHAVE_MAIN(T(all_sockets_listen_when_it_is_ready),
+            T(it_ends_cleanly_on_either_signal), T(its_end_is_bounded),
+            T(it_lives_on_without_its_stderr), T(an_idle_device_wakes_nobody),
+            T(every_poll_setting_serves))
