@@ -9,7 +9,6 @@
 struct start {
     void (*run)(void *arg);
     void *arg;
-    char name[16];
 };
 
 static void *enter(void *p)
@@ -17,7 +16,6 @@ static void *enter(void *p)
     struct start s = *(struct start *)p;
 
     free(p);
-    pthread_setname_np(pthread_self(), s.name);
     s.run(s.arg);
     return NULL;
 }
@@ -28,6 +26,7 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
     struct start *s;
     pthread_attr_t attr;
     sigset_t all, before;
+    char short_name[16];
     size_t stack = THREAD_STACK_BYTES;
     int rc;
 
@@ -36,7 +35,7 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
         return err_nomem(e);
     s->run = run;
     s->arg = arg;
-    snprintf(s->name, sizeof(s->name), "%s", name);
+    snprintf(short_name, sizeof(short_name), "%s", name);
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     stack *= 8; /* their frames are several times as large */
@@ -57,6 +56,8 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
         free(s);
         return err_sys(e, rc, "", "cannot start the thread %s", name);
     }
+    /* From here, so that it has its name when this returns. */
+    pthread_setname_np(t->id, short_name);
     return 0;
 }
 
