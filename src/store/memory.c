@@ -9,10 +9,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "loop/loop.h"
+#include "os/memory.h"
 #include "store/impl.h"
 
 #define STEP_BYTES (4u << 20)
@@ -50,15 +49,14 @@ static int memory_open(struct store **out, const struct conf_any *c,
     m = calloc(1, sizeof(*m));
     if (!m)
         return errs_add(e, -ENOMEM, c->at, "out of memory");
-    m->mem = mmap(NULL, conf->size, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m->mem == MAP_FAILED) {
+    m->mem = memory_reserve(conf->size);
+    if (!m->mem) {
         free(m);
         return errs_add(e, -ENOMEM, c->at,
                         "no room for a memory disk of %" PRIu64 " bytes",
                         conf->size);
     }
-    m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    m->page_bytes = memory_page_bytes();
     m->store.ops = c->table->ops;
     m->store.id = id;
     m->store.info = (struct store_info){
@@ -80,7 +78,7 @@ static void memory_close(struct store *s)
 {
     struct memory_store *m = memory_of(s);
 
-    munmap(m->mem, s->info.size);
+    memory_release(m->mem, s->info.size);
     free(m);
 }
 
@@ -102,7 +100,7 @@ static void clear(struct memory_store *m, uint64_t from, uint64_t len,
     uint64_t last = (from + len) / page * page;
 
     if (!unmap || first >= last ||
-        madvise(m->mem + first, last - first, MADV_DONTNEED) < 0) {
+        !memory_give_back(m->mem + first, last - first)) {
         memset(m->mem + from, 0, len);
         return;
     }

@@ -7,7 +7,6 @@
  * done, and takes all that are done when it arrives. */
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "loop/loop.h"

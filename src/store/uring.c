@@ -10,7 +10,7 @@
  * and will not) goes to the threads. Ranges of block devices go there at once:
  * they are ioctls. */
 #include <errno.h>
-#include <linux/falloc.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "loop/watch.h"

@@ -295,3 +295,28 @@ int memory_create(const char *name, uint64_t len, int *fd, struct err *e)
     *fd = f;
     return 0;
 }
+
+/* ---- memory of our own ---- */
+
+uint8_t *memory_reserve(uint64_t len)
+{
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+void memory_release(uint8_t *at, uint64_t len)
+{
+    munmap(at, len);
+}
+
+bool memory_give_back(uint8_t *at, uint64_t len)
+{
+    return madvise(at, len, MADV_DONTNEED) == 0;
+}
+
+uint64_t memory_page_bytes(void)
+{
+    return (uint64_t)sysconf(_SC_PAGESIZE);
+}
