@@ -1,10 +1,10 @@
 /* From descriptors to pieces of host memory.
  *
  * A descriptor is a guest address and a length; what a device wants is host
- * addresses. Nearly always a descriptor lies in the region that was hit last,
- * and chain_add (ring_impl.h) is all there is to it. Here is the rest: ranges
- * that cross regions, chains of many pieces, indirect tables, and the copies
- * that make a chain's layout nobody's business. */
+ * addresses. Plain chains are built by the short way of ring_impl.h. Here is
+ * the long one: ranges that cross regions, chains of many pieces, tables in
+ * several, everything a guest can get wrong; and the copies that make a
+ * chain's layout nobody's business. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,10 +60,10 @@ static bool add_piece(struct ring *r, struct chain *c, uint8_t *host,
     return true;
 }
 
-bool chain_add_far(struct ring *r, struct chain *c, uint64_t addr, uint32_t len,
-                   bool write)
+bool chain_add(struct ring *r, struct chain *c, const struct ring_desc *d)
 {
-    uint64_t left = len;
+    bool write = d->flags & VRING_DESC_F_WRITE;
+    uint64_t addr = d->addr, left = d->len;
 
     if (!write && c->in_num)
         return ring_fail(r, "a readable descriptor follows a writable one");
@@ -86,9 +86,16 @@ bool chain_add_far(struct ring *r, struct chain *c, uint64_t addr, uint32_t len,
         left -= here;
     }
     if (write)
-        c->in_len += len;
+        c->in_len += d->len;
     else
-        c->out_len += len;
+        c->out_len += d->len;
+    return true;
+}
+
+bool chain_check(struct ring *r, const struct chain *c)
+{
+    if (c->out_len + c->in_len > UINT32_MAX)
+        return ring_fail(r, "a descriptor chain is longer than 4 GiB");
     return true;
 }
 
@@ -116,7 +123,7 @@ static bool table_fetch(struct ring *r, const struct table *t, unsigned i,
     size_t at = 0;
     int n;
 
-    if (LIKELY(t->host != NULL)) {
+    if (t->host != NULL) {
         word[0] = load_u64(t->host + 16 * (size_t)i);
         word[1] = load_u64(t->host + 16 * (size_t)i + 8);
         return true;
@@ -140,15 +147,15 @@ static bool table_open(struct ring *r, struct table *t, uint64_t addr,
 {
     uint64_t end;
 
-    if (UNLIKELY(len == 0 || len % 16))
+    if (len == 0 || len % 16)
         return ring_fail(r, "the length of an indirect descriptor table is "
                             "not a multiple of 16");
-    if (UNLIKELY(!add_u64(addr, len, &end)))
+    if (!add_u64(addr, len, &end))
         return ring_fail_outside(
             r, "an indirect descriptor table lies outside guest memory");
     t->addr = addr;
     t->host = mem_hit(r->map->mem, &r->hint, addr, len);
-    if (UNLIKELY(!t->host)) {
+    if (!t->host) {
         /* Perhaps only the hint was wrong. */
         struct iovec piece[2];
         int n = mem_map(r->map->mem, &r->hint, addr, len, piece, 2);
@@ -165,27 +172,27 @@ bool chain_add_split_table(struct ring *r, struct chain *c, uint64_t addr,
     unsigned count = len / 16, i = 0;
     struct table t;
 
-    if (UNLIKELY(!table_open(r, &t, addr, len)))
+    if (!table_open(r, &t, addr, len))
         return false;
     for (unsigned n = before + 1;; n++) {
         struct ring_desc d;
         uint64_t word[2] = {0, 0};
 
         /* A loop in the table ends here too. */
-        if (UNLIKELY(n > r->chain_max))
+        if (n > r->chain_max)
             return ring_fail(r, "a descriptor chain has too many descriptors, "
                                 "or is a loop");
-        if (UNLIKELY(!table_fetch(r, &t, i, word)))
+        if (!table_fetch(r, &t, i, word))
             return false;
         d = split_desc(word[0], word[1]);
-        if (UNLIKELY(d.flags & VRING_DESC_F_INDIRECT))
+        if (d.flags & VRING_DESC_F_INDIRECT)
             return ring_fail(r, "an indirect descriptor table holds another");
-        if (UNLIKELY(!chain_add(r, c, d.addr, d.len, d.flags)))
+        if (!chain_add(r, c, &d))
             return false;
         if (!(d.flags & VRING_DESC_F_NEXT))
             return true;
         i = d.next;
-        if (UNLIKELY(i >= count))
+        if (i >= count)
             return ring_fail(r, "a descriptor chain leaves its indirect "
                                 "table");
     }
@@ -197,20 +204,20 @@ bool chain_add_packed_table(struct ring *r, struct chain *c, uint64_t addr,
     unsigned count = len / 16;
     struct table t;
 
-    if (UNLIKELY(!table_open(r, &t, addr, len)))
+    if (!table_open(r, &t, addr, len))
         return false;
-    if (UNLIKELY(count > r->chain_max))
+    if (count > r->chain_max)
         return ring_fail(r, "an indirect descriptor table is too long");
     for (unsigned i = 0; i < count; i++) {
         struct ring_desc d;
         uint64_t word[2] = {0, 0};
 
-        if (UNLIKELY(!table_fetch(r, &t, i, word)))
+        if (!table_fetch(r, &t, i, word))
             return false;
         /* Of the flags only WRITE means something here: virtio, "Indirect
          * Flag: Scatter-Gather Support". */
         d = packed_desc(word[0], word[1]);
-        if (UNLIKELY(!chain_add(r, c, d.addr, d.len, d.flags)))
+        if (!chain_add(r, c, &d))
             return false;
     }
     return true;
@@ -242,10 +249,28 @@ void chain_mark_dirty(struct chain *c)
 
 /* ---- copies ---- */
 
-/* Bytes [offset, offset + len) of a stream of num pieces, as far as it goes.
- * */
-static size_t copy(const struct iovec *iov, unsigned num, uint64_t offset,
-                   uint8_t *buf, size_t len, bool to_guest)
+/* A header or a status lies in one piece, at either end, nearly always. NULL:
+ * it does not. */
+static uint8_t *in_one(const struct iovec *iov, unsigned num, uint64_t total,
+                       uint64_t offset, size_t len)
+{
+    const struct iovec *last = iov + num - 1;
+    uint64_t before;
+
+    if (num == 0)
+        return NULL;
+    if (offset < iov->iov_len && len <= iov->iov_len - offset)
+        return (uint8_t *)iov->iov_base + offset;
+    before = total - last->iov_len;
+    if (offset >= before && offset < total && len <= total - offset)
+        return (uint8_t *)last->iov_base + (offset - before);
+    return NULL;
+}
+
+/* Bytes [offset, offset + len) of num pieces, as far as there are any. */
+static LONG_WAY size_t copy(const struct iovec *iov, unsigned num,
+                            uint64_t offset, uint8_t *buf, size_t len,
+                            bool to_guest)
 {
     size_t done = 0;
 
@@ -270,13 +295,23 @@ static size_t copy(const struct iovec *iov, unsigned num, uint64_t offset,
 
 size_t chain_read(const struct chain *c, uint64_t offset, void *buf, size_t len)
 {
-    return copy(c->iov, c->out_num, offset, buf, len, false);
+    const uint8_t *at = in_one(c->iov, c->out_num, c->out_len, offset, len);
+
+    if (UNLIKELY(!at))
+        return copy(c->iov, c->out_num, offset, buf, len, false);
+    memcpy(buf, at, len);
+    return len;
 }
 
 size_t chain_write(const struct chain *c, uint64_t offset, const void *buf,
                    size_t len)
 {
-    /* The cast takes const away; copy() only reads it in this direction. */
-    return copy(c->iov + c->out_num, c->in_num, offset,
-                (uint8_t *)(uintptr_t)buf, len, true);
+    const struct iovec *iov = c->iov + c->out_num;
+    uint8_t *at = in_one(iov, c->in_num, c->in_len, offset, len);
+
+    if (UNLIKELY(!at)) /* the cast takes const away: buf is only read */
+        return copy(iov, c->in_num, offset, (uint8_t *)(uintptr_t)buf, len,
+                    true);
+    memcpy(at, buf, len);
+    return len;
 }

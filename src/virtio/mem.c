@@ -214,9 +214,7 @@ uint64_t mem_end(const struct mem *m)
 
 /* ---- translating ---- */
 
-/* The region of gpa, or NULL. Remembers it. */
-static const struct mem_region *find(const struct mem *m, struct mem_hint *hint,
-                                     uint64_t gpa)
+int mem_find(const struct mem *m, uint64_t gpa)
 {
     unsigned from = 0, to = m->count;
 
@@ -224,16 +222,14 @@ static const struct mem_region *find(const struct mem *m, struct mem_hint *hint,
         unsigned mid = from + (to - from) / 2;
         const struct mem_region *r = &m->regions[mid];
 
-        if (gpa < r->gpa) {
+        if (gpa < r->gpa)
             to = mid;
-        } else if (gpa - r->gpa < r->len) {
-            hint->region = mid;
-            return r;
-        } else {
+        else if (gpa - r->gpa < r->len)
+            return (int)mid;
+        else
             from = mid + 1;
-        }
     }
-    return NULL;
+    return -ENOENT;
 }
 
 int mem_map(const struct mem *m, struct mem_hint *hint, uint64_t gpa,
@@ -250,11 +246,14 @@ int mem_map(const struct mem *m, struct mem_hint *hint, uint64_t gpa,
         return 1;
     }
     while (len > 0) {
-        const struct mem_region *r = find(m, hint, gpa);
+        const struct mem_region *r;
         uint64_t piece;
+        int at = mem_find(m, gpa);
 
-        if (!r)
+        if (at < 0)
             return -EFAULT;
+        hint->region = (unsigned)at;
+        r = &m->regions[at];
         host = r->host + (gpa - r->gpa);
         piece = MIN(len, r->len - (gpa - r->gpa));
         if (n > 0 &&

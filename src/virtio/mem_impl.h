@@ -28,4 +28,7 @@ static inline uint8_t *mem_hit(const struct mem *m, const struct mem_hint *hint,
     return r->host + offset;
 }
 
+/* The index of the region that gpa lies in; negative: none. */
+int mem_find(const struct mem *m, uint64_t gpa);
+
 #endif

@@ -160,8 +160,59 @@ static unsigned load_chain(struct ring *r)
     }
 }
 
-/* Builds the chain of the n descriptors in r->scratch. */
-static struct chain *build(struct ring *r, unsigned n)
+/* The short way to build c from the n descriptors in r->scratch. False: the
+ * long way. */
+static bool walk(struct ring *r, struct chain *c, unsigned n)
+{
+    const struct ring_desc *d = r->scratch;
+    const uint8_t *table;
+    struct build b;
+
+    if (UNLIKELY(!build_begin(&b, r, c)))
+        return false;
+    if (d->flags & VRING_DESC_F_INDIRECT) {
+        if (UNLIKELY(n > 1 || d->len % 16 || d->len / 16 > r->chain_max))
+            return false;
+        table = build_host(&b, d->addr, d->len);
+        if (UNLIKELY(!table))
+            return false;
+        for (n = d->len / 16; n > 0; n--, table += 16) {
+            uint64_t rest = load_u64(table + 8);
+
+            if (UNLIKELY(!build_add(&b, load_u64(table), (uint32_t)rest,
+                                    (unsigned)(rest >> 48))))
+                return false;
+        }
+    } else {
+        for (; n > 0; n--, d++)
+            if (UNLIKELY(d->flags & VRING_DESC_F_INDIRECT ||
+                         !build_add(&b, d->addr, d->len, d->flags)))
+                return false;
+    }
+    return build_end(&b);
+}
+
+/* The long way. False: the ring is broken. */
+static LONG_WAY bool walk_long(struct ring *r, struct chain *c, unsigned n)
+{
+    chain_init(c);
+    for (unsigned i = 0; i < n; i++) {
+        const struct ring_desc *d = &r->scratch[i];
+
+        if (!(d->flags & VRING_DESC_F_INDIRECT)) {
+            if (!chain_add(r, c, d))
+                return false;
+        } else if (n > 1) {
+            return ring_fail(r, "a descriptor chain holds an indirect table");
+        } else if (!chain_add_packed_table(r, c, d->addr, d->len)) {
+            return false;
+        }
+    }
+    return chain_check(r, c);
+}
+
+/* The chain of the n descriptors in r->scratch. */
+static struct chain *take(struct ring *r, unsigned n)
 {
     uint16_t id = r->scratch[n - 1].id;
     struct chain *c;
@@ -175,22 +226,7 @@ static struct chain *build(struct ring *r, unsigned n)
         ring_break(r, "a buffer id came again before it was answered");
         return NULL;
     }
-    chain_init(c);
-    for (unsigned i = 0; i < n; i++) {
-        const struct ring_desc *d = &r->scratch[i];
-
-        if (d->flags & VRING_DESC_F_INDIRECT) {
-            if (UNLIKELY(n > 1)) {
-                ring_break(r, "a descriptor chain holds an indirect table");
-                return NULL;
-            }
-            if (UNLIKELY(!chain_add_packed_table(r, c, d->addr, d->len)))
-                return NULL;
-        } else if (UNLIKELY(!chain_add(r, c, d->addr, d->len, d->flags))) {
-            return NULL;
-        }
-    }
-    if (UNLIKELY(!ring_bytes_ok(r, c)))
+    if (UNLIKELY(!walk(r, c, n)) && !walk_long(r, c, n))
         return NULL;
     c->descs = (uint16_t)n;
     return ring_take(r, c);
@@ -203,7 +239,7 @@ struct chain *packed_pop(struct ring *r)
 
     if (n == 0)
         return NULL;
-    c = build(r, n);
+    c = take(r, n);
     if (UNLIKELY(!c))
         return NULL;
     r->descs_out += n;
@@ -216,7 +252,7 @@ struct chain *packed_pop(struct ring *r)
 /* It is in the record already, and counted in descs_out. */
 struct chain *packed_pop_recovered(struct ring *r, uint16_t entry)
 {
-    struct chain *c = build(r, packed_record_chain(r, entry));
+    struct chain *c = take(r, packed_record_chain(r, entry));
 
     if (c)
         c->record = entry;

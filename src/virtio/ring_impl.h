@@ -12,6 +12,10 @@
 #include "virtio/ring.h"
 #include "virtio/spec.h"
 
+/* For the long ways of things: kept out of the functions that run for each
+ * request, which are then small. */
+#define LONG_WAY __attribute__((noinline, cold))
+
 /* A descriptor of either format, out of guest memory, in our byte order. */
 struct ring_desc {
     uint64_t addr;
@@ -63,7 +67,117 @@ static inline struct ring_desc packed_desc(uint64_t addr, uint64_t rest)
                               .flags = (uint16_t)(rest >> 48)};
 }
 
-/* ---- chain.c ---- */
+/* ---- building a chain, the short way ----
+ *
+ * Nearly every chain is plain: each of its descriptors lies in one region, is
+ * not empty, in its right place, and there is room for it. Such a chain is
+ * built here, with all that is needed in registers. Whatever else comes up,
+ * a mistake or just something rare, the short way gives up, and the chain is
+ * built again from its head by the functions of chain.c, which know all cases
+ * and what to say. Nothing read the first time is used then. */
+struct build {
+    struct ring *r;
+    struct chain *c;
+    uint64_t gpa, len; /* the region hit last */
+    uint8_t *host;
+    struct iovec *next, *end;
+    uint8_t *tail;  /* behind the last piece, if a neighbour may join it */
+    uint64_t bytes; /* in both directions */
+    unsigned write; /* VRING_DESC_F_WRITE: in the writable part */
+};
+
+static inline bool build_region(struct build *b, unsigned region)
+{
+    const struct mem *m = b->r->map->mem;
+
+    if (UNLIKELY(region >= m->count))
+        return false;
+    b->gpa = m->regions[region].gpa;
+    b->len = m->regions[region].len;
+    b->host = m->regions[region].host;
+    return true;
+}
+
+/* False: the long way. */
+static inline bool build_begin(struct build *b, struct ring *r, struct chain *c)
+{
+    b->r = r;
+    b->c = c;
+    b->next = c->iov;
+    b->end = c->iov + c->iov_room;
+    b->tail = NULL;
+    b->bytes = 0;
+    b->write = 0;
+    return build_region(b, r->hint.region);
+}
+
+/* The host address of [gpa, gpa + len) in one region; NULL: the long way. */
+static inline uint8_t *build_host(struct build *b, uint64_t gpa, uint32_t len)
+{
+    uint64_t offset = gpa - b->gpa; /* huge if gpa is below it */
+
+    if (UNLIKELY(offset >= b->len)) {
+        int region = mem_find(b->r->map->mem, gpa);
+
+        if (region < 0 || !build_region(b, (unsigned)region))
+            return NULL;
+        b->r->hint.region = (unsigned)region;
+        offset = gpa - b->gpa;
+    }
+    /* An empty one is as wrong as one that is too long. */
+    if (UNLIKELY((uint64_t)len - 1 >= b->len - offset))
+        return NULL;
+    return b->host + offset;
+}
+
+/* From now on pieces are writable. */
+static inline void build_turn(struct build *b)
+{
+    b->c->out_num = (uint16_t)(b->next - b->c->iov);
+    b->c->out_len = b->bytes;
+    b->tail = NULL;
+    b->write = VRING_DESC_F_WRITE;
+}
+
+/* Adds a descriptor's bytes. False: the long way. */
+static inline bool build_add(struct build *b, uint64_t addr, uint32_t len,
+                             unsigned flags)
+{
+    uint8_t *host = build_host(b, addr, len);
+
+    if (UNLIKELY(!host))
+        return false;
+    if ((flags & VRING_DESC_F_WRITE) != b->write) {
+        if (UNLIKELY(b->write))
+            return false;
+        build_turn(b);
+    }
+    b->bytes += len;
+    if (UNLIKELY(host == b->tail)) {
+        b->tail += len;
+        b->next[-1].iov_len += len;
+        return true;
+    }
+    if (UNLIKELY(b->next == b->end))
+        return false;
+    b->tail = host + len;
+    b->next->iov_base = host;
+    b->next->iov_len = len;
+    b->next++;
+    return true;
+}
+
+/* The chain is whole. False: the long way. */
+static inline bool build_end(struct build *b)
+{
+    if (!b->write)
+        build_turn(b);
+    b->c->in_num = (uint16_t)(b->next - b->c->iov - b->c->out_num);
+    b->c->in_len = b->bytes - b->c->out_len;
+    return LIKELY(b->bytes <= UINT32_MAX);
+}
+
+/* ---- chain.c: the long way ---- */
 
 static inline void chain_init(struct chain *c)
 {
@@ -71,48 +185,11 @@ static inline void chain_init(struct chain *c)
     c->out_len = c->in_len = 0;
 }
 
-/* Adds [addr, addr + len), wherever it lies. False: the ring is broken. */
-bool chain_add_far(struct ring *r, struct chain *c, uint64_t addr, uint32_t len,
-                   bool write);
-
 /* Adds a descriptor's bytes to c, which is being built under r's current map.
  * False: the ring is broken. */
-static inline bool chain_add(struct ring *r, struct chain *c, uint64_t addr,
-                             uint32_t len, uint16_t flags)
-{
-    bool write = flags & VRING_DESC_F_WRITE;
-    unsigned n = c->out_num + c->in_num;
-    uint8_t *host;
-
-    /* What may differ from the plain case: an empty or far range, no room,
-     * a readable part behind a writable one. */
-    host = mem_hit(r->map->mem, &r->hint, addr, len);
-    if (UNLIKELY(!host || len == 0 || n >= c->iov_room ||
-                 (!write && c->in_num)))
-        return chain_add_far(r, c, addr, len, write);
-    if (write) {
-        if (c->in_num &&
-            (uint8_t *)c->iov[n - 1].iov_base + c->iov[n - 1].iov_len == host) {
-            c->iov[n - 1].iov_len += len;
-            c->in_len += len;
-            return true;
-        }
-        c->in_num++;
-        c->in_len += len;
-    } else {
-        if (n &&
-            (uint8_t *)c->iov[n - 1].iov_base + c->iov[n - 1].iov_len == host) {
-            c->iov[n - 1].iov_len += len;
-            c->out_len += len;
-            return true;
-        }
-        c->out_num++;
-        c->out_len += len;
-    }
-    c->iov[n].iov_base = host;
-    c->iov[n].iov_len = len;
-    return true;
-}
+bool chain_add(struct ring *r, struct chain *c, const struct ring_desc *d);
+/* All of c is there: the last check. False: the ring is broken. */
+bool chain_check(struct ring *r, const struct chain *c);
 
 /* Adds an indirect table to c, after `before` descriptors of its chain. False:
  * the ring is broken. */
@@ -132,14 +209,6 @@ void chain_fini(struct chain *c);
 bool ring_fail(struct ring *r, const char *why);
 /* The same for an address that lies in no region. */
 bool ring_fail_outside(struct ring *r, const char *why);
-/* c's bytes are built: the last checks. False: the ring is broken. */
-static inline bool ring_bytes_ok(struct ring *r, const struct chain *c)
-{
-    if (UNLIKELY(c->out_len + c->in_len > UINT32_MAX))
-        return ring_fail(r, "a descriptor chain is longer than 4 GiB");
-    return true;
-}
-
 /* c is the device's from now on. */
 static inline struct chain *ring_take(struct ring *r, struct chain *c)
 {

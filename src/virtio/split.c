@@ -99,8 +99,45 @@ bool split_has_work(const struct ring *r)
            le16_load(&avail_of(r)->idx) != r->avail_idx;
 }
 
-/* Builds c from the chain that begins at head. False: the ring is broken. */
+/* The short way to build c from the chain that begins at head: in the ring's
+ * table, and perhaps on in an indirect one. False: the long way. */
 static bool walk(struct ring *r, struct chain *c, uint16_t head)
+{
+    const uint8_t *at = (const uint8_t *)r->desc + 16u * head;
+    const uint8_t *table = r->desc;
+    unsigned limit = r->size, left = r->chain_max, next;
+    struct build b;
+
+    if (UNLIKELY(!build_begin(&b, r, c)))
+        return false;
+    for (;;) {
+        uint64_t addr = load_u64(at), rest = load_u64(at + 8);
+        unsigned flags = (uint16_t)(rest >> 32);
+        uint32_t len = (uint32_t)rest;
+
+        if (flags & VRING_DESC_F_INDIRECT) {
+            if (UNLIKELY(table != r->desc || flags & VRING_DESC_F_NEXT ||
+                         len % 16))
+                return false;
+            at = table = build_host(&b, addr, len);
+            if (UNLIKELY(!table))
+                return false;
+            limit = len / 16;
+            continue;
+        }
+        if (UNLIKELY(!build_add(&b, addr, len, flags)))
+            return false;
+        if (!(flags & VRING_DESC_F_NEXT))
+            return build_end(&b);
+        next = (unsigned)(rest >> 48);
+        if (UNLIKELY(next >= limit || --left == 0))
+            return false;
+        at = table + 16u * next;
+    }
+}
+
+/* The long way. False: the ring is broken. */
+static LONG_WAY bool walk_long(struct ring *r, struct chain *c, uint16_t head)
 {
     const struct vring_desc *table = r->desc;
     uint16_t i = head;
@@ -109,26 +146,24 @@ static bool walk(struct ring *r, struct chain *c, uint16_t head)
     for (unsigned n = 0;; n++) {
         struct ring_desc d;
 
-        if (UNLIKELY(n >= r->size))
+        if (n >= r->size)
             return ring_fail(r, "a descriptor chain is a loop");
         d = split_desc(load_u64(&table[i].addr), load_u64(&table[i].len));
         if (d.flags & VRING_DESC_F_INDIRECT) {
-            if (UNLIKELY(d.flags & VRING_DESC_F_NEXT))
+            if (d.flags & VRING_DESC_F_NEXT)
                 return ring_fail(r, "a descriptor has an indirect table and a "
                                     "next one");
-            if (UNLIKELY(!chain_add_split_table(r, c, d.addr, d.len, n)))
-                return false;
-            break;
+            return chain_add_split_table(r, c, d.addr, d.len, n) &&
+                   chain_check(r, c);
         }
-        if (UNLIKELY(!chain_add(r, c, d.addr, d.len, d.flags)))
+        if (!chain_add(r, c, &d))
             return false;
         if (!(d.flags & VRING_DESC_F_NEXT))
-            break;
+            return chain_check(r, c);
         i = d.next;
-        if (UNLIKELY(i >= r->size))
+        if (i >= r->size)
             return ring_fail(r, "a descriptor chain leaves the table");
     }
-    return ring_bytes_ok(r, c);
 }
 
 static struct chain *take(struct ring *r, uint16_t head)
@@ -144,7 +179,9 @@ static struct chain *take(struct ring *r, uint16_t head)
         ring_break(r, "a descriptor chain came again before it was answered");
         return NULL;
     }
-    return walk(r, c, head) ? ring_take(r, c) : NULL;
+    if (UNLIKELY(!walk(r, c, head)) && !walk_long(r, c, head))
+        return NULL;
+    return ring_take(r, c);
 }
 
 struct chain *split_pop(struct ring *r)
