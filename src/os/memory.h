@@ -43,8 +43,9 @@ bool memory_any_poisoned(void);
  * cannot shrink. The fd is the caller's. */
 int memory_create(const char *name, uint64_t len, int *fd, struct err *e);
 
-/* len bytes of zeros of our own, which take no room until they are written.
- * NULL: there is no address space. */
+/* len bytes of zeros of our own, which take no room until they are written,
+ * and then some megabytes at a time where the system has large pages. NULL:
+ * there is no address space. */
 uint8_t *memory_reserve(uint64_t len);
 void memory_release(uint8_t *at, uint64_t len);
 /* Whole pages become zeros again and take no room. False: they are as they

@@ -265,6 +265,22 @@ static ssize_t vector(long number, int fd, const struct iovec *iov, int num,
     return n < 0 ? -errno : n;
 }
 
+/* One piece, no flags: the bare call. preadv costs the kernel a tenth more.
+ * Not through the C library, whose pread is a cancellation point: in a program
+ * with threads that is two atomic operations. Where the offset does not fit a
+ * long, it knows how to pass it. */
+static ssize_t single(long number, int fd, const struct iovec *iov,
+                      uint64_t offset)
+{
+#if __SIZEOF_LONG__ == 8
+    return syscall(number, fd, iov->iov_base, iov->iov_len, (long)offset);
+#else
+    return number == SYS_pread64
+               ? pread(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+               : pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset);
+#endif
+}
+
 ssize_t file_readv(int fd, const struct iovec *iov, int num, uint64_t offset,
                    unsigned flags)
 {
@@ -272,7 +288,7 @@ ssize_t file_readv(int fd, const struct iovec *iov, int num, uint64_t offset,
 
     if (flags)
         return vector(SYS_preadv2, fd, iov, num, offset, flags);
-    n = num == 1 ? pread(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+    n = num == 1 ? single(SYS_pread64, fd, iov, offset)
                  : preadv(fd, iov, num, (off_t)offset);
     return n < 0 ? -errno : n;
 }
@@ -284,7 +300,7 @@ ssize_t file_writev(int fd, const struct iovec *iov, int num, uint64_t offset,
 
     if (flags)
         return vector(SYS_pwritev2, fd, iov, num, offset, flags);
-    n = num == 1 ? pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+    n = num == 1 ? single(SYS_pwrite64, fd, iov, offset)
                  : pwritev(fd, iov, num, (off_t)offset);
     return n < 0 ? -errno : n;
 }
