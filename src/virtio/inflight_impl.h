@@ -135,8 +135,8 @@ void split_record_after(struct ring *r, uint16_t used);
 /* The same; used_idx, used_wrap and descs_out of r are set by recover. */
 void packed_record_begin(struct ring *r);
 int packed_record_recover(struct ring *r, struct err *e);
-void packed_record_take(struct ring *r, struct chain *c,
-                        const struct ring_desc *d);
+/* c is what r->scratch has the descriptors of. */
+void packed_record_take(struct ring *r, struct chain *c);
 /* The descriptors of a recorded chain, into r->scratch; how many. */
 unsigned packed_record_chain(struct ring *r, uint16_t entry);
 void packed_record_before(struct ring *r, uint16_t used, bool wrap);

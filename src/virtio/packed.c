@@ -7,6 +7,7 @@
  * in order, at one place at a time: of a batch, the flags of the first answer
  * are written last, and show all of it. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "virtio/inflight_impl.h"
@@ -133,26 +134,26 @@ static uint64_t load_rest(const struct vring_packed_desc *d)
                                    __ATOMIC_ACQUIRE));
 }
 
-/* Loads a whole chain into r->scratch; how many, 0 if there is none or the
- * ring is broken. */
+/* Copies a whole chain to r->scratch; how many, 0 if there is none or the ring
+ * is broken. */
 static unsigned load_chain(struct ring *r)
 {
     const struct vring_packed_desc *ring = ring_of(r);
+    unsigned room = r->size - r->descs_out, n = 0;
     uint16_t at = r->avail_idx;
     uint64_t rest = load_rest(&ring[at]);
-    unsigned n = 0;
 
     if (!is_available((uint16_t)(rest >> 48), r->avail_wrap))
         return 0;
     for (;;) {
-        struct ring_desc *d = &r->scratch[n];
+        uint64_t words[2] = {htole64(load_u64(&ring[at].addr)), htole64(rest)};
 
-        if (UNLIKELY(++n + r->descs_out > r->size)) {
+        if (UNLIKELY(n == room)) {
             ring_break(r, "more descriptors are available than the ring has");
             return 0;
         }
-        *d = packed_desc(load_u64(&ring[at].addr), rest);
-        if (!(d->flags & VRING_DESC_F_NEXT))
+        memcpy(&r->scratch[n++], words, sizeof(words));
+        if (!(rest >> 48 & VRING_DESC_F_NEXT))
             return n;
         if (++at == r->size)
             at = 0;
@@ -160,36 +161,46 @@ static unsigned load_chain(struct ring *r)
     }
 }
 
-/* The short way to build c from the n descriptors in r->scratch. False: the
- * long way. */
+/* The short way to build c from the n descriptors in r->scratch, or from the
+ * table that the only one leads to. False: the long way. */
 static bool walk(struct ring *r, struct chain *c, unsigned n)
 {
-    const struct ring_desc *d = r->scratch;
-    const uint8_t *table;
+    const uint8_t *at = (const uint8_t *)r->scratch;
+    unsigned wrong = VRING_DESC_F_INDIRECT; /* flags that may not be set */
     struct build b;
 
     if (UNLIKELY(!build_begin(&b, r, c)))
         return false;
-    if (d->flags & VRING_DESC_F_INDIRECT) {
-        if (UNLIKELY(n > 1 || d->len % 16 || d->len / 16 > r->chain_max))
-            return false;
-        table = build_host(&b, d->addr, d->len);
-        if (UNLIKELY(!table))
-            return false;
-        for (n = d->len / 16; n > 0; n--, table += 16) {
-            uint64_t rest = load_u64(table + 8);
+    if (n == 1) {
+        uint64_t rest = load_u64(at + 8);
 
-            if (UNLIKELY(!build_add(&b, load_u64(table), (uint32_t)rest,
-                                    (unsigned)(rest >> 48))))
+        if (rest >> 48 & VRING_DESC_F_INDIRECT) {
+            n = (uint32_t)rest / 16;
+            if (UNLIKELY((uint32_t)rest % 16 || n > r->chain_max))
                 return false;
+            at = build_host(&b, load_u64(at), (uint32_t)rest);
+            if (UNLIKELY(!at))
+                return false;
+            wrong = 0; /* ignored there */
         }
-    } else {
-        for (; n > 0; n--, d++)
-            if (UNLIKELY(d->flags & VRING_DESC_F_INDIRECT ||
-                         !build_add(&b, d->addr, d->len, d->flags)))
-                return false;
+    }
+    for (; n > 0; n--, at += 16) {
+        uint64_t addr = load_u64(at), rest = load_u64(at + 8);
+        unsigned flags = (unsigned)(rest >> 48);
+
+        if (UNLIKELY(flags & wrong ||
+                     !build_add(&b, addr, (uint32_t)rest, flags)))
+            return false;
     }
     return build_end(&b);
+}
+
+/* One of r->scratch. */
+static struct ring_desc scratch_desc(const struct ring *r, unsigned i)
+{
+    const struct vring_packed_desc *d = &r->scratch[i];
+
+    return packed_desc(load_u64(&d->addr), load_u64(&d->len));
 }
 
 /* The long way. False: the ring is broken. */
@@ -197,14 +208,14 @@ static LONG_WAY bool walk_long(struct ring *r, struct chain *c, unsigned n)
 {
     chain_init(c);
     for (unsigned i = 0; i < n; i++) {
-        const struct ring_desc *d = &r->scratch[i];
+        struct ring_desc d = scratch_desc(r, i);
 
-        if (!(d->flags & VRING_DESC_F_INDIRECT)) {
-            if (!chain_add(r, c, d))
+        if (!(d.flags & VRING_DESC_F_INDIRECT)) {
+            if (!chain_add(r, c, &d))
                 return false;
         } else if (n > 1) {
             return ring_fail(r, "a descriptor chain holds an indirect table");
-        } else if (!chain_add_packed_table(r, c, d->addr, d->len)) {
+        } else if (!chain_add_packed_table(r, c, d.addr, d.len)) {
             return false;
         }
     }
@@ -214,7 +225,7 @@ static LONG_WAY bool walk_long(struct ring *r, struct chain *c, unsigned n)
 /* The chain of the n descriptors in r->scratch. */
 static struct chain *take(struct ring *r, unsigned n)
 {
-    uint16_t id = r->scratch[n - 1].id;
+    uint16_t id = le16toh(r->scratch[n - 1].id);
     struct chain *c;
 
     if (UNLIKELY(id >= r->size)) {
@@ -244,7 +255,7 @@ struct chain *packed_pop(struct ring *r)
         return NULL;
     r->descs_out += n;
     if (UNLIKELY(r->record != NULL))
-        packed_record_take(r, c, r->scratch);
+        packed_record_take(r, c);
     step(r, &r->avail_idx, &r->avail_wrap, n);
     return c;
 }

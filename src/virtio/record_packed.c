@@ -268,11 +268,10 @@ unsigned packed_record_chain(struct ring *r, uint16_t entry)
     /* The links are our own copy, walked to its end once already. The rest is
      * read now, and checked like what a guest writes. */
     for (;;) {
-        r->scratch[n++] = (struct ring_desc){
-            .addr = __atomic_load_n(&d[i].addr, __ATOMIC_RELAXED),
-            .len = __atomic_load_n(&d[i].len, __ATOMIC_RELAXED),
-            .flags = get_u16(&d[i].flags),
-            .id = get_u16(&d[i].id)};
+        r->scratch[n++] = (struct vring_packed_desc){
+            htole64(__atomic_load_n(&d[i].addr, __ATOMIC_RELAXED)),
+            htole32(__atomic_load_n(&d[i].len, __ATOMIC_RELAXED)),
+            htole16(get_u16(&d[i].id)), htole16(get_u16(&d[i].flags))};
         if (i == last)
             return n;
         i = rec->next[i];
@@ -281,8 +280,7 @@ unsigned packed_record_chain(struct ring *r, uint16_t entry)
 
 /* ---- while the ring runs ---- */
 
-void packed_record_take(struct ring *r, struct chain *c,
-                        const struct ring_desc *d)
+void packed_record_take(struct ring *r, struct chain *c)
 {
     struct ring_record *rec = r->record;
     struct packed_region *p = rec->packed;
@@ -293,10 +291,10 @@ void packed_record_take(struct ring *r, struct chain *c,
         struct packed_state *s = &p->desc[i];
 
         assert(i < rec->size);
-        s->addr = d[n].addr;
-        s->len = d[n].len;
-        s->flags = d[n].flags;
-        s->id = d[n].id;
+        s->addr = le64toh(r->scratch[n].addr);
+        s->len = le32toh(r->scratch[n].len);
+        s->flags = le16toh(r->scratch[n].flags);
+        s->id = le16toh(r->scratch[n].id);
         last = i;
         i = rec->next[i];
     }

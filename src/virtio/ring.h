@@ -26,6 +26,7 @@ struct loop;
 struct ring;
 struct dirty;
 struct inflight_queue;
+struct vring_packed_desc;
 
 /* How a chain's requests count under the memory map they were born under. */
 struct ring_map {
@@ -106,8 +107,8 @@ struct ring {
     struct ring_map *map; /* the current one first, older ones behind */
     struct chain *chains; /* [size], chain_stride bytes each */
     size_t chain_stride;
-    struct ring_used *done;    /* [size]: `pending` are filled */
-    struct ring_desc *scratch; /* packed [size]: of the chain being popped */
+    struct ring_used *done;            /* [size]: `pending` are filled */
+    struct vring_packed_desc *scratch; /* [size]: of the chain being popped */
 
     struct inflight_queue *inflight;
     struct ring_record *record; /* our side of it; NULL if not recorded */
