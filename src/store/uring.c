@@ -1,9 +1,13 @@
 /* Engine `uring`: io_uring, one ring per channel.
  *
- * Requests are queued in the ring and sent at the end of a batch with one
- * system call. Completions are seen in memory while the loop spins, and by the
- * ring's own fd, which is readable then, while it sleeps. At most DEPTH are in
- * flight; more wait in the backlog, in order.
+ * Requests are queued in the ring and sent with one system call for a few: at
+ * the end of a batch, and every SEND_EVERY before that, so that the medium
+ * works on the first ones while the others are prepared. Else a guest that
+ * asks again for each answer falls into step: all of its requests are being
+ * sent or all are being served, and either side waits for the other.
+ * Completions are seen in memory while the loop spins, and by the ring's own
+ * fd, which is readable then, while it sleeps. At most DEPTH are in flight;
+ * more wait in the backlog, in order.
  *
  * What comes back short is sent again for the rest. What the kernel cannot do
  * this way (no such operation on this file system, or it would have to wait
@@ -19,6 +23,7 @@
 
 #define DEPTH 1024
 #define REAP_BATCH 32
+#define SEND_EVERY 4
 
 struct uring_engine {
     struct engine engine;
@@ -30,6 +35,7 @@ struct uring_engine {
     struct spin spin;
     struct list backlog;
     unsigned in_flight; /* queued in the ring or sent */
+    unsigned unsent;    /* queued since the last time some were sent */
     struct mail retry;
     bool retry_posted, reaping;
 };
@@ -89,6 +95,7 @@ static void send_all(struct uring_engine *u)
     }
     if (rc == 0)
         rc = uring_send(u->ring);
+    u->unsent = 0;
     /* The kernel is short of something. Try again in a later turn: what is
      * done by then may help. */
     if (UNLIKELY(rc < 0) && !u->retry_posted) {
@@ -116,6 +123,10 @@ static void engine_submit(struct engine *e, struct store_req *r)
     }
     if (list_empty(&u->backlog) && u->in_flight < DEPTH && queue(u, r)) {
         u->in_flight++;
+        if (++u->unsent >= SEND_EVERY) {
+            u->unsent = 0;
+            uring_send(u->ring); /* what fails is sent at the end */
+        }
         return;
     }
     list_add(&u->backlog, &r->node);
