@@ -52,11 +52,16 @@ def make(text):
     for at in calls:
         struct.pack_into("<H", code, at, len(code) - (at + 2))
     code.extend(b"\x52")                              # push dx
-    code.extend(b"\xba" + struct.pack("<H", COM1))    # mov dx, COM1
     loop = len(code)
     code.extend(b"\xac\x84\xc0")                      # lodsb; test al, al
-    code.extend(b"\x74\x03")                          # jz done
-    code.extend(b"\xee")                              # out dx, al
+    code.extend(b"\x74\x12")                          # jz done
+    code.extend(b"\x88\xc4")                          # mov ah, al
+    code.extend(b"\xba" + struct.pack("<H", COM1 + 5))  # mov dx, its status
+    wait = len(code)
+    code.extend(b"\xec\xa8\x20")                      # in al, dx; test al, 20h
+    jump(0x74, wait)                                  # jz: not empty yet
+    code.extend(b"\xba" + struct.pack("<H", COM1))    # mov dx, COM1
+    code.extend(b"\x88\xe0\xee")                      # mov al, ah; out dx, al
     jump(0xEB, loop)
     code.extend(b"\x5a\xc3")                          # done: pop dx; ret
 
