@@ -1,24 +1,12 @@
 /* Store `file`: a raw image, a regular file or a block device.
  *
- * How a request is done. What may wait for a medium goes to an engine (uring.c
- * or threads.c). But most reads of a cached file need not wait, and then a
- * system call on the spot costs a fraction of any hand-over. So on a loop that
- * serves one block device only, and without direct I/O, reads and writes of
- * moderate size are tried inline first:
+ * What may wait for a medium goes to an engine (uring.c or threads.c). On a
+ * loop that serves one block device only, and without direct I/O, reads and
+ * writes of moderate size are tried inline first (inline.c); what they leave
+ * is the engine's. A loop with more on it never does file I/O inline.
  *
- *   - in memory (tmpfs): plain pread and pwrite, which wait for nobody;
- *   - reads elsewhere: with RWF_NOWAIT, which answers EAGAIN rather than wait.
- *     What it does not do, the engine does;
- *   - writes elsewhere: likewise, where the file system can. ext4 cannot, for
- *     buffered writes, and there io_uring hands each one to a kernel thread,
- *     which costs five times the write itself. Such a write nearly never waits
- *     on a local file system: it dirties pages. When it does (too many dirty
- *     pages, a journal that commits, a block that must be read first) it waits
- *     for long. So they run inline under guard: each is timed, and a slow one
- *     sends all to the engine for a while, doubled each time up to a second.
- *     A network file system or FUSE gets no such trust.
- *
- * A loop with more on it never does file I/O inline. */
+ * An engine is made when the first request needs one. If the kernel then
+ * refuses an io_uring after all, threads do the work. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +16,7 @@
 #include "loop/loop.h"
 #include "os/file.h"
 #include "store/engine.h"
-
-#define INLINE_BYTES (1u << 20) /* larger requests are no hand-over's loss */
-#define SLOW_NS 1000000
-#define BACKOFF_MIN_NS 2000000
-#define BACKOFF_MAX_NS 1000000000
+#include "store/inline.h"
 
 enum { ENGINE_AUTO, ENGINE_URING, ENGINE_THREADS };
 
@@ -53,24 +37,12 @@ struct file_store {
     bool told; /* atomic: that io_uring was refused after all */
 };
 
-enum trial {
-    TRIAL_NO,
-    TRIAL_NOWAIT,
-    TRIAL_GUARDED,
-    TRIAL_PLAIN,
-};
-
 struct file_channel {
     struct store_channel ch;
     int fd;
-    enum trial read, write;
+    struct inline_io io;
     struct engine *threads, *uring;
     struct engine *engine; /* one of them; NULL: not needed yet */
-
-    /* TRIAL_GUARDED */
-    uint64_t last_ns;    /* when the write before ended; 0: not in this batch */
-    uint64_t backoff_ns; /* of the last slow write */
-    uint64_t slow_until_ns;
 };
 
 static struct file_store *file_of(struct store *s)
@@ -81,80 +53,6 @@ static struct file_store *file_of(struct store *s)
 static struct file_channel *channel_of(struct store_channel *ch)
 {
     return container_of(ch, struct file_channel, ch);
-}
-
-/* ---- inline ---- */
-
-/* Sends all writes to the engine for a while. */
-static void back_off(struct file_channel *c, uint64_t now_ns)
-{
-    uint64_t since_ns = now_ns - c->slow_until_ns;
-
-    /* It has behaved for as long as it was punished: forgive. */
-    if (since_ns > c->backoff_ns)
-        c->backoff_ns = 0;
-    c->backoff_ns = MIN(MAX(c->backoff_ns * 2, (uint64_t)BACKOFF_MIN_NS),
-                        (uint64_t)BACKOFF_MAX_NS);
-    c->slow_until_ns = now_ns + c->backoff_ns;
-}
-
-static ssize_t write_guarded(struct file_channel *c, const struct store_req *r)
-{
-    uint64_t now_ns, start_ns = c->last_ns ? c->last_ns : loop_now_ns();
-    ssize_t n;
-
-    c->last_ns = start_ns;
-    if (start_ns < c->slow_until_ns)
-        return -EAGAIN;
-    n = file_writev(c->fd, r->iov, r->iov_num, r->offset, 0);
-    /* One reading of the clock per write: this one's end is the start of the
-     * next in the batch. */
-    now_ns = loop_now_ns();
-    if (UNLIKELY(now_ns - start_ns > SLOW_NS))
-        back_off(c, now_ns);
-    c->last_ns = now_ns;
-    return n;
-}
-
-/* Bytes done, or a negative errno. What a file system cannot do is not tried
- * again on this channel. */
-static ssize_t try_inline(struct file_channel *c, const struct store_req *r)
-{
-    enum trial *trial = r->op == STORE_READ ? &c->read : &c->write;
-    ssize_t n;
-
-    if (*trial == TRIAL_GUARDED)
-        return write_guarded(c, r);
-    if (*trial == TRIAL_PLAIN)
-        return r->op == STORE_READ
-                   ? file_readv(c->fd, r->iov, r->iov_num, r->offset, 0)
-                   : file_writev(c->fd, r->iov, r->iov_num, r->offset, 0);
-    if (r->op == STORE_READ)
-        n = file_readv(c->fd, r->iov, r->iov_num, r->offset, FILE_NOWAIT);
-    else
-        n = file_writev(c->fd, r->iov, r->iov_num, r->offset, FILE_NOWAIT);
-    if (UNLIKELY(n == -EOPNOTSUPP || n == -ENOSYS)) {
-        *trial = TRIAL_NO;
-        if (r->op == STORE_WRITE &&
-            file_of(c->ch.store)->medium == FILE_LOCAL) {
-            *trial = TRIAL_GUARDED;
-            return write_guarded(c, r);
-        }
-    }
-    return n;
-}
-
-static bool may_try(const struct file_channel *c, const struct store_req *r)
-{
-    switch (r->op) {
-    case STORE_READ:
-        return c->read != TRIAL_NO && r->len <= INLINE_BYTES;
-    case STORE_WRITE:
-        return c->write != TRIAL_NO && r->len <= INLINE_BYTES &&
-               !(r->flags & STORE_FUA && c->write != TRIAL_PLAIN);
-    default:
-        return false;
-    }
 }
 
 /* ---- the engine ---- */
@@ -183,18 +81,17 @@ static int file_submit(struct store_channel *ch, struct store_req *r)
     struct engine *engine;
     ssize_t n;
 
-    if (LIKELY(may_try(c, r))) {
-        n = try_inline(c, r);
+    if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE)) {
+        n = inline_try(&c->io, r);
         if (LIKELY(n == (ssize_t)r->len)) {
             r->result = 0;
             return STORE_DONE;
         }
+        /* The engine goes on where this ended, and finds errors again. */
         if (n > 0)
             r->progress = (uint64_t)n;
-        /* Errors too: the engine finds them again, and continues what is
-         * short. */
-    } else if (r->op == STORE_FLUSH && c->write == TRIAL_PLAIN) {
-        r->result = file_sync(c->fd); /* in memory: nothing to wait for */
+    } else if (r->op == STORE_FLUSH && inline_is_plain(&c->io)) {
+        r->result = file_sync(c->fd);
         return STORE_DONE;
     }
     engine = choose_engine(c);
@@ -206,7 +103,7 @@ static void file_kick(struct store_channel *ch)
 {
     struct file_channel *c = channel_of(ch);
 
-    c->last_ns = 0;
+    inline_batch_end(&c->io);
     if (c->engine)
         c->engine->kick(c->engine);
 }
@@ -225,8 +122,9 @@ static int file_channel_open(struct store_channel **out, struct store *s,
         return err_nomem(e);
     c->fd = f->fd;
     if (loop_serves_one(loop) && !f->conf->direct)
-        c->read = c->write =
-            f->medium == FILE_IN_MEMORY ? TRIAL_PLAIN : TRIAL_NOWAIT;
+        inline_init(&c->io, f->fd, f->medium);
+    else
+        inline_init_never(&c->io);
     rc = engine_threads_open(&c->threads, loop, f->fd, f->kind, e);
     if (rc < 0) {
         free(c);

@@ -14,11 +14,7 @@
 #include "store/impl.h"
 
 static const struct conf_table *const store_tables[] = {
-    &file_table,
-    &memory_table,
-    &null_table,
-    &fault_table,
-    NULL,
+    &file_table, &memory_table, &null_table, &fault_table, NULL,
 };
 
 const struct conf_union store_union = {

@@ -45,7 +45,8 @@ enum { STORE_DONE, STORE_PENDING };
 
 struct store_req {
     enum store_op op;
-    unsigned flags;
+    uint16_t flags;          /* STORE_FUA, STORE_UNMAP */
+    uint16_t user;           /* the caller's, left alone */
     uint64_t offset, len;    /* bytes */
     const struct iovec *iov; /* of a read or write: len bytes in all; good
                               * until done */
@@ -53,10 +54,11 @@ struct store_req {
     int result; /* 0 or a negative errno */
     void (*done)(struct store_req *r);
 
-    /* The store's, while pending. */
+    /* The store's, while pending. What is needed of a request that is done at
+     * once ends here, after 64 bytes. */
+    uint64_t progress; /* bytes done so far */
     struct store_channel *channel;
     struct list node;
-    uint64_t progress;       /* bytes done so far */
     struct iovec one;        /* the rest of an iovec that is partly done */
     struct store_req *above; /* a filter's: for whom this one is */
 };
@@ -142,7 +144,7 @@ void store_channel_close(struct store_channel *ch);
 /* Out of range, or a write to a read-only store, are -EIO and -EROFS, done;
  * callers check before. */
 int store_submit(struct store_channel *ch, struct store_req *r);
-/* Ends a batch of submits. Not needed by who completes nothing but inline. */
+/* Ends a batch of submits, whether any is pending or not. */
 void store_kick(struct store_channel *ch);
 void store_drain(struct store_channel *ch, bool cancel);
 

@@ -17,17 +17,20 @@
 struct block_ring;
 struct block_ranges;
 
-/* A request, behind its chain. */
+/* A request, behind its chain. store.user is an enum block_stat, and
+ * BLOCK_CUT if a piece of the chain is cut to what is data of it. */
 struct block_req {
     struct store_req store;
-    uint8_t *status; /* the last byte of the chain's in part; not ours yet */
-    /* iov[cut_at] of the chain is cut to what is data, to be put back from
-     * cut; -1: none. */
-    int cut_at;
-    struct iovec cut;
-    enum block_stat stat;
-    struct block_ranges *ranges;
+    union {
+        struct {
+            struct iovec *at; /* cut: to be put back */
+            struct iovec was;
+        };
+        struct block_ranges *ranges; /* DISCARD, WRITE_ZEROES */
+    };
 };
+
+#define BLOCK_CUT 0x100
 
 /* A store channel is shared by the rings of a loop. [that loop] */
 struct block_channel {

@@ -90,6 +90,7 @@ bool block_ranges_start(struct block_ring *b, struct chain *c,
     uint64_t len = c->out_len - sizeof(struct virtio_blk_req_head);
     uint8_t status = VIRTIO_BLK_S_IOERR;
 
+    r->ranges = NULL;
     if (len == 0 || len % sizeof(list[0]) || len > sizeof(list))
         goto answer;
     if (chain_read(c, sizeof(struct virtio_blk_req_head), list, len) < len)

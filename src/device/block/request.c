@@ -27,17 +27,19 @@
 void block_answer(struct block_ring *b, struct block_req *r, uint8_t status)
 {
     struct chain *c = chain_of_priv(r);
+    const struct iovec *last;
 
-    if (UNLIKELY(r->cut_at >= 0))
-        c->iov[r->cut_at] = r->cut;
-    stat_add(&b->stats.requests[r->stat], 1);
+    if (UNLIKELY(r->store.user & BLOCK_CUT))
+        *r->at = r->was;
+    stat_add(&b->stats.requests[r->store.user & ~BLOCK_CUT], 1);
     if (UNLIKELY(status != VIRTIO_BLK_S_OK))
         stat_add(&b->stats.errors, 1);
     if (UNLIKELY(c->in_len == 0)) {
         chain_done(c, 0);
         return;
     }
-    *(volatile uint8_t *)r->status = status;
+    last = &c->iov[c->out_num + c->in_num - 1];
+    *((volatile uint8_t *)last->iov_base + last->iov_len - 1) = status;
     /* Up to the status byte, whether the data before it is written or not:
      * the dirty log goes by this. */
     chain_done(c, (uint32_t)MIN(c->in_len, UINT32_MAX));
@@ -84,26 +86,27 @@ static void on_done(struct store_req *s)
 }
 
 /* Cuts a piece of the chain; block_answer puts it back. */
-static struct iovec *cut(struct chain *c, struct block_req *r, int at)
+static struct iovec *cut(struct block_req *r, struct iovec *at)
 {
-    r->cut_at = at;
-    r->cut = c->iov[at];
-    return &c->iov[at];
+    r->store.user |= BLOCK_CUT;
+    r->at = at;
+    r->was = *at;
+    return at;
 }
 
 /* The data of a request from the device: all of the in part but its last
  * byte. */
 static void find_in_data(struct chain *c, struct block_req *r)
 {
-    int last = c->out_num + c->in_num - 1;
+    struct iovec *last = &c->iov[c->out_num + c->in_num - 1];
 
     r->store.iov = c->iov + c->out_num;
     r->store.iov_num = c->in_num;
     r->store.len = c->in_len - 1;
-    if (LIKELY(c->iov[last].iov_len == 1))
+    if (LIKELY(last->iov_len == 1))
         r->store.iov_num--;
     else
-        cut(c, r, last)->iov_len--;
+        cut(r, last)->iov_len--;
 }
 
 /* The data of a request to the device: the out part behind the header. */
@@ -118,7 +121,7 @@ static void find_out_data(struct chain *c, struct block_req *r)
     r->store.iov_num = c->out_num - i;
     r->store.len = c->out_len - sizeof(struct virtio_blk_req_head);
     if (UNLIKELY(skip)) {
-        struct iovec *v = cut(c, r, i);
+        struct iovec *v = cut(r, &c->iov[i]);
 
         v->iov_base = (char *)v->iov_base + skip;
         v->iov_len -= skip;
@@ -169,17 +172,17 @@ static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
 
     switch (type) {
     case VIRTIO_BLK_T_FLUSH:
-        r->stat = BLOCK_STAT_FLUSH;
+        r->store.user = BLOCK_STAT_FLUSH;
         r->store.op = STORE_FLUSH;
         r->store.flags = 0;
         r->store.offset = r->store.len = 0;
         return submit(b, r);
     case VIRTIO_BLK_T_GET_ID:
-        r->stat = BLOCK_STAT_GET_ID;
+        r->store.user = BLOCK_STAT_GET_ID;
         return get_id(b, c, r);
     case VIRTIO_BLK_T_DISCARD:
     case VIRTIO_BLK_T_WRITE_ZEROES:
-        r->stat =
+        r->store.user =
             type == VIRTIO_BLK_T_DISCARD ? BLOCK_STAT_DISCARD : BLOCK_STAT_ZERO;
         if (d->read_only)
             break;
@@ -203,9 +206,7 @@ static bool handle(struct block_ring *b, struct chain *c)
     struct virtio_blk_req_head head;
     uint32_t type;
 
-    r->cut_at = -1;
-    r->stat = BLOCK_STAT_OTHER;
-    r->store.len = 0;
+    r->store.user = BLOCK_STAT_OTHER;
     if (UNLIKELY(c->in_len == 0)) {
         log_limited(&b->limit, LOG_WARN, b->block->device.id,
                     "ring %u: a request has no room for its status: it is "
@@ -214,8 +215,6 @@ static bool handle(struct block_ring *b, struct chain *c)
         block_answer(b, r, VIRTIO_BLK_S_IOERR);
         return true;
     }
-    r->status = (uint8_t *)c->iov[c->out_num + c->in_num - 1].iov_base +
-                c->iov[c->out_num + c->in_num - 1].iov_len - 1;
 
     if (LIKELY(c->out_num && c->iov[0].iov_len >= sizeof(head))) {
         memcpy(&head, c->iov[0].iov_base, sizeof(head));
@@ -225,14 +224,14 @@ static bool handle(struct block_ring *b, struct chain *c)
     }
     type = le32toh(head.type);
     if (LIKELY(type == VIRTIO_BLK_T_IN)) {
-        r->stat = BLOCK_STAT_READ;
+        r->store.user = BLOCK_STAT_READ;
         r->store.op = STORE_READ;
         r->store.flags = 0;
         find_in_data(c, r);
         return transfer(b, r, le64toh(head.sector));
     }
     if (LIKELY(type == VIRTIO_BLK_T_OUT)) {
-        r->stat = BLOCK_STAT_WRITE;
+        r->store.user = BLOCK_STAT_WRITE;
         if (UNLIKELY(b->block->read_only)) {
             block_answer(b, r, VIRTIO_BLK_S_IOERR);
             return true;
@@ -270,7 +269,6 @@ bool block_ring_kick(struct device *d, struct ring *q)
             break;
         }
     }
-    if (requests != answered)
-        store_kick(b->ch);
+    store_kick(b->ch);
     return more;
 }

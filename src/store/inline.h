@@ -1,0 +1,52 @@
+/* store/inline.h: file I/O on the spot, where it nearly never waits. For the
+ * file store only; inline.c says what is done where. */
+#ifndef VUB_STORE_INLINE_H
+#define VUB_STORE_INLINE_H
+
+#include "os/file.h"
+#include "store/impl.h"
+
+/* Lets calls that might wait run while they do not. */
+struct guard {
+    unsigned every;                    /* calls between looks at the clock */
+    uint64_t slow_ns;                  /* more than this is waiting */
+    uint64_t away_min_ns, away_max_ns; /* how long to stay away then */
+
+    uint64_t start_ns; /* of what is being timed; 0: nothing */
+    unsigned calls;    /* since then */
+    uint64_t bytes;
+    uint64_t until_ns, away_ns; /* stay away, and for how long it was */
+};
+
+enum trial {
+    TRIAL_NO,
+    TRIAL_NOWAIT,  /* asks not to wait */
+    TRIAL_GUARDED, /* cannot ask: waits seldom */
+    TRIAL_PLAIN,   /* waits for nobody */
+};
+
+struct inline_io {
+    int fd;
+    enum file_medium medium;
+    enum trial read, write;
+    struct guard read_guard, write_guard;
+};
+
+/* fd stays the caller's. */
+void inline_init(struct inline_io *io, int fd, enum file_medium medium);
+/* Does nothing inline, ever. */
+void inline_init_never(struct inline_io *io);
+
+/* Bytes of the read or write r that are done, from its start; what is left,
+ * or all of it after a negative errno, is the engine's. */
+ssize_t inline_try(struct inline_io *io, const struct store_req *r);
+/* No more calls follow at once. */
+void inline_batch_end(struct inline_io *io);
+
+/* Does nothing on this medium wait? */
+static inline bool inline_is_plain(const struct inline_io *io)
+{
+    return io->write == TRIAL_PLAIN;
+}
+
+#endif
