@@ -33,13 +33,13 @@ static void watch_update(struct conn *c)
     watch_start(&c->watch, events);
 }
 
-static void fail(struct conn *c, const char *why)
+static void fail(struct conn *c, bool mistake, const char *why)
 {
     if (!c->open)
         return;
     c->open = false;
     watch_stop(&c->watch);
-    c->broken(c, why);
+    c->broken(c, mistake, why);
 }
 
 /* Reads up to `upto` bytes of the message. 1: they are there. */
@@ -61,8 +61,9 @@ static int fill(struct conn *c, size_t upto)
         if (n == -EAGAIN)
             return 0;
         if (n == 0) {
-            fail(c, c->in_bytes ? "it hung up in the middle of a message"
-                                : "it hung up");
+            fail(c, false,
+                 c->in_bytes ? "it hung up in the middle of a message"
+                             : "it hung up");
             return -1;
         }
         if (n < 0) {
@@ -73,7 +74,7 @@ static int fill(struct conn *c, size_t upto)
             else
                 snprintf(c->why, sizeof(c->why), "its socket broke: %s",
                          strerror((int)-n));
-            fail(c, c->why);
+            fail(c, n == -EMSGSIZE, c->why);
             return -1;
         }
         if (c->in_bytes == 0)
@@ -96,7 +97,7 @@ static void receive(struct conn *c)
             snprintf(c->why, sizeof(c->why),
                      "%s with a payload of %u bytes, which no message has",
                      msg_name(c->in.header.request, name), c->in.header.size);
-            fail(c, c->why);
+            fail(c, true, c->why);
             return;
         }
         if (fill(c, HEADER_BYTES + c->in.header.size) <= 0)
@@ -137,7 +138,7 @@ static void on_ready(struct watch *w, int status, int events)
     struct conn *c = container_of(w, struct conn, watch);
 
     if (status < 0) {
-        fail(c, "its socket broke");
+        fail(c, false, "its socket broke");
         return;
     }
     if (events & UV_WRITABLE) {
@@ -145,7 +146,7 @@ static void on_ready(struct watch *w, int status, int events)
         watch_update(c);
     }
     if (c->waiting && (events & UV_DISCONNECT)) {
-        fail(c, "it hung up");
+        fail(c, false, "it hung up");
         return;
     }
     receive(c);

@@ -16,8 +16,9 @@
 struct conn {
     /* Set before conn_open. */
     void (*message)(struct conn *c, struct msg *m); /* fds are still m's */
-    /* Nothing more will come; why: one clause. Not from inside conn_send. */
-    void (*broken)(struct conn *c, const char *why);
+    /* Nothing more will come; why: one clause; mistake: the front-end's. Not
+     * from inside conn_send. */
+    void (*broken)(struct conn *c, bool mistake, const char *why);
     void (*gone)(struct conn *c); /* conn_close is done */
 
     /* conn.c only, below */

@@ -58,12 +58,13 @@ static void finish_message(struct session *s)
 {
     bool ack = (s->msg->header.flags & MSG_NEED_REPLY) &&
                (s->protocol & PROTO_REPLY_ACK);
-    char name[32];
+    const char *name;
+    char buf[32];
 
     if (s->result >= 0 && s->finish)
         s->finish(s);
     if (s->result < 0) {
-        msg_name(s->msg->header.request, name);
+        name = msg_name(s->msg->header.request, buf);
         if (!ack || s->replied) {
             /* The front-end cannot be told, and would go on as if it had
              * been done. */
@@ -168,9 +169,10 @@ static void on_conn_gone(struct conn *c)
         teardown(s);
 }
 
-static void on_conn_broken(struct conn *c, const char *why)
+static void on_conn_broken(struct conn *c, bool mistake, const char *why)
 {
-    session_end(container_of(c, struct session, conn), LOG_INFO, why);
+    session_end(container_of(c, struct session, conn),
+                mistake ? LOG_ERROR : LOG_INFO, why);
 }
 
 /* Steps until nothing is left; called again whenever one is done. */

@@ -163,7 +163,7 @@ static void must_end(struct vub *v, struct front *f, uint32_t request,
     vub_log_mark(v);
     front_send(f, request, flags, payload, len, fds, num_fds);
     front_need_hangup(f);
-    vub_log_wait(v, "is gone:");
+    assert_non_null(strstr(vub_log_wait(v, "is gone:"), "error: "));
     assert_int_equal(vub_log_count(v, "is gone:"), 1);
     front_free(f);
 }
@@ -331,6 +331,33 @@ static void a_ring_that_is_none_is_refused(void **state)
     vub_free(v);
 }
 
+/* The line names the message and says what was wrong with it. */
+static void a_refusal_is_logged(void **state)
+{
+    static const struct {
+        uint32_t request, num;
+        const char *line;
+    } cases[] = {
+        {WIRE_SET_VRING_NUM, 0, "refused SET_VRING_NUM: ring 7"},
+        {WIRE_SET_VRING_BASE, 0, "refused SET_VRING_BASE: ring 7"},
+        {WIRE_GET_VRING_BASE, 0, "refused GET_VRING_BASE: ring 7"},
+        {WIRE_SET_VRING_ENABLE, 1, "refused SET_VRING_ENABLE: ring 7"},
+        {99, 0, "unknown request 99"},
+    };
+    struct vub *v = start();
+    struct front *f = negotiated(v);
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct wire_state s = {7, cases[i].num};
+
+        assert_true(front_ack(f, cases[i].request, &s, sizeof(s), NULL, 0) > 0);
+        vub_log_wait(v, cases[i].line);
+    }
+    front_free(f);
+    vub_free(v);
+}
+
 /* Without an ack there is no other way to say that it went wrong. */
 static void a_refusal_that_cannot_be_told_ends_the_session(void **state)
 {
@@ -339,6 +366,7 @@ static void a_refusal_that_cannot_be_told_ends_the_session(void **state)
 
     (void)state;
     must_end(v, negotiated(v), WIRE_SET_VRING_NUM, 0, &s, sizeof(s), NULL, 0);
+    vub_log_wait(v, "is gone: SET_VRING_NUM: ring 7");
     must_end(v, negotiated(v), WIRE_GET_VRING_BASE, 0, &s, sizeof(s), NULL, 0);
     front_free(negotiated(v));
     vub_free(v);
@@ -592,6 +620,7 @@ BEHAVE_MAIN(T(every_message_of_a_life_is_acked),
             T(a_header_that_promises_gigabytes_ends_the_session),
             T(a_wrong_version_or_a_reply_ends_the_session), T(fds_never_leak),
             T(replaced_fds_are_closed), T(a_ring_that_is_none_is_refused),
+            T(a_refusal_is_logged),
             T(a_refusal_that_cannot_be_told_ends_the_session),
             T(what_a_started_ring_is_may_not_change),
             T(a_notifier_says_whether_it_has_an_fd),
