@@ -106,6 +106,7 @@ static bool walk(struct ring *r, struct chain *c, uint16_t head)
     const uint8_t *at = (const uint8_t *)r->desc + 16u * head;
     const uint8_t *table = r->desc;
     unsigned limit = r->size, left = r->chain_max, next;
+    bool indirect = false; /* the guest may point at the ring's own table */
     struct build b;
 
     if (UNLIKELY(!build_begin(&b, r, c)))
@@ -116,9 +117,9 @@ static bool walk(struct ring *r, struct chain *c, uint16_t head)
         uint32_t len = (uint32_t)rest;
 
         if (flags & VRING_DESC_F_INDIRECT) {
-            if (UNLIKELY(table != r->desc || flags & VRING_DESC_F_NEXT ||
-                         len % 16))
+            if (UNLIKELY(indirect || flags & VRING_DESC_F_NEXT || len % 16))
                 return false;
+            indirect = true;
             at = table = build_host(&b, addr, len);
             if (UNLIKELY(!table))
                 return false;

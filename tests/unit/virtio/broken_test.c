@@ -271,6 +271,21 @@ static void a_table_in_a_table(void **state)
     expect_broken(g, "holds another");
 }
 
+/* Seen by the fuzzer: a bound that was no bound. */
+static void a_table_that_is_the_rings_own(void **state)
+{
+    struct guest *g = *state;
+
+    guest_start(g);
+    offer_table(g, GUEST_DESC, 32, VRING_DESC_F_INDIRECT);
+    if (!g->packed) {
+        expect_broken(g, "holds another");
+        return;
+    }
+    /* Flags mean nothing there: the ring's descriptors are taken as data. */
+    assert_non_null(ring_pop(&g->ring));
+}
+
 static void a_table_that_loops(void **state)
 {
     struct guest *g = *state;
@@ -430,6 +445,7 @@ int main(void)
         TEST_BOTH(a_table_that_wraps_around),
         TEST_BOTH(a_table_that_ends_outside_memory),
         TEST_SPLIT(a_table_in_a_table),
+        TEST_BOTH(a_table_that_is_the_rings_own),
         TEST_SPLIT(a_table_that_loops),
         TEST_SPLIT(a_chain_that_leaves_its_table),
         TEST_BOTH(a_table_that_has_a_next_descriptor),
