@@ -8,14 +8,8 @@
 
 /* Lets calls that might wait run while they do not. */
 struct guard {
-    unsigned every;                    /* calls between looks at the clock */
-    uint64_t slow_ns;                  /* more than this is waiting */
-    uint64_t away_min_ns, away_max_ns; /* how long to stay away then */
-
-    uint64_t start_ns; /* of what is being timed; 0: nothing */
-    unsigned calls;    /* since then */
-    uint64_t bytes;
-    uint64_t until_ns, away_ns; /* stay away, and for how long it was */
+    uint64_t last_ns;           /* when the one before ended; 0: no batch */
+    uint64_t until_ns, away_ns; /* stay away until then; for how long it was */
 };
 
 enum trial {
@@ -29,7 +23,7 @@ struct inline_io {
     int fd;
     enum file_medium medium;
     enum trial read, write;
-    struct guard read_guard, write_guard;
+    struct guard guard; /* of writes */
 };
 
 /* fd stays the caller's. */
