@@ -70,7 +70,7 @@ def quiet_sample(rig, cell, contender):
 def measure_cell(rig, cell, contenders, rounds):
     """([{contender: sample}] per round, {contender: why it has none})."""
     out, failures = [], {}
-    rig.files.prepare(cell.medium)
+    rig.files.prepare(cell.medium, cell.op)
     for index in range(rounds):
         samples = {}
         turn = index % len(contenders)

@@ -28,15 +28,26 @@ class Rig:
         self.load = os.path.join(build, "tests", "bench", "bench_load")
         self.floor = os.path.join(build, "tests", "bench", "bench_floor")
         self.files = files
-        self.back_cores = cores[:1]
-        self.front_cores = cores[-1:]
+        self.cores = cores
         self.seconds = seconds
         self.warm = warm
-        self.timing = ["--seconds", str(seconds), "--warm", str(warm),
-                       "--watch", "%d,%d" % (cores[0], cores[-1])]
         self.exclusive = exclusive
         # What the load calls hung; it tells, and does not stay.
         self.env = dict(os.environ, VUB_TEST_TIMEOUT_MS="5000")
+
+    def back(self, workers=1):
+        """The cores of the back-end."""
+        return self.cores[:workers]
+
+    def front(self, queues=1):
+        """Those of the load: a thread for each of two queues, if there are
+        cores for that."""
+        return self.cores[-2:] if queues > 1 and len(self.cores) >= 4 \
+            else self.cores[-1:]
+
+    def timing(self, *cores):
+        return ["--seconds", str(self.seconds), "--warm", str(self.warm),
+                "--watch", ",".join(str(c) for some in cores for c in some)]
 
     def pinned(self, cores, command, **options):
         """A process inherits the affinity of the thread that starts it."""
@@ -82,7 +93,7 @@ class Floor(Contender):
         command = [rig.floor, "memcpy" if cell.medium == "memory" else "io",
                    "--size", str(cell.size), "--block", str(cell.block),
                    "--depth", str(cell.depth * cell.queues),
-                   "--core", str(rig.back_cores[0])] + rig.timing
+                   "--core", str(rig.back()[0])] + rig.timing(rig.back())
         if cell.medium != "memory":
             command += ["--file", rig.files.path(cell.medium)]
         if cell.medium == "direct":
@@ -91,15 +102,15 @@ class Floor(Contender):
             command.append("--write")
         if cell.sequential:
             command.append("--sequential")
-        return rig.run_json(command, rig.back_cores)
+        return rig.run_json(command, rig.back())
 
 
 class Eventfd(Contender):
     def sample(self, rig, cell):
         return rig.run_json(
-            [rig.floor, "eventfd", "--core", str(rig.back_cores[0]),
-             "--other-core", str(rig.front_cores[0])] + rig.timing,
-            set(rig.back_cores) | set(rig.front_cores))
+            [rig.floor, "eventfd", "--core", str(rig.back()[0]),
+             "--other-core", str(rig.front()[0])] +
+            rig.timing(rig.back(), rig.front()), rig.back() + rig.front())
 
 
 class Fio(Contender):
@@ -113,8 +124,8 @@ class Fio(Contender):
              "--direct=%d" % (cell.medium == "direct"),
              "--runtime=%dms" % (rig.seconds * 1000),
              "--ramp_time=%dms" % (rig.warm * 1000), "--thread",
-             "--cpus_allowed=%d" % rig.back_cores[0],
-             "--percentile_list=50:99:99.9"], rig.back_cores)
+             "--cpus_allowed=%d" % rig.back()[0],
+             "--percentile_list=50:99:99.9"], rig.back())
         job = result["jobs"][0]
         done = job[cell.op]
         seconds = done["runtime"] / 1000
@@ -131,13 +142,11 @@ class Backend(Contender):
     """A vhost-user back-end under the load program."""
 
     packed = False
+    workers = 1
     end = signal.SIGTERM
 
     def command(self, rig, cell, sock):
         raise NotImplementedError
-
-    def workers(self, rig):
-        return rig.back_cores
 
     def start(self, rig, cell):
         sock = os.path.join(rig.files.scratch(), "d.sock")
@@ -145,7 +154,7 @@ class Backend(Contender):
             os.unlink(sock)
         command = self.command(rig, cell, sock)
         log = open(os.path.join(rig.files.scratch(), "log"), "w+")
-        process = rig.pinned(self.workers(rig), command,
+        process = rig.pinned(rig.back(self.workers), command,
                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         process.log = log
         return process, sock
@@ -160,24 +169,27 @@ class Backend(Contender):
         process.log.close()
 
     def sample(self, rig, cell, more=()):
+        front = rig.front(cell.queues)
         process, sock = self.start(rig, cell)
         command = [rig.load, "--socket", sock, "--pid", str(process.pid),
                    "--op", cell.op, "--block", str(cell.block),
                    "--depth", str(cell.depth),
                    "--queues", str(cell.queues), "--notify", cell.notify,
-                   "--cores", ",".join(map(str, rig.front_cores))]
-        command += rig.timing
+                   "--cores", ",".join(map(str, front))]
+        command += rig.timing(rig.back(self.workers), front)
         if not cell.event_idx:
             command.append("--no-event-idx")
         if cell.sequential:
             command.append("--sequential")
+        if cell.indirect:
+            command.append("--indirect")
         if cell.medium == "memory":
             command.append("--fill")
         if self.packed:
             command.append("--packed")
         command += more
         try:
-            return rig.run_json(command, rig.front_cores)
+            return rig.run_json(command, front)
         except Failed as failed:
             process.poll()
             process.log.seek(0)
@@ -206,18 +218,12 @@ class Backend(Contender):
 
 class Vub(Backend):
     def __init__(self, name, poll_us=None, engine=None, packed=False,
-                 split_workers=False):
+                 workers=1):
         super().__init__(name)
         self.poll_us = poll_us
         self.engine = engine
         self.packed = packed
-        self.split_workers = split_workers
-
-    def workers(self, rig):
-        if not self.split_workers:
-            return rig.back_cores
-        taken = set(rig.front_cores)
-        return sorted(set(os.sched_getaffinity(0)) - taken)
+        self.workers = workers
 
     def command(self, rig, cell, sock):
         if cell.medium in ("memory", "null"):
@@ -229,7 +235,7 @@ class Vub(Backend):
                 store["engine"] = self.engine
         worker = ["w%d" % i for i in range(cell.queues)]
         device = {"id": "d", "type": "block", "queues": cell.queues,
-                  "worker": worker if self.split_workers else "w0",
+                  "worker": worker[:self.workers],
                   "store": store}
         if self.poll_us is not None:
             device["poll_us"] = self.poll_us
@@ -273,7 +279,7 @@ ALL = {c.name: c for c in [
     Vub("vub-always-packed", poll_us="always", packed=True),
     Vub("vub-threads", engine="threads"),
     Vub("vub-uring", engine="io_uring"),
-    Vub("vub-2workers", split_workers=True),
+    Vub("vub-2workers", workers=2),
     Qsd("qsd-uring", "io_uring"),
     Qsd("qsd-threads", "threads"),
     Qsd("qsd-native", "native"),

@@ -19,6 +19,7 @@ class Cell:
     notify: str = "poll"  # poll: spin on the used ring; call: by eventfd
     event_idx: bool = True
     sequential: bool = False
+    indirect: bool = False  # descriptors in tables, as Linux does
     size: int = GIB
 
     @property
@@ -29,6 +30,8 @@ class Cell:
             parts.append("q%d" % self.queues)
         if self.sequential:
             parts.append("seq")
+        if self.indirect:
+            parts.append("indirect")
         parts.append(self.notify)
         if not self.event_idx:
             parts.append("noev")
@@ -94,6 +97,11 @@ def plan(quick, cores):
     for event_idx in (True,) if quick else (True, False):
         add(["vub", "vub-packed", "qsd-null"], medium="null", op="read",
             depth=32, notify="call", event_idx=event_idx)
+    if not quick:
+        add(["vub", "vub-packed", "qsd-null"], medium="null", op="read",
+            depth=32, indirect=True)
+        add(["vub", "vub-packed", *QSD, "floor"], medium="tmpfs", op="read",
+            depth=32, indirect=True)
     # Memory.
     for op in ("read", "write"):
         for depth in (32,) if quick else depths:
