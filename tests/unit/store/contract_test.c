@@ -1,6 +1,7 @@
 /* What every store promises, asked of each kind and each engine. */
 #include "rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +13,8 @@ struct kind {
     const char *name, *config;
     const char *parent; /* of the rig's directory; NULL: on a disk */
     bool alone;         /* the loop serves this device only */
-    bool is_file, keeps, direct;
+    bool is_file, keeps;
+    unsigned sector; /* of a loop device on the file; 0: the file itself */
 };
 
 static const struct kind kinds[] = {
@@ -34,11 +36,19 @@ static const struct kind kinds[] = {
     {"direct file by io_uring",
      "{'type': 'file', 'path': '@/disk', 'direct': true,"
      " 'engine': 'io_uring'}",
-     .alone = true, .is_file = true, .keeps = true, .direct = true},
+     .alone = true, .is_file = true, .keeps = true},
     {"direct file by threads",
      "{'type': 'file', 'path': '@/disk', 'direct': true,"
      " 'engine': 'threads'}",
-     .is_file = true, .keeps = true, .direct = true},
+     .is_file = true, .keeps = true},
+    {"block device inline", "{'type': 'file', 'path': '@/node'}", .alone = true,
+     .is_file = true, .keeps = true, .sector = 512},
+    {"block device by threads",
+     "{'type': 'file', 'path': '@/node', 'engine': 'threads'}", .is_file = true,
+     .keeps = true, .sector = 512},
+    {"direct block device of large sectors",
+     "{'type': 'file', 'path': '@/node', 'direct': true}", .is_file = true,
+     .keeps = true, .sector = 4096},
     {"fault around a file",
      "{'type': 'fault', 'rules': [{'after': 1000000000}],"
      " 'next': {'type': 'file', 'path': '@/disk'}}",
@@ -46,21 +56,53 @@ static const struct kind kinds[] = {
     {"fault around a direct file",
      "{'type': 'fault', 'next': {'type': 'file', 'path': '@/disk',"
      " 'direct': true}}",
-     .is_file = true, .keeps = true, .direct = true},
+     .is_file = true, .keeps = true},
 };
 
 static const struct kind *kind; /* of the group that runs */
 
+/* A loop device on the disk's file, and a link to it. False: not here. */
+static bool make_node(const struct rig *rig)
+{
+    char command[256], node[64];
+    size_t n;
+    FILE *out;
+
+    snprintf(command, sizeof(command),
+             "losetup --sector-size %u --find --show %s 2>/dev/null",
+             kind->sector, rig_path(rig, "disk"));
+    out = popen(command, "r");
+    assert_non_null(out);
+    n = fread(node, 1, sizeof(node) - 1, out);
+    node[n] = '\0';
+    if (pclose(out) != 0 || n < 2)
+        return false;
+    node[strcspn(node, "\n")] = '\0';
+    return symlink(node, rig_path(rig, "node")) == 0;
+}
+
+static void remove_node(const struct rig *rig)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "losetup -d \"$(readlink %s)\"",
+             rig_path(rig, "node"));
+    assert_int_equal(system(command), 0);
+}
+
+/* NULL: this kind cannot be had here. */
 static struct rig *open_kind(bool read_only)
 {
     static struct rig rig;
-    int rc;
 
     rig_init(&rig, kind->parent);
     if (kind->is_file)
         rig_file(&rig, "disk", DISK_BYTES);
-    rc = rig_open(&rig, kind->config, read_only);
-    if (rc < 0) {
+    if (kind->sector && !make_node(&rig)) {
+        rig_fini(&rig);
+        return NULL;
+    }
+    if (rig_open(&rig, kind->config, read_only) < 0) {
         const struct err *e = &rig.errs.list[0];
 
         print_message("left out: %s: %s\n", e->where, e->text);
@@ -81,8 +123,14 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    if (*state)
-        rig_fini(*state);
+    struct rig *rig = *state;
+
+    if (!rig)
+        return 0;
+    rig_close(rig);
+    if (kind->sector)
+        remove_node(rig);
+    rig_fini(rig);
     return 0;
 }
 
@@ -131,9 +179,10 @@ static void memory_may_be_anywhere_in_pieces_of_any_length(void **state)
     static const uint64_t pieces[] = {1000, 513, 4096, 7777};
     const uint64_t len = 512 << 10, at = 4096;
     char *buf;
-    struct ask *a = malloc(sizeof(*a));
+    struct ask *a;
 
     RIG(state);
+    a = malloc(sizeof(*a));
     buf = aligned(len + 1);
     for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
         rig_pattern(buf + 1, len, at, i);
@@ -157,9 +206,10 @@ static void more_pieces_than_one_call_takes(void **state)
 {
     const uint64_t len = 2000 * 512;
     char *buf;
-    struct ask *a = malloc(sizeof(*a));
+    struct ask *a;
 
     RIG(state);
+    a = malloc(sizeof(*a));
     buf = aligned(len);
     rig_pattern(buf, len, 0, 1);
     rig_ask(a, STORE_WRITE, 0, 0, buf, len, 512);
@@ -213,10 +263,11 @@ static void submit_many(struct rig *rig, struct many *m, enum store_op op)
 
 static void many_at_once(void **state)
 {
-    struct many *m = calloc(MANY, sizeof(*m));
+    struct many *m;
     char *mem;
 
     RIG(state);
+    m = calloc(MANY, sizeof(*m));
     mem = aligned(MANY * 4200);
     for (unsigned i = 0; i < MANY; i++) {
         m[i].buf = mem + i * 4200; /* mostly misaligned */
