@@ -7,8 +7,7 @@ would build an initramfs and touch the boot loader, and fails in containers.
 vmlinuz is a small loader around a compressed vmlinux. QEMU can start the
 vmlinux directly, by its PVH entry point; emulated, that halves the boot.
 
-Run as a program it makes a cache directory ready: kernel.py CACHE, and with
---offline only if that needs no network; its exit status tells.
+Run as a program it makes a cache directory ready: kernel.py CACHE.
 """
 
 import glob
@@ -60,7 +59,7 @@ class Kernel:
         return order
 
 
-def find(cache, offline=False):
+def find(cache):
     """The kernel, made ready in the directory `cache` if need be."""
     os.makedirs(cache, exist_ok=True)
     unpacked = os.path.join(cache, "kernel")
@@ -68,8 +67,6 @@ def find(cache, offline=False):
         return Kernel(cache, unpacked)
     if _is_whole("/"):
         return Kernel(cache, "/")
-    if offline:
-        raise SystemExit(1)
     _fetch(cache, unpacked)
     return Kernel(cache, unpacked)
 
@@ -87,30 +84,35 @@ def _is_whole(root):
 def _fetch(cache, unpacked):
     """PACKAGE is empty and depends on the newest kernel's package."""
     package = _newest_package()
-    print(f"fetching {package} (for its files; it is not installed)",
+    print(f"fetching {package} with apt, for its files; it is not installed",
           flush=True)
     deb_dir = os.path.join(cache, "deb")
     shutil.rmtree(deb_dir, ignore_errors=True)
     os.makedirs(deb_dir)
     os.chmod(deb_dir, 0o777)  # apt fetches as the user _apt
-    subprocess.run(["apt-get", "-q", "download", package], cwd=deb_dir,
-                   check=True, stdin=subprocess.DEVNULL)
+    _run(["apt-get", "-q", "download", package], deb_dir)
     [deb] = glob.glob(os.path.join(deb_dir, "*.deb"))
     partial = unpacked + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    subprocess.run(["dpkg-deb", "-x", deb, partial], check=True)
+    _run(["dpkg-deb", "-x", deb, partial], ".")
     os.rename(partial, unpacked)
     shutil.rmtree(deb_dir)
 
 
+def _run(argv, directory):
+    if subprocess.run(argv, cwd=directory,
+                      stdin=subprocess.DEVNULL).returncode != 0:
+        raise SystemExit(f"{argv[0]} could not do it")
+
+
 def _newest_package():
-    shown = subprocess.run(["apt-cache", "depends", PACKAGE], check=True,
+    shown = subprocess.run(["apt-cache", "depends", PACKAGE],
                            capture_output=True, text=True).stdout
     for line in shown.splitlines():
         word = line.split()[-1]
         if line.strip().startswith("Depends:") and "linux-image-" in word:
             return word
-    raise SystemExit(f"apt knows no package {PACKAGE}: try apt-get update")
+    raise SystemExit(f"apt knows no package {PACKAGE}")
 
 
 def _unpack_vmlinux(vmlinuz, out):
@@ -145,5 +147,4 @@ def _first_dir(*paths):
 
 
 if __name__ == "__main__":
-    print("guest kernel:",
-          find(sys.argv[1], offline="--offline" in sys.argv).release)
+    print("guest kernel:", find(sys.argv[1]).release)
