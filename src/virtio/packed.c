@@ -316,7 +316,8 @@ void packed_publish(struct ring *r)
 bool packed_wants_call(struct ring *r)
 {
     const struct vring_packed_event *event = r->driver;
-    uint16_t flags = le16_load(&event->flags) & 3;
+    /* The guest stores the place, then the flags. */
+    uint16_t flags = le16_load_acquire(&event->flags) & 3;
     uint16_t off, want;
 
     if (flags == VRING_PACKED_EVENT_DISABLE)
@@ -324,8 +325,6 @@ bool packed_wants_call(struct ring *r)
     if (flags != VRING_PACKED_EVENT_DESC || !r->event_idx ||
         r->uncalled > r->size || r->call_due)
         return true;
-    /* The guest stores the place, then the flags. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     off = le16_load(&event->off_wrap);
     want = off & (WRAP - 1);
     /* As a place in the lap we are in: those of the lap before lie below 0. */

@@ -371,9 +371,8 @@ void ring_flush(struct ring *r)
         return;
     if (UNLIKELY(r->record || r->dirty))
         look_after_files(r);
-    /* The guest says what it wants, then looks whether that has come; we do it
-     * the other way round. Neither may be reordered. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* The guest says what it wants, then looks whether it has come. */
+    ring_full_barrier();
     call = r->packed ? packed_wants_call(r) : split_wants_call(r);
     r->uncalled = 0;
     r->call_due = false;
@@ -403,8 +402,7 @@ bool ring_notify_on(struct ring *r)
         packed_notify(r, true);
     else
         split_notify(r, true);
-    /* The guest adds, then looks whether to kick; we say so, then look whether
-     * it added. Neither may be reordered. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* The guest adds, then looks whether to kick. */
+    ring_full_barrier();
     return ring_has_work(r);
 }

@@ -224,6 +224,20 @@ static inline struct chain *ring_take(struct ring *r, struct chain *c)
 void ring_log_desc(struct ring *r, const void *host, uint64_t len);
 void ring_log_device(struct ring *r, uint64_t offset, uint64_t len);
 
+/* What we stored before is visible to the guest before we load what comes
+ * after. The guest does the same with the two words the other way round: then
+ * one of us sees the other's store. */
+static inline void ring_full_barrier(void)
+{
+#ifdef __SANITIZE_THREAD__ /* gcc has no fences there */
+    int here = 0;
+
+    __atomic_exchange_n(&here, 1, __ATOMIC_SEQ_CST);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 /* virtio, "Used Buffer Notification Suppression": did moving an index from
  * before to now pass event? All modulo 2^16. */
 static inline bool ring_passed(uint16_t event, uint16_t now, uint16_t before)

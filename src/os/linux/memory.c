@@ -59,11 +59,10 @@ static bool covers(struct memory_guard *g, uintptr_t addr, uintptr_t *piece,
                    uintptr_t *page, uintptr_t *to)
 {
     unsigned seq = __atomic_load_n(&g->seq, __ATOMIC_ACQUIRE);
-    uintptr_t from = __atomic_load_n(&g->from, __ATOMIC_RELAXED);
+    uintptr_t from = __atomic_load_n(&g->from, __ATOMIC_ACQUIRE);
 
-    *to = __atomic_load_n(&g->to, __ATOMIC_RELAXED);
-    *page = __atomic_load_n(&g->page, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    *to = __atomic_load_n(&g->to, __ATOMIC_ACQUIRE);
+    *page = __atomic_load_n(&g->page, __ATOMIC_ACQUIRE);
     if ((seq & 1) || seq != __atomic_load_n(&g->seq, __ATOMIC_RELAXED))
         return false;
     if (!from || addr < from || addr >= *to)
@@ -152,11 +151,10 @@ static void slot_set(struct memory_guard *g, uintptr_t from, uintptr_t to,
                      uintptr_t page)
 {
     __atomic_store_n(&g->seq, g->seq + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    __atomic_store_n(&g->from, from, __ATOMIC_RELAXED);
-    __atomic_store_n(&g->to, to, __ATOMIC_RELAXED);
-    __atomic_store_n(&g->page, page, __ATOMIC_RELAXED);
-    __atomic_store_n(&g->poisoned, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&g->from, from, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->to, to, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->page, page, __ATOMIC_RELEASE);
+    __atomic_store_n(&g->poisoned, false, __ATOMIC_RELEASE);
     __atomic_store_n(&g->seq, g->seq + 1, __ATOMIC_RELEASE);
 }
 

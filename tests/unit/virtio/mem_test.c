@@ -1,6 +1,7 @@
 /* Guest memory: translation, what a region may not be, and a file that shrinks
  * under a mapping. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,52 @@ static void memory_mapped_anew_is_not_poisoned(void **state)
     assert_int_equal(ftruncate(g->fd, GUEST_FILE_BYTES), 0);
 }
 
+/* The table of mappings changes all the time while somebody faults. */
+static bool enough;
+
+static void *map_and_unmap(void *arg)
+{
+    struct guest *g = arg;
+    struct memory m[100];
+    struct err e;
+
+    while (!__atomic_load_n(&enough, __ATOMIC_RELAXED)) {
+        for (unsigned i = 0; i < ARRAY_LEN(m); i++)
+            if (memory_map(&m[i], g->fd, 0, 0x1000, &e) < 0)
+                abort();
+        for (unsigned i = 0; i < ARRAY_LEN(m); i++) {
+            if (memory_is_poisoned(&m[i]))
+                abort();
+            memory_unmap(&m[i]);
+        }
+    }
+    return NULL;
+}
+
+static void faults_while_others_map_and_unmap(void **state)
+{
+    struct guest *g = *state;
+    pthread_t other;
+    struct memory m;
+    struct err e;
+
+    guest_guard();
+    enough = false;
+    assert_int_equal(pthread_create(&other, NULL, map_and_unmap, g), 0);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(ftruncate(g->fd, GUEST_FILE_BYTES), 0);
+        assert_int_equal(memory_map(&m, g->fd, 0x50000, 0x10000, &e), 0);
+        assert_int_equal(ftruncate(g->fd, 0x50000), 0);
+        for (int page = 0; page < 16; page++)
+            ((volatile uint8_t *)m.at)[page * 0x1000] = 1;
+        assert_true(memory_is_poisoned(&m));
+        memory_unmap(&m);
+    }
+    __atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+    pthread_join(other, NULL);
+    assert_int_equal(ftruncate(g->fd, GUEST_FILE_BYTES), 0);
+}
+
 /* Runs f in a child; how that ended. */
 static int status_of(void (*f)(struct guest *g), struct guest *g)
 {
@@ -329,6 +376,7 @@ int main(void)
         T(removes_just_the_region_meant),
         T(outlives_a_file_that_shrinks),
         T(memory_mapped_anew_is_not_poisoned),
+        T(faults_while_others_map_and_unmap),
         T(a_fault_elsewhere_still_kills),
         T(a_new_memory_file_cannot_shrink),
     };

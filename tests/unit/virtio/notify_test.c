@@ -95,7 +95,8 @@ static void a_call_for_the_answer_asked_for(void **state)
     one(g);
     assert_true(guest_called(g)); /* the first one, whatever is asked for */
     for (unsigned i = 0; i < 400; i++) {
-        unsigned batch = 1 + i % 5, ahead = i / 5 % 7;
+        uint16_t batch = (uint16_t)(1 + i % 5);
+        unsigned ahead = i / 5 % 7;
         unsigned at = g->next_used + ahead;
         bool wrap = g->used_wrap;
 
