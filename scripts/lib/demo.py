@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -166,6 +167,7 @@ def main():
     options.add_argument("--cache", required=True)
     options.add_argument("--keep", action="store_true")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
     rig = Rig(chosen.vub, chosen.cache)
     status = run(rig, lambda r: demonstrate(r, chosen.config, chosen.keep))
     print("demo: ok" if status == 0 else "demo: failed")
