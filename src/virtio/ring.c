@@ -329,7 +329,7 @@ void chain_done(struct chain *c, uint32_t written)
     if (UNLIKELY(r->dirty != NULL))
         chain_mark_dirty(c);
     leave_map(r, c);
-    r->stats.chains++;
+    ring_count(&r->stats.chains);
     r->done[r->pending] =
         (struct ring_used){written, c->id, c->descs, c->record};
     if (r->pending++ == 0 && r->want_flush)
@@ -377,7 +377,7 @@ void ring_flush(struct ring *r)
     r->uncalled = 0;
     r->call_due = false;
     if (call && r->call_fd >= 0) {
-        r->stats.calls++;
+        ring_count(&r->stats.calls);
         event_signal(r->call_fd);
     }
 }

@@ -52,10 +52,15 @@ struct chain {
 } __attribute__((aligned(64)));
 
 /* Counters of a ring, since it was made. Written by the ring's thread only;
- * others read them whenever they like (stat_load). */
+ * others read them whenever they like, with relaxed loads. */
 struct ring_stats {
     uint64_t kicks, calls, chains;
 };
+
+static inline void ring_count(uint64_t *stat)
+{
+    __atomic_store_n(stat, *stat + 1, __ATOMIC_RELAXED);
+}
 
 struct ring_setup {
     uint16_t size; /* split: a power of two; both: 1..RING_SIZE_MAX */

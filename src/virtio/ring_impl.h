@@ -1,10 +1,11 @@
 /* virtio/ring_impl.h: what ring.c, split.c, packed.c, chain.c and record*.c
  * share. Everything here runs on the ring's thread.
  *
- *     ring.c    what both formats have in common, and which one it is
- *     split.c, packed.c    reading and writing the guest's structures
- *     chain.c   from descriptors to pieces of host memory
- *     record.c  the in-flight record, as rings write and recover it */
+ *     ring.c      what both formats have in common, and which one it is
+ *     split.c, packed.c      reading and writing the guest's structures
+ *     chain.c     from descriptors to pieces of host memory, the long way
+ *     record.c, record_split.c, record_packed.c      the in-flight record, as
+ *                 rings write it and start from it (inflight_impl.h) */
 #ifndef VUB_VIRTIO_RING_IMPL_H
 #define VUB_VIRTIO_RING_IMPL_H
 
