@@ -8,6 +8,9 @@
 #define HEADER_BYTES sizeof(struct msg_header)
 /* Messages in a row before others on the loop have their turn. */
 #define MESSAGES_PER_TURN 16
+/* Of a message that we do not know: what does not fit is read and dropped, and
+ * the message is given out to be answered as unknown. */
+#define PAYLOAD_MAX 65536
 
 void msg_close_fds(struct msg *m)
 {
@@ -45,7 +48,7 @@ static void fail(struct conn *c, bool mistake, const char *why)
 /* Reads up to `upto` bytes of the message. 1: they are there. */
 static int fill(struct conn *c, size_t upto)
 {
-    uint8_t *at;
+    uint8_t *at, dropped[512];
     size_t want;
     ssize_t n;
 
@@ -53,9 +56,13 @@ static int fill(struct conn *c, size_t upto)
         if (c->in_bytes < HEADER_BYTES) {
             at = (uint8_t *)&c->in.header + c->in_bytes;
             want = MIN(upto, HEADER_BYTES) - c->in_bytes;
-        } else {
+        } else if (c->in_bytes - HEADER_BYTES < sizeof(c->in.payload)) {
             at = (uint8_t *)&c->in.payload + (c->in_bytes - HEADER_BYTES);
-            want = upto - c->in_bytes;
+            want =
+                MIN(upto, HEADER_BYTES + sizeof(c->in.payload)) - c->in_bytes;
+        } else {
+            at = dropped;
+            want = MIN(upto - c->in_bytes, sizeof(dropped));
         }
         n = sock_recv(c->fd, at, want, c->in.fds, &c->in.num_fds);
         if (n == -EAGAIN)
@@ -93,7 +100,9 @@ static void receive(struct conn *c)
             return;
         if (fill(c, HEADER_BYTES) <= 0)
             return;
-        if (c->in.header.size > sizeof(c->in.payload)) {
+        if (c->in.header.size > (msg_is_known(c->in.header.request)
+                                     ? sizeof(c->in.payload)
+                                     : PAYLOAD_MAX)) {
             snprintf(c->why, sizeof(c->why),
                      "%s with a payload of %u bytes, which no message has",
                      msg_name(c->in.header.request, name), c->in.header.size);
@@ -145,11 +154,15 @@ static void on_ready(struct watch *w, int status, int events)
         transmit(c);
         watch_update(c);
     }
-    if (c->waiting && (events & UV_DISCONNECT)) {
+    /* What cannot be read now would be told again and again. */
+    if ((c->waiting || c->out_sent < c->out_bytes) &&
+        (events & UV_DISCONNECT)) {
         fail(c, false, "it hung up");
         return;
     }
     receive(c);
+    if (c->open && c->in_bytes)
+        c->half_done(c);
 }
 
 static void on_gone(struct watch *w)
@@ -214,9 +227,8 @@ void conn_close(struct conn *c)
     drop_out_fd(c);
 }
 
-bool conn_half_done(const struct conn *c, uint64_t for_ns)
+bool conn_half_done(const struct conn *c, uint64_t *since_ns)
 {
-    bool half = !c->started || c->in_bytes;
-
-    return half && loop_now_ns() - c->since_ns >= for_ns;
+    *since_ns = c->since_ns;
+    return !c->started || c->in_bytes;
 }

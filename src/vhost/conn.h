@@ -19,6 +19,8 @@ struct conn {
     /* Nothing more will come; why: one clause; mistake: the front-end's. Not
      * from inside conn_send. */
     void (*broken)(struct conn *c, bool mistake, const char *why);
+    /* A part of a message has come, and no more for now. */
+    void (*half_done)(struct conn *c);
     void (*gone)(struct conn *c); /* conn_close is done */
 
     /* conn.c only, below */
@@ -45,7 +47,8 @@ void conn_send(struct conn *c, const struct msg_header *header,
                const void *payload, int fd);
 /* Calls gone, later. Safe twice. */
 void conn_close(struct conn *c);
-/* Has no message come, or only a part of one, for that long? */
-bool conn_half_done(const struct conn *c, uint64_t for_ns);
+/* Has no message come yet, or only a part of one? Since when, by
+ * loop_now_ns(): from the connection, or the part's first byte. */
+bool conn_half_done(const struct conn *c, uint64_t *since_ns);
 
 #endif

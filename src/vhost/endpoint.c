@@ -30,7 +30,7 @@ struct endpoint {
     bool started, waiting; /* waiting: another front-end is in the backlog */
     struct session *current;
     struct list sessions; /* all that live, the current one too */
-    bool closing;
+    bool closing, has_run, config_changed;
     int handles; /* whose gone is waited for */
     void (*closed)(struct endpoint *ep, void *arg);
     void *closed_arg;
@@ -61,6 +61,7 @@ static void host_config_changed(struct device *d)
 {
     struct endpoint *ep = d->host_data;
 
+    ep->config_changed = true;
     if (ep->current)
         session_config_changed(ep->current);
 }
@@ -118,17 +119,21 @@ static void on_readable(struct watch *w, int status, int events)
 static void on_timer(struct timer *t)
 {
     struct endpoint *ep = container_of(t, struct endpoint, timer);
+    uint64_t since_ns, for_ms;
 
     if (!ep->current && ep->listen_fd >= 0 && !ep->closing)
         watch_start(&ep->watch, UV_READABLE);
-    if (!ep->waiting || !ep->current)
+    /* A session that is not half-done tells when it gets so. */
+    if (!ep->waiting || !ep->current ||
+        !conn_half_done(&ep->current->conn, &since_ns))
         return;
-    if (conn_half_done(&ep->current->conn, HALF_DONE_MS * 1000000ull))
+    for_ms = (loop_now_ns() - since_ns) / 1000000;
+    if (for_ms >= HALF_DONE_MS)
         session_end(ep->current, LOG_WARN,
                     "it has not sent a whole message for some seconds, and "
                     "another front-end waits");
     else
-        timer_start(t, HALF_DONE_MS);
+        timer_start(t, HALF_DONE_MS - for_ms);
 }
 
 static void close_when_clear(struct endpoint *ep);
@@ -156,6 +161,27 @@ void endpoint_session_over(struct endpoint *ep, struct session *s)
         session_hold(ep->current);
         session_release(ep->current);
     }
+}
+
+void endpoint_mark_run(struct endpoint *ep)
+{
+    ep->has_run = true;
+}
+
+bool endpoint_has_run(const struct endpoint *ep)
+{
+    return ep->has_run;
+}
+
+bool endpoint_config_changed(const struct endpoint *ep)
+{
+    return ep->config_changed;
+}
+
+void endpoint_session_half_done(struct endpoint *ep)
+{
+    if (ep->waiting && !uv_is_active((uv_handle_t *)&ep->timer.uv))
+        timer_start(&ep->timer, HALF_DONE_MS);
 }
 
 bool endpoint_is_clear(const struct endpoint *ep, const struct session *s)

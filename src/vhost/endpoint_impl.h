@@ -11,6 +11,14 @@ const struct endpoint_conf *endpoint_conf(const struct endpoint *ep);
 void endpoint_session_ending(struct endpoint *ep, struct session *s);
 /* The last request is answered; s is freed after this. */
 void endpoint_session_over(struct endpoint *ep, struct session *s);
+/* Rings of this device run, or have run, in this process. */
+void endpoint_mark_run(struct endpoint *ep);
+bool endpoint_has_run(const struct endpoint *ep);
+/* Has the config space changed since the device was opened? A front-end that
+ * comes may know it from before. */
+bool endpoint_config_changed(const struct endpoint *ep);
+/* The current session has begun a message and not ended it. */
+void endpoint_session_half_done(struct endpoint *ep);
 /* Has every session before s answered its last request? */
 bool endpoint_is_clear(const struct endpoint *ep, const struct session *s);
 

@@ -31,7 +31,7 @@ static int set_features(struct session *s, struct msg *m)
 {
     uint64_t asked = m->payload.u64;
     uint64_t more = asked & ~session_offered(s->device);
-    uint64_t before = s->features;
+    uint64_t changed;
 
     /* QEMU acks transport bits for devices that never offered them. */
     if (more && !s->warned_features) {
@@ -41,12 +41,21 @@ static int set_features(struct session *s, struct msg *m)
                  "; ignored",
                  more);
     }
-    s->features = asked & ~more;
+    asked &= ~more;
+    changed = asked ^ s->features;
+    if (changed & ~(FEATURE(VHOST_F_LOG_ALL) | FEATURE_PROTOCOL) &&
+        session_runs(s))
+        return err_set(&s->err, -EBUSY, "",
+                       "rings run: only logging may change, not 0x%" PRIx64,
+                       changed);
+    s->features = asked;
     s->has_features = true;
-    if (!(s->features & FEATURE_PROTOCOL))
-        message_enable_all(s, true);
-    if ((s->features ^ before) & FEATURE(VHOST_F_LOG_ALL))
-        message_update_log(s);
+    /* Spec, "Ring states": without it there is no SET_VRING_ENABLE. */
+    if (!(asked & FEATURE_PROTOCOL))
+        for (unsigned i = 0; i < s->num_vrings; i++)
+            s->vrings[i].set.enabled = true;
+    if (changed)
+        message_update_rings(s);
     return 0;
 }
 
@@ -229,6 +238,11 @@ static const struct message *find(uint32_t request)
     if (request >= ARRAY_LEN(messages) || !messages[request].handle)
         return NULL;
     return &messages[request];
+}
+
+bool msg_is_known(uint32_t request)
+{
+    return find(request) != NULL;
 }
 
 const char *msg_name(uint32_t request, char buf[32])

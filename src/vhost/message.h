@@ -24,9 +24,12 @@ message_fn message_set_vring_num, message_set_vring_addr,
     message_set_vring_call, message_set_vring_err, message_set_vring_enable,
     message_reset_owner, message_reset_device;
 
-/* Tells rings that the log, or whether it is on, has changed. */
-void message_update_log(struct session *s);
-/* Enables every ring, as if by SET_VRING_ENABLE; or disables. */
-void message_enable_all(struct session *s, bool on);
+/* Tells started rings what their home halves say: enabled, logged. */
+void message_update_rings(struct session *s);
+/* Where v's three parts lie in mem, for a ring of that format (packed,
+ * event_idx). -EFAULT: not in one region each; -EINVAL: not aligned. */
+int message_ring_parts(const struct vring *v, const struct mem *mem,
+                       const struct ring_setup *format, void *parts[3],
+                       struct err *e);
 
 #endif

@@ -8,35 +8,19 @@
 #include "vhost/message.h"
 #include "virtio/spec.h"
 
-/* Where a ring's parts lie in a map; false: not in it. */
-static bool ring_parts(const struct vring *v, const struct mem *mem,
-                       bool packed, void *parts[3])
-{
-    const uint64_t uva[] = {v->set.desc, v->set.driver, v->set.device};
-
-    for (int i = 0; i < 3; i++) {
-        parts[i] =
-            mem_uva(mem, uva[i], ring_part_len(packed, true, v->set.size, i));
-        if (!parts[i])
-            return false;
-    }
-    return true;
-}
-
 /* Takes the ref. */
 static void adopt_mem(struct session *s, struct mem *mem)
 {
-    bool packed = s->features & FEATURE(VIRTIO_F_RING_PACKED);
-
     mem_unref(s->mem);
     s->mem = mem;
     for (unsigned i = 0; i < s->num_vrings; i++) {
         struct vring *v = &s->vrings[i];
-        void *parts[3] = {NULL, NULL, NULL};
+        void *parts[3];
 
         if (!v->set.started)
             continue;
-        if (!ring_parts(v, mem, packed, parts))
+        /* As the ring was started, whatever has been acked since. */
+        if (message_ring_parts(v, mem, &v->cmd.setup, parts, NULL) < 0)
             parts[0] = NULL;
         vring_set_mem(v, mem, parts);
     }
@@ -122,15 +106,6 @@ int message_rem_mem_reg(struct session *s, struct msg *m)
 
 /* ---- dirty log ---- */
 
-void message_update_log(struct session *s)
-{
-    bool on = s->features & FEATURE(VHOST_F_LOG_ALL);
-
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        if (s->vrings[i].set.started)
-            vring_set_dirty(&s->vrings[i], on ? s->dirty : NULL);
-}
-
 /* The answer tells that no ring uses the old log any more. */
 static void log_is_set(struct session *s)
 {
@@ -155,7 +130,7 @@ int message_set_log_base(struct session *s, struct msg *m)
     dirty_unref(s->dirty);
     s->dirty = dirty;
     s->finish = log_is_set;
-    message_update_log(s);
+    message_update_rings(s);
     return 0;
 }
 

@@ -74,7 +74,7 @@ int message_set_vring_addr(struct session *s, struct msg *m)
                            "ring %u is started: its addresses stay", a->index);
         v->set.log_used = log_used;
         v->set.log_gpa = a->log;
-        message_update_log(s);
+        message_update_rings(s);
         return 0;
     }
     v->set.desc = a->desc;
@@ -194,11 +194,17 @@ int message_set_vring_err(struct session *s, struct msg *m)
     return 0;
 }
 
-static void enable(struct vring *v, bool on)
+static void update(struct session *s, struct vring *v)
 {
-    v->set.enabled = on;
     if (v->set.started)
-        vring_enable(v, on);
+        vring_update(v,
+                     s->features & FEATURE(VHOST_F_LOG_ALL) ? s->dirty : NULL);
+}
+
+void message_update_rings(struct session *s)
+{
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        update(s, &s->vrings[i]);
 }
 
 int message_set_vring_enable(struct session *s, struct msg *m)
@@ -210,21 +216,18 @@ int message_set_vring_enable(struct session *s, struct msg *m)
     if (m->payload.state.num > 1)
         return err_set(&s->err, -EINVAL, "", "enable is 0 or 1, not %u",
                        m->payload.state.num);
-    enable(v, m->payload.state.num);
+    v->set.enabled = m->payload.state.num;
+    update(s, v);
     return 0;
-}
-
-void message_enable_all(struct session *s, bool on)
-{
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        enable(&s->vrings[i], on);
 }
 
 /* Spec: deprecated; "ignore this message, or use it to disable all rings". */
 int message_reset_owner(struct session *s, struct msg *m)
 {
     (void)m;
-    message_enable_all(s, false);
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        s->vrings[i].set.enabled = false;
+    message_update_rings(s);
     return 0;
 }
 
@@ -261,10 +264,20 @@ int message_reset_device(struct session *s, struct msg *m)
 
 /* ---- start ---- */
 
-static bool is_ready(const struct session *s, const struct vring *v)
+static bool is_ready(struct session *s, const struct vring *v)
 {
-    return !v->set.started && v->set.has_kick && v->set.has_addr &&
-           v->set.size && s->has_features && mem_count(s->mem) > 0;
+    if (v->set.started || !v->set.has_kick || !v->set.has_addr ||
+        !v->set.size || !s->has_features)
+        return false;
+    if (mem_count(s->mem) > 0)
+        return true;
+    if (!s->warned_memory)
+        log_warn(s->device->id,
+                 "ring %u cannot start: the front-end has shared no memory "
+                 "(%s)",
+                 v->index, MEMORY_HINT);
+    s->warned_memory = true;
+    return false;
 }
 
 /* Does the device run? If not, it is asked to, and answers now or later. */
@@ -272,15 +285,21 @@ static bool device_runs(struct session *s)
 {
     const struct device_start start = {
         .features = s->features & ~FEATURE_PROTOCOL,
-        .recovered =
-            s->inflight && inflight_recovers(s->inflight, is_packed(s)),
+        /* A record in use that is not of our making: a back-end before us
+         * has died, with requests in flight or idle. */
+        .recovered = s->inflight && !endpoint_has_run(s->endpoint) &&
+                     inflight_in_use(s->inflight),
     };
 
     if (s->device_state == DEVICE_STOPPED) {
-        log_info(s->device->id, "starting: %s rings, features 0x%" PRIx64 "%s",
-                 is_packed(s) ? "packed" : "split", s->features,
-                 start.recovered ? ", with requests to recover" : "");
+        log_limited(&s->start_limit, LOG_INFO, s->device->id,
+                    "starting: %s rings, features 0x%" PRIx64 "%s",
+                    is_packed(s) ? "packed" : "split", s->features,
+                    start.recovered ? ", where another back-end has ended"
+                                    : "");
         s->device_state = DEVICE_STARTING;
+        /* What has changed meanwhile nobody knows. */
+        s->config_changed |= start.recovered;
         if (s->device->ops->start)
             s->device->ops->start(s->device, &start);
         else
@@ -289,30 +308,29 @@ static bool device_runs(struct session *s)
     return s->device_state == DEVICE_STARTED && !s->ending;
 }
 
-/* Where the front-end's addresses lie: -EFAULT if not in one region each. */
-static int find_parts(struct session *s, struct vring *v,
-                      struct ring_setup *setup, struct err *e)
+int message_ring_parts(const struct vring *v, const struct mem *mem,
+                       const struct ring_setup *format, void *parts[3],
+                       struct err *e)
 {
     const char *const names[] = {"descriptors", "driver area", "device area"};
     const uint64_t uva[] = {v->set.desc, v->set.driver, v->set.device};
-    void **const parts[] = {&setup->desc, &setup->driver, &setup->device};
 
     for (int i = 0; i < 3; i++) {
         uint64_t len =
-            ring_part_len(setup->packed, setup->event_idx, setup->size, i);
-        unsigned align = ring_part_align(setup->packed, i);
+            ring_part_len(format->packed, format->event_idx, v->set.size, i);
+        unsigned align = ring_part_align(format->packed, i);
 
-        *parts[i] = mem_uva(s->mem, uva[i], len);
-        if (!*parts[i])
+        parts[i] = mem_uva(mem, uva[i], len);
+        if (!parts[i])
             return err_set(e, -EFAULT, "",
-                           "the %s of ring %u, %" PRIu64 " bytes at 0x%" PRIx64
+                           "its %s, %" PRIu64 " bytes at 0x%" PRIx64
                            ", lie in no memory region (%s)",
-                           names[i], v->index, len, uva[i], MEMORY_HINT);
-        if ((uintptr_t)*parts[i] % align)
+                           names[i], len, uva[i], MEMORY_HINT);
+        if ((uintptr_t)parts[i] % align)
             return err_set(e, -EINVAL, "",
-                           "the %s of ring %u at 0x%" PRIx64
+                           "its %s at 0x%" PRIx64
                            " are not aligned to %u bytes",
-                           names[i], v->index, uva[i], align);
+                           names[i], uva[i], align);
     }
     return 0;
 }
@@ -320,6 +338,7 @@ static int find_parts(struct session *s, struct vring *v,
 static void start(struct session *s, struct vring *v)
 {
     struct ring_setup *setup = &v->cmd.setup;
+    void *parts[3];
     struct err e;
 
     *setup = (struct ring_setup){
@@ -335,13 +354,18 @@ static void start(struct session *s, struct vring *v)
         .log_used = v->set.log_used,
         .used_gpa = v->set.log_gpa,
     };
-    if (find_parts(s, v, setup, &e) < 0) {
-        log_error(s->device->id, "ring %u is broken: %s", v->index, e.text);
+    if (message_ring_parts(v, s->mem, setup, parts, &e) < 0) {
+        log_limited(&v->limit, LOG_ERROR, s->device->id,
+                    "ring %u is broken: %s", v->index, e.text);
         if (v->set.err_fd >= 0)
             event_signal(v->set.err_fd);
         v->set.has_kick = false; /* not again until it is told anew */
         return;
     }
+    setup->desc = parts[0];
+    setup->driver = parts[1];
+    setup->device = parts[2];
+    endpoint_mark_run(s->endpoint);
     vring_start(v);
 }
 

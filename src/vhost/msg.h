@@ -148,6 +148,7 @@ static inline int msg_take_fd(struct msg *m, unsigned i)
 }
 
 void msg_close_fds(struct msg *m);
+bool msg_is_known(uint32_t request);
 /* "SET_VRING_NUM", or "request 99" for one that we do not know. */
 const char *msg_name(uint32_t request, char buf[32]);
 

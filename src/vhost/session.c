@@ -38,17 +38,21 @@ void session_reply(struct session *s, const void *payload, uint32_t len, int fd)
     conn_send(&s->conn, &h, payload, fd);
 }
 
+bool session_runs(const struct session *s)
+{
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started)
+            return true;
+    return false;
+}
+
 static void send_queued(struct session *s)
 {
-    bool runs = false;
-
     if (!s->config_changed || s->msg || !s->backend ||
         !(s->protocol & PROTO_CONFIG))
         return;
     /* Spec, "Suspended device state": no messages while no ring runs. */
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        runs |= s->vrings[i].set.started;
-    if (!runs)
+    if (!session_runs(s))
         return;
     s->config_changed = false;
     backend_config_change(s->backend);
@@ -142,10 +146,7 @@ void session_device_started(struct session *s, const struct err *e)
 
 void session_rings_stopped(struct session *s)
 {
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        if (s->vrings[i].set.started)
-            return;
-    if (s->device_state == DEVICE_STOPPED)
+    if (session_runs(s) || s->device_state == DEVICE_STOPPED)
         return;
     s->device_state = DEVICE_STOPPED;
     if (s->device->ops->stop)
@@ -167,6 +168,11 @@ static void on_conn_gone(struct conn *c)
     s->conn_gone = true;
     if (s->ending && s->holds == 0)
         teardown(s);
+}
+
+static void on_conn_half_done(struct conn *c)
+{
+    endpoint_session_half_done(container_of(c, struct session, conn)->endpoint);
 }
 
 static void on_conn_broken(struct conn *c, bool mistake, const char *why)
@@ -245,7 +251,9 @@ struct session *session_new(struct endpoint *ep, int fd)
     s->end_later.run = on_end_later;
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
+    s->conn.half_done = on_conn_half_done;
     s->conn.gone = on_conn_gone;
+    s->config_changed = endpoint_config_changed(ep);
     list_init(&s->node);
     for (unsigned i = 0; i < s->num_vrings; i++)
         vring_init(&s->vrings[i], s, d, i, endpoint_conf(ep)->drain_timeout_ms);

@@ -27,7 +27,7 @@ struct session {
 
     uint64_t protocol; /* protocol features acked */
     uint64_t features;
-    bool has_features, warned_features, warned_protocol;
+    bool has_features, warned_features, warned_protocol, warned_memory;
     struct mem *mem;
     struct dirty *dirty;
     struct inflight *inflight;
@@ -51,7 +51,7 @@ struct session {
 
     bool ending, conn_gone;
     struct mail end_later;
-    struct log_limit limit;
+    struct log_limit limit, start_limit;
     struct list node; /* endpoint's list of sessions */
 };
 
@@ -60,6 +60,9 @@ struct session *session_new(struct endpoint *ep, int fd);
 /* The front-end has gone or must go; why is logged, NULL: nothing is. Safe
  * twice. endpoint_session_over comes when all is drained. */
 void session_end(struct session *s, enum log_level level, const char *why);
+
+/* Does any ring run? */
+bool session_runs(const struct session *s);
 
 void session_hold(struct session *s);
 void session_release(struct session *s);

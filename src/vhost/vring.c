@@ -1,5 +1,6 @@
 #include "vhost/vring.h"
 
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ static void on_back(struct mail *m)
 {
     struct vring *v = container_of(m, struct vring, cmd.back);
 
+    v->cmd.busy = false;
     if (v->cmd.then)
         v->cmd.then(v);
     session_release(v->session);
@@ -29,6 +31,8 @@ static void on_there(struct mail *m)
 static void command(struct vring *v, void (*run)(struct vring *v),
                     void (*then)(struct vring *v))
 {
+    assert(!v->cmd.busy);
+    v->cmd.busy = true;
     session_hold(v->session);
     v->cmd.run = run;
     v->cmd.then = then;
@@ -55,8 +59,9 @@ static void tell_broken(struct vring *v, const char *why, bool hint)
     if (v->told_broken)
         return;
     v->told_broken = true;
-    log_error(v->device->id, "ring %u is broken: %s%s%s%s", v->index, why,
-              hint ? " (" : "", hint ? MEMORY_HINT : "", hint ? ")" : "");
+    log_limited(&v->limit, LOG_ERROR, v->device->id,
+                "ring %u is broken: %s%s%s%s", v->index, why, hint ? " (" : "",
+                hint ? MEMORY_HINT : "", hint ? ")" : "");
     if (v->err_fd >= 0)
         event_signal(v->err_fd);
 }
@@ -140,6 +145,8 @@ static void on_kick(struct watch *w, int status, int events)
     (void)events;
     if (rc < 0) {
         watch_stop(w);
+        if (!v->device_started)
+            return; /* broken since its start */
         ring_break(&v->ring, "its kick fd cannot be read");
         look_after(v);
         return;
@@ -354,17 +361,25 @@ void vring_stop(struct vring *v)
 
 /* ---- changes of a started ring ---- */
 
-static void do_enable(struct vring *v)
+static void do_update(struct vring *v)
 {
-    v->enabled = v->cmd.enable;
+    v->enabled = v->set.enabled;
+    if (v->device_started)
+        ring_set_dirty(&v->ring, v->cmd.dirty, v->set.log_used, v->set.log_gpa);
     serve(v); /* a kick may have come while it was disabled */
     command_done(v);
 }
 
-void vring_enable(struct vring *v, bool on)
+static void then_updated(struct vring *v)
 {
-    v->cmd.enable = on;
-    command(v, do_enable, NULL);
+    dirty_unref(v->cmd.dirty);
+    v->cmd.dirty = NULL;
+}
+
+void vring_update(struct vring *v, struct dirty *dirty)
+{
+    v->cmd.dirty = dirty ? dirty_ref(dirty) : NULL;
+    command(v, do_update, then_updated);
 }
 
 static void do_set_mem(struct vring *v)
@@ -391,25 +406,6 @@ void vring_set_mem(struct vring *v, struct mem *mem, void *const parts[3])
     v->cmd.mem = mem_ref(mem);
     memcpy(v->cmd.parts, parts, sizeof(v->cmd.parts));
     command(v, do_set_mem, then_set_mem);
-}
-
-static void do_set_dirty(struct vring *v)
-{
-    if (v->device_started)
-        ring_set_dirty(&v->ring, v->cmd.dirty, v->set.log_used, v->set.log_gpa);
-    command_done(v);
-}
-
-static void then_set_dirty(struct vring *v)
-{
-    dirty_unref(v->cmd.dirty);
-    v->cmd.dirty = NULL;
-}
-
-void vring_set_dirty(struct vring *v, struct dirty *dirty)
-{
-    v->cmd.dirty = dirty ? dirty_ref(dirty) : NULL;
-    command(v, do_set_dirty, then_set_dirty);
 }
 
 /* The old watch must have gone before the command is done: closed() counts. */

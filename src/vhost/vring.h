@@ -1,11 +1,12 @@
 /* vhost/vring.h: the life of one ring of a session.
  *
- * Spec: vhost-user, "Ring states". A vring has two halves. The home half is
- * what the front-end has said so far (size, addresses, fds); it is touched on
- * the session's home loop while no command is under way. The run half is the
- * ring itself, touched on its own loop only. Commands go from one to the other
- * by mail, one at a time, and the session answers the front-end when all have
- * come back:
+ * Spec: vhost-user, "Ring states". A message issues at most one command per
+ * vring; so a vring has at most one under way, and needs no lock. A vring has
+ * two halves. The home half is what the front-end has said so far (size,
+ * addresses, fds); it is touched on the session's home loop while no command is
+ * under way. The run half is the ring itself, touched on its own loop only.
+ * Commands go from one to the other by mail, one at a time, and the session
+ * answers the front-end when all have come back:
  *
  *        start              stop: no new requests, then nothing in flight
  *     STOPPED ----> STARTED ----> STOPPED
@@ -14,6 +15,7 @@
 #ifndef VUB_VHOST_VRING_H
 #define VUB_VHOST_VRING_H
 
+#include "base/log.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -48,11 +50,11 @@ struct vring {
         struct mail there, back;
         void (*run)(struct vring *v);
         void (*then)(struct vring *v); /* [home] before the session goes on */
+        bool busy;
         struct ring_setup setup;
         struct mem *mem;
         struct dirty *dirty;
         void *parts[3];
-        bool enable;
         int fd;
         const char *reason;
         int rc;
@@ -70,7 +72,8 @@ struct vring {
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
     bool told_broken, told_fatal;
-    struct mail fatal; /* to home: end the session */
+    struct log_limit limit; /* of lines that a guest can cause */
+    struct mail fatal;      /* to home: end the session */
     const char *fatal_why;
 };
 
@@ -87,12 +90,11 @@ void vring_fini(struct vring *v);
 void vring_start(struct vring *v);
 /* Drains. v->set.base is the new base then. */
 void vring_stop(struct vring *v);
-void vring_enable(struct vring *v, bool on);
+/* Enabled and logged as v->set says, in this log (NULL: none). */
+void vring_update(struct vring *v, struct dirty *dirty);
 /* Takes a ref of mem; parts: host addresses, or NULL in the first: the ring
  * does not lie in it and breaks. */
 void vring_set_mem(struct vring *v, struct mem *mem, void *const parts[3]);
-/* dirty may be NULL. */
-void vring_set_dirty(struct vring *v, struct dirty *dirty);
 /* Take fd (-1: none), of a started ring. */
 void vring_set_kick(struct vring *v, int fd);
 void vring_set_call(struct vring *v, int fd);

@@ -35,7 +35,8 @@ enum drain {
 
 struct device_start {
     uint64_t features; /* those the front-end acked, virtio bits only */
-    bool recovered;    /* rings carry requests of a crashed back-end: spec,
+    bool recovered;    /* another back-end served these rings before us and
+                        * has ended, perhaps with requests in flight: spec,
                         * vhost-user, "Inflight I/O tracking" */
 };
 

@@ -103,30 +103,14 @@ bool inflight_poisoned(const struct inflight_queue *q)
            memory_is_poisoned(&q->record->memory);
 }
 
-/* A crash between an answer and its last mark in the record looks like a
- * request still in flight; the ring will know better. */
-static bool queue_recovers(const struct inflight_queue *q, bool packed)
+bool inflight_in_use(const struct inflight *f)
 {
-    const struct split_region *split = q->region;
-    const struct packed_region *pack = q->region;
+    for (unsigned i = 0; i < f->num_queues; i++) {
+        /* version lies alike in both layouts */
+        const struct split_region *region = f->queues[i].region;
 
-    /* features, version and desc_num lie alike in both layouts. */
-    if (__atomic_load_n(&split->version, __ATOMIC_RELAXED) == 0)
-        return false;
-    for (uint16_t i = 0; i < q->size; i++) {
-        const uint8_t *mark =
-            packed ? &pack->desc[i].inflight : &split->desc[i].inflight;
-
-        if (__atomic_load_n(mark, __ATOMIC_RELAXED))
+        if (__atomic_load_n(&region->version, __ATOMIC_RELAXED) != 0)
             return true;
     }
-    return false;
-}
-
-bool inflight_recovers(struct inflight *f, bool packed)
-{
-    for (unsigned i = 0; i < f->num_queues; i++)
-        if (queue_recovers(&f->queues[i], packed))
-            return true;
     return false;
 }

@@ -34,7 +34,8 @@ void inflight_unref(struct inflight *f); /* f may be NULL */
 struct inflight_queue *inflight_queue(struct inflight *f, unsigned index);
 /* Entries a queue of it has: the ring's size must not be more. */
 uint16_t inflight_queue_size(const struct inflight_queue *q);
-/* [home, no ring runs] Does any queue record a request? For device_start. */
-bool inflight_recovers(struct inflight *f, bool packed);
+/* [home, no ring runs] Has a ring run with it: is it more than fresh memory?
+ * For device_start. */
+bool inflight_in_use(const struct inflight *f);
 
 #endif

@@ -129,6 +129,7 @@ static void write_through_means_on_stable_storage(void **state)
                        "{'type': 'file', 'path': 'img',"
                        " 'engine': 'threads'}"));
     v->exe = script;
+    v->wrapped = true;
     vub_run(v);
     f = front_new(v, "d", NULL);
     blk_write(f->vq[0], 0, buf, 4096);

@@ -230,8 +230,8 @@ void vub_run(struct vub *v)
         front_fail("it ended with status %d before it was ready", status);
     }
     /* It closes its end behind the line: wait for that too, for those who
-     * count its fds. */
-    while (read(v->ready_fd, line, sizeof(line)) > 0)
+     * count its fds. A program around it may keep a copy open for good. */
+    while (!v->wrapped && read(v->ready_fd, line, sizeof(line)) > 0)
         front_need_fd(v->ready_fd, POLLIN, "the end of --ready-fd");
     close(v->ready_fd);
     v->ready_fd = -1;

@@ -40,6 +40,20 @@ static int packed_setup(void **state)
 
 /* ---- recovery ---- */
 
+/* Is a request of queue 0 marked as in flight? */
+static bool records_any(const struct guest *g)
+{
+    const struct inflight_queue *q = inflight_queue(g->inflight, 0);
+    const struct split_region *split = q->region;
+    const struct packed_region *packed = q->region;
+    bool any = false;
+
+    assert_true(inflight_in_use(g->inflight));
+    for (uint16_t i = 0; i < q->size; i++)
+        any |= g->packed ? packed->desc[i].inflight : split->desc[i].inflight;
+    return any;
+}
+
 static void a_crash_loses_no_request(void **state)
 {
     struct guest *g = *state;
@@ -53,7 +67,7 @@ static void a_crash_loses_no_request(void **state)
     ring_flush(&g->ring);
     guest_expect(g, 2, 4);
     guest_offer_small(g, 2); /* not taken any more */
-    assert_true(inflight_recovers(g->inflight, g->packed));
+    assert_true(records_any(g));
     guest_crash(g);
     guest_called(g);
 
@@ -79,7 +93,7 @@ static void a_crash_loses_no_request(void **state)
     guest_expect(g, 4, 1);
     guest_expect(g, 0, 1);
     guest_expect_none(g);
-    assert_false(inflight_recovers(g->inflight, g->packed));
+    assert_false(records_any(g));
 }
 
 static void order_outlives_a_second_crash(void **state)
@@ -142,7 +156,7 @@ static void a_clean_stop_leaves_nothing_to_recover(void **state)
         ring_flush(&g->ring);
         guest_expect(g, 2, 0);
     }
-    assert_false(inflight_recovers(g->inflight, g->packed));
+    assert_false(records_any(g));
     guest_stop(g);
     guest_start(g);
     assert_int_equal(g->ring.recovered, 0);
@@ -161,7 +175,7 @@ static void a_request_that_broke_the_ring_is_not_recorded(void **state)
     guest_offer(g, 0, &p, 1);
     assert_null(ring_pop(&g->ring));
     assert_non_null(g->ring.broken);
-    assert_false(inflight_recovers(g->inflight, g->packed));
+    assert_false(records_any(g));
 }
 
 /* The guest's descriptors are as little to be trusted the second time. */
