@@ -68,11 +68,13 @@ def quiet_sample(rig, cell, contender):
 
 
 def measure_cell(rig, cell, contenders, rounds):
-    """([{contender: sample}] per round, {contender: why it has none})."""
-    out, failures = [], {}
+    """([{contender: sample}] per round, {contender: why it has none},
+    [line_ns] per round)."""
+    out, failures, line = [], {}, []
     rig.files.prepare(cell.medium, cell.op)
     for index in range(rounds):
         samples = {}
+        line.append(rig.line_ns())
         turn = index % len(contenders)
         for name in contenders[turn:] + contenders[:turn]:
             if name in failures:
@@ -82,7 +84,7 @@ def measure_cell(rig, cell, contenders, rounds):
             except Failed as failed:
                 failures[name] = str(failed)
         out.append(samples)
-    return out, failures
+    return out, failures, line
 
 
 def measure_extras(rig, quick):
@@ -148,17 +150,17 @@ def main():
     report.table(about)
     print("%d rounds of %.1f s samples; back-end on core %d, front-end on "
           "core %d" % (rounds, seconds, cores[0], cores[-1]))
-    results, extras, judged = {}, {}, []
+    results, lines, extras, judged = {}, {}, {}, []
     begin = time.monotonic()
     with machine.Files(matrix.GIB, o.disk_dir) as files:
         rig = Rig(o.build, files, cores, seconds, seconds / 5,
                   o.exclusive)
         for index, (cell, names) in enumerate(todo):
             progress("%d/%d %s" % (index + 1, len(todo), cell.name))
-            got, failures = measure_cell(rig, cell, names, rounds)
-            results[cell.name] = got
+            got, failures, line = measure_cell(rig, cell, names, rounds)
+            results[cell.name], lines[cell.name] = got, line
             progress("")
-            report.print_cell(cell.name, names, got, failures)
+            report.print_cell(cell.name, names, got, failures, line)
             sys.stdout.flush()
         if wants(o.only, "extras"):
             rows, judged, extras = measure_extras(rig, o.quick)
@@ -175,7 +177,7 @@ def main():
         with open(o.json, "w") as f:
             json.dump({"machine": dict(about), "rounds": rounds,
                        "seconds": seconds, "cells": results,
-                       "extras": extras}, f, indent=1)
+                       "line_ns": lines, "extras": extras}, f, indent=1)
     return 0
 
 

@@ -78,6 +78,17 @@ class Rig:
         return json.loads(out)
 
 
+    def line_ns(self):
+        """A cache line to the other core and back. On virtual machines it
+        changes with where the host runs the cores, and all that is polled
+        with it."""
+        cores = self.back() + self.front()
+        out = self.run_json([self.floor, "line", "--seconds", "0.02",
+                             "--warm", "0.005", "--core", str(cores[0]),
+                             "--other-core", str(cores[1])], cores)
+        return out["p50_ns"]
+
+
 class Contender:
     def __init__(self, name):
         self.name = name

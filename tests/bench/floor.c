@@ -8,6 +8,8 @@
  *   memcpy          the same without the system call: the medium is memory
  *   eventfd         two threads that wake each other: what a kick and a call
  *                   cost when both sides sleep
+ *   line            two threads that pass a cache line to and fro: what it
+ *                   costs that a ring is shared
  *
  * One JSON object on stdout. */
 #include <errno.h>
@@ -207,6 +209,61 @@ static void floor_eventfd(const struct options *o, struct meter *meter)
     close(pair.back);
 }
 
+/* A word that each side makes its own in turn: odd there, even here. */
+struct line {
+    uint64_t word __attribute__((aligned(128)));
+    int core __attribute__((aligned(128)));
+};
+
+static void *line_thread(void *arg)
+{
+    struct line *l = arg;
+    uint64_t seen = 0, now;
+
+    meter_pin(l->core);
+    while (seen != UINT64_MAX) {
+        now = __atomic_load_n(&l->word, __ATOMIC_ACQUIRE);
+        if (now != seen && now % 2 == 1 && now != UINT64_MAX)
+            __atomic_store_n(&l->word, now + 1, __ATOMIC_RELEASE);
+        seen = now;
+    }
+    return NULL;
+}
+
+static void floor_line(const struct options *o, struct meter *meter)
+{
+    struct line line = {.core = o->core};
+    uint64_t end_ns, ticks, now, word = 0;
+    pthread_t thread;
+
+    /* The thread starts where it shall run: with real-time priority it would
+     * not get off our core while we spin. */
+    if (pthread_create(&thread, NULL, line_thread, &line) != 0)
+        meter_die("no thread");
+    meter_pin(o->other_core);
+    for (int phase = 0; phase < 2; phase++) {
+        meter_start(meter, 0);
+        end_ns =
+            meter->from_ns + (uint64_t)((phase ? o->seconds : o->warm) * 1e9);
+        ticks = meter->from_ticks;
+        do {
+            for (int i = 0; i < 16; i++) {
+                __atomic_store_n(&line.word, ++word, __ATOMIC_RELEASE);
+                word++;
+                while (__atomic_load_n(&line.word, __ATOMIC_ACQUIRE) != word)
+                    ;
+            }
+            now = meter_ticks();
+            for (int i = 0; i < 16; i++)
+                meter_add(meter, (now - ticks) / 16);
+            ticks = now;
+        } while (meter_clock_ns() < end_ns);
+        meter_stop(meter);
+    }
+    __atomic_store_n(&line.word, UINT64_MAX, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+}
+
 static const struct option long_options[] = {
     {"file", required_argument, NULL, 'f'},
     {"size", required_argument, NULL, 's'},
@@ -270,7 +327,7 @@ static void parse(struct options *o, int argc, char **argv)
         }
     }
     if (optind + 1 != argc || !o->depth || !o->block || o->size < o->block)
-        meter_die("usage: bench_floor io|memcpy|eventfd [--file F] ...");
+        meter_die("usage: bench_floor io|memcpy|eventfd|line [--file F] ...");
     o->what = argv[optind];
 }
 
@@ -293,6 +350,8 @@ int main(int argc, char **argv)
         floor_memory(&o, &meter);
     else if (!strcmp(o.what, "eventfd"))
         floor_eventfd(&o, &meter);
+    else if (!strcmp(o.what, "line"))
+        floor_line(&o, &meter);
     else
         meter_die("no such floor: %s", o.what);
     printf("{");

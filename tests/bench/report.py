@@ -34,14 +34,14 @@ def ratios(rounds, metric, who, against):
     return out
 
 
-def spread(values):
+def spread(values, form="%.2f"):
     """The median and, if there is more than one, the extremes."""
     if not values:
         return "-"
-    middle = "%.2f" % statistics.median(values)
+    middle = form % statistics.median(values)
     if len(values) == 1:
         return middle
-    return "%s (%.2f..%.2f)" % (middle, min(values), max(values))
+    return "%s (%s..%s)" % (middle, form % min(values), form % max(values))
 
 
 def count(n):
@@ -79,9 +79,10 @@ def per_thousand(sample, key):
     return "%.1f" % (sample[key] * 1000 / sample["ops"])
 
 
-def print_cell(name, contenders, rounds, failures):
+def print_cell(name, contenders, rounds, failures, line):
     """One cell: a row per contender; ratios are of vub to that row."""
-    print("\n" + name)
+    print("\n%s   (a cache line there and back: %s ns)" %
+          (name, spread(line, "%.0f")))
     rows = [("", "CPU ns/req", "vub/it", "IOPS", "vub/it", "p50 us", "p99",
              "p99.9", "kicks/1k", "calls/1k", "load busy")]
     for contender in contenders:
