@@ -50,13 +50,19 @@ static void update_write_through(struct block *b)
 static void sync_store(void *arg)
 {
     struct block *b = arg;
-    int rc = store_sync(b->store);
+    unsigned wanted = __atomic_load_n(&b->syncs_wanted, __ATOMIC_ACQUIRE);
+    int rc;
 
-    if (rc < 0)
-        log_error(b->device.id,
-                  "what was cached could not be made stable when the write "
-                  "cache was switched off: %s",
-                  strerror(-rc));
+    do {
+        rc = store_sync(b->store);
+        if (rc < 0)
+            log_error(b->device.id,
+                      "what was cached could not be made stable when the "
+                      "write cache was switched off: %s",
+                      strerror(-rc));
+        /* On failure, wanted is what is wanted now. */
+    } while (!__atomic_compare_exchange_n(&b->syncs_wanted, &wanted, 0, false,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 }
 
 static void join_syncer(struct block *b)
@@ -75,16 +81,20 @@ static void cache_off(struct block *b)
 
     b->wce = false;
     update_write_through(b);
-    join_syncer(b);
     if (!b->store->info.cached || b->read_only)
         return;
-    if (thread_start(&b->syncer, "vub-sync", sync_store, b, &e) < 0)
-        log_warn(b->device.id,
-                 "the write cache is off, but what it held is "
-                 "not stable yet: %s",
-                 e.text);
-    else
-        b->has_syncer = true;
+    /* One that still runs sees that it is wanted again. */
+    if (__atomic_fetch_add(&b->syncs_wanted, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    join_syncer(b); /* it has nothing left to do */
+    b->has_syncer =
+        thread_start(&b->syncer, "vub-sync", sync_store, b, &e) == 0;
+    if (b->has_syncer)
+        return;
+    __atomic_store_n(&b->syncs_wanted, 0, __ATOMIC_RELEASE);
+    log_warn(b->device.id,
+             "the write cache is off, but what it held is not stable yet: %s",
+             e.text);
 }
 
 /* ---- features and config space ---- */
@@ -173,8 +183,8 @@ static int block_config_write(struct device *d, uint32_t offset,
     wce = ((const uint8_t *)data)[at - offset];
     if (wce == b->wce)
         return 0;
-    log_info(d->id, "the guest switches the write cache %s",
-             wce ? "on" : "off");
+    log_limited(&block_of(d)->limit, LOG_INFO, d->id,
+                "the guest switches the write cache %s", wce ? "on" : "off");
     if (!wce) {
         cache_off(b);
         return 0;
@@ -235,6 +245,7 @@ static void block_start(struct device *d, const struct device_start *s)
         device_started(d, &e);
         return;
     }
+    b->forgot = b->store->info.is_volatile && s->recovered;
     b->flush_acked = s->features & FEATURE(VIRTIO_BLK_F_FLUSH);
     /* Spec, "Device Initialization": a driver that may switch the cache but
      * cannot flush finds it off. */
@@ -290,10 +301,10 @@ static int block_ring_start(struct device *d, struct ring *q, struct err *e)
     struct block_channel *channel = channel_of(b, q);
     int rc;
 
-    if (b->store->info.is_volatile && q->recovered)
+    if (b->forgot)
         return err_set(e, -EINVAL, "",
-                       "a back-end before this one left requests to recover, "
-                       "but store %s has forgotten what was written",
+                       "a back-end before this one has served the guest, but "
+                       "store %s has forgotten what was written",
                        b->store->ops->type);
     if (channel->rings == 0) {
         rc = store_channel_open(&channel->ch, b->store, q->loop, e);
@@ -438,6 +449,11 @@ static int check_store(const struct block *b, const char *at, struct errs *e)
         return err_key(e, at, "store",
                        "%" PRIu64 " bytes is not one block of %" PRIu32,
                        info->size, logical);
+    if (info->serial && b->conf->queues > 1 && b->conf->common.worker.count > 1)
+        return err_key(e, at, "worker",
+                       "store %s depends on the order of requests: the device "
+                       "needs one worker for all its queues",
+                       b->store->ops->type);
     return 0;
 }
 

@@ -62,10 +62,14 @@ struct block {
     bool wce;         /* as the config space says; see block.c */
     bool flush_acked; /* the driver may send flushes */
     bool started, has_timer;
+    bool forgot;    /* rings cannot go on: the store does not know of before */
     unsigned tries; /* for the image lock */
     struct timer timer;
     struct thread syncer; /* stabilizes what was cached when wce ended */
     bool has_syncer;
+    struct log_limit limit; /* of lines that a guest can cause */
+    unsigned
+        syncs_wanted; /* atomic; 0: the syncer has ended, or will at once */
 
     struct block_channel *channels; /* [queues]: that of a loop is at the
                                      * first queue of that loop */

@@ -238,7 +238,8 @@ int file_describe(int fd, bool read_only, bool direct, struct file_info *info,
         return err_sys(e, errno, "", "cannot look at the file");
     if (S_ISBLK(st.st_mode)) {
         info->kind = FILE_BLOCK;
-        info->medium = FILE_LOCAL;
+        /* It may be nbd, rbd or iSCSI. */
+        info->medium = FILE_FAR;
         rc = describe_block(fd, st.st_rdev, direct, info, e);
         if (rc < 0)
             return rc;
