@@ -63,7 +63,8 @@ const struct conf_key device_common_keys[] = {
     {"drain_timeout", CONF_U32, CONF_AT(struct device_common, drain_timeout),
      .def = "10000", .min = 1, .max = 600000,
      .help = "Milliseconds that requests in flight get to end when the "
-             "front-end stops the device; what can be given up then is."},
+             "front-end stops the device; what can be given up then is, and "
+             "after as long again the front-end waits no longer."},
     {"on_disconnect", CONF_CHOICE, CONF_AT(struct device_common, on_disconnect),
      .def = "\"listen\"", .words = disconnect_words,
      .help = "When the front-end goes: \"listen\" for the next one on the "

@@ -1,9 +1,9 @@
 /* vhost/backend.h: the back-end channel: messages of ours to the front-end.
  *
  * Spec: vhost-user, "Back-end communication". Nothing of ours waits for an
- * answer to them; what comes back is read and dropped. Nothing is sent while
- * a message of the front-end is being handled: it may be waiting for us with
- * its main thread. Threads: the session's home loop. */
+ * answer to them; what comes back is read and dropped. Nothing new is
+ * sent while a message of the front-end is being handled: it may be waiting
+ * for us with its main thread. Threads: the session's home loop. */
 #ifndef VUB_VHOST_BACKEND_H
 #define VUB_VHOST_BACKEND_H
 

@@ -109,6 +109,14 @@ static bool may_serve(const struct vring *v)
     return v->device_started && v->enabled && !v->draining && !v->ring.broken;
 }
 
+/* Answers that came between kicks are shown at the end of the loop's turn. */
+static void on_want_flush(struct ring *r)
+{
+    struct vring *v = container_of(r, struct vring, ring);
+
+    loop_defer(v->loop, &v->flush);
+}
+
 static void serve(struct vring *v)
 {
     struct ring *r = &v->ring;
@@ -116,17 +124,11 @@ static void serve(struct vring *v)
     if (!may_serve(v))
         return;
     ring_notify_off(r);
+    r->want_flush = NULL; /* it is flushed right here */
     v->device->ops->ring_kick(v->device, r);
+    r->want_flush = on_want_flush;
     ring_flush(r);
     look_after(v);
-}
-
-/* Answers that came between kicks are shown at the end of the loop's turn. */
-static void on_want_flush(struct ring *r)
-{
-    struct vring *v = container_of(r, struct vring, ring);
-
-    loop_defer(v->loop, &v->flush);
 }
 
 static void on_flush(struct defer *d)
@@ -151,7 +153,7 @@ static void on_kick(struct watch *w, int status, int events)
         look_after(v);
         return;
     }
-    v->ring.stats.kicks++;
+    ring_count(&v->ring.stats.kicks);
     serve(v);
 }
 
@@ -208,7 +210,7 @@ static void do_start(struct vring *v)
 {
     struct err e = {0};
 
-    memset(&v->ring, 0, sizeof(v->ring));
+    v->ring = (struct ring){.stats = v->ring.stats};
     v->ring.index = v->index;
     v->ring.loop = v->loop;
     v->ring.want_flush = on_want_flush;

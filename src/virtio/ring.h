@@ -4,7 +4,7 @@
  * A ring is used by one thread. ring_pop gives chains: each is a byte stream
  * to read (out) and one to write (in), in host addresses, whatever the layout
  * of descriptors was. chain_done collects answers; ring_flush shows them to
- * the guest, all at once, and says whether the guest wants to be called.
+ * the guest, all at once, and calls it if it wants that.
  * A guest's mistake breaks the ring: ring_pop gives no more, ring->broken says
  * why. Nothing the guest can write makes us read or write outside its memory,
  * loop for ever or assert.
