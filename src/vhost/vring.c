@@ -237,6 +237,10 @@ static void do_start(struct vring *v)
     v->device_started = v->cmd.rc >= 0;
     kick_open(v);
     if (v->device_started) {
+        if (v->ring.recovered > 0)
+            log_limited(&v->limit, LOG_INFO, v->device->id,
+                        "ring %u: %u requests to recover", v->index,
+                        v->ring.recovered);
         loop_spin_add(v->loop, &v->spin);
         /* Requests may have waited since before the kick fd was known. */
         serve(v);

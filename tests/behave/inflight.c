@@ -126,7 +126,7 @@ static void survive(const struct front_conf *c)
     vub_run(v);
     bases_after_a_crash(f);
     front_resume(f);
-    vub_log_wait(v, "where another back-end has ended");
+    vub_log_wait(v, "requests to recover");
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(blk_wait(f->vq[i % 2], r[i]), VIRTIO_BLK_S_OK);
     for (unsigned i = 0; i < 4; i++)

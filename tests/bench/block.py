@@ -170,6 +170,8 @@ def main():
     if disturbed:
         print("\n%d of %d samples were disturbed: other programs took more "
               "than %d %% of a core" % (disturbed, total, DISTURBED * 100))
+    if disturbed > total / 5:
+        print("Too many to believe in IOPS; see --exclusive.")
     report.print_verdicts(report.judge(matrix.wanted(), results) + judged)
     print("took %.0f s, load at the end %.2f" % (time.monotonic() - begin,
                                                  os.getloadavg()[0]))

@@ -70,6 +70,14 @@ class Process:
         if self.status is None:
             os.kill(self.pid, number)
 
+    def pause(self):
+        """SIGSTOP; stands still when this returns."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
     def wait_end(self, seconds, what=None):
         """Its exit status; negative is a signal's number."""
         self.may_end = True

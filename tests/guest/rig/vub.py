@@ -42,7 +42,8 @@ class Vub:
         self.process = Process(
             self.loop, self.name,
             [*self._argv, "--ready-fd", str(theirs)], self._logs,
-            pass_fds=[theirs])
+            pass_fds=[theirs],
+            env={**os.environ, "VUB_DUMPABLE": "1"})  # for open_fds()
         os.close(theirs)
         ready = Lines(self.loop, ready_fd,
                       os.path.join(self._logs, self.name + "-ready.log"))
@@ -51,6 +52,13 @@ class Vub:
         ready.close()
         if not ready.lines:
             raise Failure(f"{self.name} closed its ready-fd without a word")
+
+    def pause(self):
+        """Every thread stands still until resume() or kill()."""
+        self.process.pause()
+
+    def resume(self):
+        self.process.resume()
 
     def kill(self):
         """SIGKILL: nothing is drained, nothing is said."""
