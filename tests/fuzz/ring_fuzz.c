@@ -23,8 +23,9 @@
 #include "virtio/ring.h"
 #include "virtio/spec.h"
 
-#define MEMORY_BYTES 0x8000 /* in the file; three regions, one behind a hole   \
-                             */
+#define MEMORY_BYTES                                                           \
+    0x8000 /* in the file; three regions, one behind a hole                    \
+            */
 #define RECORD_BYTES 0x1000
 #define UVA 0x100000
 #define STEPS_MAX 300
