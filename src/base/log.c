@@ -9,6 +9,8 @@
 #define LINE_MAX_BYTES 2048
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static bool (*has_room)(void);
+static unsigned lost; /* lines that nobody read in time */
 static enum log_level current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
 
@@ -16,6 +18,11 @@ void log_set(enum log_level level, enum log_format format)
 {
     __atomic_store_n(&current_level, level, __ATOMIC_RELAXED);
     __atomic_store_n(&current_format, format, __ATOMIC_RELAXED);
+}
+
+void log_set_room(bool (*room)(void))
+{
+    has_room = room;
 }
 
 enum log_level log_level(void)
@@ -57,6 +64,7 @@ static void write_line(enum log_level level, const char *id, const char *text)
     struct timespec now;
     struct tm tm;
     char stamp[40];
+    unsigned gone;
 
     if (log_format() == LOG_JSON) {
         clock_gettime(CLOCK_REALTIME, &now);
@@ -87,9 +95,19 @@ static void write_line(enum log_level level, const char *id, const char *text)
         n += put_escaped(line + n, sizeof(line) - n - 8, text, false);
         line[n++] = '\n';
     }
-    /* Nobody is left to tell if stderr is gone. */
+    /* A pipe that is full is not waited for. Two threads may race for the last
+     * of its room. Nobody is left to tell if stderr is gone. */
+    if (has_room && !has_room()) {
+        __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
+        return;
+    }
     if (write(STDERR_FILENO, line, n) < 0)
         return;
+    gone = __atomic_exchange_n(&lost, 0, __ATOMIC_RELAXED);
+    if (gone > 0) {
+        snprintf(stamp, sizeof(stamp), "%u lines before this are lost", gone);
+        write_line(LOG_WARN, NULL, stamp);
+    }
 }
 
 void log_at(enum log_level level, const char *id, const char *fmt, ...)

@@ -1,4 +1,5 @@
-/* base/log.h: one line per event, to stderr, in one write.
+/* base/log.h: one line per event, to stderr, in one write. A pipe that nobody
+ * reads loses lines rather than stop a worker.
  *
  * Threads: any. A line names the device it is about. What a guest or a
  * front-end can trigger at will goes through a struct log_limit. */
@@ -13,6 +14,9 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* Before other threads exist, or from the main loop. Default: info, text. */
 void log_set(enum log_level level, enum log_format format);
 enum log_level log_level(void);
+/* Before other threads exist. room: would a line be written without waiting?
+ * NULL, the default: yes. */
+void log_set_room(bool (*room)(void));
 enum log_format log_format(void);
 
 /* id: the device, NULL for the program itself. No newline in fmt. */

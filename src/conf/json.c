@@ -245,7 +245,7 @@ int json_set(struct json *root, const char *set, struct err *e)
     cJSON *at = item(root), *value;
     char *part = NULL;
     bool last = false;
-    int rc = -EINVAL;
+    int rc = -EINVAL, depth = 0;
 
     snprintf(where, sizeof(where), "--set %s", set);
     if (!equals)
@@ -264,6 +264,11 @@ int json_set(struct json *root, const char *set, struct err *e)
         }
         if (last)
             break;
+        if (++depth > SCAN_DEPTH_MAX) {
+            err_set(e, -EINVAL, where, "the pointer is deeper than %d levels",
+                    SCAN_DEPTH_MAX);
+            goto out;
+        }
         at = step(at, part, where, e);
         if (!at)
             goto out;

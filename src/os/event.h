@@ -8,7 +8,9 @@
 
 #include "base/base.h"
 
-/* Makes a received fd non-blocking and close-on-exec. */
+/* Makes a received fd non-blocking and close-on-exec. -EINVAL if it is no
+ * eventfd: other kinds can block, loop or refuse to be watched at a moment that
+ * the front-end chooses. */
 int event_adopt(int fd);
 /* Adds one. A full or closed notifier loses nothing: it is signalled. */
 void event_signal(int fd);

@@ -32,7 +32,7 @@ struct memory_channel {
     struct store_channel ch;
     struct list stepping; /* requests that take more than one step */
     struct mail next;     /* to ourselves: the next steps */
-    bool posted;
+    bool posted, cancelled;
 };
 
 static struct memory_store *memory_of(struct store *s)
@@ -135,9 +135,15 @@ static void step(struct memory_store *m, struct store_req *r, uint64_t len)
 static void on_next(struct mail *mail)
 {
     struct memory_channel *c = container_of(mail, struct memory_channel, next);
-    struct store_req *r =
-        container_of(list_pop(&c->stepping), struct store_req, node);
+    struct list *node = list_pop(&c->stepping);
+    struct store_req *r = container_of(node, struct store_req, node);
 
+    if (UNLIKELY(c->cancelled)) {
+        c->cancelled = c->posted = false;
+        for (; node; node = list_pop(&c->stepping))
+            store_complete(container_of(node, struct store_req, node), -EIO);
+        return;
+    }
     step(memory_of(c->ch.store), r, MIN(step_bytes(r), r->len - r->progress));
     c->posted = false;
     if (r->progress < r->len)
@@ -148,6 +154,14 @@ static void on_next(struct mail *mail)
     }
     if (r->progress == r->len)
         store_complete(r, 0);
+}
+
+/* The next turn ends them; a mail that is on its way cannot be called back. */
+static void memory_drain(struct store_channel *ch, bool cancel)
+{
+    struct memory_channel *c = container_of(ch, struct memory_channel, ch);
+
+    c->cancelled = cancel && c->posted;
 }
 
 static int memory_submit(struct store_channel *ch, struct store_req *r)
@@ -213,6 +227,7 @@ static const struct store_ops memory_ops = {
     .channel_open = memory_channel_open,
     .channel_close = memory_channel_close,
     .submit = memory_submit,
+    .drain = memory_drain,
 };
 
 static void memory_check(void *data, const char *at, struct errs *e)

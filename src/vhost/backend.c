@@ -74,9 +74,14 @@ static void on_gone(struct watch *w)
 int backend_open(struct backend **out, struct loop *loop, int fd)
 {
     struct backend *b = NULL;
-    int rc = -ENOTSOCK;
+    int rc = -ENOTSOCK, pid;
+    unsigned uid;
 
     if (!sock_adopt(fd))
+        goto out;
+    /* Our own end of a session would keep that session open for ever. */
+    sock_peer(fd, &pid, &uid);
+    if (pid == getpid())
         goto out;
     rc = -ENOMEM;
     b = calloc(1, sizeof(*b));

@@ -134,9 +134,10 @@ static void transmit(struct conn *c)
                       &c->out_fd, c->out_fd >= 0);
         if (n == -EAGAIN)
             return;
-        if (n < 0)
-            c->out_sent = c->out_bytes; /* reading notices the hang-up */
-        else
+        if (n < 0) {
+            c->out_sent = c->out_bytes;
+            c->lost = true; /* conn_next ends it */
+        } else
             c->out_sent += (size_t)n;
         drop_out_fd(c);
     }
@@ -195,6 +196,10 @@ void conn_next(struct conn *c)
 {
     msg_close_fds(&c->in);
     c->waiting = false;
+    if (c->lost) {
+        fail(c, false, "it could not be answered");
+        return;
+    }
     watch_update(c);
 }
 

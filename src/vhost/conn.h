@@ -27,6 +27,7 @@ struct conn {
     int fd;
     struct watch watch;
     bool open, waiting; /* waiting: for conn_next */
+    bool lost;          /* an answer could not be sent */
     bool started;       /* a whole message has come */
     uint64_t since_ns;  /* when this message, or the connection, began */
     struct msg in;

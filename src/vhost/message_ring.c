@@ -136,7 +136,7 @@ static struct vring *notifier(struct session *s, struct msg *m, int *fd)
     if (none)
         return v;
     if (event_adopt(m->fds[0]) < 0) {
-        err_set(&s->err, -EBADF, "", "its fd cannot be used");
+        err_set(&s->err, -EBADF, "", "its fd is not an eventfd");
         return NULL;
     }
     *fd = msg_take_fd(m, 0);

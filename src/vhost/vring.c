@@ -145,6 +145,10 @@ static void on_kick(struct watch *w, int status, int events)
     int rc = status < 0 ? status : event_clear(v->kick_fd);
 
     (void)events;
+    if (v->ring.broken) {
+        watch_stop(w);
+        return;
+    }
     if (rc < 0) {
         watch_stop(w);
         if (!v->device_started)

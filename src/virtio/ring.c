@@ -21,6 +21,8 @@
 #include "virtio/inflight_impl.h"
 
 #define LINE 64
+/* Pieces that a chain keeps room for: what seg_max of a block device needs. */
+#define CHAIN_KEEP 256
 
 /* ---- layout ---- */
 
@@ -318,6 +320,10 @@ static void leave_map(struct ring *r, struct chain *c)
         drop_old_maps(r);
     r->in_flight--;
     c->busy = false;
+    if (UNLIKELY(c->iov_room > CHAIN_KEEP)) {
+        chain_fini(c); /* an unusual guest must not make us large */
+        c->iov_room = ARRAY_LEN(c->iov_few);
+    }
 }
 
 void chain_done(struct chain *c, uint32_t written)

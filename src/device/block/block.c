@@ -315,16 +315,18 @@ static int block_ring_start(struct device *d, struct ring *q, struct err *e)
     ring->block = b;
     ring->channel = channel;
     ring->ch = channel->ch;
+    ring->cancelled = false;
     q->user = ring;
     return 0;
 }
 
 static void block_ring_drain(struct device *d, struct ring *q, enum drain how)
 {
-    const struct block_ring *ring = q->user;
+    struct block_ring *ring = q->user;
 
     (void)d;
-    store_drain(ring->ch, how == DRAIN_CANCEL);
+    ring->cancelled = how == DRAIN_CANCEL;
+    store_drain(ring->ch, ring->cancelled);
 }
 
 static void block_ring_stop(struct device *d, struct ring *q)

@@ -44,6 +44,8 @@ struct block_ring {
     struct block_channel *channel;
     struct store_channel *ch;
     struct log_limit limit;
+    bool cancelled;       /* a drain gives up: no further ranges are begun */
+    uint64_t range_bytes; /* of DISCARD and WRITE_ZEROES, done in this turn */
     struct block_stats stats;
 } __attribute__((aligned(64)));
 

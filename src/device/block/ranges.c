@@ -33,6 +33,10 @@ static bool go(struct block_ring *b, struct block_req *r)
     for (; ranges->next < ranges->num; ranges->next++) {
         const struct range *range = &ranges->list[ranges->next];
 
+        if (UNLIKELY(b->cancelled)) {
+            r->store.result = -EIO;
+            break;
+        }
         r->store.offset = range->offset;
         r->store.len = range->len;
         r->store.flags = 0;
@@ -43,6 +47,7 @@ static bool go(struct block_ring *b, struct block_req *r)
             return false;
         if (r->store.result < 0)
             break;
+        b->range_bytes += range->len; /* a turn is bounded in these, too */
     }
     return true;
 }

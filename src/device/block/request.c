@@ -281,12 +281,14 @@ bool block_ring_kick(struct device *d, struct ring *q)
         n = take(q, chains, &bytes);
         for (unsigned i = 0; i < n; i++)
             answered += handle(b, chains[i]);
+        bytes += b->range_bytes;
+        b->range_bytes = 0;
         if (answered - shown >= SHOW_EVERY) {
             ring_publish(q);
             shown = answered;
         }
         requests += n;
-    } while (n == AHEAD && requests < TURN_REQUESTS);
+    } while (n == AHEAD && requests < TURN_REQUESTS && bytes < TURN_BYTES);
     store_kick(b->ch);
     return n == AHEAD || bytes >= TURN_BYTES;
 }

@@ -2,13 +2,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+static bool is_eventfd(int fd)
+{
+    static const char name[] = "anon_inode:[eventfd]";
+    char path[40], link[sizeof(name)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return readlink(path, link, sizeof(link)) == sizeof(name) - 1 &&
+           memcmp(link, name, sizeof(name) - 1) == 0;
+}
 
 int event_adopt(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
 
+    if (!is_eventfd(fd))
+        return -EINVAL;
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;

@@ -3,18 +3,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+static bool stderr_has_room(void)
+{
+    struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+
+    /* A pipe says yes while it has room for PIPE_BUF bytes, more than a line.
+     * What is closed or broken is written to, and fails. */
+    return poll(&p, 1, 0) != 0;
+}
 
 void process_init(void)
 {
     const char *dumpable = getenv("VUB_DUMPABLE");
     struct rlimit files;
 
+    log_set_room(stderr_has_room);
     signal(SIGPIPE, SIG_IGN);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
         files.rlim_cur < files.rlim_max) {
