@@ -387,6 +387,10 @@ static void hold_range_limits(struct disk *d)
         many[1] = cases[i].r;
         assert_int_equal(blk_ranges(d->q, cases[i].type, many, 2),
                          cases[i].status);
+        many[1] = many[0];
+        many[0] = cases[i].r;
+        assert_int_equal(blk_ranges(d->q, cases[i].type, many, 2),
+                         cases[i].status);
     }
     for (unsigned i = 0; i < ARRAY_LEN(lens); i++)
         for (unsigned k = 0; k < 2; k++)

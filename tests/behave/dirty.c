@@ -197,38 +197,51 @@ static void a_new_log_takes_the_place_of_the_old(void **state)
     vub_free(v);
 }
 
-/* Two rings on two threads write neighbouring pages, whose bits are in one
- * byte of the log, while we clear them: no bit may get lost. */
+/* Two rings on two threads write every other page each, so that all bytes of
+ * the log have bits of both, while we clear them: no bit may get lost. */
 static void bits_are_set_atomically(void **state)
 {
-    struct vub *v = start();
-    struct front_conf c = {.queues = 2};
+    enum { PAGES = 32, BYTES = 2 * PAGES / 8, ROUNDS = 2000 };
+    struct vub *v = vub_start(DISK("d", "'queues': 2, 'worker': ['a', 'b'], ",
+                                   "{'type': 'null', 'size': '1G'}"));
+    struct front_conf c = {.queues = 2, .indirect = true};
     struct front *f = front_new(v, "d", &c);
+    uint64_t pages = front_alloc(f, 2 * PAGES * 4096, 8 * 4096);
+    struct vq_buf b[2][PAGES + 2];
     struct blk_req *r[2];
-    uint64_t pages = front_alloc(f, 8 * 4096, 8 * 4096);
     unsigned rounds[2] = {0, 0};
-    uint8_t *byte;
+    uint8_t *log;
 
     (void)state;
     front_log_start(f);
-    byte = f->log + pages / 4096 / 8;
+    log = f->log + pages / 4096 / 8;
     for (unsigned i = 0; i < 2; i++) {
         r[i] = blk_new(f, 0);
-        r[i]->data_gpa = pages + i * 4096;
+        r[i]->head->type = htole32(VIRTIO_BLK_T_IN);
+        r[i]->head->sector = 0;
+        b[i][0] = (struct vq_buf){r[i]->head_gpa, 16};
+        for (unsigned k = 0; k < PAGES; k++)
+            b[i][1 + k] = (struct vq_buf){pages + (2 * k + i) * 4096, 512};
+        b[i][1 + PAGES] = (struct vq_buf){r[i]->status_gpa, 1};
         vq_calls(f->vq[i], false);
-        blk_go(f->vq[i], r[i], VIRTIO_BLK_T_IN, 0, 512);
+        vq_add(f->vq[i], b[i], 1, PAGES + 1, r[i]);
+        vq_kick(f->vq[i]);
     }
-    while (rounds[0] < 4000 || rounds[1] < 4000)
+    while (rounds[0] < ROUNDS || rounds[1] < ROUNDS)
         for (unsigned i = 0; i < 2; i++) {
-            uint8_t bit = (uint8_t)(1 << i);
+            uint8_t mine = i ? 0xaa : 0x55;
 
             if (vq_pop(f->vq[i], NULL, NULL) == VQ_NONE)
                 continue;
-            if (!(__atomic_fetch_and(byte, ~bit, __ATOMIC_SEQ_CST) & bit))
-                front_fail("ring %u, round %u: its page is not dirty", i,
-                           rounds[i]);
+            for (unsigned k = 0; k < BYTES; k++)
+                if ((__atomic_fetch_and(&log[k], ~mine, __ATOMIC_SEQ_CST) &
+                     mine) != mine)
+                    front_fail("ring %u, round %u: not all of its pages are "
+                               "dirty",
+                               i, rounds[i]);
             rounds[i]++;
-            blk_go(f->vq[i], r[i], VIRTIO_BLK_T_IN, 0, 512);
+            vq_add(f->vq[i], b[i], 1, PAGES + 1, r[i]);
+            vq_kick(f->vq[i]);
         }
     front_free(f);
     vub_free(v);

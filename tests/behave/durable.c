@@ -131,18 +131,18 @@ static void write_through_means_on_stable_storage(void **state)
     v->exe = script;
     v->wrapped = true;
     vub_run(v);
-    f = front_new(v, "d", NULL);
-    blk_write(f->vq[0], 0, buf, 4096);
-    blk_flush(f->vq[0]);
-    assert_int_equal(front_set_config(f, 32, "\0", 1), 0);
-    blk_write(f->vq[0], 2048, buf, 4096);
-    front_free(f);
     /* A driver that cannot flush gets no cache. */
     f = front_new(
         v, "d",
         &(struct front_conf){.features_off = FEATURE(VIRTIO_BLK_F_FLUSH) |
                                              FEATURE(VIRTIO_BLK_F_CONFIG_WCE)});
     blk_write(f->vq[0], 4096, buf, 4096);
+    front_free(f);
+    f = front_new(v, "d", NULL);
+    blk_write(f->vq[0], 0, buf, 4096);
+    blk_flush(f->vq[0]);
+    assert_int_equal(front_set_config(f, 32, "\0", 1), 0);
+    blk_write(f->vq[0], 2048, buf, 4096);
     front_free(f);
     vub_signal(v, SIGTERM);
     vub_wait(v);
@@ -334,6 +334,40 @@ static void a_change_before_the_start_is_told_at_the_start(void **state)
     vub_free(v);
 }
 
+/* QEMU blocks while it waits for an answer of ours: nothing that would ask it
+ * for something comes before that answer. */
+static void our_messages_wait_for_the_answer_to_theirs(void **state)
+{
+    struct vub *v =
+        with_image(DISK("d", "'drain_timeout': 500, ",
+                        "{'type': 'fault', 'next': " FILE_STORE ", 'rules':"
+                        " [{'op': 'read', 'offset': '1M', 'stuck': true}]}"));
+    struct front_conf c = {.backend_channel = true};
+    struct front *f = front_new(v, "d", &c);
+    struct wire_state s = {0, 0};
+    struct front_msg m;
+
+    (void)state;
+    blk_go(f->vq[0], blk_new(f, 512), VIRTIO_BLK_T_IN, 2048, 512);
+    blk_verify(f->vq[0], 0, 512, 1); /* by then it has been taken */
+    front_send(f, WIRE_GET_VRING_BASE, 0, &s, sizeof(s), NULL, 0);
+    assert_int_equal(truncate(vub_path(v, "img"), 2 * DISK_BYTES), 0);
+    vub_signal(v, SIGHUP);
+    vub_log_wait(v, "grown");
+    if (front_wait_fd(f->backend_fd, POLLIN, 0) &&
+        !front_wait_fd(f->sock, POLLIN, 0))
+        front_fail("a message of its own before the answer");
+    front_reply(f, WIRE_GET_VRING_BASE, &m);
+    f->vq[0]->base = m.state.num;
+    /* No ring runs: it waits on, and is not forgotten. */
+    front_settle(f);
+    assert_false(front_wait_fd(f->backend_fd, POLLIN, 0));
+    vq_start(f->vq[0]);
+    front_need_config_change(f);
+    front_free(f);
+    vub_free(v);
+}
+
 /* The other end of the back-end channel is never read, then closed. */
 static void a_deaf_backend_channel_blocks_nobody(void **state)
 {
@@ -476,6 +510,7 @@ BEHAVE_MAIN(T(the_cache_is_on_where_writes_are_cached),
             T(an_image_that_lost_its_end_is_an_error),
             T(sighup_tells_the_guest_of_a_new_size),
             T(a_change_before_the_start_is_told_at_the_start),
+            T(our_messages_wait_for_the_answer_to_theirs),
             T(a_deaf_backend_channel_blocks_nobody),
             T(qemu_is_kept_out_while_a_ring_runs),
             T(a_second_program_waits_for_the_image),

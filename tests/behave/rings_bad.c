@@ -516,6 +516,37 @@ static void a_chain_in_flight_may_not_come_again(void **state)
     vub_free(v);
 }
 
+/* More chains than descriptors, of which some are in flight. */
+static void an_index_beyond_what_is_in_flight_has_run_away(void **state)
+{
+    struct vub *v = vub_start(
+        DISK("d", "'queues': 2, 'drain_timeout': 100, ",
+             "{'type': 'fault', 'next': " MEMORY ", 'rules': [{'op': 'read',"
+             " 'offset': '1M', 'length': 512, 'stuck': true}]}"));
+    struct front_conf c = {.queues = 2, .size = 8};
+    struct front *f = front_new(v, "d", &c);
+    struct vq *q = f->vq[0];
+    struct blk_req *r = blk_new(f, 512);
+
+    (void)state;
+    blk_go(q, r, VIRTIO_BLK_T_IN, 2048, 512);
+    vq_enable(q, true); /* its loop has turned: it was taken */
+    blk_verify(q, 0, 512, 1);
+    vub_log_mark(v);
+    /* A sound one-descriptor chain (of no use, but sound), eight times. */
+    vq_desc(q, 7, r->head_gpa, 16, 0, 0);
+    for (unsigned i = 0; i < 8; i++)
+        vq_avail_put(q, 7);
+    vq_avail_show(q);
+    vq_notify(q);
+    vq_need_err(q);
+    vub_log_wait(v, "run away");
+    blk_verify(f->vq[1], 0, 4096, 1);
+    vq_stop(q);
+    front_free(f);
+    vub_free(v);
+}
+
 /* Item 42: what the guest writes into the used ring is of no interest. */
 static void scribbling_over_used_entries_changes_nothing(void **state)
 {
@@ -693,6 +724,7 @@ BEHAVE_MAIN(T(a_bad_split_ring_breaks_and_nothing_else),
             T(a_bad_packed_ring_breaks_and_nothing_else),
             T(bad_rings_break_with_an_inflight_record_too),
             T(a_chain_in_flight_may_not_come_again),
+            T(an_index_beyond_what_is_in_flight_has_run_away),
             T(scribbling_over_used_entries_changes_nothing),
             T(event_words_may_be_anything),
             T(a_bad_request_fails_and_the_ring_goes_on),
