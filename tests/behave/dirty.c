@@ -404,6 +404,8 @@ static void follow_the_log(struct vub *v, const struct front_conf *c)
         memcpy(copy + r[i]->head_gpa, r[i]->head, 16);
         if (i % 4 < 2)
             memcpy(copy + r[i]->data_gpa, r[i]->data, 4096);
+        if (*r[i]->status == BLK_S_NONE) /* put on the ring, never taken */
+            copy[r[i]->status_gpa] = BLK_S_NONE;
     }
     for (unsigned i = 0; i < 16; i++) {
         assert_memory_equal(copy + r[i]->data_gpa, r[i]->data, 4096);
