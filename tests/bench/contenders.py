@@ -23,7 +23,8 @@ class Failed(Exception):
 class Rig:
     """What all contenders share: programs, places, cores, durations."""
 
-    def __init__(self, build, files, cores, seconds, warm, exclusive):
+    def __init__(self, build, files, cores, seconds, warm, exclusive,
+                 retries):
         self.vub = os.path.join(build, "src", "vub")
         self.load = os.path.join(build, "tests", "bench", "bench_load")
         self.floor = os.path.join(build, "tests", "bench", "bench_floor")
@@ -32,6 +33,7 @@ class Rig:
         self.seconds = seconds
         self.warm = warm
         self.exclusive = exclusive
+        self.retries = retries
         # What the load calls hung; it tells, and does not stay.
         self.env = dict(os.environ, VUB_TEST_TIMEOUT_MS="5000")
 
@@ -46,8 +48,12 @@ class Rig:
             else self.cores[-1:]
 
     def timing(self, *cores):
-        return ["--seconds", str(self.seconds), "--warm", str(self.warm),
-                "--watch", ",".join(str(c) for some in cores for c in some)]
+        out = ["--seconds", str(self.seconds), "--warm", str(self.warm)]
+        # With real-time priority the others only run while we sleep.
+        if not self.exclusive:
+            out += ["--watch",
+                    ",".join(str(c) for some in cores for c in some)]
+        return out
 
     def pinned(self, cores, command, **options):
         """A process inherits the affinity of the thread that starts it."""
