@@ -57,57 +57,67 @@ static size_t put_escaped(char *out, size_t room, const char *s, bool json)
     return n;
 }
 
-static void write_line(enum log_level level, const char *id, const char *text)
+/* One line as it is written; its length. */
+static size_t compose(char *line, size_t room, enum log_level level,
+                      const char *id, const char *text)
 {
-    char line[LINE_MAX_BYTES];
     size_t n;
     struct timespec now;
     struct tm tm;
     char stamp[40];
-    unsigned gone;
 
     if (log_format() == LOG_JSON) {
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &tm);
         strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-        n = (size_t)snprintf(line, sizeof(line),
+        n = (size_t)snprintf(line, room,
                              "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\"", stamp,
                              now.tv_nsec / 1000000, level_names[level]);
         if (id) {
-            n += (size_t)snprintf(line + n, sizeof(line) - n, ",\"device\":\"");
-            n += put_escaped(line + n, sizeof(line) - n - 64, id, true);
+            n += (size_t)snprintf(line + n, room - n, ",\"device\":\"");
+            n += put_escaped(line + n, room - n - 64, id, true);
             line[n++] = '"';
         }
-        n += (size_t)snprintf(line + n, sizeof(line) - n, ",\"text\":\"");
-        n += put_escaped(line + n, sizeof(line) - n - 8, text, true);
+        n += (size_t)snprintf(line + n, room - n, ",\"text\":\"");
+        n += put_escaped(line + n, room - n - 8, text, true);
         memcpy(line + n, "\"}\n", 3);
-        n += 3;
-    } else {
-        n = (size_t)snprintf(line, sizeof(line), "vub: ");
-        if (id) {
-            n += put_escaped(line + n, 128, id, false);
-            memcpy(line + n, ": ", 2);
-            n += 2;
-        }
-        if (level != LOG_INFO)
-            n += (size_t)snprintf(line + n, sizeof(line) - n,
-                                  "%s: ", level_names[level]);
-        n += put_escaped(line + n, sizeof(line) - n - 8, text, false);
-        line[n++] = '\n';
+        return n + 3;
     }
+    n = (size_t)snprintf(line, room, "vub: ");
+    if (id) {
+        n += put_escaped(line + n, 128, id, false);
+        memcpy(line + n, ": ", 2);
+        n += 2;
+    }
+    if (level != LOG_INFO)
+        n += (size_t)snprintf(line + n, room - n, "%s: ", level_names[level]);
+    n += put_escaped(line + n, room - n - 8, text, false);
+    line[n++] = '\n';
+    return n;
+}
+
+/* In one write with what must be said of lines before it: a small pipe has
+ * room for one write at a time. */
+static void write_line(enum log_level level, const char *id, const char *text)
+{
+    char lines[256 + LINE_MAX_BYTES], note[64];
+    unsigned gone;
+    size_t n = 0;
+
     /* A pipe that is full is not waited for. Two threads may race for the last
      * of its room. Nobody is left to tell if stderr is gone. */
     if (has_room && !has_room()) {
         __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
         return;
     }
-    if (write(STDERR_FILENO, line, n) < 0)
-        return;
     gone = __atomic_exchange_n(&lost, 0, __ATOMIC_RELAXED);
     if (gone > 0) {
-        snprintf(stamp, sizeof(stamp), "%u lines before this are lost", gone);
-        write_line(LOG_WARN, NULL, stamp);
+        snprintf(note, sizeof(note), "%u lines before this are lost", gone);
+        n = compose(lines, 256, LOG_WARN, NULL, note);
     }
+    n += compose(lines + n, LINE_MAX_BYTES, level, id, text);
+    if (write(STDERR_FILENO, lines, n) < 0)
+        return;
 }
 
 void log_at(enum log_level level, const char *id, const char *fmt, ...)

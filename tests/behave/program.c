@@ -1,5 +1,6 @@
 /* The program around the devices: when it is ready, how it ends, and what it
  * does when there is nothing to do. */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -90,6 +91,30 @@ static void it_lives_on_without_its_stderr(void **state)
     vub_free(v);
 }
 
+/* A pipe that is full, for nobody reads it: lines are lost, and that is all.
+ * When somebody reads again, they are told. */
+static void a_sleeping_reader_of_its_stderr_stops_nobody(void **state)
+{
+    struct vub *v = vub_start(DISK("d", "", MEMORY) "," DISK("e", "", MEMORY));
+    struct front *e = front_new(v, "e", NULL), *f;
+
+    (void)state;
+    vub_log(v);
+    fcntl(v->log_fd, F_SETPIPE_SZ, 4096);
+    for (unsigned i = 0; i < 200; i++) {
+        f = front_new(v, "d", NULL);
+        blk_verify(f->vq[0], 0, 4096, i);
+        front_free(f);
+        blk_verify(e->vq[0], 0, 4096, i);
+    }
+    vub_log(v);
+    f = front_new(v, "d", NULL);
+    vub_log_wait(v, "lost");
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
 /* Sleeps that its threads went to, all together. */
 static long sleeps(struct vub *v)
 {
@@ -109,12 +134,24 @@ static long sleeps(struct vub *v)
 }
 
 /* Waiting for nothing to happen takes its time. */
+static void nobody_wakes(struct vub *v, struct front *f)
+{
+    long before;
+
+    /* Until the spinning after whatever was done is over. */
+    assert_false(front_wait_fd(f->sock, POLLIN, 500));
+    before = sleeps(v);
+    assert_false(front_wait_fd(f->sock, POLLIN, 2500));
+    assert_int_equal(sleeps(v), before);
+}
+
 static void an_idle_device_wakes_nobody(void **state)
 {
     struct vub *v = vub_start(DISK("d", "'queues': 2, 'worker': ['a', 'b'], ",
                                    MEMORY) "," DISK("e", "", MEMORY));
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
-    long before;
+    struct front *waits;
+    struct blk_req *r;
 
     (void)state;
     if (vub_maps(v, "libtsan") > 0) { /* it has a thread of its own */
@@ -124,13 +161,24 @@ static void an_idle_device_wakes_nobody(void **state)
     }
     blk_verify(f->vq[0], 0, 4096, 1);
     blk_verify(f->vq[1], 0, 4096, 2);
-    /* Until the spinning after that is over. */
-    assert_false(front_wait_fd(f->sock, POLLIN, 500));
-    before = sleeps(v);
-    assert_false(front_wait_fd(f->sock, POLLIN, 3000));
-    assert_int_equal(sleeps(v), before);
+    nobody_wakes(v, f);
+
+    /* Somebody waits for his turn, a ring is broken, and its kick eventfd is
+     * written still. */
+    waits = front_connect(v, "d");
+    front_send(waits, WIRE_GET_FEATURES, 0, NULL, 0, NULL, 0);
+    r = blk_new(f, 512);
+    r->data_gpa = UINT64_MAX;
+    blk_go(f->vq[1], r, VIRTIO_BLK_T_IN, 0, 512);
+    vq_need_err(f->vq[1]);
+    vq_notify(f->vq[1]);
+    /* It is looked at once more, some seconds after it came. */
+    assert_false(front_wait_fd(waits->sock, POLLIN, 4000));
+    nobody_wakes(v, f);
     blk_verify(f->vq[0], 0, 4096, 3);
     front_free(f);
+    front_settle(waits);
+    front_free(waits);
     vub_free(v);
 }
 
@@ -160,5 +208,6 @@ static void every_poll_setting_serves(void **state)
 
 BEHAVE_MAIN(T(all_sockets_listen_when_it_is_ready),
             T(it_ends_cleanly_on_either_signal), T(its_end_is_bounded),
-            T(it_lives_on_without_its_stderr), T(an_idle_device_wakes_nobody),
-            T(every_poll_setting_serves))
+            T(it_lives_on_without_its_stderr),
+            T(a_sleeping_reader_of_its_stderr_stops_nobody),
+            T(an_idle_device_wakes_nobody), T(every_poll_setting_serves))
