@@ -1,5 +1,6 @@
 /* Messages in pieces, sessions that are half done, and those who wait. */
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "behave.h"
@@ -194,10 +195,29 @@ static void a_front_end_that_does_not_read_blocks_nobody(void **state)
     vub_free(v);
 }
 
+/* It has closed its ears and talks on. */
+static void a_peer_that_cannot_be_answered_is_gone(void **state)
+{
+    struct vub *v = start();
+    struct front *f, *next;
+
+    (void)state;
+    f = front_new(v, "d", NULL);
+    next = front_connect(v, "d");
+    shutdown(f->sock, SHUT_RD);
+    front_send(f, WIRE_GET_FEATURES, 0, NULL, 0, NULL, 0);
+    front_set_up(next, &(struct front_conf){0});
+    blk_verify(next->vq[0], 0, 4096, 1);
+    front_free(f);
+    front_free(next);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_session_may_come_byte_by_byte),
             T(a_message_may_be_cut_anywhere),
             T(hanging_up_in_a_message_leaks_nothing),
             T(a_half_done_session_is_dropped_when_another_waits),
             T(a_session_stuck_in_a_message_is_dropped_likewise),
             T(patience_with_the_idle_and_with_the_only_one),
-            T(a_front_end_that_does_not_read_blocks_nobody))
+            T(a_front_end_that_does_not_read_blocks_nobody),
+            T(a_peer_that_cannot_be_answered_is_gone))
