@@ -1,7 +1,6 @@
 #include "base/err.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,14 +57,55 @@ int errs_push(struct errs *es, const struct err *e)
     return e->code;
 }
 
+int errs_vadd(struct errs *es, int code, const char *where, const char *fmt,
+              va_list ap)
+{
+    struct err e;
+
+    fill(&e, code, where, fmt, ap);
+    return errs_push(es, &e);
+}
+
 int errs_add(struct errs *es, int code, const char *where, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    errs_vadd(es, code, where, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+int errs_nomem(struct errs *es)
+{
+    return errs_add(es, -ENOMEM, "", "out of memory");
+}
+
+/* Writes the place of a key. */
+static void place(char *where, size_t room, const char *at, const char *key)
+{
+    snprintf(where, room, "%s%s%s", at, key ? "/" : "", key ? key : "");
+}
+
+int errs_at(struct errs *es, const char *at, const char *key, const char *fmt,
+            ...)
 {
     struct err e;
     va_list ap;
 
     va_start(ap, fmt);
-    fill(&e, code, where, fmt, ap);
+    fill(&e, -EINVAL, NULL, fmt, ap);
     va_end(ap);
+    place(e.where, sizeof(e.where), at, key);
+    return errs_push(es, &e);
+}
+
+int errs_adopt(struct errs *es, const char *at, const char *key,
+               const struct err *why)
+{
+    struct err e = *why;
+
+    place(e.where, sizeof(e.where), at, key);
     return errs_push(es, &e);
 }
 

@@ -5,6 +5,8 @@
 #ifndef VUB_BASE_ERR_H
 #define VUB_BASE_ERR_H
 
+#include <stdarg.h>
+
 #include "base/base.h"
 
 struct err {
@@ -32,10 +34,24 @@ struct errs {
 
 #define ERRS_EMPTY ((struct errs){NULL, 0})
 
-/* Appends; returns code. */
+/* What the config says is wrong, or cannot be done: appends an error at the
+ * key `key` of the object whose JSON Pointer is `at`; returns -EINVAL. key may
+ * lead further down ("socket/fd"); NULL: the object as a whole. */
+int errs_at(struct errs *es, const char *at, const char *key, const char *fmt,
+            ...) PRINTF_LIKE(4, 5);
+/* The same of an error that somebody found who does not know the config: its
+ * sentence and its code, which is returned; its place is not looked at. */
+int errs_adopt(struct errs *es, const char *at, const char *key,
+               const struct err *why);
+
+/* What is about no key: where is "" or a place of another kind. Returns
+ * code. */
 int errs_add(struct errs *es, int code, const char *where, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+int errs_vadd(struct errs *es, int code, const char *where, const char *fmt,
+              va_list ap);
 int errs_push(struct errs *es, const struct err *e); /* returns e->code */
+int errs_nomem(struct errs *es);                     /* returns -ENOMEM */
 void errs_free(struct errs *es);
 
 #endif

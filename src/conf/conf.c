@@ -81,7 +81,7 @@ int conf_read_text(struct conf **out_doc, void **out,
         return errs_push(e, &why);
     doc = calloc(1, sizeof(*doc));
     if (!doc) {
-        rc = errs_add(e, -ENOMEM, "", "out of memory");
+        rc = errs_nomem(e);
         goto out;
     }
     set_rc = apply_sets(tree, sets, e);
@@ -137,7 +137,7 @@ static int read_all(int fd, char **text, size_t *len, struct errs *e)
             free(buf);
         buf = more;
     }
-    return errs_add(e, -ENOMEM, "", "out of memory");
+    return errs_nomem(e);
 }
 
 /* Where relative paths of the file start: its directory; of a pipe, which has

@@ -434,6 +434,6 @@ int read_tree(struct conf *doc, void **out, const struct conf_table *root,
         read_object(&r, tree, &o);
     }
     if (r.no_memory)
-        return errs_add(e, -ENOMEM, "", "out of memory");
+        return errs_nomem(e);
     return r.errors ? -EINVAL : 0;
 }

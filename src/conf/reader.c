@@ -49,7 +49,7 @@ size_t place_pointer(const struct place *p, char *out, size_t room)
 
 void reader_fail(struct reader *r, const struct place *p, const char *fmt, ...)
 {
-    struct err e = {.code = -EINVAL};
+    char where[sizeof(((struct err *)0)->where)];
     va_list ap;
 
     if (r->errors++ > ERRORS_SHOWN)
@@ -59,11 +59,10 @@ void reader_fail(struct reader *r, const struct place *p, const char *fmt, ...)
                  "there are more errors than these; repair them first");
         return;
     }
-    place_pointer(p, e.where, sizeof(e.where));
+    place_pointer(p, where, sizeof(where));
     va_start(ap, fmt);
-    vsnprintf(e.text, sizeof(e.text), fmt, ap);
+    errs_vadd(r->e, -EINVAL, where, fmt, ap);
     va_end(ap);
-    errs_push(r->e, &e);
 }
 
 void reader_fail_type(struct reader *r, const struct place *p,

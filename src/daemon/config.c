@@ -4,7 +4,6 @@
  * in the list too: their bad keys are zero and are passed over here. */
 #include "daemon/config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +87,6 @@ static void check_claims(struct claim *claims, int count,
                          const struct config *c, const char *key,
                          const char *what, bool *repeated, struct errs *e)
 {
-    char where[sizeof(((struct err *)0)->where)];
     int first = 0;
 
     if (count)
@@ -98,11 +96,9 @@ static void check_claims(struct claim *claims, int count,
             first = i;
             continue;
         }
-        snprintf(where, sizeof(where), "%s/%s",
-                 c->devices.list[claims[i].device].at, key);
-        errs_add(e, -EINVAL, where, "%s has %s %.120s already",
-                 c->devices.list[claims[first].device].at, what,
-                 claims[i].text);
+        errs_at(e, c->devices.list[claims[i].device].at, key,
+                "%s has %s %.120s already",
+                c->devices.list[claims[first].device].at, what, claims[i].text);
         repeated[claims[i].device] = true;
     }
     for (int i = 0; i < count; i++)
@@ -113,30 +109,26 @@ static void check_id(const char *id, const char *at, struct errs *e)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    char where[sizeof(((struct err *)0)->where)];
     size_t len = strlen(id);
 
-    snprintf(where, sizeof(where), "%s/id", at);
     if (len > ID_MAX_BYTES)
-        errs_add(e, -EINVAL, where, "has %zu bytes, %d are the most", len,
-                 ID_MAX_BYTES);
+        errs_at(e, at, "id", "has %zu bytes, %d are the most", len,
+                ID_MAX_BYTES);
     else if (strspn(id, plain) != len)
-        errs_add(e, -EINVAL, where,
-                 "may have letters, digits, point, dash and underscore only, "
-                 "not \"%s\"",
-                 id);
+        errs_at(e, at, "id",
+                "may have letters, digits, point, dash and underscore only, "
+                "not \"%s\"",
+                id);
 }
 
 static void check_socket(const struct device_socket *s, const char *at,
                          struct errs *e)
 {
-    char where[sizeof(((struct err *)0)->where)];
     size_t len = s->path ? strlen(s->path) : 0;
 
-    snprintf(where, sizeof(where), "%s/socket", at);
     if (s->path && (len == 0 || s->path[len - 1] == '/'))
-        errs_add(e, -EINVAL, where, "must be the path of a file, not \"%s\"",
-                 s->path);
+        errs_at(e, at, "socket", "must be the path of a file, not \"%s\"",
+                s->path);
 }
 
 static void check_sockets(const struct config *c, const char *runtime_dir,
@@ -181,7 +173,7 @@ static void check_config(void *data, const char *at, struct errs *e)
     claims = calloc((size_t)c->devices.count + 1, sizeof(*claims));
     repeated = calloc((size_t)c->devices.count + 1, sizeof(*repeated));
     if (!claims || !repeated || !runtime_dir) {
-        errs_add(e, -ENOMEM, "", "out of memory");
+        errs_nomem(e);
         goto out;
     }
     for (int i = 0; i < c->devices.count; i++) {

@@ -130,7 +130,7 @@ static void on_started(struct served *s, const struct err *e, void *arg)
 
     d->starting--;
     if (e) {
-        d->rc = errs_add(d->e, e->code, s->conf->at, "%s", e->text);
+        d->rc = errs_adopt(d->e, s->conf->at, NULL, e);
         stop(d);
     } else if (d->starting == 0 && !d->stopping) {
         tell_ready(d);
@@ -141,20 +141,19 @@ static void on_started(struct served *s, const struct err *e, void *arg)
  * those of our own. */
 static int check_fds(const struct config *c, int ready_fd, struct errs *e)
 {
-    char where[sizeof(((struct err *)0)->where)];
     int rc = 0;
 
     for (int i = 0; i < c->devices.count; i++) {
         const struct device_socket *s = &config_device(c, i)->socket;
+        const char *at = c->devices.list[i].at;
 
         if (!s->has_fd)
             continue;
-        snprintf(where, sizeof(where), "%s/socket/fd", c->devices.list[i].at);
         if (!process_has_fd((int)s->fd))
-            rc = errs_add(e, -EBADF, where, "fd %u is not open", s->fd);
+            rc = errs_at(e, at, "socket/fd", "fd %u is not open", s->fd);
         else if ((int)s->fd == ready_fd)
-            rc = errs_add(e, -EINVAL, where, "fd %u is that of --ready-fd",
-                          s->fd);
+            rc = errs_at(e, at, "socket/fd", "fd %u is that of --ready-fd",
+                         s->fd);
     }
     return rc;
 }
@@ -166,7 +165,7 @@ static int open_devices(struct daemon *d)
 
     d->list = calloc((size_t)devices->count, sizeof(*d->list));
     if (!d->list)
-        return errs_add(d->e, -ENOMEM, "", "out of memory");
+        return errs_nomem(d->e);
     for (int i = 0; i < devices->count; i++) {
         int one = served_open(&d->list[d->count], &devices->list[i], d->e);
 
@@ -217,14 +216,13 @@ static void close_main_loop(struct daemon *d)
 
 static int bind_sockets(struct daemon *d)
 {
-    char where[sizeof(((struct err *)0)->where)];
     char *dir = config_runtime_dir(d->conf);
     struct err why;
     bool has_dir = false;
     int rc = 0;
 
     if (!dir)
-        return errs_add(d->e, -ENOMEM, "", "out of memory");
+        return errs_nomem(d->e);
     for (int i = 0; i < d->count; i++) {
         const struct device_socket *s = &d->list[i].common->socket;
 
@@ -233,14 +231,12 @@ static int bind_sockets(struct daemon *d)
             has_dir = true;
             rc = process_make_dir(dir, &why);
             if (rc < 0) {
-                errs_add(d->e, rc, "/runtime_dir", "%s", why.text);
+                errs_adopt(d->e, "", "runtime_dir", &why);
                 break;
             }
         }
-        if (served_bind(&d->list[i], &d->workers, dir, &why) < 0) {
-            snprintf(where, sizeof(where), "%s/socket", d->list[i].conf->at);
-            rc = errs_add(d->e, why.code, where, "%s", why.text);
-        }
+        if (served_bind(&d->list[i], &d->workers, dir, &why) < 0)
+            rc = errs_adopt(d->e, d->list[i].conf->at, "socket", &why);
     }
     free(dir);
     return rc;

@@ -4,7 +4,6 @@
 #include "daemon/served.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "conf/text.h"
@@ -23,7 +22,7 @@ int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
     s->ring_loop = calloc(s->device->num_queues, sizeof(*s->ring_loop));
     if (!s->ring_loop) {
         s->device->ops->close(s->device);
-        return errs_add(e, -ENOMEM, conf->at, "out of memory");
+        return errs_nomem(e);
     }
     return 0;
 }

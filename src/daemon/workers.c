@@ -3,9 +3,6 @@
  * from the same list, so they cannot differ in who shares what. */
 #include "daemon/workers.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,22 +55,6 @@ static struct use *list_uses(const struct conf_anys *devices, int *count)
 
 /* ---- rules ---- */
 
-static void fail_at(struct errs *e, const struct conf_any *device,
-                    const char *key, const char *fmt, ...) PRINTF_LIKE(4, 5);
-
-static void fail_at(struct errs *e, const struct conf_any *device,
-                    const char *key, const char *fmt, ...)
-{
-    struct err why = {.code = -EINVAL};
-    va_list ap;
-
-    snprintf(why.where, sizeof(why.where), "%s/%s", device->at, key);
-    va_start(ap, fmt);
-    vsnprintf(why.text, sizeof(why.text), fmt, ap);
-    va_end(ap);
-    errs_push(e, &why);
-}
-
 /* The uses of one name: [from, to). */
 static void check_worker(const struct conf_any *devices, const struct use *from,
                          const struct use *to, struct errs *e)
@@ -87,7 +68,7 @@ static void check_worker(const struct conf_any *devices, const struct use *from,
         else
             guest = u;
         if (u > from && u[-1].device == u->device)
-            fail_at(e, &devices[u->device], "worker",
+            errs_at(e, devices[u->device].at, "worker",
                     "names \"%.64s\" more than once", u->name);
     }
     if (!shared || !guest)
@@ -97,12 +78,12 @@ static void check_worker(const struct conf_any *devices, const struct use *from,
         const struct device_common *d = devices[u->device].data;
 
         if (owner && !u->own)
-            fail_at(e, &devices[u->device], "worker",
+            errs_at(e, devices[u->device].at, "worker",
                     "\"%.64s\" is the own worker of %s, which would have to "
                     "name it to share it",
                     u->name, devices[owner->device].at);
         if (d->poll_us == DEVICE_POLL_ALWAYS)
-            fail_at(e, &devices[u->device], "poll_us",
+            errs_at(e, devices[u->device].at, "poll_us",
                     "\"always\" takes a worker of its own, but \"%.64s\" "
                     "serves %s too",
                     u->name, devices[other->device].at);
@@ -115,7 +96,7 @@ void workers_check(const struct conf_anys *devices, struct errs *e)
     struct use *uses = list_uses(devices, &count);
 
     if (!uses) {
-        errs_add(e, -ENOMEM, "", "out of memory");
+        errs_nomem(e);
         return;
     }
     for (int from = 0, to = 0; from < count; from = to) {

@@ -1,8 +1,6 @@
 /* The table of device types, and the keys they share. */
 #include "device/devices.h"
 
-#include <errno.h>
-
 #include "device/block/block.h"
 
 static const char *const poll_words[] = {"always", NULL};
@@ -14,8 +12,8 @@ static void check_socket(void *data, const char *at, struct errs *e)
     struct device_socket *s = data;
 
     if (s->has_fd && s->path)
-        errs_add(e, -EINVAL, at,
-                 "a socket has a path or an fd, not both: leave one out");
+        errs_at(e, at, NULL,
+                "a socket has a path or an fd, not both: leave one out");
 }
 
 static const struct conf_key socket_keys[] = {

@@ -158,12 +158,12 @@ static int fault_open(struct store **out, const struct conf_any *c,
 {
     const struct fault_conf *conf = c->data;
     struct fault *f = calloc(1, sizeof(*f));
-    int rc = -ENOMEM;
+    int rc;
 
     if (f)
         f->rules = calloc((size_t)conf->rules.count + 1, sizeof(*f->rules));
     if (!f || !f->rules) {
-        errs_add(e, rc, c->at, "out of memory");
+        rc = errs_nomem(e);
         goto out;
     }
     f->num_rules = conf->rules.count;

@@ -223,14 +223,6 @@ static void file_close(struct store *s)
     free(f);
 }
 
-/* Adds *err at the key `key` of the store. */
-static int fail(const struct conf_any *c, const char *key, struct err *err,
-                struct errs *e)
-{
-    snprintf(err->where, sizeof(err->where), "%s/%s", c->at, key);
-    return errs_push(e, err);
-}
-
 static int choose_use_of_uring(struct file_store *f, const struct conf_any *c,
                                struct errs *e)
 {
@@ -241,7 +233,7 @@ static int choose_use_of_uring(struct file_store *f, const struct conf_any *c,
         return 0;
     if (engine_uring_probe(f->fd, &err) < 0) {
         if (must)
-            return fail(c, "engine", &err, e);
+            return errs_adopt(e, c->at, "engine", &err);
         log_info(f->store.id, "%s", err.text);
         return 0;
     }
@@ -288,19 +280,19 @@ static int file_store_open(struct store **out, const struct conf_any *c,
 
     f = calloc(1, sizeof(*f));
     if (!f)
-        return errs_add(e, -ENOMEM, c->at, "out of memory");
+        return errs_nomem(e);
     f->fd = -1;
     f->conf = conf;
     f->store.ops = c->table->ops;
     f->store.id = id;
     rc = file_open(conf->path, read_only, conf->direct, &f->fd, &err);
     if (rc < 0) {
-        fail(c, "path", &err, e);
+        errs_adopt(e, c->at, "path", &err);
         goto out;
     }
     rc = file_describe(f->fd, read_only, conf->direct, &info, &err);
     if (rc < 0) {
-        fail(c, conf->direct ? "direct" : "path", &err, e);
+        errs_adopt(e, c->at, conf->direct ? "direct" : "path", &err);
         goto out;
     }
     describe(f, &info, read_only);

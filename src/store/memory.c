@@ -48,13 +48,13 @@ static int memory_open(struct store **out, const struct conf_any *c,
 
     m = calloc(1, sizeof(*m));
     if (!m)
-        return errs_add(e, -ENOMEM, c->at, "out of memory");
+        return errs_nomem(e);
     m->mem = memory_reserve(conf->size);
     if (!m->mem) {
         free(m);
-        return errs_add(e, -ENOMEM, c->at,
-                        "no room for a memory disk of %" PRIu64 " bytes",
-                        conf->size);
+        return errs_at(e, c->at, "size",
+                       "no room for a memory disk of %" PRIu64 " bytes",
+                       conf->size);
     }
     m->page_bytes = memory_page_bytes();
     m->store.ops = c->table->ops;

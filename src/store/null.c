@@ -24,7 +24,7 @@ static int null_open(struct store **out, const struct conf_any *c,
 
     n = calloc(1, sizeof(*n));
     if (!n)
-        return errs_add(e, -ENOMEM, c->at, "out of memory");
+        return errs_nomem(e);
     n->read_zeros = conf->read_zeros;
     n->store.ops = c->table->ops;
     n->store.id = id;

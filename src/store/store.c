@@ -8,7 +8,6 @@
  * and asserts. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "loop/loop.h"
 #include "store/impl.h"
@@ -24,14 +23,10 @@ const struct conf_union store_union = {
 
 void store_check_size(uint64_t size, const char *at, struct errs *e)
 {
-    char where[sizeof(((struct err *)0)->where)];
-
-    if (size % 512 == 0)
-        return;
-    snprintf(where, sizeof(where), "%s/size", at);
-    errs_add(e, -EINVAL, where,
-             "%" PRIu64 " bytes is not a whole number of 512-byte sectors",
-             size);
+    if (size % 512)
+        errs_at(e, at, "size",
+                "%" PRIu64 " bytes is not a whole number of 512-byte sectors",
+                size);
 }
 
 int store_open(struct store **out, const struct conf_any *c, bool read_only,

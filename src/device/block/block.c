@@ -19,8 +19,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -422,20 +420,6 @@ static const struct device_ops block_ops = {
     .close = block_close,
 };
 
-/* An error at the key `key` of the device whose JSON Pointer is `at`. */
-static int PRINTF_LIKE(4, 5) err_key(struct errs *e, const char *at,
-                                     const char *key, const char *fmt, ...)
-{
-    struct err err = {.code = -EINVAL};
-    va_list ap;
-
-    snprintf(err.where, sizeof(err.where), "%s/%s", at, key);
-    va_start(ap, fmt);
-    vsnprintf(err.text, sizeof(err.text), fmt, ap);
-    va_end(ap);
-    return errs_push(e, &err);
-}
-
 /* What the store needs of the block sizes. */
 static int check_store(const struct block *b, const char *at, struct errs *e)
 {
@@ -443,16 +427,16 @@ static int check_store(const struct block *b, const char *at, struct errs *e)
     uint32_t logical = logical_size(b);
 
     if (logical < info->block_size)
-        return err_key(e, at, "logical_block_size",
+        return errs_at(e, at, "logical_block_size",
                        "%" PRIu32 " bytes is less than the %" PRIu32
                        " that the store can do",
                        logical, info->block_size);
     if (info->size < logical)
-        return err_key(e, at, "store",
+        return errs_at(e, at, "store",
                        "%" PRIu64 " bytes is not one block of %" PRIu32,
                        info->size, logical);
     if (info->serial && b->conf->queues > 1 && b->conf->common.worker.count > 1)
-        return err_key(e, at, "worker",
+        return errs_at(e, at, "worker",
                        "store %s depends on the order of requests: the device "
                        "needs one worker for all its queues",
                        b->store->ops->type);
@@ -465,16 +449,16 @@ static int block_open(struct device **out, const struct conf_any *c,
     const struct block_conf *conf = c->data;
     const char *id = conf->common.id, *serial;
     struct block *b;
-    int rc = -ENOMEM;
+    int rc;
 
     b = calloc(1, sizeof(*b));
     if (!b)
-        return errs_add(e, rc, c->at, "out of memory");
+        return errs_nomem(e);
     b->conf = conf;
     b->channels = calloc(conf->queues, sizeof(*b->channels));
     b->rings = aligned_alloc(64, conf->queues * sizeof(*b->rings));
     if (!b->channels || !b->rings) {
-        errs_add(e, rc, c->at, "out of memory");
+        rc = errs_nomem(e);
         goto out;
     }
     memset(b->rings, 0, conf->queues * sizeof(*b->rings));
@@ -529,7 +513,7 @@ static void check_power_of_two(const char *key, uint32_t size, const char *at,
                                struct errs *e)
 {
     if (size & (size - 1))
-        err_key(e, at, key, "%" PRIu32 " is not a power of two", size);
+        errs_at(e, at, key, "%" PRIu32 " is not a power of two", size);
 }
 
 static void block_check(void *data, const char *at, struct errs *e)
@@ -540,7 +524,7 @@ static void block_check(void *data, const char *at, struct errs *e)
     check_power_of_two("physical_block_size", conf->physical_block_size, at, e);
     if (conf->physical_block_size &&
         conf->physical_block_size < conf->logical_block_size)
-        err_key(e, at, "physical_block_size",
+        errs_at(e, at, "physical_block_size",
                 "%" PRIu32 " bytes is less than the logical block's %" PRIu32,
                 conf->physical_block_size, conf->logical_block_size);
 }

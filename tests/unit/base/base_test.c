@@ -55,6 +55,28 @@ static void long_errors_are_cut(void **state)
     assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
 }
 
+static void an_error_is_at_a_key(void **state)
+{
+    struct errs es = ERRS_EMPTY;
+    struct err why;
+
+    (void)state;
+    assert_int_equal(errs_at(&es, "/a/0", "size", "%d is odd", 3), -EINVAL);
+    assert_int_equal(errs_at(&es, "/a/0", NULL, "is odd"), -EINVAL);
+    err_set(&why, -EBUSY, "elsewhere", "is busy");
+    assert_int_equal(errs_adopt(&es, "", "dir", &why), -EBUSY);
+    assert_int_equal(errs_nomem(&es), -ENOMEM);
+    assert_int_equal(es.count, 4);
+    assert_string_equal(es.list[0].where, "/a/0/size");
+    assert_string_equal(es.list[0].text, "3 is odd");
+    assert_string_equal(es.list[1].where, "/a/0");
+    assert_string_equal(es.list[2].where, "/dir");
+    assert_string_equal(es.list[2].text, "is busy");
+    assert_int_equal(es.list[2].code, -EBUSY);
+    assert_string_equal(es.list[3].where, "");
+    errs_free(&es);
+}
+
 static void errors_keep_their_order(void **state)
 {
     struct errs es = ERRS_EMPTY;
@@ -251,6 +273,7 @@ int main(void)
         cmocka_unit_test(an_error_has_a_place_and_a_sentence),
         cmocka_unit_test(an_error_nobody_reads_is_its_code),
         cmocka_unit_test(long_errors_are_cut),
+        cmocka_unit_test(an_error_is_at_a_key),
         cmocka_unit_test(errors_keep_their_order),
         cmocka_unit_test(a_list_keeps_order_and_lets_go),
         cmocka_unit_test(sums_do_not_wrap),
