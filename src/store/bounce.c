@@ -18,17 +18,19 @@
 #define BUFFERS_IDLE 4 /* kept when not needed */
 
 struct buffer {
-    struct list node; /* in idle */
+    struct list node; /* in idle or busy */
     struct bounce *bounce;
     struct store_req sub;
     struct iovec whole;      /* of sub: what is used of mem */
     struct store_req *above; /* for whom; above->progress bytes are done */
+    bool given_up;           /* no further pieces are sent */
     void *mem;
 };
 
 struct bounce {
     struct store_channel *ch;
-    struct list idle, waiting; /* buffers; requests */
+    struct list idle, busy; /* buffers */
+    struct list waiting;    /* requests */
     unsigned total, num_idle;
 };
 
@@ -40,6 +42,7 @@ struct bounce *bounce_open(struct store_channel *ch)
         return NULL;
     b->ch = ch;
     list_init(&b->idle);
+    list_init(&b->busy);
     list_init(&b->waiting);
     return b;
 }
@@ -57,7 +60,7 @@ void bounce_close(struct bounce *b)
 
     if (!b)
         return;
-    assert(list_empty(&b->waiting));
+    assert(list_empty(&b->waiting) && list_empty(&b->busy));
     while ((node = list_pop(&b->idle)) != NULL)
         buffer_free(container_of(node, struct buffer, node));
     assert(b->total == 0);
@@ -103,8 +106,9 @@ static void copy(const struct store_req *r, uint64_t from, char *mem,
 
 static void on_done(struct store_req *sub);
 
-/* NULL: none is free, *rc 0; or none can be had, *rc negative. */
-static struct buffer *take(struct bounce *b, int *rc)
+/* A buffer for r. NULL: none is free, *rc 0; or none can be had, *rc
+ * negative. */
+static struct buffer *get(struct bounce *b, int *rc)
 {
     struct list *node = list_pop(&b->idle);
     struct buffer *buf;
@@ -130,10 +134,23 @@ static struct buffer *take(struct bounce *b, int *rc)
     return buf;
 }
 
+static struct buffer *take(struct bounce *b, struct store_req *r, int *rc)
+{
+    struct buffer *buf = get(b, rc);
+
+    if (!buf)
+        return NULL;
+    buf->above = r;
+    buf->given_up = false;
+    list_add(&b->busy, &buf->node);
+    return buf;
+}
+
 static void give_back(struct buffer *buf)
 {
     struct bounce *b = buf->bounce;
 
+    list_del(&buf->node);
     if (b->num_idle >= BUFFERS_IDLE) {
         buffer_free(buf);
         return;
@@ -153,7 +170,11 @@ static bool piece_done(struct buffer *buf)
     if (r->op == STORE_READ)
         copy(r, r->progress, buf->mem, sub->len);
     r->progress += sub->len;
-    return r->progress < r->len;
+    if (r->progress == r->len)
+        return false;
+    if (buf->given_up)
+        r->result = -EIO;
+    return !buf->given_up;
 }
 
 /* Pieces, one after the other, until one is pending. STORE_DONE: the last
@@ -176,12 +197,13 @@ static int go(struct buffer *buf)
             .iov = &buf->whole,
             .iov_num = 1,
             .done = on_done,
+            .owner = r->owner,
             .channel = ch,
         };
-        ch->pending++;
-        if (ch->store->ops->submit(ch, sub) == STORE_PENDING)
+        if (ch->store->ops->submit(ch, sub) == STORE_PENDING) {
+            ch->pending++;
             return STORE_PENDING;
-        ch->pending--;
+        }
     } while (piece_done(buf));
     return STORE_DONE;
 }
@@ -190,15 +212,15 @@ static int go(struct buffer *buf)
 static void serve_waiting(struct bounce *b)
 {
     while (!list_empty(&b->waiting)) {
+        struct store_req *r =
+            container_of(b->waiting.next, struct store_req, node);
         int rc;
-        struct buffer *buf = take(b, &rc);
-        struct store_req *r;
+        struct buffer *buf = take(b, r, &rc);
 
         if (!buf && rc == 0)
             return;
-        r = container_of(list_pop(&b->waiting), struct store_req, node);
+        list_del(&r->node);
         if (buf) {
-            buf->above = r;
             if (go(buf) == STORE_PENDING)
                 continue;
             give_back(buf);
@@ -228,7 +250,7 @@ static void on_done(struct store_req *sub)
 int bounce_submit(struct bounce *b, struct store_req *r)
 {
     int rc;
-    struct buffer *buf = list_empty(&b->waiting) ? take(b, &rc) : NULL;
+    struct buffer *buf = list_empty(&b->waiting) ? take(b, r, &rc) : NULL;
 
     if (!buf) {
         if (list_empty(&b->waiting) && rc < 0) {
@@ -238,9 +260,19 @@ int bounce_submit(struct bounce *b, struct store_req *r)
         list_add(&b->waiting, &r->node);
         return STORE_PENDING;
     }
-    buf->above = r;
     rc = go(buf);
     if (rc == STORE_DONE)
         give_back(buf);
     return rc;
+}
+
+void bounce_give_up(struct bounce *b, const void *owner)
+{
+    LIST_EACH (&b->busy, node) {
+        struct buffer *buf = container_of(node, struct buffer, node);
+
+        if (buf->above->owner == owner)
+            buf->given_up = true;
+    }
+    store_give_up(&b->waiting, owner);
 }

@@ -107,15 +107,12 @@ static int fault_submit(struct store_channel *ch, struct store_req *r)
     return filter_forward(&c->filter, r);
 }
 
-static void fault_drain(struct store_channel *ch, bool cancel)
+static void fault_drain(struct store_channel *ch, const void *owner,
+                        bool cancel)
 {
-    struct fault_channel *c = channel_of(ch);
-    struct list *node;
-
     if (cancel)
-        while ((node = list_pop(&c->stuck)) != NULL)
-            store_complete(container_of(node, struct store_req, node), -EIO);
-    filter_drain(ch, cancel);
+        store_give_up(&channel_of(ch)->stuck, owner);
+    filter_drain(ch, owner, cancel);
 }
 
 static int fault_channel_open(struct store_channel **out, struct store *s,

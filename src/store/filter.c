@@ -79,6 +79,7 @@ int filter_forward(struct filter_channel *c, struct store_req *r)
         .iov = r->iov,
         .iov_num = r->iov_num,
         .done = on_done,
+        .owner = r->owner,
         .above = r,
     };
     if (store_submit(c->next, below) == STORE_PENDING)
@@ -118,7 +119,7 @@ void filter_kick(struct store_channel *ch)
     store_kick(channel_of(ch)->next);
 }
 
-void filter_drain(struct store_channel *ch, bool cancel)
+void filter_drain(struct store_channel *ch, const void *owner, bool cancel)
 {
-    store_drain(channel_of(ch)->next, cancel);
+    store_drain(channel_of(ch)->next, owner, cancel);
 }

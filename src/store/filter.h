@@ -41,6 +41,6 @@ void filter_release(struct store *s);
 int filter_refresh(struct store *s, struct err *e);
 int filter_sync(struct store *s);
 void filter_kick(struct store_channel *ch);
-void filter_drain(struct store_channel *ch, bool cancel);
+void filter_drain(struct store_channel *ch, const void *owner, bool cancel);
 
 #endif

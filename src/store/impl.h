@@ -29,6 +29,10 @@ void store_check_size(uint64_t size, const char *at, struct errs *e);
  * inside submit. The request may be gone after. */
 void store_complete(struct store_req *r, int result);
 
+/* Ends those requests of owner that are on a list, by their node, with -EIO.
+ * For drain. */
+void store_give_up(struct list *waiting, const void *owner);
+
 /* The iovecs of r that are not done yet, as r->progress says: at most
  * `iov_max` of them. If progress lies inside an iovec, its rest comes alone,
  * in r->one. */
@@ -49,5 +53,7 @@ void bounce_close(struct bounce *b); /* may be NULL; nothing is pending */
 bool bounce_needed(const struct store_info *info, const struct store_req *r);
 /* As store_ops.submit. */
 int bounce_submit(struct bounce *b, struct store_req *r);
+/* What has not been sent yet of owner's requests is not sent any more. */
+void bounce_give_up(struct bounce *b, const void *owner);
 
 #endif

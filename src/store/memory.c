@@ -2,21 +2,23 @@
  *
  * The memory is mapped once and filled in by the kernel page by page as it is
  * first touched; discarding gives pages back. A request is a memcpy, inline
- * on whatever loop it is on. A guest may ask for gigabytes in one request (its
- * descriptors may all point at the same page), so one that is longer than
- * STEP_BYTES goes in steps, one per turn of the loop, and stops nobody. */
-#include <assert.h>
+ * on whatever loop it is on. What takes longer than that goes in steps, one per
+ * turn of the loop, and stops nobody. Ranges come up to 32 to a request, so
+ * all but small ones go in steps. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "loop/loop.h"
 #include "os/memory.h"
 #include "store/impl.h"
+#include "store/steps.h"
 
+#define INLINE_BYTES (4u << 20)
+#define INLINE_RANGE_BYTES (64u << 10)
 #define STEP_BYTES (4u << 20)
-/* Giving pages back costs less per byte than copying. */
-#define STEP_UNMAP_BYTES (64u << 20)
+/* Giving pages back costs less per byte than clearing them; where it cannot be
+ * done, this much is cleared. */
+#define STEP_UNMAP_BYTES (16u << 20)
 
 struct memory_conf {
     uint64_t size;
@@ -30,9 +32,7 @@ struct memory_store {
 
 struct memory_channel {
     struct store_channel ch;
-    struct list stepping; /* requests that take more than one step */
-    struct mail next;     /* to ourselves: the next steps */
-    bool posted, cancelled;
+    struct steps steps;
 };
 
 static struct memory_store *memory_of(struct store *s)
@@ -82,15 +82,6 @@ static void memory_close(struct store *s)
     free(m);
 }
 
-/* What one step may do, bytes. */
-static uint64_t step_bytes(const struct store_req *r)
-{
-    bool unmaps = r->op == STORE_DISCARD ||
-                  (r->op == STORE_ZERO && r->flags & STORE_UNMAP);
-
-    return unmaps ? STEP_UNMAP_BYTES : STEP_BYTES;
-}
-
 /* Whole pages are given back, which zeroes them; the rest is set. */
 static void clear(struct memory_store *m, uint64_t from, uint64_t len,
                   bool unmap)
@@ -108,60 +99,47 @@ static void clear(struct memory_store *m, uint64_t from, uint64_t len,
     memset(m->mem + last, 0, from + len - last);
 }
 
-/* Does the next `len` bytes of r, from r->progress on. */
-static void step(struct memory_store *m, struct store_req *r, uint64_t len)
+static void copy(struct store_req *r, struct iovec piece, uint64_t at)
 {
-    while (len) {
-        uint8_t *at = m->mem + r->offset + r->progress;
-        const struct iovec *iov;
-        uint64_t n = len;
+    struct memory_store *m = memory_of(r->channel->store);
 
-        if (r->op == STORE_DISCARD || r->op == STORE_ZERO) {
-            clear(m, r->offset + r->progress, n,
-                  r->op == STORE_DISCARD || r->flags & STORE_UNMAP);
-        } else {
-            store_rest(r, &iov, 1);
-            n = MIN(n, iov->iov_len);
-            if (r->op == STORE_READ)
-                memcpy(iov->iov_base, at, n);
-            else
-                memcpy(at, iov->iov_base, n);
-        }
-        r->progress += n;
-        len -= n;
-    }
+    if (r->op == STORE_READ)
+        memcpy(piece.iov_base, m->mem + at, piece.iov_len);
+    else
+        memcpy(m->mem + at, piece.iov_base, piece.iov_len);
 }
 
-static void on_next(struct mail *mail)
+static bool unmaps(const struct store_req *r)
 {
-    struct memory_channel *c = container_of(mail, struct memory_channel, next);
-    struct list *node = list_pop(&c->stepping);
-    struct store_req *r = container_of(node, struct store_req, node);
+    return r->op == STORE_DISCARD || r->flags & STORE_UNMAP;
+}
 
-    if (UNLIKELY(c->cancelled)) {
-        c->cancelled = c->posted = false;
-        for (; node; node = list_pop(&c->stepping))
-            store_complete(container_of(node, struct store_req, node), -EIO);
+static bool is_range(const struct store_req *r)
+{
+    return r->op == STORE_DISCARD || r->op == STORE_ZERO;
+}
+
+static void step(struct store_req *r)
+{
+    uint64_t len;
+
+    if (!is_range(r)) {
+        steps_move(r, STEP_BYTES, copy);
         return;
     }
-    step(memory_of(c->ch.store), r, MIN(step_bytes(r), r->len - r->progress));
-    c->posted = false;
-    if (r->progress < r->len)
-        list_add(&c->stepping, &r->node);
-    if (!list_empty(&c->stepping)) {
-        c->posted = true;
-        loop_post(c->ch.loop, &c->next);
-    }
-    if (r->progress == r->len)
-        store_complete(r, 0);
+    len = MIN(r->len - r->progress, unmaps(r) ? STEP_UNMAP_BYTES : STEP_BYTES);
+    clear(memory_of(r->channel->store), r->offset + r->progress, len,
+          unmaps(r));
+    r->progress += len;
 }
 
-/* The next turn ends them; a mail that is on its way cannot be called back. */
-static void memory_drain(struct store_channel *ch, bool cancel)
+static void memory_drain(struct store_channel *ch, const void *owner,
+                         bool cancel)
 {
     struct memory_channel *c = container_of(ch, struct memory_channel, ch);
 
-    c->cancelled = cancel && c->posted;
+    if (cancel)
+        steps_give_up(&c->steps, owner);
 }
 
 static int memory_submit(struct store_channel *ch, struct store_req *r)
@@ -173,12 +151,8 @@ static int memory_submit(struct store_channel *ch, struct store_req *r)
     r->result = 0;
     if (r->op == STORE_FLUSH)
         return STORE_DONE;
-    if (UNLIKELY(r->len > step_bytes(r))) {
-        list_add(&c->stepping, &r->node);
-        if (!c->posted) {
-            c->posted = true;
-            loop_post(ch->loop, &c->next);
-        }
+    if (UNLIKELY(r->len > (is_range(r) ? INLINE_RANGE_BYTES : INLINE_BYTES))) {
+        steps_add(&c->steps, r);
         return STORE_PENDING;
     }
     if (r->op == STORE_READ) {
@@ -192,7 +166,7 @@ static int memory_submit(struct store_channel *ch, struct store_req *r)
             at += r->iov[i].iov_len;
         }
     } else {
-        step(m, r, r->len);
+        clear(m, r->offset, r->len, unmaps(r));
     }
     return STORE_DONE;
 }
@@ -203,11 +177,9 @@ static int memory_channel_open(struct store_channel **out, struct store *s,
     struct memory_channel *c = calloc(1, sizeof(*c));
 
     (void)s;
-    (void)loop;
     if (!c)
         return err_nomem(e);
-    list_init(&c->stepping);
-    c->next.run = on_next;
+    steps_init(&c->steps, loop, step);
     *out = &c->ch;
     return 0;
 }
@@ -216,7 +188,7 @@ static void memory_channel_close(struct store_channel *ch)
 {
     struct memory_channel *c = container_of(ch, struct memory_channel, ch);
 
-    assert(!c->posted);
+    steps_fini(&c->steps);
     free(c);
 }
 

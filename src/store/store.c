@@ -134,18 +134,16 @@ int store_submit(struct store_channel *ch, struct store_req *r)
         return STORE_DONE;
     if (r->len == 0 && r->op != STORE_FLUSH)
         return STORE_DONE;
-    r->channel = ch;
     r->progress = 0;
-    /* Before, not after: a thread may complete it while we are in there; the
-     * count is of this loop all the same. */
-    ch->pending++;
     if (UNLIKELY(ch->bounce) && bounce_needed(&ch->store->info, r))
         rc = bounce_submit(ch->bounce, r);
     else
         rc = ch->store->ops->submit(ch, r);
-    if (rc == STORE_DONE) {
-        assert(r->result <= 0);
-        ch->pending--;
+    assert(rc == STORE_PENDING || r->result <= 0);
+    if (rc == STORE_PENDING) {
+        /* It is not completed before we return to the loop. */
+        r->channel = ch;
+        ch->pending++;
     }
     return rc;
 }
@@ -164,10 +162,24 @@ void store_kick(struct store_channel *ch)
         ch->store->ops->kick(ch);
 }
 
-void store_drain(struct store_channel *ch, bool cancel)
+void store_drain(struct store_channel *ch, const void *owner, bool cancel)
 {
+    if (cancel && ch->bounce)
+        bounce_give_up(ch->bounce, owner);
     if (ch->store->ops->drain)
-        ch->store->ops->drain(ch, cancel);
+        ch->store->ops->drain(ch, owner, cancel);
+}
+
+void store_give_up(struct list *waiting, const void *owner)
+{
+    LIST_EACH_SAFE (waiting, node) {
+        struct store_req *r = container_of(node, struct store_req, node);
+
+        if (r->owner != owner)
+            continue;
+        list_del(node);
+        store_complete(r, -EIO);
+    }
 }
 
 int store_rest(struct store_req *r, const struct iovec **iov, int iov_max)

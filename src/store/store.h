@@ -53,10 +53,11 @@ struct store_req {
     int iov_num;
     int result; /* 0 or a negative errno */
     void (*done)(struct store_req *r);
+    const void *owner; /* who drains it: see store_drain */
 
-    /* The store's, while pending. What is needed of a request that is done at
-     * once ends here, after 64 bytes. */
-    uint64_t progress; /* bytes done so far */
+    uint64_t progress; /* the store's: bytes done so far */
+    /* What is needed of a request that is done at once ends here, after 64
+     * bytes. The rest is the store's, while it is pending. */
     struct store_channel *channel;
     struct list node;
     struct iovec one;        /* the rest of an iovec that is partly done */
@@ -96,9 +97,8 @@ struct store_ops {
     void (*channel_close)(struct store_channel *ch); /* nothing is pending */
     int (*submit)(struct store_channel *ch, struct store_req *r);
     void (*kick)(struct store_channel *ch); /* NULL: nothing is queued */
-    /* Stop delaying on purpose; later, give up what can be given up. Each
-     * request still ends once, through done. NULL: nothing to do. */
-    void (*drain)(struct store_channel *ch, bool cancel);
+    /* As store_drain. NULL: nothing to do. */
+    void (*drain)(struct store_channel *ch, const void *owner, bool cancel);
 };
 
 struct store {
@@ -146,6 +146,9 @@ void store_channel_close(struct store_channel *ch);
 int store_submit(struct store_channel *ch, struct store_req *r);
 /* Ends a batch of submits, whether any is pending or not. */
 void store_kick(struct store_channel *ch);
-void store_drain(struct store_channel *ch, bool cancel);
+/* No more requests of owner come: stop delaying on purpose those that are
+ * pending; cancel: give up what can be given up. Each still ends once, through
+ * done, perhaps in here. Those of others on the channel go on. */
+void store_drain(struct store_channel *ch, const void *owner, bool cancel);
 
 #endif

@@ -644,6 +644,34 @@ static void a_read_only_disk_refuses_all_that_writes(void **state)
     on_all_stores(refuse_writing, "'worker': 'w', 'read_only': true, ");
 }
 
+/* ---- Drains ---- */
+
+/* The rings of a worker share what is behind them. */
+static void a_drain_gives_up_requests_of_its_ring_only(void **state)
+{
+    struct vub *v =
+        vub_start(DISK("d", "'queues': 2, 'worker': 'w', 'drain_timeout': 50, ",
+                       "{'type': 'fault', 'next': " MEMORY ", 'rules':"
+                       " [{'op': 'read', 'offset': '1M', 'stuck': true}]}"));
+    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
+    struct blk_req *r[2];
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        r[i] = blk_new(f, 512);
+        blk_go(f->vq[i], r[i], VIRTIO_BLK_T_IN, 2048, 512);
+        blk_verify(f->vq[i], 0, 4096, i); /* by then it has been taken */
+    }
+    vq_stop(f->vq[0]);
+    assert_int_equal(blk_wait(f->vq[0], r[0]), VIRTIO_BLK_S_IOERR);
+    blk_verify(f->vq[1], 0, 4096, 2);
+    assert_int_equal(*r[1]->status, BLK_S_NONE);
+    vq_stop(f->vq[1]);
+    assert_int_equal(blk_wait(f->vq[1], r[1]), VIRTIO_BLK_S_IOERR);
+    front_free(f);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(what_is_read_is_what_was_written), T(two_full_queues_do_not_mix),
             T(a_request_may_be_cut_anywhere),
             T(memory_may_lie_at_odd_addresses), T(seg_max_is_true),
@@ -651,4 +679,5 @@ BEHAVE_MAIN(T(what_is_read_is_what_was_written), T(two_full_queues_do_not_mix),
             T(discarding_gives_space_back),
             T(the_serial_is_the_configs_or_the_id),
             T(unknown_requests_are_unsupported), T(the_config_space_is_true),
-            T(a_read_only_disk_refuses_all_that_writes))
+            T(a_read_only_disk_refuses_all_that_writes),
+            T(a_drain_gives_up_requests_of_its_ring_only))

@@ -6,6 +6,8 @@
 
 #include "behave.h"
 
+#define ZEROS "{'type': 'null', 'size': '1G', 'read_zeros': true}"
+
 /* ---- The victim's neighbours ---- */
 
 #define DEPTH 8
@@ -85,8 +87,11 @@ static void scene_open(struct scene *s)
     static const struct front_conf packed = {
         .packed = true, .event_idx = true, .indirect = true};
 
-    s->v = vub_start(DISK("d", "'queues': 2, 'worker': 'w', ", MEMORY) "," DISK(
-        "same", "'worker': 'w', ", MEMORY) "," DISK("other", "", MEMORY));
+    s->v = vub_start(DISK(
+        "d", "'queues': 2, 'worker': 'w', 'drain_timeout': 300, ",
+        MEMORY) "," DISK("null", "'worker': 'w', 'drain_timeout': 300, ",
+                         ZEROS) "," DISK("same", "'worker': 'w', ",
+                                         MEMORY) "," DISK("other", "", MEMORY));
     load_start(&s->same, s->v, "same", NULL);
     load_start(&s->other, s->v, "other", &packed);
     s->before = footprint(s->v);
@@ -315,6 +320,128 @@ static void a_greedy_guest_starves_nobody(void **state)
     scene_close(&s);
 }
 
+/* Requests that are small in the ring and huge in what they ask for. */
+struct glutton {
+    struct front *f;
+    struct vq *q;
+    struct blk_req *r[16];
+    void (*ask)(struct glutton *g, struct blk_req *r);
+    unsigned answers;
+};
+
+static void glutton_start(struct glutton *g, struct scene *s, const char *id,
+                          void (*ask)(struct glutton *g, struct blk_req *r))
+{
+    *g = (struct glutton){.ask = ask};
+    g->f =
+        front_new(s->v, id, &(struct front_conf){.packed = true, .size = 1024});
+    g->q = g->f->vq[0];
+    for (unsigned i = 0; i < ARRAY_LEN(g->r); i++) {
+        g->r[i] = blk_new(g->f, 32 * sizeof(struct virtio_blk_range));
+        ask(g, g->r[i]);
+    }
+}
+
+static void glutton_turn(struct glutton *g)
+{
+    void *cookie;
+
+    for (unsigned i = 0; i < ARRAY_LEN(g->r); i++) {
+        struct blk_req *r;
+
+        if (vq_pop(g->q, NULL, &cookie) == VQ_NONE)
+            return;
+        r = cookie;
+        assert_int_equal(*r->status, VIRTIO_BLK_S_OK);
+        g->answers++;
+        g->ask(g, r);
+    }
+}
+
+static void ask_for_ranges(struct glutton *g, struct blk_req *r, uint32_t type,
+                           uint32_t mib)
+{
+    struct virtio_blk_range ranges[32];
+
+    for (unsigned i = 0; i < ARRAY_LEN(ranges); i++)
+        ranges[i] = (struct virtio_blk_range){0, htole32(mib << 11), 0};
+    memcpy(r->data, ranges, sizeof(ranges));
+    blk_go(g->q, r, type, 0, sizeof(ranges));
+}
+
+/* 128 MiB of zeros, in ranges that are not large. */
+static void ask_for_zeros(struct glutton *g, struct blk_req *r)
+{
+    ask_for_ranges(g, r, VIRTIO_BLK_T_WRITE_ZEROES, 4);
+}
+
+/* 2 GiB of zeros. */
+static void ask_for_more_zeros(struct glutton *g, struct blk_req *r)
+{
+    ask_for_ranges(g, r, VIRTIO_BLK_T_WRITE_ZEROES, 64);
+}
+
+static void ask_for_discards(struct glutton *g, struct blk_req *r)
+{
+    ask_for_ranges(g, r, VIRTIO_BLK_T_DISCARD, 64);
+}
+
+/* All into the same memory, again and again: 512 MiB. */
+static void ask_for_data(struct glutton *g, struct blk_req *r)
+{
+    static uint64_t gpa;
+    static struct front *of;
+    struct vq_buf b[34] = {{r->head_gpa, sizeof(*r->head)}};
+
+    if (of != g->f)
+        gpa = front_alloc(g->f, 16 << 20, 4096);
+    of = g->f;
+    for (unsigned i = 1; i <= 32; i++)
+        b[i] = (struct vq_buf){gpa, 16 << 20};
+    b[33] = (struct vq_buf){r->status_gpa, 1};
+    r->head->type = htole32(VIRTIO_BLK_T_IN);
+    r->head->sector = 0;
+    if (vq_add(g->q, b, 1, 33, r) == VQ_NONE)
+        front_fail("no room");
+    vq_kick(g->q);
+}
+
+/* Whoever has such a device for a neighbour, on the same thread, has many
+ * turns for each of its requests, and a drain of it does not wait for their
+ * end: vub would end the session after twice the drain_timeout. */
+static void a_guest_that_wants_gigabytes_stops_nobody(void **state)
+{
+    static const struct {
+        const char *id;
+        void (*ask)(struct glutton *g, struct blk_req *r);
+        unsigned times;
+    } cases[] = {
+        {"d", ask_for_zeros, 32},
+        {"d", ask_for_discards, 32},
+        {"d", ask_for_more_zeros, 0},
+        {"null", ask_for_data, 8},
+    };
+    struct scene s;
+
+    (void)state;
+    scene_open(&s);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct glutton g;
+        uint64_t before = s.same.done;
+
+        front_note("case %u", i);
+        glutton_start(&g, &s, cases[i].id, cases[i].ask);
+        do {
+            load_turn(&s.same, 1);
+            glutton_turn(&g);
+        } while (g.answers < cases[i].times);
+        assert_true(s.same.done - before >= 4 * g.answers);
+        vq_stop(g.q);
+        front_free(g.f);
+    }
+    scene_close(&s);
+}
+
 /* ---- Memory ---- */
 
 /* Taken away at any moment, while both sides are busy with it. */
@@ -354,4 +481,6 @@ static void memory_vanishes_at_any_moment(void **state)
 }
 
 BEHAVE_MAIN(T(random_messages), T(random_bytes), T(random_rings),
-            T(a_greedy_guest_starves_nobody), T(memory_vanishes_at_any_moment))
+            T(a_greedy_guest_starves_nobody),
+            T(a_guest_that_wants_gigabytes_stops_nobody),
+            T(memory_vanishes_at_any_moment))

@@ -324,7 +324,7 @@ static void block_ring_drain(struct device *d, struct ring *q, enum drain how)
 
     (void)d;
     ring->cancelled = how == DRAIN_CANCEL;
-    store_drain(ring->ch, ring->cancelled);
+    store_drain(ring->ch, ring, ring->cancelled);
 }
 
 static void block_ring_stop(struct device *d, struct ring *q)

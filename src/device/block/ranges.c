@@ -117,6 +117,7 @@ bool block_ranges_start(struct block_ring *b, struct chain *c,
     r->store.iov = NULL;
     r->store.iov_num = 0;
     r->store.done = on_done;
+    r->store.owner = b;
     if (!go(b, r))
         return false;
     finish(r);

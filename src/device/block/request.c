@@ -133,6 +133,7 @@ static void find_out_data(struct chain *c, struct block_req *r)
 static bool submit(struct block_ring *b, struct block_req *r)
 {
     r->store.done = on_done;
+    r->store.owner = b;
     if (store_submit(b->ch, &r->store) == STORE_PENDING)
         return false;
     block_answer_result(b, r);

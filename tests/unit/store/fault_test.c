@@ -101,9 +101,9 @@ static void a_stuck_request_ends_when_it_is_given_up(void **state)
     rig_ask(&a, STORE_READ, 0, 0, buf, 4096, 4096);
     rig_submit(rig, &a);
     assert_int_equal(read_at(rig, 0), 0); /* others pass it */
-    store_drain(rig->ch, false);
+    store_drain(rig->ch, NULL, false);
     assert_false(a.done);
-    store_drain(rig->ch, true);
+    store_drain(rig->ch, NULL, true);
     assert_true(a.done);
     assert_int_equal(a.req.result, -EIO);
 }

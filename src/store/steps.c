@@ -1,0 +1,72 @@
+/* A spinner's entry is what runs once in every turn, and keeps the loop from
+ * sleeping, for as long as it is on the list. It can be taken off at any
+ * moment, so that when the last request is given up nothing is on its way. */
+#include "store/steps.h"
+
+#include <assert.h>
+
+static bool run(struct spin *spin)
+{
+    struct steps *s = container_of(spin, struct steps, spin);
+    struct store_req *r =
+        container_of(list_pop(&s->waiting), struct store_req, node);
+
+    s->step(r);
+    if (r->progress < r->len)
+        list_add(&s->waiting, &r->node);
+    if (list_empty(&s->waiting))
+        loop_spin_del(&s->spin);
+    if (r->progress == r->len)
+        store_complete(r, 0);
+    return true;
+}
+
+void steps_init(struct steps *s, struct loop *loop,
+                void (*step)(struct store_req *r))
+{
+    s->loop = loop;
+    s->step = step;
+    s->spin.poll = s->spin.arm = run;
+    list_init(&s->spin.node);
+    list_init(&s->waiting);
+}
+
+void steps_fini(struct steps *s)
+{
+    assert(list_empty(&s->waiting));
+    (void)s;
+}
+
+void steps_add(struct steps *s, struct store_req *r)
+{
+    if (list_empty(&s->waiting))
+        loop_spin_add(s->loop, &s->spin);
+    list_add(&s->waiting, &r->node);
+}
+
+void steps_give_up(struct steps *s, const void *owner)
+{
+    store_give_up(&s->waiting, owner);
+    if (list_empty(&s->waiting))
+        loop_spin_del(&s->spin);
+}
+
+void steps_move(struct store_req *r, uint64_t len, steps_piece *piece)
+{
+    uint64_t skip = r->progress;
+
+    for (int i = 0; i < r->iov_num && len > 0; i++) {
+        struct iovec v = r->iov[i];
+
+        if (skip >= v.iov_len) {
+            skip -= v.iov_len;
+            continue;
+        }
+        v.iov_base = (char *)v.iov_base + skip;
+        v.iov_len = MIN(v.iov_len - skip, len);
+        skip = 0;
+        piece(r, v, r->offset + r->progress);
+        r->progress += v.iov_len;
+        len -= v.iov_len;
+    }
+}
