@@ -32,6 +32,19 @@ static void tell(const char *file, const struct err *e)
     fprintf(stderr, "%s\n", line);
 }
 
+static void tell_all(const char *file, const struct errs *es)
+{
+    struct err rest;
+
+    for (int i = 0; i < es->count; i++)
+        tell(file, &es->list[i]);
+    if (es->more == 0)
+        return;
+    err_set(&rest, -EINVAL, "", "there %s %u more error%s; repair these first",
+            es->more == 1 ? "is" : "are", es->more, es->more == 1 ? "" : "s");
+    tell(file, &rest);
+}
+
 static int print_docs(const char *part)
 {
     if (strcmp(part, "schema") == 0)
@@ -73,8 +86,7 @@ static int serve(const struct options *o)
     else
         printf("%s: no errors\n", o->config);
 out:
-    for (int i = 0; i < e.count; i++)
-        tell(o->config, &e.list[i]);
+    tell_all(o->config, &e);
     errs_free(&e);
     conf_free(doc);
     if (rc == 0)

@@ -47,11 +47,14 @@ int err_nomem(struct err *e)
 
 int errs_push(struct errs *es, const struct err *e)
 {
-    struct err *list;
+    struct err *list = NULL;
 
-    list = realloc(es->list, sizeof(*list) * (size_t)(es->count + 1));
-    if (!list)
-        return e->code; /* the code still tells that something is wrong */
+    if (es->count < ERRS_MAX)
+        list = realloc(es->list, sizeof(*list) * (size_t)(es->count + 1));
+    if (!list) {
+        es->more++;
+        return e->code;
+    }
     es->list = list;
     es->list[es->count++] = *e;
     return e->code;

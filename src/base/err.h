@@ -26,13 +26,24 @@ int err_sys(struct err *e, int errnum, const char *where, const char *fmt, ...)
 
 int err_nomem(struct err *e); /* returns -ENOMEM */
 
-/* Several errors, in the order found: config shows all of a file's. */
+/* Enough to repair a file by; one that was never ours has no end of them. */
+#define ERRS_MAX 100
+
+/* Several errors, in the order found: config shows all of a file's, up to
+ * ERRS_MAX. Those after are counted only, so whoever finds them need not care
+ * how many there are. */
 struct errs {
     struct err *list; /* the first `count` are filled; owned */
-    int count;
+    int count;        /* at most ERRS_MAX */
+    unsigned more;    /* than those */
 };
 
-#define ERRS_EMPTY ((struct errs){NULL, 0})
+#define ERRS_EMPTY ((struct errs){NULL, 0, 0})
+
+static inline unsigned errs_total(const struct errs *es)
+{
+    return (unsigned)es->count + es->more;
+}
 
 /* What the config says is wrong, or cannot be done: appends an error at the
  * key `key` of the object whose JSON Pointer is `at`; returns -EINVAL. key may

@@ -167,7 +167,7 @@ static void fill_default(struct reader *r, const struct place *p,
     struct conf_key unseen = *k;
     struct json *tree;
     struct err why;
-    int before = r->errors;
+    unsigned before = errs_total(r->e);
 
     if (k->type == CONF_TABLE && !k->def) {
         for (const struct conf_key *i = k->table->keys; i->name; i++)
@@ -184,7 +184,7 @@ static void fill_default(struct reader *r, const struct place *p,
     }
     unseen.seen_offset = 0;
     read_value(r, tree, p, &unseen, data);
-    assert(r->errors == before || r->no_memory); /* likewise */
+    assert(errs_total(r->e) == before || r->no_memory); /* likewise */
     (void)before;
     json_free(tree);
 }
@@ -208,16 +208,16 @@ static void fill_rest(struct reader *r, struct object *o)
 }
 
 /* Errors but those inside elements of lists. */
-static int unexcused(const struct reader *r)
+static unsigned unexcused(const struct reader *r)
 {
-    return r->errors - r->excused;
+    return errs_total(r->e) - r->excused;
 }
 
-static void object_end(struct reader *r, struct object *o, int errors_before)
+static void object_end(struct reader *r, struct object *o,
+                       unsigned errors_before)
 {
     char *at;
     size_t room;
-    int shown;
 
     fill_rest(r, o);
     if (!o->table->check || unexcused(r) > errors_before || r->no_memory)
@@ -227,15 +227,13 @@ static void object_end(struct reader *r, struct object *o, int errors_before)
     if (!at)
         return;
     place_pointer(o->place, at, room);
-    shown = r->e->count;
     o->table->check(o->data, at, r->e);
-    r->errors += r->e->count - shown;
 }
 
 static void read_object(struct reader *r, const struct json *n,
                         struct object *o)
 {
-    int before = unexcused(r);
+    unsigned before = unexcused(r);
 
     for (const struct json *m = json_first(n); m; m = json_next(m))
         read_member(r, o, m);
@@ -249,7 +247,7 @@ static void read_table(struct reader *r, const struct json *n,
     const struct conf_key *short_key;
     struct object o;
     bool again;
-    int before = unexcused(r);
+    unsigned before = unexcused(r);
 
     object_init(&o, p, k->table, NULL, field);
     if (json_type(n) == JSON_OBJECT) {
@@ -363,7 +361,8 @@ static void read_list(struct reader *r, const struct json *n,
 {
     char wanted[80];
     size_t count = 0;
-    int index = 0, errors, excused = r->excused;
+    unsigned errors, excused = r->excused;
+    int index = 0;
 
     if (json_type(n) != JSON_ARRAY) {
         reader_fail_type(r, p, k, n);
@@ -378,7 +377,7 @@ static void read_list(struct reader *r, const struct json *n,
     out->list = reader_alloc(r, count * sizeof(*out->list));
     if (!out->list)
         return;
-    errors = r->errors;
+    errors = errs_total(r->e);
     for (const struct json *m = json_first(n); m; m = json_next(m)) {
         struct place at = {p, NULL, index++};
         struct conf_any *any = &out->list[out->count];
@@ -387,7 +386,7 @@ static void read_list(struct reader *r, const struct json *n,
                           ? read_union(r, m, &at, k->of, any)
                           : read_element(r, m, &at, k->table, any);
     }
-    r->excused = excused + (r->errors - errors);
+    r->excused = excused + (errs_total(r->e) - errors);
 }
 
 static void read_value(struct reader *r, const struct json *n,
@@ -395,7 +394,7 @@ static void read_value(struct reader *r, const struct json *n,
                        void *data)
 {
     void *field = (char *)data + k->offset;
-    int before = r->errors;
+    unsigned before = errs_total(r->e);
 
     switch (k->type) {
     case CONF_TABLE:
@@ -412,7 +411,7 @@ static void read_value(struct reader *r, const struct json *n,
         read_scalar(r, n, p, k, field);
         break;
     }
-    if (k->seen_offset && r->errors == before)
+    if (k->seen_offset && errs_total(r->e) == before)
         *(bool *)((char *)data + k->seen_offset - 1) = true;
 }
 
@@ -421,6 +420,7 @@ int read_tree(struct conf *doc, void **out, const struct conf_table *root,
 {
     const struct place top = {NULL, NULL, 0};
     struct reader r = {.doc = doc, .dir = dir, .e = e};
+    unsigned before = errs_total(e);
     struct object o;
     char is[80];
 
@@ -435,5 +435,5 @@ int read_tree(struct conf *doc, void **out, const struct conf_table *root,
     }
     if (r.no_memory)
         return errs_nomem(e);
-    return r.errors ? -EINVAL : 0;
+    return errs_total(e) > before ? -EINVAL : 0;
 }

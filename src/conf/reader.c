@@ -9,9 +9,6 @@
 
 #include "conf/text.h"
 
-/* Enough to repair a file by; one that was never ours has no end of them. */
-#define ERRORS_SHOWN 100
-
 static void put(char *out, size_t room, size_t *len, char c)
 {
     if (*len + 1 < room)
@@ -49,17 +46,11 @@ size_t place_pointer(const struct place *p, char *out, size_t room)
 
 void reader_fail(struct reader *r, const struct place *p, const char *fmt, ...)
 {
-    char where[sizeof(((struct err *)0)->where)];
+    char where[sizeof(((struct err *)0)->where)] = "";
     va_list ap;
 
-    if (r->errors++ > ERRORS_SHOWN)
-        return;
-    if (r->errors > ERRORS_SHOWN) {
-        errs_add(r->e, -EINVAL, "",
-                 "there are more errors than these; repair them first");
-        return;
-    }
-    place_pointer(p, where, sizeof(where));
+    if (r->e->count < ERRS_MAX) /* nobody will see those after */
+        place_pointer(p, where, sizeof(where));
     va_start(ap, fmt);
     errs_vadd(r->e, -EINVAL, where, fmt, ap);
     va_end(ap);

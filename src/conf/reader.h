@@ -21,8 +21,8 @@ struct reader {
     struct conf *doc;
     const char *dir; /* where relative paths start; absolute */
     struct errs *e;
-    int errors;  /* found; not all of them are shown */
-    int excused; /* of them, inside elements of lists: see conf_table.check */
+    /* Of the errors in e, inside elements of lists: see conf_table.check. */
+    unsigned excused;
     bool no_memory;
 };
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """files.py VUB: configs that cannot be kept in a tree, or not as text."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 
 GOOD = (b'{"devices": [{"id": "a", "type": "block", '
         b'"store": {"type": "memory", "size": "1M"}}]}')
@@ -48,6 +50,55 @@ def check(vub, path, expected, **kwargs):
                  f"expected {want}")
 
 
+def device(**keys):
+    return dict({"id": "a", "type": "block",
+                 "store": {"type": "null", "size": 512}}, **keys)
+
+
+def floods():
+    """Large files in which everything is wrong in one way: what is said is
+    bounded and counted, and it does not take longer than reading does."""
+    many = range(30000)
+    yield "ids", [device() for _ in many], 29999
+    yield "sockets", [device(id=str(i), socket="s") for i in many], 29999
+    yield "fds", [device(id=str(i), socket={"fd": 9}) for i in many], 29999
+    yield "workers", [device(worker=["w"] * 500000)], 499999
+    yield "own", [device(id="w")] + \
+        [device(id=str(i), worker="w") for i in many], 30000
+    yield "always", [device(id=str(i), worker="w", poll_us="always")
+                     for i in many], 30000
+    yield "types", [1] * 500000, 500000
+    yield "stores", [device(id=str(i), store={}) for i in many], 30000
+    yield "sizes", [device(id=str(i), store={"type": "null", "size": 513})
+                    for i in many], 30000
+    yield "empty", [{}] * 500000, 500000
+
+
+def check_floods(vub):
+    took = {}
+    for name, devices, count in floods():
+        with open("flood", "w") as f:
+            json.dump({"devices": devices}, f, separators=(",", ":"))
+        start = time.monotonic()
+        done = subprocess.run([vub, "--check", "--config", "flood"], text=True,
+                              capture_output=True, timeout=100)
+        took[name] = time.monotonic() - start
+        lines = done.stderr.splitlines()
+        assert done.returncode == 2, (name, done)
+        assert len(lines) == 101, (name, len(lines), lines[:2])
+        assert all(line.startswith("flood: /devices/") for line in lines[:-1])
+        assert lines[-1] == (f"flood: there are {count - 100} more errors; "
+                             "repair these first"), (name, lines[-1])
+    # One error more than is told.
+    with open("flood", "w") as f:
+        json.dump({"devices": [1] * 101}, f)
+    done = subprocess.run([vub, "--check", "--config", "flood"], text=True,
+                          capture_output=True)
+    assert done.stderr.endswith("flood: there is 1 more error; repair these "
+                                "first\n"), done.stderr
+    print("floods:", ", ".join(f"{n} {t:.1f} s" for n, t in took.items()))
+
+
 def main():
     vub = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as directory:
@@ -72,6 +123,7 @@ def main():
                                         '"file", "path": "no.img"'))
         assert f"{os.getcwd()}/no.img: No such file" in done.stderr, done.stderr
         assert done.returncode == 2
+        check_floods(vub)
     print(f"{len(CASES) + 5} files")
 
 

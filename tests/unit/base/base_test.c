@@ -87,8 +87,16 @@ static void errors_keep_their_order(void **state)
     assert_int_equal(es.count, 50);
     assert_string_equal(es.list[0].text, "0");
     assert_string_equal(es.list[49].text, "49");
+    assert_int_equal(errs_total(&es), 50);
+    for (int i = 50; i < ERRS_MAX + 7; i++)
+        assert_int_equal(errs_add(&es, -EINVAL, "", "%d", i), -EINVAL);
+    assert_int_equal(es.count, ERRS_MAX);
+    assert_int_equal(es.more, 7);
+    assert_int_equal(errs_total(&es), ERRS_MAX + 7);
+    assert_string_equal(es.list[ERRS_MAX - 1].text, "99");
     errs_free(&es);
     assert_int_equal(es.count, 0);
+    assert_int_equal(es.more, 0);
     errs_free(&es);
 }
 
