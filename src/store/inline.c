@@ -12,7 +12,7 @@
  *   which costs five times the write. Such a write nearly never waits: it
  *   dirties pages. When it does (too many dirty pages, a journal that commits,
  *   a block that must be read first), it waits for long. So they run under
- *   guard: each is timed, and a slow one sends all to the engine for a while,
+ *   guard: they are timed, and a slow one sends all to the engine for a while,
  *   doubled each time up to a second.
  *
  *   A network file system or FUSE gets RWF_NOWAIT or nothing.
@@ -27,6 +27,7 @@
 #define INLINE_BYTES (1u << 20) /* more is no hand-over's loss */
 #define MS UINT64_C(1000000)
 #define SLOW_NS (1 * MS)
+#define LOOK_BYTES (16u << 10)
 #define AWAY_MIN_NS (2 * MS)
 #define AWAY_MAX_NS (1000 * MS)
 
@@ -49,15 +50,31 @@ static bool guard_allows(struct guard *g)
     return g->last_ns >= g->until_ns;
 }
 
-/* After a call. One reading of the clock each: this one's end is the next
- * one's start. */
-static void guard_called(struct guard *g)
+static void look_at_clock(struct guard *g)
 {
     uint64_t now_ns = loop_now_ns();
 
     if (UNLIKELY(now_ns - g->last_ns > SLOW_NS))
         stay_away(g, now_ns);
     g->last_ns = now_ns;
+    g->bytes = 0;
+}
+
+/* After a call of len bytes. The clock is read once for a few small calls: the
+ * end of these is the start of the next. */
+static void guard_called(struct guard *g, uint64_t len)
+{
+    g->bytes += len;
+    if (g->bytes >= LOOK_BYTES)
+        look_at_clock(g);
+}
+
+/* What follows is not to be timed. */
+static void guard_pause(struct guard *g)
+{
+    if (g->bytes)
+        look_at_clock(g);
+    g->last_ns = 0;
 }
 
 /* ---- calls ---- */
@@ -77,9 +94,10 @@ static bool is_unsupported(ssize_t n)
 
 static ssize_t try_read(struct inline_io *io, const struct store_req *r)
 {
-    ssize_t n = call(io, r, FILE_NOWAIT);
+    ssize_t n;
 
-    io->guard.last_ns = 0; /* a write after it is timed from its own start */
+    guard_pause(&io->guard);
+    n = call(io, r, FILE_NOWAIT);
     if (UNLIKELY(is_unsupported(n)))
         io->read = TRIAL_NO;
     return n;
@@ -99,7 +117,7 @@ static ssize_t try_write(struct inline_io *io, const struct store_req *r)
     if (io->write == TRIAL_NO || !guard_allows(g))
         return -EAGAIN;
     n = call(io, r, 0);
-    guard_called(g);
+    guard_called(g, r->len);
     return n;
 }
 
@@ -119,7 +137,7 @@ ssize_t inline_try(struct inline_io *io, const struct store_req *r)
 
 void inline_batch_end(struct inline_io *io)
 {
-    io->guard.last_ns = 0;
+    guard_pause(&io->guard);
 }
 
 void inline_init(struct inline_io *io, int fd, enum file_medium medium)

@@ -8,7 +8,8 @@
 
 /* Lets calls that might wait run while they do not. */
 struct guard {
-    uint64_t last_ns;           /* when the one before ended; 0: no batch */
+    uint64_t last_ns;           /* when it looked at the clock; 0: no batch */
+    uint64_t bytes;             /* of calls since then */
     uint64_t until_ns, away_ns; /* stay away until then; for how long it was */
 };
 

@@ -249,9 +249,9 @@ static bool handle(struct block_ring *b, struct chain *c)
     return other(b, c, r, type);
 }
 
-/* Takes up to AHEAD chains, and asks for what handle() will look at first:
- * the guest wrote it on another core, and waiting for several such lines at
- * once is no longer than for one. */
+/* Takes up to AHEAD chains, and asks for what handle() will touch: the guest
+ * had it last, on another core, and waiting for several such lines at once is
+ * no longer than for one. */
 static unsigned take(struct ring *q, struct chain *chains[AHEAD],
                      uint64_t *bytes)
 {
@@ -263,8 +263,10 @@ static unsigned take(struct ring *q, struct chain *chains[AHEAD],
         if (!c)
             break;
         chains[n] = c;
-        if (LIKELY(c->out_num))
+        if (LIKELY(c->out_num)) /* the header */
             __builtin_prefetch(c->iov[0].iov_base);
+        if (LIKELY(c->in_num)) /* the status byte */
+            __builtin_prefetch(c->iov[c->out_num + c->in_num - 1].iov_base, 1);
         *bytes += MAX(c->in_len, c->out_len);
     }
     return n;
