@@ -31,6 +31,8 @@ def options():
                    "extras, if 'extras' does); may be given again")
     p.add_argument("--contenders", metavar="A,B",
                    help="only these: " + ", ".join(ALL))
+    p.add_argument("--base", metavar="VUB", help="measure this vub too, as "
+                   "vub-base: before and after in one run")
     p.add_argument("--json", metavar="FILE", help="write all samples there")
     p.add_argument("--rounds", type=int)
     p.add_argument("--seconds", type=float, help="of one sample")
@@ -135,6 +137,9 @@ def main():
     cores = machine.cores()
     todo = [(cell, names) for cell, names in matrix.plan(o.quick, len(cores))
             if wants(o.only, cell.name)]
+    if o.base:
+        todo = [(cell, names + ("vub-base",) * ("vub" in names))
+                for cell, names in todo]
     if o.contenders:
         allowed = o.contenders.split(",")
         todo = [(cell, tuple(n for n in names if n in allowed) or
@@ -155,8 +160,8 @@ def main():
     results, lines, extras, judged = {}, {}, {}, []
     begin = time.monotonic()
     with machine.Files(matrix.GIB, o.disk_dir) as files:
-        rig = Rig(o.build, files, cores, seconds, seconds / 5,
-                  o.exclusive, RETRIES)
+        rig = Rig(o.build, o.base, files, cores, seconds,
+                  seconds / 5, o.exclusive, RETRIES)
         for index, (cell, names) in enumerate(todo):
             progress("%d/%d %s" % (index + 1, len(todo), cell.name))
             got, failures, line = measure_cell(rig, cell, names, rounds)

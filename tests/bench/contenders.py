@@ -23,9 +23,10 @@ class Failed(Exception):
 class Rig:
     """What all contenders share: programs, places, cores, durations."""
 
-    def __init__(self, build, files, cores, seconds, warm, exclusive,
+    def __init__(self, build, base, files, cores, seconds, warm, exclusive,
                  retries):
         self.vub = os.path.join(build, "src", "vub")
+        self.base = base
         self.load = os.path.join(build, "tests", "bench", "bench_load")
         self.floor = os.path.join(build, "tests", "bench", "bench_floor")
         self.files = files
@@ -235,8 +236,9 @@ class Backend(Contender):
 
 class Vub(Backend):
     def __init__(self, name, poll_us=None, engine=None, packed=False,
-                 workers=1):
+                 workers=1, base=False):
         super().__init__(name)
+        self.base = base
         self.poll_us = poll_us
         self.engine = engine
         self.packed = packed
@@ -260,7 +262,7 @@ class Vub(Backend):
         with open(path, "w") as f:
             json.dump({"runtime_dir": rig.files.scratch(),
                        "devices": [device]}, f)
-        return [rig.vub, "--config", path]
+        return [rig.base if self.base else rig.vub, "--config", path]
 
 
 class Qsd(Backend):
@@ -290,6 +292,7 @@ class Qsd(Backend):
 
 ALL = {c.name: c for c in [
     Vub("vub"),
+    Vub("vub-base", base=True),
     Vub("vub-packed", packed=True),
     Vub("vub-nospin", poll_us=0),
     Vub("vub-always", poll_us="always"),
