@@ -35,7 +35,7 @@ static bool grow(struct ring *r, struct chain *c)
     if (few)
         memcpy(iov, c->iov_few, sizeof(c->iov_few));
     c->iov = iov; /* kept until the ring closes: such chains come again */
-    c->iov_room = room;
+    c->iov_room = (uint16_t)room;
     return true;
 }
 
@@ -65,6 +65,7 @@ bool chain_add(struct ring *r, struct chain *c, const struct ring_desc *d)
     bool write = d->flags & VRING_DESC_F_WRITE;
     uint64_t addr = d->addr, left = d->len;
 
+    c->total++;
     if (!write && c->in_num)
         return ring_fail(r, "a readable descriptor follows a writable one");
     while (left > 0) {

@@ -184,7 +184,7 @@ static bool walk(struct ring *r, struct chain *c, unsigned n)
             wrong = 0; /* ignored there */
         }
     }
-    for (; n > 0; n--, at += 16) {
+    for (unsigned i = 0; i < n; i++, at += 16) {
         uint64_t addr = load_u64(at), rest = load_u64(at + 8);
         unsigned flags = (unsigned)(rest >> 48);
 
@@ -192,7 +192,7 @@ static bool walk(struct ring *r, struct chain *c, unsigned n)
                      !build_add(&b, addr, (uint32_t)rest, flags)))
             return false;
     }
-    return build_end(&b);
+    return build_end(&b, n);
 }
 
 /* One of r->scratch. */

@@ -45,7 +45,8 @@ struct chain {
     uint16_t descs;  /* descriptors it takes in a packed ring */
     uint16_t record; /* its entry in a packed in-flight record */
     bool busy;       /* between ring_pop and chain_done */
-    uint32_t iov_room;
+    uint16_t total;  /* descriptors it has, in whatever table */
+    uint16_t iov_room;
     uint64_t out_len, in_len; /* bytes */
     struct ring_map *map;
     struct iovec iov_few[4]; /* iov, unless that is a larger array */

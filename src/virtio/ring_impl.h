@@ -168,9 +168,10 @@ static inline bool build_add(struct build *b, uint64_t addr, uint32_t len,
     return true;
 }
 
-/* The chain is whole. False: the long way. */
-static inline bool build_end(struct build *b)
+/* The chain is whole: `total` descriptors. False: the long way. */
+static inline bool build_end(struct build *b, unsigned total)
 {
+    b->c->total = (uint16_t)total;
     if (!b->write)
         build_turn(b);
     b->c->in_num = (uint16_t)(b->next - b->c->iov - b->c->out_num);
@@ -182,7 +183,7 @@ static inline bool build_end(struct build *b)
 
 static inline void chain_init(struct chain *c)
 {
-    c->out_num = c->in_num = 0;
+    c->out_num = c->in_num = c->total = 0;
     c->out_len = c->in_len = 0;
 }
 

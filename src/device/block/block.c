@@ -1,7 +1,7 @@
 /* The block device: what it offers, its config space, its start and stop.
  *
  * Every number in the config space is true, and what it limits is held to the
- * limit (ranges.c).
+ * limit: see request.c for seg_max, ranges.c for the others.
  *
  * The write cache. `writeback` of the config space says whether a driver has
  * to flush. It starts as "write_cache" of the config has it, and a driver may
@@ -313,6 +313,7 @@ static int block_ring_start(struct device *d, struct ring *q, struct err *e)
     ring->block = b;
     ring->channel = channel;
     ring->ch = channel->ch;
+    ring->descs_max = d->chain_max;
     ring->cancelled = false;
     q->user = ring;
     return 0;

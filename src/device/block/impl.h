@@ -44,6 +44,7 @@ struct block_ring {
     struct block_channel *channel;
     struct store_channel *ch;
     struct log_limit limit;
+    uint16_t descs_max;   /* of a request: seg_max, header and status */
     bool cancelled;       /* a drain gives up: no further ranges are begun */
     uint64_t range_bytes; /* of DISCARD and WRITE_ZEROES, done in this turn */
     struct block_stats stats;

@@ -201,6 +201,18 @@ static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
     return true;
 }
 
+/* Is the data in more pieces than seg_max allows? Header and status are a
+ * descriptor each, and a header that is cut has more. */
+static bool is_scattered(const struct block_ring *b, const struct chain *c)
+{
+    size_t left = sizeof(struct virtio_blk_req_head);
+    unsigned most = b->descs_max;
+
+    for (int i = 0; i < c->out_num && c->iov[i].iov_len < left; i++, most++)
+        left -= c->iov[i].iov_len;
+    return c->total > most;
+}
+
 /* True if the chain is answered. */
 static bool handle(struct block_ring *b, struct chain *c)
 {
@@ -218,6 +230,10 @@ static bool handle(struct block_ring *b, struct chain *c)
         return true;
     }
 
+    if (UNLIKELY(c->total > b->descs_max) && is_scattered(b, c)) {
+        block_answer(b, r, VIRTIO_BLK_S_IOERR);
+        return true;
+    }
     if (LIKELY(c->out_num && c->iov[0].iov_len >= sizeof(head))) {
         memcpy(&head, c->iov[0].iov_base, sizeof(head));
     } else if (chain_read(c, 0, &head, sizeof(head)) < sizeof(head)) {

@@ -398,6 +398,71 @@ static void a_read_only_disk_refuses_all_that_writes(void **state)
     disk_free(d);
 }
 
+/* Of a request's data, however its descriptors lie. */
+static void seg_max_is_the_limit(void **state)
+{
+    static const unsigned fine[] = {512, 512, 512, 512, 1, 0};
+    static const unsigned many[] = {512, 512, 512, 256, 256, 1, 0};
+    static const unsigned fine_out[] = {16, 512, 512, 512, 512, 0};
+    static const unsigned many_out[] = {16, 512, 512, 512, 256, 256, 0};
+    static const unsigned cut_head[] = {5, 5, 6, 512, 512, 512, 512, 0};
+    static const unsigned both[] = {5, 5, 6, 512, 512, 512, 256, 256, 0};
+    struct call r = {.type = VIRTIO_BLK_T_IN, .in = back, .in_len = 2048};
+    struct call w = {.type = VIRTIO_BLK_T_OUT, .out = data, .out_len = 2048};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct disk *d = disk_new("'seg_max': 4, " MEMORY, i & 1);
+
+        assert_int_equal(le32toh(disk_config(d).seg_max), 4);
+        r.joined = w.joined = i & 2;
+        /* One of the pieces crosses into another region: one segment still. */
+        r.at = w.at = i & 4 ? GUEST_SECOND - 300 : 0;
+        r.in_cuts = fine;
+        assert_int_equal(disk_call(d, &r), VIRTIO_BLK_S_OK);
+        r.in_cuts = many;
+        assert_int_equal(disk_call(d, &r), VIRTIO_BLK_S_IOERR);
+        w.out_cuts = many_out;
+        assert_int_equal(disk_call(d, &w), VIRTIO_BLK_S_IOERR);
+        w.out_cuts = fine_out;
+        assert_int_equal(disk_call(d, &w), VIRTIO_BLK_S_OK);
+        w.out_cuts = both;
+        assert_int_equal(disk_call(d, &w), VIRTIO_BLK_S_IOERR);
+        w.out_cuts = cut_head; /* the header's pieces are none of the data's */
+        if (!w.joined)         /* neighbours in memory are told apart no more */
+            assert_int_equal(disk_call(d, &w), VIRTIO_BLK_S_OK);
+        disk_free(d);
+    }
+}
+
+static void seg_max_holds_in_tables(void **state)
+{
+    struct piece p[7] = {{GUEST_DATA, 16, false}};
+    struct virtio_blk_req_head *head;
+
+    (void)state;
+    for (int packed = 0; packed < 2; packed++) {
+        struct disk *d = disk_new("'seg_max': 4, " MEMORY, packed);
+
+        head = guest_at(d->guest, GUEST_DATA);
+        *head = (struct virtio_blk_req_head){0};
+        for (unsigned segs = 4; segs <= 5; segs++) {
+            uint8_t *status = guest_at(d->guest, GUEST_DATA + 64);
+
+            *status = 0xaa;
+            for (unsigned i = 1; i <= segs; i++)
+                p[i] = (struct piece){GUEST_DATA + i * 1024, 512, true};
+            p[segs + 1] = (struct piece){GUEST_DATA + 64, 1, true};
+            guest_offer_table(d->guest, 0, GUEST_DATA + 8192, p, segs + 2);
+            disk_settle(d);
+            guest_expect(d->guest, 0, segs * 512 + 1);
+            assert_int_equal(*status,
+                             segs == 4 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+        }
+        disk_free(d);
+    }
+}
+
 static void counters_tell_what_was_done(void **state)
 {
     struct disk *d = disk_new(MEMORY, false);
@@ -469,6 +534,8 @@ int main(void)
         cmocka_unit_test_setup(many_ranges_in_a_request, setup),
         cmocka_unit_test_setup(bad_ranges_do_nothing, setup),
         cmocka_unit_test_setup(a_read_only_disk_refuses_all_that_writes, setup),
+        cmocka_unit_test_setup(seg_max_is_the_limit, setup),
+        cmocka_unit_test_setup(seg_max_holds_in_tables, setup),
         cmocka_unit_test_setup(counters_tell_what_was_done, setup),
         cmocka_unit_test_setup(a_turn_ends_and_goes_on_later, setup),
     };
