@@ -10,7 +10,6 @@
 #include "store/impl.h"
 
 struct engine {
-    const char *name;
     /* Always pending. */
     void (*submit)(struct engine *e, struct store_req *r);
     void (*kick)(struct engine *e);

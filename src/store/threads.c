@@ -218,7 +218,6 @@ int engine_threads_open(struct engine **out, struct loop *loop, int fd,
     if (!t)
         return err_nomem(e);
     t->engine = (struct engine){
-        .name = "threads",
         .submit = threads_submit,
         .kick = threads_kick,
         .close = threads_close,

@@ -13,6 +13,7 @@
  * this way (no such operation on this file system, or it would have to wait
  * and will not) goes to the threads. Ranges of block devices go there at once:
  * they are ioctls. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,7 +28,6 @@
 
 struct uring_engine {
     struct engine engine;
-    struct loop *loop;
     struct engine *threads;
     enum file_kind kind;
     struct uring *ring;
@@ -36,8 +36,8 @@ struct uring_engine {
     struct list backlog;
     unsigned in_flight; /* queued in the ring or sent */
     unsigned unsent;    /* queued since the last time some were sent */
-    struct mail retry;
-    bool retry_posted, reaping;
+    bool retry;         /* the kernel was short of something */
+    bool reaping;
 };
 
 static struct uring_engine *uring_of(struct engine *e)
@@ -98,18 +98,7 @@ static void send_all(struct uring_engine *u)
     u->unsent = 0;
     /* The kernel is short of something. Try again in a later turn: what is
      * done by then may help. */
-    if (UNLIKELY(rc < 0) && !u->retry_posted) {
-        u->retry_posted = true;
-        loop_post(u->loop, &u->retry);
-    }
-}
-
-static void on_retry(struct mail *m)
-{
-    struct uring_engine *u = container_of(m, struct uring_engine, retry);
-
-    u->retry_posted = false;
-    send_all(u);
+    u->retry = rc < 0;
 }
 
 static void engine_submit(struct engine *e, struct store_req *r)
@@ -190,6 +179,11 @@ static bool look(struct spin *s)
 {
     struct uring_engine *u = container_of(s, struct uring_engine, spin);
 
+    if (UNLIKELY(u->retry)) {
+        send_all(u);
+        reap(u);
+        return true;
+    }
     return u->in_flight && uring_has_done(u->ring) && reap(u);
 }
 
@@ -211,6 +205,7 @@ static void engine_close(struct engine *e)
 {
     struct uring_engine *u = uring_of(e);
 
+    assert(!u->in_flight && !u->retry && list_empty(&u->backlog));
     loop_spin_del(&u->spin);
     watch_close(&u->watch);
     uring_close(u->ring);
@@ -227,15 +222,12 @@ int engine_uring_open(struct engine **out, struct loop *loop, int fd,
     if (!u)
         return err_nomem(e);
     u->engine = (struct engine){
-        .name = "io_uring",
         .submit = engine_submit,
         .kick = engine_kick,
         .close = engine_close,
     };
-    u->loop = loop;
     u->threads = threads;
     u->kind = kind;
-    u->retry.run = on_retry;
     list_init(&u->backlog);
     rc = uring_open(&u->ring, fd, DEPTH, e);
     if (rc < 0) {

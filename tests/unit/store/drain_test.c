@@ -11,27 +11,6 @@
     "{'type': 'fault', 'rules': [{'op': 'read', 'stuck': true}],"              \
     " 'next': " next "}"
 
-static int setup(void **state)
-{
-    static struct rig rig;
-
-    rig_init(&rig, NULL);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_fini(*state);
-    return 0;
-}
-
-static void open_with(struct rig *rig, const char *config)
-{
-    assert_int_equal(rig_open(rig, config, false), 0);
-    rig_channel(rig, true);
-}
-
 /* Asks for owner, and does not wait. */
 static struct ask *ask_for(struct rig *rig, const void *owner, enum store_op op,
                            unsigned flags, void *buf, uint64_t len)
@@ -64,7 +43,7 @@ static void stuck_requests_of_others_stay(void **state)
         struct ask *one, *two, *three;
         int mine, theirs;
 
-        open_with(rig, configs[i]);
+        rig_open_with(rig, configs[i]);
         one = ask_for(rig, &mine, STORE_READ, 0, buf, 512);
         two = ask_for(rig, &theirs, STORE_READ, 0, buf, 512);
         three = ask_for(rig, &mine, STORE_READ, 0, buf, 512);
@@ -88,7 +67,7 @@ static void half_done_work_of_others_goes_on(void **state)
     char *buf = malloc(4096);
     int mine, theirs;
 
-    open_with(rig, MEMORY);
+    rig_open_with(rig, MEMORY);
     memset(buf, 1, 4096);
     for (uint64_t at = 0; at < DISK_BYTES; at += 1 << 20)
         assert_int_equal(rig_do(rig, STORE_WRITE, 0, at, buf, 4096), 0);
@@ -123,7 +102,7 @@ static void a_channel_may_close_right_after_a_drain(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(configs); i++) {
         struct ask *a;
 
-        open_with(rig, configs[i]);
+        rig_open_with(rig, configs[i]);
         a = ask_for(rig, rig, STORE_READ, 0, buf, 64 << 20);
         uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
         assert_false(a->done);
@@ -167,7 +146,7 @@ static void what_is_long_takes_many_turns(void **state)
     char *buf = malloc(len), *back = malloc(len);
 
     rig_pattern(buf, len, 0, 1);
-    open_with(rig, MEMORY);
+    rig_open_with(rig, MEMORY);
     assert_in_range(turns_of(rig, STORE_WRITE, 0, buf, len), 15, 64);
     assert_in_range(turns_of(rig, STORE_READ, 0, back, len), 15, 64);
     assert_memory_equal(buf, back, len);
@@ -178,13 +157,13 @@ static void what_is_long_takes_many_turns(void **state)
     assert_int_equal(turns_of(rig, STORE_ZERO, 0, NULL, 4096), 0);
     rig_close(rig);
 
-    open_with(rig, "{'type': 'null', 'size': '512M', 'read_zeros': true}");
+    rig_open_with(rig, "{'type': 'null', 'size': '512M', 'read_zeros': true}");
     assert_in_range(turns_of(rig, STORE_READ, 0, buf, len), 15, 64);
     assert_true(rig_is_zero(buf, len));
     assert_int_equal(turns_of(rig, STORE_READ, 0, buf, 1 << 20), 0);
     rig_close(rig);
 
-    open_with(rig, "{'type': 'null', 'size': '512M'}");
+    rig_open_with(rig, "{'type': 'null', 'size': '512M'}");
     assert_int_equal(turns_of(rig, STORE_READ, 0, buf, len), 0);
     assert_int_equal(turns_of(rig, STORE_ZERO, 0, NULL, len), 0);
     free(back);
@@ -200,7 +179,7 @@ static void steps_keep_their_place(void **state)
     char *buf = malloc(len);
     struct ask *a[ARRAY_LEN(pieces)];
 
-    open_with(rig, MEMORY);
+    rig_open_with(rig, MEMORY);
     rig_pattern(buf, len, 0, 5);
     for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
         a[i] = malloc(sizeof(*a[i]));
@@ -263,20 +242,15 @@ static void what_waits_for_a_buffer_is_given_up(void **state)
     free(buf);
 }
 
-#define TEST(t)                                                                \
-    {                                                                          \
-#t, t, setup, teardown, NULL                                           \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stuck_requests_of_others_stay),
-        TEST(half_done_work_of_others_goes_on),
-        TEST(a_channel_may_close_right_after_a_drain),
-        TEST(what_is_long_takes_many_turns),
-        TEST(steps_keep_their_place),
-        TEST(what_waits_for_a_buffer_is_given_up),
+        RIG_TEST(stuck_requests_of_others_stay),
+        RIG_TEST(half_done_work_of_others_goes_on),
+        RIG_TEST(a_channel_may_close_right_after_a_drain),
+        RIG_TEST(what_is_long_takes_many_turns),
+        RIG_TEST(steps_keep_their_place),
+        RIG_TEST(what_waits_for_a_buffer_is_given_up),
     };
 
     return cmocka_run_group_tests_name("drain", tests, NULL, NULL);

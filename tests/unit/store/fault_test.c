@@ -7,27 +7,6 @@
 
 static char buf[8192];
 
-static int setup(void **state)
-{
-    static struct rig rig;
-
-    rig_init(&rig, NULL);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_fini(*state);
-    return 0;
-}
-
-static void open_with(struct rig *rig, const char *config)
-{
-    assert_int_equal(rig_open(rig, config, false), 0);
-    rig_channel(rig, true);
-}
-
 static int write_at(struct rig *rig, uint64_t offset)
 {
     return rig_do(rig, STORE_WRITE, 0, offset, buf, 4096);
@@ -42,8 +21,8 @@ static void a_rule_fails_its_operation_from_then_to_then(void **state)
 {
     struct rig *rig = *state;
 
-    open_with(rig, "{'type': 'fault', 'rules': [{'op': 'write', 'after': 2,"
-                   " 'count': 2, 'error': 'ENOSPC'}], " MEMORY "}");
+    rig_open_with(rig, "{'type': 'fault', 'rules': [{'op': 'write', 'after': 2,"
+                       " 'count': 2, 'error': 'ENOSPC'}], " MEMORY "}");
     assert_true(rig->store->info.serial);
     assert_int_equal(write_at(rig, 0), 0);
     assert_int_equal(read_at(rig, 0), 0);
@@ -58,7 +37,8 @@ static void a_rule_without_count_holds_for_ever(void **state)
 {
     struct rig *rig = *state;
 
-    open_with(rig, "{'type': 'fault', 'rules': [{'op': 'flush'}], " MEMORY "}");
+    rig_open_with(rig,
+                  "{'type': 'fault', 'rules': [{'op': 'flush'}], " MEMORY "}");
     for (int i = 0; i < 5; i++)
         assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), -EIO);
     assert_int_equal(rig_do(rig, STORE_DISCARD, 0, 0, NULL, 4096), 0);
@@ -69,8 +49,8 @@ static void a_rule_may_be_about_a_range(void **state)
 {
     struct rig *rig = *state;
 
-    open_with(rig, "{'type': 'fault', 'rules': [{'offset': 8192,"
-                   " 'length': 512}], " MEMORY "}");
+    rig_open_with(rig, "{'type': 'fault', 'rules': [{'offset': 8192,"
+                       " 'length': 512}], " MEMORY "}");
     assert_int_equal(read_at(rig, 4096), 0);
     assert_int_equal(read_at(rig, 8192), -EIO);
     assert_int_equal(read_at(rig, 8704), 0);
@@ -82,10 +62,10 @@ static void the_first_rule_that_is_due_decides(void **state)
 {
     struct rig *rig = *state;
 
-    open_with(rig,
-              "{'type': 'fault', 'rules': ["
-              "{'op': 'read', 'count': 1, 'error': 'ETIMEDOUT'},"
-              "{'op': 'any', 'count': 1, 'error': 'ENODEV'}], " MEMORY "}");
+    rig_open_with(rig,
+                  "{'type': 'fault', 'rules': ["
+                  "{'op': 'read', 'count': 1, 'error': 'ETIMEDOUT'},"
+                  "{'op': 'any', 'count': 1, 'error': 'ENODEV'}], " MEMORY "}");
     assert_int_equal(read_at(rig, 0), -ETIMEDOUT);
     assert_int_equal(read_at(rig, 0), -ENODEV);
     assert_int_equal(read_at(rig, 0), 0);
@@ -96,8 +76,8 @@ static void a_stuck_request_ends_when_it_is_given_up(void **state)
     struct rig *rig = *state;
     struct ask a;
 
-    open_with(rig, "{'type': 'fault', 'rules': [{'op': 'read',"
-                   " 'stuck': true, 'count': 1}], " MEMORY "}");
+    rig_open_with(rig, "{'type': 'fault', 'rules': [{'op': 'read',"
+                       " 'stuck': true, 'count': 1}], " MEMORY "}");
     rig_ask(&a, STORE_READ, 0, 0, buf, 4096, 4096);
     rig_submit(rig, &a);
     assert_int_equal(read_at(rig, 0), 0); /* others pass it */
@@ -113,10 +93,11 @@ static void filters_go_around_filters(void **state)
     struct rig *rig = *state;
 
     rig_file(rig, "disk", 1 << 20);
-    open_with(rig, "{'type': 'fault', 'rules': [{'op': 'write', 'count': 1}],"
-                   " 'next': {'type': 'fault',"
-                   " 'rules': [{'op': 'read', 'count': 1}],"
-                   " 'next': {'type': 'file', 'path': '@/disk'}}}");
+    rig_open_with(rig,
+                  "{'type': 'fault', 'rules': [{'op': 'write', 'count': 1}],"
+                  " 'next': {'type': 'fault',"
+                  " 'rules': [{'op': 'read', 'count': 1}],"
+                  " 'next': {'type': 'file', 'path': '@/disk'}}}");
     assert_int_equal(write_at(rig, 0), -EIO);
     assert_int_equal(read_at(rig, 0), -EIO);
     rig_pattern(buf, 4096, 0, 1);
@@ -126,20 +107,15 @@ static void filters_go_around_filters(void **state)
     assert_true(rig_is_pattern(buf, 4096, 0, 1));
 }
 
-#define TEST(t)                                                                \
-    {                                                                          \
-#t, t, setup, teardown, NULL                                           \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_rule_fails_its_operation_from_then_to_then),
-        TEST(a_rule_without_count_holds_for_ever),
-        TEST(a_rule_may_be_about_a_range),
-        TEST(the_first_rule_that_is_due_decides),
-        TEST(a_stuck_request_ends_when_it_is_given_up),
-        TEST(filters_go_around_filters),
+        RIG_TEST(a_rule_fails_its_operation_from_then_to_then),
+        RIG_TEST(a_rule_without_count_holds_for_ever),
+        RIG_TEST(a_rule_may_be_about_a_range),
+        RIG_TEST(the_first_rule_that_is_due_decides),
+        RIG_TEST(a_stuck_request_ends_when_it_is_given_up),
+        RIG_TEST(filters_go_around_filters),
     };
 
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);

@@ -23,21 +23,6 @@ static const struct how hows[] = {
     {"{'type': 'file', 'path': 'disk', 'engine': 'threads'}", false},
 };
 
-static int setup(void **state)
-{
-    static struct rig rig;
-
-    rig_init(&rig, NULL);
-    *state = &rig;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_fini(*state);
-    return 0;
-}
-
 /* Opening must fail at `where` with `text` in the sentence. */
 static void expect_error(struct rig *rig, const char *config, const char *where,
                          const char *text)
@@ -205,22 +190,17 @@ static void a_file_may_have_many_channels(void **state)
     assert_true(rig_is_pattern(buf, 4096, 0, 0));
 }
 
-#define TEST(t)                                                                \
-    {                                                                          \
-#t, t, setup, teardown, NULL                                           \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_no_disk_is_refused_with_its_place),
-        TEST(sizes_that_are_no_whole_sectors_are_cut),
-        TEST(a_read_only_file_needs_no_right_to_write),
-        TEST(a_new_size_is_seen_when_asked_for),
-        TEST(reading_what_a_file_has_lost_is_an_error),
-        TEST(an_error_of_the_file_is_the_requests),
-        TEST(threads_take_over_from_an_io_uring_that_fails),
-        TEST(a_file_may_have_many_channels),
+        RIG_TEST(what_is_no_disk_is_refused_with_its_place),
+        RIG_TEST(sizes_that_are_no_whole_sectors_are_cut),
+        RIG_TEST(a_read_only_file_needs_no_right_to_write),
+        RIG_TEST(a_new_size_is_seen_when_asked_for),
+        RIG_TEST(reading_what_a_file_has_lost_is_an_error),
+        RIG_TEST(an_error_of_the_file_is_the_requests),
+        RIG_TEST(threads_take_over_from_an_io_uring_that_fails),
+        RIG_TEST(a_file_may_have_many_channels),
     };
 
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);

@@ -109,6 +109,12 @@ void rig_channel(struct rig *rig, bool alone)
                      0);
 }
 
+void rig_open_with(struct rig *rig, const char *config)
+{
+    assert_int_equal(rig_open(rig, config, false), 0);
+    rig_channel(rig, true);
+}
+
 void rig_close(struct rig *rig)
 {
     if (rig->ch)
@@ -130,6 +136,21 @@ void rig_fini(struct rig *rig)
     loop_close(&rig->loop);
     snprintf(command, sizeof(command), "rm -rf '%s'", rig->dir);
     assert_int_equal(system(command), 0);
+}
+
+int rig_setup(void **state)
+{
+    static struct rig rig;
+
+    rig_init(&rig, NULL);
+    *state = &rig;
+    return 0;
+}
+
+int rig_teardown(void **state)
+{
+    rig_fini(*state);
+    return 0;
 }
 
 static void on_done(struct store_req *r)

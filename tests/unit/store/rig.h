@@ -43,6 +43,8 @@ void rig_numbers(const struct rig *rig, const char *name, uint64_t size);
 int rig_open(struct rig *rig, const char *config, bool read_only);
 /* And a channel on the loop; alone: it serves this one device only. */
 void rig_channel(struct rig *rig, bool alone);
+/* Both, where opening must succeed; alone. */
+void rig_open_with(struct rig *rig, const char *config);
 /* Closes the store. */
 void rig_close(struct rig *rig);
 /* And removes the directory. */
@@ -67,5 +69,14 @@ bool rig_is_zero(const void *buf, uint64_t len);
 
 /* Space a file takes, bytes. */
 uint64_t rig_allocated(const struct rig *rig, const char *name);
+
+/* For tests that want a rig as their state, and nothing open. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
+#define RIG_TEST(t)                                                            \
+    {                                                                          \
+#t, t, rig_setup, rig_teardown, NULL                                   \
+    }
 
 #endif
