@@ -1,9 +1,11 @@
 /* vub: options, config, run. Exit status: 0 clean, 1 run time, 2 usage or
  * config. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "conf/docs.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
@@ -15,19 +17,23 @@ enum { EXIT_CLEAN, EXIT_RUN_TIME, EXIT_USAGE };
  * it is for people and editors, or as a log line for programs. */
 static void tell(const char *file, const struct err *e)
 {
-    char line[700];
+    char line[PATH_MAX + sizeof(*e)];
     bool place = e->where[0] != '\0';
+    size_t len;
 
-    snprintf(line, sizeof(line), "%.300s: %s%s%s", file, e->where,
+    snprintf(line, sizeof(line), "%.*s: %s%s%s", PATH_MAX - 1, file, e->where,
              place ? ": " : "", e->text);
     if (log_format() == LOG_JSON) {
         log_error(NULL, "%s", line);
         return;
     }
     /* Names in a config may hold anything. */
-    for (char *c = line; *c; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    for (char *c = line; *c; c += len) {
+        len = utf8_char(c, strnlen(c, 4));
+        if (len == 0 || utf8_is_control(c, len)) {
+            memset(c, '?', MAX(len, 1u));
+            len = MAX(len, 1u);
+        }
     }
     fprintf(stderr, "%s\n", line);
 }

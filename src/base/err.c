@@ -5,12 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+/* Of a text that is as long as its place, or longer and cut already: makes
+ * room for `rest` at its end, behind points that say what was done. */
+static void end_with(char *text, size_t room, const char *rest)
+{
+    size_t keep = utf8_cut(text, room - 1 - strlen("...") - strlen(rest));
+
+    snprintf(text + keep, room - keep, "...%s", rest);
+}
+
+static void put(char *out, size_t room, const char *text)
+{
+    if ((size_t)snprintf(out, room, "%s", text) >= room)
+        end_with(out, room, "");
+}
+
 static void fill(struct err *e, int code, const char *where, const char *fmt,
                  va_list ap)
 {
     e->code = code;
-    snprintf(e->where, sizeof(e->where), "%s", where ? where : "");
-    vsnprintf(e->text, sizeof(e->text), fmt, ap);
+    put(e->where, sizeof(e->where), where ? where : "");
+    if (vsnprintf(e->text, sizeof(e->text), fmt, ap) >= (int)sizeof(e->text))
+        end_with(e->text, sizeof(e->text), "");
 }
 
 int err_set(struct err *e, int code, const char *where, const char *fmt, ...)
@@ -27,16 +45,21 @@ int err_set(struct err *e, int code, const char *where, const char *fmt, ...)
 
 int err_sys(struct err *e, int errnum, const char *where, const char *fmt, ...)
 {
+    char reason[100];
+    size_t len, left;
     va_list ap;
-    size_t len;
 
     if (!e)
         return -errnum;
     va_start(ap, fmt);
     fill(e, -errnum, where, fmt, ap);
     va_end(ap);
+    /* A long path must not push out the reason. */
+    snprintf(reason, sizeof(reason), ": %s", strerror(errnum));
     len = strlen(e->text);
-    snprintf(e->text + len, sizeof(e->text) - len, ": %s", strerror(errnum));
+    left = sizeof(e->text) - len;
+    if ((size_t)snprintf(e->text + len, left, "%s", reason) >= left)
+        end_with(e->text, sizeof(e->text), reason);
     return -errnum;
 }
 
@@ -87,7 +110,9 @@ int errs_nomem(struct errs *es)
 /* Writes the place of a key. */
 static void place(char *where, size_t room, const char *at, const char *key)
 {
-    snprintf(where, room, "%s%s%s", at, key ? "/" : "", key ? key : "");
+    if ((size_t)snprintf(where, room, "%s%s%s", at, key ? "/" : "",
+                         key ? key : "") >= room)
+        end_with(where, room, "");
 }
 
 int errs_at(struct errs *es, const char *at, const char *key, const char *fmt,

@@ -9,18 +9,23 @@
 
 #include "base/base.h"
 
+/* Holds the JSON Pointer of every key that a config may have. */
+#define ERR_WHERE_BYTES 256
+
 struct err {
-    int code;        /* negative errno */
-    char where[128]; /* "/devices/0/store/size", a JSON Pointer; "" if none */
-    char text[256];  /* one sentence its reader can act on */
+    int code;                    /* negative errno */
+    char where[ERR_WHERE_BYTES]; /* "/devices/0/store/size"; "" if none */
+    char text[256];              /* one sentence its reader can act on */
 };
 
 /* Fills *e (which may be NULL) and returns code, which must be negative.
- * where may be NULL or "". Text too long for its place is cut. */
+ * where may be NULL or "". What is too long for its place is cut between two
+ * characters and ends in "...". */
 int err_set(struct err *e, int code, const char *where, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* The same, with ": strerror(errnum)" at the end; returns -errnum. */
+/* The same, with ": strerror(errnum)" at the end, whatever must be cut for it;
+ * returns -errnum. */
 int err_sys(struct err *e, int errnum, const char *where, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 

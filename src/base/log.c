@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 #define LINE_MAX_BYTES 2048
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -35,24 +37,27 @@ enum log_format log_format(void)
     return __atomic_load_n(&current_format, __ATOMIC_RELAXED);
 }
 
-/* Copies s as the inside of a JSON string; control characters are escaped in
- * text lines too, for names in messages may come from a hostile party. */
+/* Copies s as the inside of a JSON string, which is UTF-8 whatever s is;
+ * control characters are escaped in text lines too, for names in messages may
+ * come from a hostile party. */
 static size_t put_escaped(char *out, size_t room, const char *s, bool json)
 {
-    size_t n = 0;
+    size_t n = 0, len;
 
-    for (; *s; s++) {
+    for (; *s && n + 7 <= room; s += MAX(len, 1u)) {
         unsigned char c = (unsigned char)*s;
 
-        if (n + 7 > room)
-            break;
-        if (c < 0x20 || c == 0x7f)
+        len = utf8_char(s, strnlen(s, 4));
+        if (len == 0 && json)
+            n += (size_t)snprintf(out + n, room - n, "\\ufffd");
+        else if (len == 0 || utf8_is_control(s, len))
             n += (size_t)snprintf(out + n, room - n,
-                                  json ? "\\u%04x" : "\\x%02x", c);
+                                  json ? "\\u%04x" : "\\x%02x",
+                                  len == 2 ? (unsigned char)s[1] : c);
         else if (json && (c == '"' || c == '\\'))
             n += (size_t)snprintf(out + n, room - n, "\\%c", c);
         else
-            out[n++] = (char)c;
+            n += (size_t)snprintf(out + n, room - n, "%.*s", (int)len, s);
     }
     return n;
 }
@@ -80,14 +85,12 @@ static size_t compose(char *line, size_t room, enum log_level level,
         }
         n += (size_t)snprintf(line + n, room - n, ",\"text\":\"");
         n += put_escaped(line + n, room - n - 8, text, true);
-        memcpy(line + n, "\"}\n", 3);
-        return n + 3;
+        return n + (size_t)snprintf(line + n, room - n, "\"}\n");
     }
     n = (size_t)snprintf(line, room, "vub: ");
     if (id) {
         n += put_escaped(line + n, 128, id, false);
-        memcpy(line + n, ": ", 2);
-        n += 2;
+        n += (size_t)snprintf(line + n, room - n, ": ");
     }
     if (level != LOG_INFO)
         n += (size_t)snprintf(line + n, room - n, "%s: ", level_names[level]);

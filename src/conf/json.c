@@ -3,10 +3,12 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "conf/scan.h"
 
 static cJSON *item(const struct json *n)
@@ -85,10 +87,18 @@ const char *json_name(const struct json *n)
     return item(n)->string;
 }
 
+#define QUOTE_ROOM 48
+
+/* A text of the user's, in quotes; the start of one that is long. */
+static void quote(const char *s, char *out, size_t room)
+{
+    size_t len = strlen(s), shown = len > 40 ? utf8_cut(s, 40) : len;
+
+    snprintf(out, room, "\"%.*s%s\"", (int)shown, s, shown < len ? "..." : "");
+}
+
 void json_describe(const struct json *n, char *out, size_t room)
 {
-    const char *s;
-
     switch (json_type(n)) {
     case JSON_NULL:
         snprintf(out, room, "null");
@@ -97,11 +107,13 @@ void json_describe(const struct json *n, char *out, size_t room)
         snprintf(out, room, "%s", json_bool(n) ? "true" : "false");
         break;
     case JSON_NUMBER:
-        snprintf(out, room, "%.15g", json_number(n));
+        if (isinf(json_number(n)))
+            snprintf(out, room, "a number beyond all bounds");
+        else
+            snprintf(out, room, "%.15g", json_number(n));
         break;
     case JSON_STRING:
-        s = json_string(n);
-        snprintf(out, room, "\"%.40s%s\"", s, strlen(s) > 40 ? "..." : "");
+        quote(json_string(n), out, room);
         break;
     case JSON_ARRAY:
         snprintf(out, room, "a list");
@@ -167,10 +179,6 @@ static cJSON *parse_value(const char *text, const char *where, struct err *e)
                 why.where, why.where[0] ? ": " : "", why.text);
         return NULL;
     }
-    if (!scan_is_utf8(text)) {
-        err_set(e, -EINVAL, where, "the value is not valid UTF-8");
-        return NULL;
-    }
     string = cJSON_CreateString(text);
     if (!string)
         err_nomem(e);
@@ -182,7 +190,9 @@ static int put(cJSON *at, const char *part, cJSON *value, const char *where,
                struct err *e)
 {
     int index, rc = -EINVAL;
+    char shown[QUOTE_ROOM];
 
+    quote(part, shown, sizeof(shown));
     if (cJSON_IsObject(at)) {
         if (cJSON_GetObjectItemCaseSensitive(at, part)
                 ? cJSON_ReplaceItemInObjectCaseSensitive(at, part, value)
@@ -190,14 +200,13 @@ static int put(cJSON *at, const char *part, cJSON *value, const char *where,
             return 0;
         rc = err_nomem(e);
     } else if (!cJSON_IsArray(at)) {
-        err_set(e, rc, where, "there is no object or list to put \"%s\" in",
-                part);
+        err_set(e, rc, where, "there is no object or list to put %s in", shown);
     } else if (strcmp(part, "-") == 0) {
         cJSON_AddItemToArray(at, value);
         return 0;
     } else if (!part_index(part, &index)) {
-        err_set(e, rc, where, "\"%s\" is no index of a list; - appends to it",
-                part);
+        err_set(e, rc, where, "%s is no index of a list; - appends to it",
+                shown);
     } else if (index >= cJSON_GetArraySize(at)) {
         err_set(e, rc, where,
                 "the list ends before that, it has %d; - appends to it",
@@ -216,6 +225,7 @@ static cJSON *step(cJSON *at, const char *part, const char *where,
                    struct err *e)
 {
     cJSON *child = NULL;
+    char shown[QUOTE_ROOM];
     int index;
 
     if (cJSON_IsObject(at)) {
@@ -230,24 +240,47 @@ static cJSON *step(cJSON *at, const char *part, const char *where,
         child = cJSON_GetArrayItem(at, index);
     if (child)
         return child;
+    quote(part, shown, sizeof(shown));
     if (cJSON_IsArray(at))
-        err_set(e, -EINVAL, where, "the list has no element \"%s\"", part);
+        err_set(e, -EINVAL, where, "the list has no element %s", shown);
     else
-        err_set(e, -EINVAL, where, "there is no object or list with \"%s\"",
-                part);
+        err_set(e, -EINVAL, where, "there is no object or list with %s", shown);
     return NULL;
 }
 
+/* Is the pointer from p to end well-formed? part: room for it. */
+static int check_pointer(const char *p, const char *end, char *part,
+                         const char *where, struct err *e)
+{
+    bool last = false;
+
+    for (int depth = 0; !last; depth++) {
+        if (depth > SCAN_DEPTH_MAX)
+            return err_set(e, -EINVAL, where,
+                           "the pointer is deeper than %d levels",
+                           SCAN_DEPTH_MAX);
+        if (take_part(&p, end, part, &last) < 0)
+            return err_set(e, -EINVAL, where,
+                           "in a JSON Pointer ~ is written ~0 and / in a name "
+                           "~1");
+    }
+    return 0;
+}
+
+/* What can be wrong with the text itself is found before the tree is touched:
+ * objects are made on the way. */
 int json_set(struct json *root, const char *set, struct err *e)
 {
-    char where[sizeof(e->where)];
+    char where[ERR_WHERE_BYTES + 1]; /* err_set sees that it is cut */
     const char *equals = strchr(set, '='), *p = set + 1;
     cJSON *at = item(root), *value;
     char *part = NULL;
     bool last = false;
-    int rc = -EINVAL, depth = 0;
+    int rc = -EINVAL;
 
     snprintf(where, sizeof(where), "--set %s", set);
+    if (!utf8_is_valid(set))
+        return err_set(e, rc, where, "this is not valid UTF-8");
     if (!equals)
         return err_set(e, rc, where, "it is written as /pointer=value");
     if (set[0] != '/')
@@ -255,27 +288,22 @@ int json_set(struct json *root, const char *set, struct err *e)
     part = malloc(strlen(set));
     if (!part)
         return err_nomem(e);
+    if (check_pointer(p, equals, part, where, e) < 0)
+        goto out;
+    value = parse_value(equals + 1, where, e);
+    if (!value)
+        goto out;
     for (;;) {
-        if (take_part(&p, equals, part, &last) < 0) {
-            err_set(e, rc, where,
-                    "in a JSON Pointer ~ is written ~0 and / "
-                    "in a name ~1");
-            goto out;
-        }
+        take_part(&p, equals, part, &last);
         if (last)
             break;
-        if (++depth > SCAN_DEPTH_MAX) {
-            err_set(e, -EINVAL, where, "the pointer is deeper than %d levels",
-                    SCAN_DEPTH_MAX);
+        at = step(at, part, where, e);
+        if (!at) {
+            cJSON_Delete(value);
             goto out;
         }
-        at = step(at, part, where, e);
-        if (!at)
-            goto out;
     }
-    value = parse_value(equals + 1, where, e);
-    if (value)
-        rc = put(at, part, value, where, e);
+    rc = put(at, part, value, where, e);
 out:
     free(part);
     return rc;

@@ -46,7 +46,7 @@ size_t place_pointer(const struct place *p, char *out, size_t room)
 
 void reader_fail(struct reader *r, const struct place *p, const char *fmt, ...)
 {
-    char where[sizeof(((struct err *)0)->where)] = "";
+    char where[ERR_WHERE_BYTES + 1] = ""; /* errs_vadd sees that it is cut */
     va_list ap;
 
     if (r->e->count < ERRS_MAX) /* nobody will see those after */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* What cJSON can hold of one number, and more than a double needs. */
 #define NUMBER_MAX_BYTES 60
 
@@ -125,44 +127,11 @@ static int scan_escape(struct scan *s)
     return 0;
 }
 
-/* One character beyond ASCII. Spec: RFC 3629, section 4: no overlong form, no
- * surrogate, nothing above 10FFFF. */
-static int scan_utf8(struct scan *s)
-{
-    unsigned char c = *s->at, low = 0x80, high = 0xbf;
-    int more;
-
-    if (c >= 0xc2 && c <= 0xdf) {
-        more = 1;
-    } else if (c >= 0xe0 && c <= 0xef) {
-        more = 2;
-        if (c == 0xe0)
-            low = 0xa0;
-        else if (c == 0xed)
-            high = 0x9f;
-    } else if (c >= 0xf0 && c <= 0xf4) {
-        more = 3;
-        if (c == 0xf0)
-            low = 0x90;
-        else if (c == 0xf4)
-            high = 0x8f;
-    } else {
-        return fail(s, "the text is not valid UTF-8");
-    }
-    if (s->end - s->at <= more || s->at[1] < low || s->at[1] > high)
-        return fail(s, "the text is not valid UTF-8");
-    for (int i = 2; i <= more; i++) {
-        if ((s->at[i] & 0xc0) != 0x80)
-            return fail(s, "the text is not valid UTF-8");
-    }
-    s->at += more + 1;
-    return 0;
-}
-
 /* At the opening quote. */
 static int scan_string(struct scan *s)
 {
     const unsigned char *start = s->at++;
+    size_t n;
     int rc = 0;
 
     while (rc == 0) {
@@ -177,12 +146,14 @@ static int scan_string(struct scan *s)
             s->at++;
             return 0;
         }
-        if (c == '\\')
+        if (c == '\\') {
             rc = scan_escape(s);
-        else if (c >= 0x80)
-            rc = scan_utf8(s);
-        else
-            s->at++;
+            continue;
+        }
+        n = utf8_char((const char *)s->at, (size_t)(s->end - s->at));
+        if (n == 0)
+            return fail(s, "the text is not valid UTF-8");
+        s->at += n;
     }
     return rc;
 }
@@ -376,19 +347,4 @@ int scan_json(const char *text, size_t len, struct err *e)
     if (s.at < s.end)
         return fail(&s, "something follows the end of the document");
     return 0;
-}
-
-bool scan_is_utf8(const char *text)
-{
-    struct scan s = {.e = NULL};
-
-    s.start = s.at = (const unsigned char *)text;
-    s.end = s.start + strlen(text);
-    while (s.at < s.end) {
-        if (*s.at < 0x80)
-            s.at++;
-        else if (scan_utf8(&s) < 0)
-            return false;
-    }
-    return true;
 }

@@ -17,6 +17,4 @@
  * NUL. */
 int scan_json(const char *text, size_t len, struct err *e);
 
-bool scan_is_utf8(const char *text);
-
 #endif

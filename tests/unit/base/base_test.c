@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 /* ---- errors ---- */
 
@@ -51,8 +52,41 @@ static void long_errors_are_cut(void **state)
     err_set(&e, -EIO, text, "%s", text);
     assert_int_equal(strlen(e.where), sizeof(e.where) - 1);
     assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
+    assert_string_equal(e.where + sizeof(e.where) - 5, "x...");
+    assert_string_equal(e.text + sizeof(e.text) - 5, "x...");
+    /* The reason stays: without it nobody can act. */
     err_sys(&e, EIO, "", "%s", text);
     assert_int_equal(strlen(e.text), sizeof(e.text) - 1);
+    assert_non_null(strstr(e.text, "xxx...: Input/output error"));
+    err_sys(&e, EIO, "", "%.*s", (int)sizeof(e.text) - 10, text);
+    assert_non_null(strstr(e.text, "xxx...: Input/output error"));
+}
+
+static void characters_are_not_cut_in_two(void **state)
+{
+    static const char *const letters[] = {"\xc3\xa4", "\xe2\x82\xac",
+                                          "\xf0\x9f\x90\xa7"};
+    struct err e;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(letters); i++) {
+        for (unsigned shift = 0; shift < 4; shift++) {
+            char text[1000] = "xxx";
+
+            text[shift] = '\0';
+            while (strlen(text) < sizeof(e.text) + 20)
+                strcat(text, letters[i]);
+            err_sys(&e, EIO, text, "%s", text);
+            assert_true(utf8_is_valid(e.where));
+            assert_true(utf8_is_valid(e.text));
+            assert_non_null(strstr(e.where, "..."));
+            assert_non_null(strstr(e.text, "...: Input/output error"));
+        }
+    }
+    /* What is no UTF-8 is cut all the same. */
+    assert_int_equal(utf8_cut("\x80\x80\x80\x80\x80", 4), 4);
+    assert_int_equal(utf8_cut("a\xff", 2), 1);
+    assert_int_equal(utf8_cut("", 0), 0);
 }
 
 static void an_error_is_at_a_key(void **state)
@@ -216,8 +250,13 @@ static void foreign_bytes_stay_in_their_line(void **state)
     log_set(LOG_INFO, LOG_TEXT);
     catch_stderr();
     log_info(NULL, "%s", "a\nvub: root: forged\x1b[2J");
+    log_info("\xc3\xa4", "%s",
+             "C1 \xc2\x9b"
+             "2J, no UTF-8 \xff, half \xe2\x82");
     release_stderr(out, sizeof(out));
-    assert_string_equal(out, "vub: a\\x0avub: root: forged\\x1b[2J\n");
+    assert_string_equal(out, "vub: a\\x0avub: root: forged\\x1b[2J\n"
+                             "vub: \xc3\xa4: C1 \\x9b2J, no UTF-8 \\xff, half "
+                             "\\xe2\\x82\n");
 }
 
 static void json_lines_are_json(void **state)
@@ -228,10 +267,12 @@ static void json_lines_are_json(void **state)
     log_set(LOG_INFO, LOG_JSON);
     catch_stderr();
     log_warn("a\"b", "tab\t and \\");
+    log_warn(NULL, "%s", "\xc3\xa4 \xc2\x9b \xff");
     release_stderr(out, sizeof(out));
     log_set(LOG_INFO, LOG_TEXT);
     assert_non_null(strstr(out, "\"level\":\"warning\",\"device\":\"a\\\"b\","
                                 "\"text\":\"tab\\u0009 and \\\\\"}\n"));
+    assert_non_null(strstr(out, "\"text\":\"\xc3\xa4 \\u009b \\ufffd\"}\n"));
     assert_int_equal(strncmp(out, "{\"time\":\"2", 10), 0);
 }
 
@@ -281,6 +322,7 @@ int main(void)
         cmocka_unit_test(an_error_has_a_place_and_a_sentence),
         cmocka_unit_test(an_error_nobody_reads_is_its_code),
         cmocka_unit_test(long_errors_are_cut),
+        cmocka_unit_test(characters_are_not_cut_in_two),
         cmocka_unit_test(an_error_is_at_a_key),
         cmocka_unit_test(errors_keep_their_order),
         cmocka_unit_test(a_list_keeps_order_and_lets_go),

@@ -361,6 +361,36 @@ static void ranges_are_held(void **state)
         "\"nest\"\n");
 }
 
+static void odd_numbers(void **state)
+{
+    struct root *r = good("{\"size\": -0, \"number\": 1e2}");
+
+    (void)state;
+    assert_int_equal(r->size, 0);
+    assert_int_equal(r->number, 100);
+    conf_free(doc);
+    bad("{\"number\": 1e400}",
+        "/number: must be a whole number from 1 to 100, or \"always\" or "
+        "\"never\", not a number beyond all bounds\n");
+    bad("{\"size\": -1e400}", "/size: must be a size: bytes, or a string like "
+                              "\"64M\", not a number beyond all bounds\n");
+    bad("{\"number\": -0}",
+        "/number: must be a whole number from 1 to 100, or \"always\" or "
+        "\"never\", not -0\n");
+}
+
+/* However long they are, and whatever they are made of. */
+static void values_are_shown_whole_or_by_their_start(void **state)
+{
+    (void)state;
+    bad("{\"choice\": \"1234567890123456789012345678901234567890\"}",
+        "/choice: must be \"red\" or \"green\", not "
+        "\"1234567890123456789012345678901234567890\"\n");
+    bad("{\"choice\": \"123456789012345678901234567890123456789\xc3\xa4\"}",
+        "/choice: must be \"red\" or \"green\", not "
+        "\"123456789012345678901234567890123456789...\"\n");
+}
+
 static void unknown_keys_are_explained(void **state)
 {
     (void)state;
@@ -514,9 +544,54 @@ static void bad_sets_are_told_with_their_text(void **state)
         "--set /flag/x/y=1: there is no object or list with \"x\"\n"
         "--set /leaf={\"name\": }: the value is not JSON: line 1, column 10: "
         "a value is wanted here, not }\n"
-        "--set /text=\xff: the value is not valid UTF-8\n"
+        "--set /text=\xff: this is not valid UTF-8\n"
         "--set /text=\"\\u0000\": the value is not JSON: line 1, column 2: a "
         "string may not hold a NUL character\n");
+}
+
+/* The pointer is the command line's: nobody has looked at it before. */
+static void sets_have_a_depth_and_a_length(void **state)
+{
+    const size_t room = 300000;
+    char *deep = malloc(room), *long_name = malloc(room), deeper[200] = "";
+    const char *sets[] = {deep, long_name, NULL};
+    const char *grow[50] = {NULL};
+    struct errs e = ERRS_EMPTY;
+    struct root *r;
+    size_t len = 0;
+
+    (void)state;
+    assert_non_null(deep);
+    assert_non_null(long_name);
+    for (unsigned i = 0; i < room / 2 - 2; i++)
+        memcpy(deep + 2 * i, "/a", 2);
+    strcpy(deep + room - 4, "=1");
+    memset(long_name, 'b', room);
+    memcpy(long_name, "/flag/", 6);
+    strcpy(long_name + room - 3, "=1");
+    assert_true(read_text("{\"flag\": true}", sets, &r, &e) < 0);
+    assert_string_equal(e.list[0].text, "the pointer is deeper than 32 levels");
+    assert_int_equal(strncmp(e.list[0].where, "--set /a/a/a", 12), 0);
+    assert_int_equal(strlen(e.list[0].where), sizeof(e.list[0].where) - 1);
+    assert_string_equal(e.list[0].where + sizeof(e.list[0].where) - 4, "...");
+    assert_int_equal(e.count, 2); /* what failed has not made objects */
+    assert_string_equal(e.list[1].text,
+                        "there is no object or list to put "
+                        "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb...\" in");
+    errs_free(&e);
+
+    /* As deep as they go, one into the other. */
+    for (int i = 0; i < 32; i++)
+        text_add(deeper, sizeof(deeper), &len, "/a");
+    text_add(deeper, sizeof(deeper), &len, "={\"a\":1}");
+    for (unsigned i = 0; i < ARRAY_LEN(grow) - 1; i++)
+        grow[i] = deeper;
+    assert_true(read_text("{}", grow, &r, &e) < 0);
+    assert_int_equal(e.count, 1);
+    assert_string_equal(e.list[0].where, "/a");
+    errs_free(&e);
+    free(deep);
+    free(long_name);
 }
 
 static void sets_are_read_like_the_file(void **state)
@@ -651,6 +726,8 @@ int main(void)
         cmocka_unit_test(other_ways_to_write_a_value),
         cmocka_unit_test(wrong_types_are_all_listed),
         cmocka_unit_test(ranges_are_held),
+        cmocka_unit_test(odd_numbers),
+        cmocka_unit_test(values_are_shown_whole_or_by_their_start),
         cmocka_unit_test(unknown_keys_are_explained),
         cmocka_unit_test(duplicates_are_found_everywhere),
         cmocka_unit_test(missing_keys_are_named),
@@ -660,6 +737,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_errors_is_counted),
         cmocka_unit_test(sets_change_add_and_append),
         cmocka_unit_test(bad_sets_are_told_with_their_text),
+        cmocka_unit_test(sets_have_a_depth_and_a_length),
         cmocka_unit_test(sets_are_read_like_the_file),
         cmocka_unit_test(sizes_are_exact),
         cmocka_unit_test(slips_have_a_distance),

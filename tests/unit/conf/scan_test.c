@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "conf/json.h"
 #include "conf/scan.h"
 
@@ -144,8 +145,8 @@ static void utf8_is_checked(void **state)
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++)
         bad(wrong[i], "line 1, column 2", "not valid UTF-8");
-    assert_true(scan_is_utf8("a\xc3\xa4"));
-    assert_false(scan_is_utf8("a\xc3"));
+    assert_true(utf8_is_valid("a\xc3\xa4"));
+    assert_false(utf8_is_valid("a\xc3"));
 }
 
 static void columns_count_characters(void **state)
