@@ -17,6 +17,7 @@
  * was killed holds it until the kernel is done with its last write. */
 #include "device/block/block.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -398,11 +399,6 @@ static void block_close(struct device *d)
     timer_close(&b->timer);
 }
 
-const struct block_stats *block_stats(const struct device *d, unsigned queue)
-{
-    return &container_of(d, const struct block, device)->rings[queue].stats;
-}
-
 static const struct device_ops block_ops = {
     .type = "block",
     .virtio_id = VIRTIO_ID_BLOCK,
@@ -420,6 +416,12 @@ static const struct device_ops block_ops = {
     .refresh = block_refresh,
     .close = block_close,
 };
+
+const struct block_stats *block_stats(const struct device *d, unsigned queue)
+{
+    assert(d->ops == &block_ops && queue < d->num_queues);
+    return &container_of(d, const struct block, device)->rings[queue].stats;
+}
 
 /* What the store needs of the block sizes. */
 static int check_store(const struct block *b, const char *at, struct errs *e)

@@ -33,7 +33,7 @@ struct block_stats {
     uint64_t errors; /* answered with anything but OK */
 };
 
-/* [any] Of one queue; good while the device is open. */
+/* [any] Of one queue of a block device; good while it is open. */
 const struct block_stats *block_stats(const struct device *d, unsigned queue);
 
 #endif

@@ -331,6 +331,68 @@ static void a_drain_gives_up_what_is_stuck(void **state)
     disk_free(d);
 }
 
+/* ---- counters ---- */
+
+struct reader {
+    const struct block_stats *stats;
+    bool stop;
+    uint64_t last;
+    unsigned looks;
+};
+
+static void read_on(void *arg)
+{
+    struct reader *r = arg;
+
+    do {
+        uint64_t now = __atomic_load_n(&r->stats->requests[BLOCK_STAT_WRITE],
+                                       __ATOMIC_RELAXED);
+
+        assert_true(now >= r->last);
+        r->last = now;
+        r->looks++;
+    } while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE));
+}
+
+/* Rings, sessions and devices' resets come and go. */
+static void counters_count_from_the_start(void **state)
+{
+    struct disk *d = disk_new("'queues': 2, " FILE_DISK, false);
+    struct reader reader = {.stats = block_stats(d->device, 0)};
+    struct thread thread;
+    static char buf[4096];
+    struct err e;
+
+    (void)state;
+    assert_int_equal(thread_start(&thread, "reader", read_on, &reader, &e), 0);
+    for (unsigned i = 1; i <= 20; i++) {
+        if (i > 1) {
+            if (i % 3 == 0) {
+                disk_stop(d);
+                if (i % 2)
+                    d->device->ops->reset(d->device);
+                disk_start(d, disk_features(d), false);
+            }
+            assert_int_equal(disk_start_ring(d, false, &e), 0);
+        }
+        assert_int_equal(disk_write(d, 0, buf, 4096), VIRTIO_BLK_S_OK);
+        assert_int_equal(disk_read(d, 8192, buf, 512), VIRTIO_BLK_S_IOERR);
+        disk_stop_ring(d);
+        assert_ptr_equal(block_stats(d->device, 0), reader.stats);
+        assert_int_equal(reader.stats->requests[BLOCK_STAT_WRITE], i);
+        assert_int_equal(reader.stats->requests[BLOCK_STAT_READ], i);
+        assert_int_equal(reader.stats->bytes_written, i * 4096);
+        assert_int_equal(reader.stats->bytes_read, 0);
+        assert_int_equal(reader.stats->errors, i);
+    }
+    __atomic_store_n(&reader.stop, true, __ATOMIC_RELEASE);
+    thread_join(&thread);
+    assert_int_equal(reader.last, 20);
+    assert_true(reader.looks > 0);
+    assert_int_equal(block_stats(d->device, 1)->requests[BLOCK_STAT_WRITE], 0);
+    disk_free(d);
+}
+
 /* ---- size ---- */
 
 static void a_new_size_is_told(void **state)
@@ -376,6 +438,7 @@ int main(void)
         cmocka_unit_test(rings_of_a_loop_share_a_channel),
         cmocka_unit_test(a_store_that_needs_order_needs_one_loop),
         cmocka_unit_test(a_drain_gives_up_what_is_stuck),
+        cmocka_unit_test(counters_count_from_the_start),
         cmocka_unit_test(a_new_size_is_told),
     };
 
