@@ -60,7 +60,8 @@ ssize_t file_writev(int fd, const struct iovec *iov, int num, uint64_t offset,
 
 /* All of these: 0 or a negative errno. */
 int file_sync(int fd);
-/* Where the file system cannot discard, nothing is done. */
+/* Where the file system cannot discard, nothing is done, nor for ranges of a
+ * block device that are no whole blocks of its. */
 int file_discard(int fd, enum file_kind kind, uint64_t offset, uint64_t len);
 /* The range reads as zeros after. unmap: space may be given back. By the
  * quickest way there is, at worst by writing zeros. */

@@ -349,6 +349,13 @@ static bool is_unsupported(int rc)
     return rc == -EOPNOTSUPP || rc == -ENOTTY || rc == -ENOSYS || rc == -ENODEV;
 }
 
+/* A block device refuses ranges that are no whole blocks of its own; through
+ * the page cache a disk may have smaller ones. */
+static bool cannot(enum file_kind kind, int rc)
+{
+    return is_unsupported(rc) || (kind == FILE_BLOCK && rc == -EINVAL);
+}
+
 int file_discard(int fd, enum file_kind kind, uint64_t offset, uint64_t len)
 {
     int rc = kind == FILE_BLOCK
@@ -356,7 +363,7 @@ int file_discard(int fd, enum file_kind kind, uint64_t offset, uint64_t len)
                  : allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                             offset, len);
 
-    return is_unsupported(rc) ? 0 : rc;
+    return cannot(kind, rc) ? 0 : rc;
 }
 
 static int write_zeros(int fd, uint64_t offset, uint64_t len)
@@ -399,11 +406,11 @@ int file_zero(int fd, enum file_kind kind, uint64_t offset, uint64_t len,
 
     if (unmap)
         rc = zero_by_unmap(fd, offset, len);
-    if (!is_unsupported(rc))
+    if (!cannot(kind, rc))
         return rc;
     if (kind == FILE_BLOCK) {
         rc = block_ioctl(fd, BLKZEROOUT, offset, len);
-        return is_unsupported(rc) ? write_zeros(fd, offset, len) : rc;
+        return cannot(kind, rc) ? write_zeros(fd, offset, len) : rc;
     }
     rc = allocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, len);
     if (!is_unsupported(rc))

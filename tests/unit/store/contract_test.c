@@ -46,6 +46,8 @@ static const struct kind kinds[] = {
     {"block device by threads",
      "{'type': 'file', 'path': '@/node', 'engine': 'threads'}", .is_file = true,
      .keeps = true, .sector = 512},
+    {"block device of large sectors", "{'type': 'file', 'path': '@/node'}",
+     .is_file = true, .keeps = true, .sector = 4096},
     {"direct block device of large sectors",
      "{'type': 'file', 'path': '@/node', 'direct': true}", .is_file = true,
      .keeps = true, .sector = 4096},
@@ -348,6 +350,27 @@ static void a_single_sector_can_be_zeroed(void **state)
     free(buf);
 }
 
+/* Nothing need happen to it, and nothing around it. */
+static void a_single_sector_can_be_discarded(void **state)
+{
+    uint32_t block;
+    char *buf;
+
+    RIG(state);
+    block = rig->store->info.block_size;
+    buf = aligned(16384);
+    rig_pattern(buf, 16384, 0, 1);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 16384), 0);
+    assert_int_equal(rig_do(rig, STORE_DISCARD, 0, block, NULL, block), 0);
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, 16384), 0);
+    if (kind->keeps) {
+        assert_true(rig_is_pattern(buf, block, 0, 1));
+        assert_true(
+            rig_is_pattern(buf + 2 * block, 8192, 2 * (uint64_t)block, 1));
+    }
+    free(buf);
+}
+
 static void discarding_gives_space_back(void **state)
 {
     const uint64_t len = 4 << 20;
@@ -441,6 +464,7 @@ int main(void)
         TEST(stable_writes_and_flushes_succeed),
         TEST(zeroed_ranges_read_as_zeros_and_no_more),
         TEST(a_single_sector_can_be_zeroed),
+        TEST(a_single_sector_can_be_discarded),
         TEST(discarding_gives_space_back),
         TEST(what_lies_outside_is_refused),
         {"a_read_only_store_refuses_to_write",
