@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/utf8.h"
 #include "conf/docs.h"
@@ -61,7 +62,19 @@ static int print_docs(const char *part)
         options_man(stdout);
     else
         return EXIT_USAGE;
-    return fflush(stdout) == 0 ? EXIT_CLEAN : EXIT_RUN_TIME;
+    return EXIT_CLEAN;
+}
+
+/* A full disk, a closed pipe. */
+static bool stdout_is_written(void)
+{
+    struct err e;
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    err_sys(&e, errno, "", "cannot write to standard output");
+    tell("vub", &e);
+    return false;
 }
 
 /* The command line comes before the file. */
@@ -100,6 +113,21 @@ out:
     return is_config ? EXIT_USAGE : EXIT_RUN_TIME;
 }
 
+static bool check_ready_fd(int fd)
+{
+    struct err e;
+
+    if (fd < 0 || (fd != STDERR_FILENO && process_has_fd(fd)))
+        return true;
+    if (fd == STDERR_FILENO)
+        err_set(&e, -EINVAL, "--ready-fd",
+                "fd %d is standard error, where log lines go", fd);
+    else
+        err_set(&e, -EBADF, "--ready-fd", "fd %d is not open", fd);
+    tell("vub", &e);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct options o;
@@ -123,15 +151,11 @@ int main(int argc, char **argv)
         break;
     case ACTION_CHECK:
     case ACTION_RUN:
-        if (o.ready_fd >= 0 && !process_has_fd(o.ready_fd)) {
-            err_set(&e, -EBADF, "--ready-fd", "fd %d is not open", o.ready_fd);
-            tell("vub", &e);
-            status = EXIT_USAGE;
-        } else {
-            status = serve(&o);
-        }
+        status = check_ready_fd(o.ready_fd) ? serve(&o) : EXIT_USAGE;
         break;
     }
     options_free(&o);
+    if (!stdout_is_written() && status == EXIT_CLEAN)
+        status = EXIT_RUN_TIME;
     return status;
 }

@@ -140,15 +140,20 @@ static int read_all(int fd, char **text, size_t *len, struct errs *e)
     return errs_nomem(e);
 }
 
-/* Where relative paths of the file start: its directory; of a pipe, which has
- * none, the current one. */
+/* Where relative paths of the file start: its directory; of what has none, a
+ * pipe or a file that is known by a descriptor (/dev/stdin, /dev/fd/3), the
+ * current one. */
 static int directory_of(const char *path, bool is_pipe, char *dir,
                         struct errs *e)
 {
     char copy[PATH_MAX];
+    bool found;
 
     snprintf(copy, sizeof(copy), "%s", path);
-    if (!realpath(is_pipe ? "." : dirname(copy), dir))
+    found = realpath(is_pipe ? "." : dirname(copy), dir);
+    if (found && (strcmp(dir, "/dev") == 0 || strncmp(dir, "/proc/", 6) == 0))
+        found = realpath(".", dir);
+    if (!found)
         return errs_add(e, -errno, "", "its directory cannot be found: %s",
                         strerror(errno));
     return 0;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "daemon/workers.h"
 
 #define ID_MAX_BYTES 64
@@ -87,6 +88,7 @@ static void check_claims(struct claim *claims, int count,
                          const struct config *c, const char *key,
                          const char *what, bool *repeated, struct errs *e)
 {
+    size_t len, shown;
     int first = 0;
 
     if (count)
@@ -96,9 +98,12 @@ static void check_claims(struct claim *claims, int count,
             first = i;
             continue;
         }
+        len = strlen(claims[i].text);
+        shown = len > 120 ? utf8_cut(claims[i].text, 120) : len;
         errs_at(e, c->devices.list[claims[i].device].at, key,
-                "%s has %s %.120s already",
-                c->devices.list[claims[first].device].at, what, claims[i].text);
+                "%s has %s %.*s%s already",
+                c->devices.list[claims[first].device].at, what, (int)shown,
+                claims[i].text, shown < len ? "..." : "");
         repeated[claims[i].device] = true;
     }
     for (int i = 0; i < count; i++)

@@ -120,7 +120,7 @@ static void tell_ready(struct daemon *d)
     if (write(d->ready_fd, line, sizeof(line) - 1) < 0)
         log_warn(NULL, "nobody could be told on fd %d: %s", d->ready_fd,
                  strerror(errno));
-    close(d->ready_fd);
+    process_close_fd(d->ready_fd);
     d->ready_fd = -1;
 }
 
@@ -151,6 +151,9 @@ static int check_fds(const struct config *c, int ready_fd, struct errs *e)
             continue;
         if (!process_has_fd((int)s->fd))
             rc = errs_at(e, at, "socket/fd", "fd %u is not open", s->fd);
+        else if (s->fd == STDERR_FILENO)
+            rc = errs_at(e, at, "socket/fd",
+                         "fd %u is standard error, where log lines go", s->fd);
         else if ((int)s->fd == ready_fd)
             rc = errs_at(e, at, "socket/fd", "fd %u is that of --ready-fd",
                          s->fd);
@@ -293,6 +296,6 @@ int daemon_run(const struct config *c, int ready_fd, bool *is_config,
     close_main_loop(&d);
     free(d.list);
     if (d.ready_fd >= 0)
-        close(d.ready_fd);
+        process_close_fd(d.ready_fd);
     return d.rc;
 }

@@ -132,7 +132,7 @@ static int parse_fd(const char *text, int *out, struct err *e)
 /* getopt says only that something is wrong; arg is what it stumbled over. */
 static int fail_unknown(const char *arg, struct err *e)
 {
-    char name[80];
+    char name[ERR_WHERE_BYTES + 1]; /* err_set sees that it is cut */
     const char *near = NULL;
     unsigned best = UINT32_MAX;
 
@@ -164,6 +164,8 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
         o->sets[(*num_sets)++] = arg;
         return 0;
     case OPT_READY_FD:
+        if (o->ready_fd >= 0)
+            return err_set(e, -EINVAL, "--ready-fd", "is given twice");
         return parse_fd(arg, &o->ready_fd, e);
     case OPT_LOG_LEVEL:
         return parse_word(arg, log_level_words, &o->log_level, "--log-level",

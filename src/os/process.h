@@ -5,17 +5,23 @@
 
 #include "base/err.h"
 
-/* Once, first of all. A closed pipe becomes an error of its write. The limit
- * of open files is raised as far as it goes: each ring of each device takes
- * some. One heap serves all threads: nothing is allocated per request, and
- * each further heap costs pages. Guest memory and secrets of the process are
- * kept from others of the same user: no core dumps, no debugger; unless the
+/* Once, first of all. Standard input, output and error that are closed lead
+ * nowhere from now on: else a disk image might be opened as standard error, and
+ * log lines be written into it. A closed pipe becomes an error of its write.
+ * The limit of open files is raised as far as it goes: each ring of each device
+ * takes some. One heap serves all threads: nothing is allocated per request,
+ * and each further heap costs pages. Guest memory and secrets of the process
+ * are kept from others of the same user: no core dumps, no debugger; unless the
  * environment has VUB_DUMPABLE=1. */
 void process_init(void);
 
 /* Is fd open? For fds that were named to us: to be asked before we open any
  * of our own. */
 bool process_has_fd(int fd);
+
+/* Closes a descriptor that was given to us. The number of a standard one does
+ * not become free: it leads nowhere. */
+void process_close_fd(int fd);
 
 /* Makes the directory with mode 0700 if it does not exist; not its parents. */
 int process_make_dir(const char *path, struct err *e);

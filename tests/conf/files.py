@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """files.py VUB: configs that cannot be kept in a tree, or not as text."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -48,6 +49,52 @@ def check(vub, path, expected, **kwargs):
     if (done.returncode, done.stderr) != want:
         sys.exit(f"{path}: {done.returncode}, {done.stderr!r}, "
                  f"expected {want}")
+
+
+def check_no_directory(vub):
+    """What has no directory: paths start in the current one."""
+    text = GOOD.decode().replace('"memory", "size": "1M"',
+                                 '"file", "path": "no.img"')
+    with open("named", "w") as f:
+        f.write(text)
+
+    def look(path, place, **kwargs):
+        done = subprocess.run([vub, "--config", path], capture_output=True,
+                              text=True, **kwargs)
+        assert f"{place}/no.img: No such file" in done.stderr, done.stderr
+        assert done.returncode == 2
+
+    here = os.getcwd()
+    look("/dev/stdin", here, input=text)
+    with open("named") as f:  # a here-document of some shells is a file
+        look("/dev/stdin", here, stdin=f)
+        look("/proc/self/fd/0", here, stdin=f)
+        f.seek(0)
+        look(f"/dev/fd/{f.fileno()}", here, pass_fds=[f.fileno()])
+    os.mkdir("below")
+    look("../named", here, cwd="below")
+    os.symlink("../named", "below/link")
+    look("below/link", f"{here}/below")
+
+
+def check_fifo(vub):
+    """It is read to its end, however it comes; if it has none, not for ever."""
+    os.mkfifo("fifo")
+    for pieces, status in ((GOOD.split(b" "), 0),
+                           (itertools.repeat(b" " * 65536), 2)):
+        process = subprocess.Popen([vub, "--check", "--config", "fifo"],
+                                   stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL)
+        try:
+            with open("fifo", "wb", buffering=0) as f:
+                for piece in pieces:
+                    f.write(piece + b" ")
+        except BrokenPipeError:
+            assert status == 2
+        said = process.communicate(timeout=100)[1].decode()
+        assert process.returncode == status, said
+        assert said == ("" if status == 0 else
+                        "fifo: the file is larger than 4 MiB\n"), said
 
 
 def device(**keys):
@@ -116,13 +163,11 @@ def main():
         if os.getuid() != 0:
             os.chmod("crlf", 0)
             check(vub, "crlf", "cannot be opened: Permission denied")
-        # A pipe has no directory: paths start in the current one.
-        done = subprocess.run(
-            [vub, "--config", "/dev/stdin"], capture_output=True, text=True,
-            input=GOOD.decode().replace('"memory", "size": "1M"',
-                                        '"file", "path": "no.img"'))
-        assert f"{os.getcwd()}/no.img: No such file" in done.stderr, done.stderr
-        assert done.returncode == 2
+        with open("sparse", "wb") as f:
+            f.truncate(1 << 30)
+        check(vub, "sparse", "the file is larger than 4 MiB")
+        check_no_directory(vub)
+        check_fifo(vub)
         check_floods(vub)
     print(f"{len(CASES) + 5} files")
 

@@ -230,6 +230,86 @@ def inherited_sockets():
     assert f"/devices/1/socket: fd {bare.fileno()} neither listens" in said
 
 
+def standard_fds_are_never_images():
+    """A vub that is started without them opens nothing in their place: a log
+    line would be written into it."""
+    with open("disk.img", "wb") as f:
+        f.truncate(1 << 20)
+    disk = device("a", store={"type": "file", "path": "disk.img"})
+
+    def without(*fds):
+        def close():
+            for fd in fds:
+                os.close(fd)
+        return close
+
+    def check(vub, fds):
+        for fd in fds:
+            assert os.readlink(f"/proc/{vub.process.pid}/fd/{fd}") == \
+                "/dev/null", fd
+        vub.end()
+        with open("disk.img", "rb") as f:
+            assert not any(f.read()), "it wrote into its disk"
+
+    for fds in ((0, 1, 2), (2,), (1,)):
+        check(Vub([disk], preexec_fn=without(*fds)), fds)
+    # One that it closes itself, when all is ready.
+    with open("vub.json", "w") as f:
+        json.dump({"runtime_dir": "run", "devices": [disk]}, f)
+    done = subprocess.Popen(
+        [Vub.program, "--config", "vub.json", "--ready-fd", "1"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert done.stdout.read() == "ready\n"
+    assert os.readlink(f"/proc/{done.pid}/fd/1") == "/dev/null"
+    done.terminate()
+    assert done.wait(LIMIT) == 0
+    # Log lines need theirs.
+    done = subprocess.run(
+        [Vub.program, "--config", "vub.json", "--ready-fd=2"], text=True,
+        stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (
+        2, "vub: --ready-fd: fd 2 is standard error, where log lines go\n")
+    said = Vub([device("a", socket={"fd": 2})], expect_ready=False).end(None, 2)
+    assert said == ("vub.json: /devices/0/socket/fd: fd 2 is standard error, "
+                    "where log lines go\n"), said
+
+
+def the_runtime_dir_of_the_environment():
+    # Two devices that cannot both have a socket tell where it would be.
+    def place(**env):
+        where = {k: v for k, v in os.environ.items()
+                 if k != "XDG_RUNTIME_DIR"}
+        done = subprocess.run(
+            [Vub.program, "--check", "--config", "vub.json"], text=True,
+            stderr=subprocess.PIPE, env=dict(where, **env))
+        assert done.returncode == 2
+        return done.stderr.split(" has the socket ")[1].split(" already")[0]
+
+    for path, env in (("/run/vub", {}),
+                      ("/run/vub", {"XDG_RUNTIME_DIR": ""}),
+                      ("/run/vub", {"XDG_RUNTIME_DIR": "relative"}),
+                      ("/x/vub", {"XDG_RUNTIME_DIR": "/x"})):
+        with open("vub.json", "w") as f:
+            json.dump({"devices": [
+                device("a"), device("b", socket=f"{path}/a.sock")]}, f)
+        assert place(**env) == f"{path}/a.sock", env
+    # Longer than the address of a socket, and longer than a path may be.
+    deep = os.path.join(os.path.abspath("."), *["d" * 60] * 4)
+    os.makedirs(deep)
+    vub = Vub(None, conf={"devices": [device("a")]},
+              env=dict(os.environ, XDG_RUNTIME_DIR=deep))
+    vub.end()
+    assert os.listdir(f"{deep}/vub") == []
+    for path, why in (("/" + "d/" * 3000, "File name too long"),
+                      ("/" + "d" * 300, "File name too long"),
+                      ("/proc", "No such file or directory")):
+        said = Vub(None, conf={"devices": [device("a")]}, expect_ready=False,
+                   env=dict(os.environ, XDG_RUNTIME_DIR=path)).end(None, 1)
+        assert said.startswith("vub.json: /runtime_dir: cannot make the "
+                               f"directory {path[:100]}"), said
+        assert said.endswith(f": {why}\n"), said
+
+
 def leaving_ends_it():
     vub = Vub([device("a", on_disconnect="exit"), device("b")])
     staying = connect("run/b.sock")
@@ -307,6 +387,16 @@ def options():
         assert f"  {option}" in run("--help").stdout
     assert max(map(len, run("--help").stdout.splitlines())) < 80
     assert run("--help", "--nonsense").returncode == 0
+    with open("vub.json", "w") as f:
+        json.dump({"devices": [device("a")]}, f)
+    for args in (["--help"], ["--version"], ["--print-docs=schema"],
+                 ["--check", "--config", "vub.json"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([Vub.program, *args], text=True,
+                                  stdout=full, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr) == (
+            1, "vub: cannot write to standard output: No space left on "
+            "device\n"), (args, done)
 
 
 def main():
@@ -316,7 +406,8 @@ def main():
              hangup_is_survived, second_signal_ends_at_once,
              two_on_one_socket, a_killed_one_is_replaced,
              what_is_no_socket_is_kept, directories, long_socket_paths,
-             inherited_sockets, leaving_ends_it, log_lines_are_json, levels,
+             inherited_sockets, standard_fds_are_never_images,
+             the_runtime_dir_of_the_environment, leaving_ends_it, log_lines_are_json, levels,
              files_and_fds, others_of_the_same_user_are_kept_out, options]
     chosen = sys.argv[2:]
     for test in tests:

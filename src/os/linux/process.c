@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/thread.h"
 
 static bool stderr_has_room(void)
 {
@@ -23,13 +24,48 @@ static bool stderr_has_room(void)
     return poll(&p, 1, 0) != 0;
 }
 
+/* O_PATH: no access rights are needed, and each use of it fails. */
+static int open_nowhere(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    return fd >= 0 ? fd : open("/", O_PATH);
+}
+
+static void fill_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open_nowhere();
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+static void on_interrupt(int signo)
+{
+    (void)signo; /* that it came is all */
+}
+
+/* Without SA_RESTART. */
+static void take_interrupts(void)
+{
+    struct sigaction sa = {.sa_handler = on_interrupt};
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(THREAD_INTERRUPT, &sa, NULL);
+}
+
 void process_init(void)
 {
     const char *dumpable = getenv("VUB_DUMPABLE");
     struct rlimit files;
 
+    fill_standard_fds();
     log_set_room(stderr_has_room);
     signal(SIGPIPE, SIG_IGN);
+    take_interrupts();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
         files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
@@ -45,6 +81,13 @@ void process_init(void)
 bool process_has_fd(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
+}
+
+void process_close_fd(int fd)
+{
+    close(fd);
+    if (fd <= STDERR_FILENO)
+        fill_standard_fds();
 }
 
 int process_make_dir(const char *path, struct err *e)
