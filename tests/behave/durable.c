@@ -320,16 +320,54 @@ static void a_change_before_the_start_is_told_at_the_start(void **state)
     front_need_config_change(f);
     assert_int_equal(blk_capacity(f), 2 * DISK_SECTORS);
     blk_verify(f->vq[0], 2 * DISK_SECTORS - 8, 4096, 1);
-    front_free(f);
 
-    /* Nobody connected: the next one simply finds the size as it is. */
-    assert_int_equal(truncate(img, DISK_BYTES), 0);
+    /* Stopped again, for a while. */
+    vq_stop(f->vq[0]);
+    assert_int_equal(truncate(img, 3 * DISK_BYTES), 0);
     vub_log_mark(v);
     vub_signal(v, SIGHUP);
-    vub_log_wait(v, "shrunk");
+    vub_log_wait(v, "grown");
+    front_settle(f);
+    assert_false(front_wait_fd(f->backend_fd, POLLIN, 0));
+    vq_start(f->vq[0]);
+    front_need_config_change(f);
+    blk_verify(f->vq[0], 3 * DISK_SECTORS - 8, 4096, 1);
+    front_free(f);
+    vub_free(v);
+}
+
+/* A front-end that comes back has read the config before: it is told, and so
+ * is each one after it. Those that come anew find the size as it is. */
+static void a_change_while_nobody_is_there_is_told_to_who_comes(void **state)
+{
+    struct vub *v = with_image(DISK("d", "", FILE_STORE));
+    const char *img = vub_path(v, "img");
+    struct front_conf c = {.backend_channel = true};
+    struct front *f = front_new(v, "d", &c);
+
+    (void)state;
+    front_settle(f);
+    assert_false(front_wait_fd(f->backend_fd, POLLIN, 0));
+    vq_stop(f->vq[0]);
+    front_disconnect(f);
+    vub_log_wait(v, "is gone");
+    assert_int_equal(truncate(img, 2 * DISK_BYTES), 0);
+    vub_log_mark(v);
+    vub_signal(v, SIGHUP);
+    vub_log_wait(v, "grown");
+    for (unsigned i = 0; i < 2; i++) {
+        front_resume(f);
+        front_need_config_change(f);
+        assert_int_equal(blk_capacity(f), 2 * DISK_SECTORS);
+        blk_verify(f->vq[0], 2 * DISK_SECTORS - 8, 4096, i);
+        vq_stop(f->vq[0]);
+        front_disconnect(f);
+    }
+    front_free(f);
+
     f = front_connect(v, "d");
     front_negotiate(f, &c);
-    assert_int_equal(blk_capacity(f), DISK_SECTORS);
+    assert_int_equal(blk_capacity(f), 2 * DISK_SECTORS);
     front_free(f);
     vub_free(v);
 }
@@ -510,6 +548,7 @@ BEHAVE_MAIN(T(the_cache_is_on_where_writes_are_cached),
             T(an_image_that_lost_its_end_is_an_error),
             T(sighup_tells_the_guest_of_a_new_size),
             T(a_change_before_the_start_is_told_at_the_start),
+            T(a_change_while_nobody_is_there_is_told_to_who_comes),
             T(our_messages_wait_for_the_answer_to_theirs),
             T(a_deaf_backend_channel_blocks_nobody),
             T(qemu_is_kept_out_while_a_ring_runs),

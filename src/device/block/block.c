@@ -54,11 +54,14 @@ static void sync_store(void *arg)
 
     do {
         rc = store_sync(b->store);
-        if (rc < 0)
+        if (rc < 0) {
+            /* The system tells such an error once, and has told it us. */
+            __atomic_store_n(&b->lost, true, __ATOMIC_RELAXED);
             log_error(b->device.id,
                       "what was cached could not be made stable when the "
                       "write cache was switched off: %s",
                       strerror(-rc));
+        }
         /* On failure, wanted is what is wanted now. */
     } while (!__atomic_compare_exchange_n(&b->syncs_wanted, &wanted, 0, false,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));

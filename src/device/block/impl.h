@@ -70,6 +70,7 @@ struct block {
     struct timer timer;
     struct thread syncer; /* stabilizes what was cached when wce ended */
     bool has_syncer;
+    bool lost; /* atomic: it failed, which the next flush tells the guest */
     struct log_limit limit; /* of lines that a guest can cause */
     unsigned
         syncs_wanted; /* atomic; 0: the syncer has ended, or will at once */

@@ -175,6 +175,9 @@ static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
     switch (type) {
     case VIRTIO_BLK_T_FLUSH:
         r->store.user = BLOCK_STAT_FLUSH;
+        if (UNLIKELY(__atomic_load_n(&d->lost, __ATOMIC_RELAXED)) &&
+            __atomic_exchange_n(&b->block->lost, false, __ATOMIC_RELAXED))
+            break;
         r->store.op = STORE_FLUSH;
         r->store.flags = 0;
         r->store.offset = r->store.len = 0;
