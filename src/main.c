@@ -90,7 +90,7 @@ static int serve(const struct options *o)
 {
     static const struct log_config log_default = {LOG_INFO, LOG_TEXT};
     struct errs e = ERRS_EMPTY;
-    struct conf *doc = NULL;
+    struct conf_doc *doc = NULL;
     void *config;
     bool is_config = true;
     int rc;

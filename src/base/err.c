@@ -1,3 +1,6 @@
+/* Sentences are written into their place at once: an error costs no memory,
+ * so that running out of it can be told too. What does not fit is cut where a
+ * reader can see it. */
 #include "base/err.h"
 
 #include <errno.h>
@@ -108,7 +111,7 @@ int errs_nomem(struct errs *es)
 }
 
 /* Writes the place of a key. */
-static void place(char *where, size_t room, const char *at, const char *key)
+static void put_key(char *where, size_t room, const char *at, const char *key)
 {
     if ((size_t)snprintf(where, room, "%s%s%s", at, key ? "/" : "",
                          key ? key : "") >= room)
@@ -124,7 +127,7 @@ int errs_at(struct errs *es, const char *at, const char *key, const char *fmt,
     va_start(ap, fmt);
     fill(&e, -EINVAL, NULL, fmt, ap);
     va_end(ap);
-    place(e.where, sizeof(e.where), at, key);
+    put_key(e.where, sizeof(e.where), at, key);
     return errs_push(es, &e);
 }
 
@@ -133,7 +136,7 @@ int errs_adopt(struct errs *es, const char *at, const char *key,
 {
     struct err e = *why;
 
-    place(e.where, sizeof(e.where), at, key);
+    put_key(e.where, sizeof(e.where), at, key);
     return errs_push(es, &e);
 }
 

@@ -23,11 +23,11 @@ struct block {
     alignas(max_align_t) char data[];
 };
 
-struct conf {
+struct conf_doc {
     struct block *blocks;
 };
 
-void *doc_alloc(struct conf *doc, size_t size)
+void *doc_alloc(struct conf_doc *doc, size_t size)
 {
     struct block *b = calloc(1, sizeof(*b) + size);
 
@@ -38,7 +38,7 @@ void *doc_alloc(struct conf *doc, size_t size)
     return b->data;
 }
 
-void conf_free(struct conf *doc)
+void conf_free(struct conf_doc *doc)
 {
     struct block *next;
 
@@ -66,11 +66,11 @@ static int apply_sets(struct json *tree, const char *const *sets,
     return rc;
 }
 
-int conf_read_text(struct conf **out_doc, void **out,
+int conf_read_text(struct conf_doc **out_doc, void **out,
                    const struct conf_table *root, const char *text, size_t len,
                    const char *dir, const char *const *sets, struct errs *e)
 {
-    struct conf *doc = NULL;
+    struct conf_doc *doc = NULL;
     struct json *tree;
     struct err why;
     void *data = NULL;
@@ -159,8 +159,9 @@ static int directory_of(const char *path, bool is_pipe, char *dir,
     return 0;
 }
 
-int conf_read_file(struct conf **doc, void **out, const struct conf_table *root,
-                   const char *path, const char *const *sets, struct errs *e)
+int conf_read_file(struct conf_doc **doc, void **out,
+                   const struct conf_table *root, const char *path,
+                   const char *const *sets, struct errs *e)
 {
     char dir[PATH_MAX], *text = NULL;
     size_t len = 0;

@@ -1,11 +1,10 @@
 /* conf/conf.h: the config, read by tables.
  *
  * A part of the config that a module understands is one struct of that module
- * and one table that says how its keys fill it. The reader, the JSON Schema,
- * the man page and shell completion all come from the same tables, so they
- * cannot disagree. Reading is pure: it fills structs and appends to a list of
- * errors, each with its JSON Pointer; opening things comes later and
- * elsewhere.
+ * and one table that says how its keys fill it. The reader, the JSON Schema
+ * and the man page all come from the same tables, so they cannot disagree.
+ * Reading is pure: it fills structs and appends to a list of errors, each with
+ * its JSON Pointer; opening things comes later and elsewhere.
  *
  *     struct file_conf { const char *path; bool direct; };
  *
@@ -112,7 +111,7 @@ struct conf_union {
     const struct conf_table *const *tables; /* NULL-ended */
 };
 
-struct conf; /* a document: owns everything read from it */
+struct conf_doc; /* a document: owns everything read from it */
 
 /* Reads a file, or text, whose relative paths start in `dir` (absolute).
  * sets: NULL, or a NULL-ended list of "/json/pointer=value" applied before it
@@ -123,14 +122,15 @@ struct conf; /* a document: owns everything read from it */
  * document.
  * Returns 0, or a negative errno with at least one error in e. The place of an
  * error is a JSON Pointer, or "line 3, column 5", or "--set /x=1". */
-int conf_read_file(struct conf **doc, void **out, const struct conf_table *root,
-                   const char *path, const char *const *sets, struct errs *e);
-int conf_read_text(struct conf **doc, void **out, const struct conf_table *root,
-                   const char *text, size_t len, const char *dir,
+int conf_read_file(struct conf_doc **doc, void **out,
+                   const struct conf_table *root, const char *path,
                    const char *const *sets, struct errs *e);
-void conf_free(struct conf *doc);
+int conf_read_text(struct conf_doc **doc, void **out,
+                   const struct conf_table *root, const char *text, size_t len,
+                   const char *dir, const char *const *sets, struct errs *e);
+void conf_free(struct conf_doc *doc);
 
-/* "64M" to bytes; false if it is no size. For options too. */
+/* "64M" to bytes; false if it is no size. */
 bool conf_parse_size(const char *text, uint64_t *bytes);
 
 #endif

@@ -415,7 +415,7 @@ static void read_value(struct reader *r, const struct json *n,
         *(bool *)((char *)data + k->seen_offset - 1) = true;
 }
 
-int read_tree(struct conf *doc, void **out, const struct conf_table *root,
+int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
               const struct json *tree, const char *dir, struct errs *e)
 {
     const struct place top = {NULL, NULL, 0};

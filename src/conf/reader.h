@@ -18,7 +18,7 @@ struct place {
 };
 
 struct reader {
-    struct conf *doc;
+    struct conf_doc *doc;
     const char *dir; /* where relative paths start; absolute */
     struct errs *e;
     /* Of the errors in e, inside elements of lists: see conf_table.check. */
@@ -39,7 +39,7 @@ void reader_fail_type(struct reader *r, const struct place *p,
 /* Zeroed, the document's. NULL: noted in r, and the reading fails as a whole:
  * callers only must not use it. */
 void *reader_alloc(struct reader *r, size_t size);
-void *doc_alloc(struct conf *doc, size_t size); /* conf.c's */
+void *doc_alloc(struct conf_doc *doc, size_t size); /* conf.c's */
 
 /* Reads a value of any type but the four that hold objects. */
 void read_scalar(struct reader *r, const struct json *n, const struct place *p,
@@ -47,7 +47,7 @@ void read_scalar(struct reader *r, const struct json *n, const struct place *p,
 
 /* Reads the tree by root's keys into *out, the document's. 0, or a negative
  * errno with errors in e. */
-int read_tree(struct conf *doc, void **out, const struct conf_table *root,
+int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
               const struct json *tree, const char *dir, struct errs *e);
 
 #endif

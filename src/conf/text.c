@@ -33,7 +33,8 @@ void text_add_word(char *out, size_t room, size_t *len, const char *word,
              word);
 }
 
-void text_size(uint64_t bytes, char *out, size_t room)
+/* Bytes as "64M" if that is exact, else as digits. */
+static void put_size(uint64_t bytes, char *out, size_t room)
 {
     static const char units[] = "KMGT";
     int unit = -1;
@@ -100,8 +101,8 @@ static void add_size_range(const struct conf_key *k, char *out, size_t room,
 {
     char low[32], high[32];
 
-    text_size(k->min, low, sizeof(low));
-    text_size(text_max(k), high, sizeof(high));
+    put_size(k->min, low, sizeof(low));
+    put_size(text_max(k), high, sizeof(high));
     if (k->min && text_max(k) < UINT64_MAX)
         text_add(out, room, len, " from %s to %s", low, high);
     else if (k->min)

@@ -14,9 +14,6 @@ void text_expected(const struct conf_key *k, char *out, size_t room);
 /* The range of a number's key: max 0 and the words are dealt with. */
 uint64_t text_max(const struct conf_key *k);
 
-/* Bytes as "64M" if that is exact, else as digits. */
-void text_size(uint64_t bytes, char *out, size_t room);
-
 /* How far two words are from each other: letters to add, leave out, change,
  * or swap. */
 unsigned text_distance(const char *a, const char *b);

@@ -59,7 +59,6 @@ int served_bind(struct served *s, const struct workers *ws,
     if (rc < 0)
         return rc;
     s->device = NULL; /* the endpoint's now */
-    s->bound = true;
     return 0;
 }
 

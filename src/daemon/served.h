@@ -27,7 +27,7 @@ struct served {
     const struct conf_any *conf;
     const struct device_common *common; /* conf->data */
     char *path;                         /* of the socket; NULL: inherited */
-    bool bound, closed;
+    bool closed;
 
     /* served.c's */
     struct device *device; /* ours until it is bound, then the endpoint's */

@@ -59,19 +59,20 @@ static struct use *list_uses(const struct conf_anys *devices, int *count)
 static void check_worker(const struct conf_any *devices, const struct use *from,
                          const struct use *to, struct errs *e)
 {
-    const struct use *owner = NULL, *guest = NULL;
+    const struct use *owner = NULL;
+    bool named = false;
     bool shared = to[-1].device != from->device;
 
     for (const struct use *u = from; u < to; u++) {
         if (u->own)
             owner = u;
         else
-            guest = u;
+            named = true;
         if (u > from && u[-1].device == u->device)
             errs_at(e, devices[u->device].at, "worker",
                     "names \"%.64s\" more than once", u->name);
     }
-    if (!shared || !guest)
+    if (!shared || !named)
         return; /* two of one id are another error */
     for (const struct use *u = from; u < to; u++) {
         const struct use *other = u->device == from->device ? to - 1 : from;

@@ -54,7 +54,7 @@ static void check_config(const struct config *c)
 static int read_once(const char *text, size_t len, const char *const *sets)
 {
     struct errs e = ERRS_EMPTY;
-    struct conf *doc = NULL;
+    struct conf_doc *doc = NULL;
     void *config = NULL;
     int rc, count;
 

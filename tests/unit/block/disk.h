@@ -14,7 +14,7 @@ struct disk {
     char dir[64];
     struct loop loop, other_loop;
     struct loop *ring_loop[DEVICE_MAX_QUEUES];
-    struct conf *doc;
+    struct conf_doc *doc;
     struct device *device;
     struct guest *guest;
     bool ring_runs, runs;

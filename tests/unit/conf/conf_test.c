@@ -137,7 +137,7 @@ static const struct conf_table root_table = {.name = "root",
 
 /* ---- helpers ---- */
 
-static struct conf *doc;
+static struct conf_doc *doc;
 
 static int read_text(const char *text, const char *const *sets, struct root **r,
                      struct errs *e)

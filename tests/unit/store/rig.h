@@ -17,7 +17,7 @@
 
 struct rig {
     struct loop loop;
-    struct conf *doc;
+    struct conf_doc *doc;
     struct store *store;
     struct store_channel *ch;
     struct errs errs; /* of rig_open */
