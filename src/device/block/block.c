@@ -57,10 +57,10 @@ static void sync_store(void *arg)
         if (rc < 0) {
             /* The system tells such an error once, and has told it us. */
             __atomic_store_n(&b->lost, true, __ATOMIC_RELAXED);
-            log_error(b->device.id,
-                      "what was cached could not be made stable when the "
-                      "write cache was switched off: %s",
-                      strerror(-rc));
+            log_limited(&b->sync_limit, LOG_ERROR, b->device.id,
+                        "what was cached could not be made stable when the "
+                        "write cache was switched off: %s",
+                        strerror(-rc));
         }
         /* On failure, wanted is what is wanted now. */
     } while (!__atomic_compare_exchange_n(&b->syncs_wanted, &wanted, 0, false,
@@ -94,9 +94,10 @@ static void cache_off(struct block *b)
     if (b->has_syncer)
         return;
     __atomic_store_n(&b->syncs_wanted, 0, __ATOMIC_RELEASE);
-    log_warn(b->device.id,
-             "the write cache is off, but what it held is not stable yet: %s",
-             e.text);
+    log_limited(
+        &b->limit, LOG_WARN, b->device.id,
+        "the write cache is off, but what it held is not stable yet: %s",
+        e.text);
 }
 
 /* ---- features and config space ---- */
@@ -185,7 +186,7 @@ static int block_config_write(struct device *d, uint32_t offset,
     wce = ((const uint8_t *)data)[at - offset];
     if (wce == b->wce)
         return 0;
-    log_limited(&block_of(d)->limit, LOG_INFO, d->id,
+    log_limited(&b->limit, LOG_INFO, d->id,
                 "the guest switches the write cache %s", wce ? "on" : "off");
     if (!wce) {
         cache_off(b);
@@ -206,7 +207,8 @@ static void try_lock(struct block *b)
 
     if (rc == -EAGAIN && ++b->tries < LOCK_TRIES) {
         if (b->tries == 1)
-            log_info(b->device.id, "%s; waiting for it", e.text);
+            log_limited(&b->limit, LOG_INFO, b->device.id, "%s; waiting for it",
+                        e.text);
         timer_start(&b->timer, LOCK_RETRY_MS);
         return;
     }

@@ -71,7 +71,8 @@ struct block {
     struct thread syncer; /* stabilizes what was cached when wce ended */
     bool has_syncer;
     bool lost; /* atomic: it failed, which the next flush tells the guest */
-    struct log_limit limit; /* of lines that a guest can cause */
+    /* Of lines that a guest can cause: here, and in the syncer. */
+    struct log_limit limit, sync_limit;
     unsigned
         syncs_wanted; /* atomic; 0: the syncer has ended, or will at once */
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "os/file.h"
@@ -128,6 +129,37 @@ static void what_could_not_be_made_stable_fails_a_flush(void **state)
     disk_free(d);
 }
 
+/* A guest can have it happen as often as it likes. */
+static void errors_of_that_do_not_fill_the_log(void **state)
+{
+    struct disk *d = disk_new(FILE_DISK, false);
+    int err = dup(STDERR_FILENO), in[2];
+    char log[16384];
+    ssize_t n;
+    unsigned lines = 0;
+
+    (void)state;
+    assert_int_equal(pipe(in), 0);
+    dup2(in[1], STDERR_FILENO);
+    for (unsigned i = 1; i <= 40; i++) {
+        gate_set(false, -EIO);
+        set_wce(d, 0);
+        gate_wait(&gate.left, i);
+        set_wce(d, 1);
+    }
+    disk_free(d);
+    dup2(err, STDERR_FILENO);
+    close(err);
+    close(in[1]);
+    n = read(in[0], log, sizeof(log) - 1);
+    close(in[0]);
+    assert_true(n > 0);
+    log[n] = '\0';
+    for (const char *at = log; (at = strstr(at, "could not be made")); at++)
+        lines++;
+    assert_in_range(lines, 1, 10);
+}
+
 static void an_error_of_a_flush_is_the_guests(void **state)
 {
     struct disk *d = disk_new(FILE_DISK, false);
@@ -148,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(switching_never_waits_for_the_medium),
         TEST(what_could_not_be_made_stable_fails_a_flush),
+        TEST(errors_of_that_do_not_fill_the_log),
         TEST(an_error_of_a_flush_is_the_guests),
     };
 

@@ -170,6 +170,47 @@ static void threads_take_over_from_an_io_uring_that_fails(void **state)
     assert_true(rig_is_pattern(buf, 4096, 4096, 0));
 }
 
+/* All of it can be reached, and no sum wraps. */
+static void the_largest_file_there_is(void **state)
+{
+    const uint64_t size = INT64_MAX - 511;
+    static const struct how largest[] = {
+        {"{'type': 'file', 'path': '@/disk'}", true},
+        {"{'type': 'file', 'path': '@/disk', 'engine': 'io_uring'}", false},
+        {"{'type': 'file', 'path': '@/disk', 'engine': 'threads'}", false},
+    };
+    struct rig shm;
+    char buf[512], back[512];
+
+    (void)state;
+    if (access("/dev/shm", W_OK) < 0)
+        skip();
+    rig_init(&shm, "/dev/shm");
+    for (unsigned i = 0; i < ARRAY_LEN(largest); i++) {
+        rig_file(&shm, "disk", size);
+        if (rig_open(&shm, largest[i].config, false) < 0) {
+            rig_close(&shm);
+            continue;
+        }
+        assert_int_equal(store_size(shm.store), size);
+        rig_channel(&shm, largest[i].alone);
+        rig_pattern(buf, 512, 0, i + 1);
+        assert_int_equal(rig_do(&shm, STORE_WRITE, 0, size - 512, buf, 512), 0);
+        assert_int_equal(rig_do(&shm, STORE_READ, 0, size - 512, back, 512), 0);
+        assert_memory_equal(buf, back, 512);
+        assert_int_equal(rig_do(&shm, STORE_ZERO, 0, size - 512, NULL, 512), 0);
+        assert_int_equal(rig_do(&shm, STORE_READ, 0, size - 512, back, 512), 0);
+        assert_true(rig_is_zero(back, 512));
+        assert_int_equal(rig_do(&shm, STORE_DISCARD, 0, 512, NULL, size - 512),
+                         0);
+        assert_int_equal(rig_do(&shm, STORE_READ, 0, size - 512, back, 1024),
+                         -EIO);
+        assert_int_equal(rig_do(&shm, STORE_READ, 0, size, back, 512), -EIO);
+        rig_close(&shm);
+    }
+    rig_fini(&shm);
+}
+
 /* Channels of one store on several loops are the rule with many queues. */
 static void a_file_may_have_many_channels(void **state)
 {
@@ -200,6 +241,7 @@ int main(void)
         RIG_TEST(reading_what_a_file_has_lost_is_an_error),
         RIG_TEST(an_error_of_the_file_is_the_requests),
         RIG_TEST(threads_take_over_from_an_io_uring_that_fails),
+        RIG_TEST(the_largest_file_there_is),
         RIG_TEST(a_file_may_have_many_channels),
     };
 
