@@ -13,6 +13,8 @@ struct engine {
     /* Always pending. */
     void (*submit)(struct engine *e, struct store_req *r);
     void (*kick)(struct engine *e);
+    /* Those of owner that no kernel or thread has yet end here, with -EIO. */
+    void (*give_up)(struct engine *e, const void *owner);
     /* Nothing is pending. Frees e, now or in a later turn of the loop. */
     void (*close)(struct engine *e);
 };

@@ -134,6 +134,18 @@ static void file_kick(struct store_channel *ch)
         c->uring->kick(c->uring);
 }
 
+/* What the kernel has is waited for. */
+static void file_drain(struct store_channel *ch, const void *owner, bool cancel)
+{
+    struct file_channel *c = channel_of(ch);
+
+    if (!cancel)
+        return;
+    c->threads->give_up(c->threads, owner);
+    if (c->uring)
+        c->uring->give_up(c->uring, owner);
+}
+
 /* ---- channels ---- */
 
 static int file_channel_open(struct store_channel **out, struct store *s,
@@ -328,6 +340,7 @@ static const struct store_ops file_ops = {
     .channel_close = file_channel_close,
     .submit = file_submit,
     .kick = file_kick,
+    .drain = file_drain,
 };
 
 static const char *const engine_words[] = {"auto", "io_uring", "threads", NULL};

@@ -172,14 +172,18 @@ void store_drain(struct store_channel *ch, const void *owner, bool cancel)
 
 void store_give_up(struct list *waiting, const void *owner)
 {
-    LIST_EACH_SAFE (waiting, node) {
-        struct store_req *r = container_of(node, struct store_req, node);
+    struct list mine, *node;
 
-        if (r->owner != owner)
+    /* First all are taken: who is told may change the list. */
+    list_init(&mine);
+    LIST_EACH_SAFE (waiting, at) {
+        if (container_of(at, struct store_req, node)->owner != owner)
             continue;
-        list_del(node);
-        store_complete(r, -EIO);
+        list_del(at);
+        list_add(&mine, at);
     }
+    while ((node = list_pop(&mine)) != NULL)
+        store_complete(container_of(node, struct store_req, node), -EIO);
 }
 
 int store_rest(struct store_req *r, const struct iovec **iov, int iov_max)

@@ -194,6 +194,25 @@ static void threads_kick(struct engine *e)
         execute_here(t);
 }
 
+static void threads_give_up(struct engine *e, const void *owner)
+{
+    struct threads *t = threads_of(e);
+    struct list taken;
+
+    list_init(&taken);
+    pthread_mutex_lock(&t->lock);
+    LIST_EACH_SAFE (&t->queue, node) {
+        if (container_of(node, struct store_req, node)->owner != owner)
+            continue;
+        list_del(node);
+        list_add(&taken, node);
+        t->queued--;
+    }
+    pthread_mutex_unlock(&t->lock);
+    store_give_up(&taken, owner);
+    store_give_up(&t->batch, owner);
+}
+
 static void threads_close(struct engine *e)
 {
     struct threads *t = threads_of(e);
@@ -220,6 +239,7 @@ int engine_threads_open(struct engine **out, struct loop *loop, int fd,
     t->engine = (struct engine){
         .submit = threads_submit,
         .kick = threads_kick,
+        .give_up = threads_give_up,
         .close = threads_close,
     };
     t->loop = loop;

@@ -196,6 +196,11 @@ static void on_ready(struct watch *w, int status, int events)
 
 /* ---- life ---- */
 
+static void engine_give_up(struct engine *e, const void *owner)
+{
+    store_give_up(&uring_of(e)->backlog, owner);
+}
+
 static void on_gone(struct watch *w)
 {
     free(container_of(w, struct uring_engine, watch));
@@ -224,6 +229,7 @@ int engine_uring_open(struct engine **out, struct loop *loop, int fd,
     u->engine = (struct engine){
         .submit = engine_submit,
         .kick = engine_kick,
+        .give_up = engine_give_up,
         .close = engine_close,
     };
     u->threads = threads;

@@ -621,7 +621,7 @@ static void refuse_writing(struct disk *d)
         if (n < 0)
             continue;
         line[n] = 0;
-        if (strcmp(line, d->img))
+        if (strcmp(line, d->img) != 0)
             continue;
         snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", d->v->pid, fd);
         info = fopen(path, "re");

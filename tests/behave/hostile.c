@@ -66,7 +66,7 @@ static void load_turn(struct load *l, unsigned n)
                            *r->status);
             if (l->reading[i]) {
                 front_fill(want, 4096, l->round[i] * DEPTH + i);
-                if (memcmp(want, r->data, 4096))
+                if (memcmp(want, r->data, 4096) != 0)
                     front_fail("a neighbour's data has changed");
             }
             l->done++;

@@ -343,15 +343,18 @@ struct reader {
 static void read_on(void *arg)
 {
     struct reader *r = arg;
+    bool stop;
 
     do {
-        uint64_t now = __atomic_load_n(&r->stats->requests[BLOCK_STAT_WRITE],
-                                       __ATOMIC_RELAXED);
+        uint64_t now;
 
+        stop = __atomic_load_n(&r->stop, __ATOMIC_ACQUIRE);
+        now = __atomic_load_n(&r->stats->requests[BLOCK_STAT_WRITE],
+                              __ATOMIC_RELAXED);
         assert_true(now >= r->last);
         r->last = now;
         r->looks++;
-    } while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE));
+    } while (!stop);
 }
 
 /* Rings, sessions and devices' resets come and go. */

@@ -1,9 +1,13 @@
 /* What a drain gives up and what it leaves alone, and requests that are too
- * long for one turn of the loop. */
+ * long for one turn of the loop. The linker puts __wrap_file_sync in the place
+ * of file_sync. */
 #include "rig.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "os/file.h"
 
 #define MEMORY "{'type': 'memory', 'size': '512M'}"
 #define DISK_BYTES (512u << 20)
@@ -242,6 +246,90 @@ static void what_waits_for_a_buffer_is_given_up(void **state)
     free(buf);
 }
 
+int __real_file_sync(int fd);
+int __wrap_file_sync(int fd);
+
+static pthread_mutex_t medium = PTHREAD_MUTEX_INITIALIZER;
+static unsigned syncs; /* begun */
+
+int __wrap_file_sync(int fd)
+{
+    __atomic_add_fetch(&syncs, 1, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&medium);
+    pthread_mutex_unlock(&medium);
+    return __real_file_sync(fd);
+}
+
+/* Every thread has one that does not end; others wait for a thread. */
+static void what_waits_for_a_thread_is_given_up(void **state)
+{
+    struct rig *rig = *state;
+    struct ask *mine[8], *theirs[2];
+    int me, they;
+
+    rig_file(rig, "disk", 1 << 20);
+    rig_open_with(rig, "{'type': 'file', 'path': '@/disk',"
+                       " 'engine': 'threads'}");
+    syncs = 0;
+    pthread_mutex_lock(&medium);
+    for (unsigned i = 0; i < ARRAY_LEN(mine); i++)
+        mine[i] = ask_for(rig, &me, STORE_FLUSH, 0, NULL, 0);
+    for (unsigned i = 0; i < ARRAY_LEN(theirs); i++)
+        theirs[i] = ask_for(rig, &they, STORE_FLUSH, 0, NULL, 0);
+    while (__atomic_load_n(&syncs, __ATOMIC_ACQUIRE) < 4)
+        continue;
+    store_drain(rig->ch, &me, false);
+    assert_int_equal(rig->ch->pending, 10);
+    store_drain(rig->ch, &me, true);
+    assert_int_equal(rig->ch->pending, 6);
+    for (unsigned i = 4; i < ARRAY_LEN(mine); i++)
+        expect(mine[i], -EIO);
+    pthread_mutex_unlock(&medium);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(rig_wait(rig, mine[i]), 0);
+        free(mine[i]);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(theirs); i++) {
+        assert_int_equal(rig_wait(rig, theirs[i]), 0);
+        free(theirs[i]);
+    }
+    assert_int_equal(syncs, 6);
+}
+
+/* More than the ring holds. */
+static void what_waits_for_a_place_in_the_ring_is_given_up(void **state)
+{
+    struct rig *rig = *state;
+    struct ask **mine, *theirs;
+    unsigned given_up = 0, n = 1500;
+    int me, they;
+    char *buf;
+
+    rig_file(rig, "disk", 1 << 20);
+    if (rig_open(rig,
+                 "{'type': 'file', 'path': '@/disk', 'engine': 'io_uring'}",
+                 false) < 0)
+        skip();
+    rig_channel(rig, false);
+    mine = calloc(n, sizeof(struct ask *));
+    buf = malloc(4096);
+    for (unsigned i = 0; i < n; i++)
+        mine[i] = ask_for(rig, &me, STORE_READ, 0, buf, 4096);
+    theirs = ask_for(rig, &they, STORE_READ, 0, buf, 4096);
+    store_drain(rig->ch, &me, true);
+    for (unsigned i = 0; i < n; i++)
+        given_up += mine[i]->done;
+    assert_int_equal(given_up, n - 1024);
+    assert_int_equal(rig_wait(rig, theirs), 0);
+    free(theirs);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(rig_wait(rig, mine[i]), i < 1024 ? 0 : -EIO);
+        free(mine[i]);
+    }
+    free(buf);
+    free(mine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +339,8 @@ int main(void)
         RIG_TEST(what_is_long_takes_many_turns),
         RIG_TEST(steps_keep_their_place),
         RIG_TEST(what_waits_for_a_buffer_is_given_up),
+        RIG_TEST(what_waits_for_a_thread_is_given_up),
+        RIG_TEST(what_waits_for_a_place_in_the_ring_is_given_up),
     };
 
     return cmocka_run_group_tests_name("drain", tests, NULL, NULL);
