@@ -52,17 +52,19 @@ static void tell_all(const char *file, const struct errs *es)
     tell(file, &rest);
 }
 
-static int print_docs(const char *part)
+static void print_docs(enum docs part)
 {
-    if (strcmp(part, "schema") == 0)
+    switch (part) {
+    case DOCS_SCHEMA:
         conf_schema_write(stdout, &config_table);
-    else if (strcmp(part, "keys") == 0)
+        break;
+    case DOCS_KEYS:
         conf_man_write(stdout, &config_table);
-    else if (strcmp(part, "options") == 0)
+        break;
+    case DOCS_OPTIONS:
         options_man(stdout);
-    else
-        return EXIT_USAGE;
-    return EXIT_CLEAN;
+        break;
+    }
 }
 
 /* A full disk, a closed pipe. */
@@ -147,7 +149,7 @@ int main(int argc, char **argv)
         puts("vub " VUB_VERSION);
         break;
     case ACTION_DOCS:
-        status = print_docs(o.docs);
+        print_docs((enum docs)o.docs);
         break;
     case ACTION_CHECK:
     case ACTION_RUN:

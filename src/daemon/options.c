@@ -47,6 +47,11 @@ static const struct row {
     {OPT_PRINT_DOCS, "print-docs", "PART", NULL},
 };
 
+static const char *const docs_words[] = {[DOCS_SCHEMA] = "schema",
+                                         [DOCS_KEYS] = "keys",
+                                         [DOCS_OPTIONS] = "options",
+                                         NULL};
+
 /* ---- texts ---- */
 
 void options_help(FILE *f)
@@ -155,6 +160,8 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
     case OPT_CONFIG:
         if (o->config)
             return err_set(e, -EINVAL, "--config", "is given twice");
+        if (!arg[0])
+            return err_set(e, -EINVAL, "--config", "needs the name of a file");
         o->config = arg;
         return 0;
     case OPT_CHECK:
@@ -181,8 +188,7 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
         return 0;
     default:
         o->action = ACTION_DOCS;
-        o->docs = arg;
-        return 0;
+        return parse_word(arg, docs_words, &o->docs, "--print-docs", e);
     }
 }
 

@@ -17,11 +17,14 @@ enum action {
     ACTION_DOCS,
 };
 
+/* Parts of the documents that are made from tables: scripts/docs. */
+enum docs { DOCS_SCHEMA, DOCS_KEYS, DOCS_OPTIONS };
+
 struct options {
     enum action action;
     const char *config;        /* a path; set if the action needs it */
     const char **sets;         /* NULL-ended; for conf_read_file */
-    const char *docs;          /* "schema", "keys" or "options" */
+    int docs;                  /* enum docs */
     int ready_fd;              /* -1: none */
     int log_level, log_format; /* -1: as the config says */
 };
