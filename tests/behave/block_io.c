@@ -287,6 +287,49 @@ static void seg_max_is_true(void **state)
     on_all_stores(seg_max_pieces, "'worker': 'w', ");
 }
 
+/* And a limit, in rings that would hold more. */
+static void more_pieces_than_seg_max_are_an_error(void **state)
+{
+    struct vub *v = vub_start(DISK("d", "'seg_max': 32, ", MEMORY));
+    const struct front_conf confs[] = {
+        {.size = 1024},
+        {.size = 1024, .packed = true},
+        {.size = 1024, .indirect = true},
+        {.size = 1024, .indirect = true, .packed = true}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(confs); i++) {
+        struct front *f = front_new(v, "d", &confs[i]);
+        struct blk_req *r = blk_new(f, 0);
+        uint32_t seg_max;
+        struct vq_buf b[36];
+        uint64_t data;
+
+        front_config(f, offsetof(struct virtio_blk_config, seg_max), &seg_max,
+                     4);
+        assert_in_range(seg_max, 2, ARRAY_LEN(b) - 3);
+        data = front_alloc(f, (seg_max + 1) * 1024, 512);
+        for (unsigned n = seg_max; n <= seg_max + 1; n++) {
+            b[0] = (struct vq_buf){r->head_gpa, sizeof(*r->head)};
+            for (unsigned k = 1; k <= n; k++)
+                b[k] = (struct vq_buf){data + k * 1024 - 1024, 512};
+            b[n + 1] = (struct vq_buf){r->status_gpa, 1};
+            r->head->type = htole32(VIRTIO_BLK_T_IN);
+            r->head->sector = 0;
+            *r->status = BLK_S_NONE;
+            r->done = false;
+            if (vq_add(f->vq[0], b, 1, n + 1, r) == VQ_NONE)
+                front_fail("no room");
+            vq_kick(f->vq[0]);
+            assert_int_equal(blk_wait(f->vq[0], r), n > seg_max
+                                                        ? VIRTIO_BLK_S_IOERR
+                                                        : VIRTIO_BLK_S_OK);
+        }
+        front_free(f);
+    }
+    vub_free(v);
+}
+
 /* ---- Limits ---- */
 
 /* Items 10 and 13: nothing beyond the end, whatever wraps on the way there. */
@@ -675,6 +718,7 @@ static void a_drain_gives_up_requests_of_its_ring_only(void **state)
 BEHAVE_MAIN(T(what_is_read_is_what_was_written), T(two_full_queues_do_not_mix),
             T(a_request_may_be_cut_anywhere),
             T(memory_may_lie_at_odd_addresses), T(seg_max_is_true),
+            T(more_pieces_than_seg_max_are_an_error),
             T(requests_beyond_the_end_fail), T(ranges_are_held_to_their_limits),
             T(discarding_gives_space_back),
             T(the_serial_is_the_configs_or_the_id),
