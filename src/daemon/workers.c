@@ -183,9 +183,10 @@ int workers_open(struct workers *ws, const struct conf_anys *devices,
 
         rc = loop_open(&w->loop, w->name);
         if (rc < 0) {
+            err_sys(e, -rc, "", "cannot make a loop for the worker %s",
+                    w->name);
             workers_close(ws);
-            return err_sys(e, -rc, "", "cannot make a loop for the worker %s",
-                           w->name);
+            return rc;
         }
         w->is_open = true;
     }

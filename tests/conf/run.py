@@ -310,6 +310,42 @@ def the_runtime_dir_of_the_environment():
         assert said.endswith(f": {why}\n"), said
 
 
+def too_few_files():
+    """Whatever it is that cannot be opened any more: one sentence each, and
+    what was made is gone again."""
+    def limit(count):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                          (count, count))
+
+    own = [device(f"d{i}") for i in range(200)]
+    shared = [dict(d, worker="w") for d in own]
+    for devices, count, said_of in (
+            (own, 64, "cannot make a loop for the worker d"),
+            (shared, 64, "/socket: cannot ")):
+        said = Vub(devices, expect_ready=False,
+                   preexec_fn=limit(count)).end(None, 1)
+        lines = said.splitlines()
+        assert 0 < len(lines) <= 101, said
+        assert said_of in lines[0], said
+        assert "Too many open files" in lines[0], said
+    # From too few for anything up: it starts, or tells why not and ends.
+    with open("vub.json", "w") as f:
+        json.dump({"runtime_dir": "run", "devices": own[:2]}, f)
+    for count in range(8, 40):  # libuv itself aborts with five
+        done = subprocess.Popen(
+            [Vub.program, "--config", "vub.json", "--ready-fd", "1"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=limit(count))
+        ready = done.stdout.read() == "ready\n"
+        if ready:
+            done.terminate()
+        said = done.communicate(timeout=LIMIT)[1]
+        assert done.returncode == 0 if ready else \
+            done.returncode in (1, 2) and "Too many open files" in said, \
+            (count, done.returncode, said)
+    assert ready
+
+
 def leaving_ends_it():
     vub = Vub([device("a", on_disconnect="exit"), device("b")])
     staying = connect("run/b.sock")
@@ -407,7 +443,8 @@ def main():
              two_on_one_socket, a_killed_one_is_replaced,
              what_is_no_socket_is_kept, directories, long_socket_paths,
              inherited_sockets, standard_fds_are_never_images,
-             the_runtime_dir_of_the_environment, leaving_ends_it, log_lines_are_json, levels,
+             the_runtime_dir_of_the_environment, too_few_files,
+             leaving_ends_it, log_lines_are_json, levels,
              files_and_fds, others_of_the_same_user_are_kept_out, options]
     chosen = sys.argv[2:]
     for test in tests:
