@@ -13,12 +13,12 @@
 #include "store/impl.h"
 #include "store/steps.h"
 
-#define INLINE_BYTES (4u << 20)
+#define INLINE_BYTES (2u << 20)
 #define INLINE_RANGE_BYTES (64u << 10)
-#define STEP_BYTES (4u << 20)
+#define STEP_BYTES (256u << 10)
 /* Giving pages back costs less per byte than clearing them; where it cannot be
  * done, this much is cleared. */
-#define STEP_UNMAP_BYTES (16u << 20)
+#define STEP_UNMAP_BYTES (4u << 20)
 
 struct memory_conf {
     uint64_t size;

@@ -8,7 +8,8 @@
 #include "store/impl.h"
 #include "store/steps.h"
 
-#define STEP_BYTES (4u << 20)
+#define INLINE_BYTES (2u << 20)
+#define STEP_BYTES (256u << 10)
 
 struct null_conf {
     uint64_t size;
@@ -101,7 +102,7 @@ static int null_submit(struct store_channel *ch, struct store_req *r)
     r->result = 0;
     if (r->op != STORE_READ || !n->read_zeros)
         return STORE_DONE;
-    if (UNLIKELY(r->len > STEP_BYTES)) {
+    if (UNLIKELY(r->len > INLINE_BYTES)) {
         steps_add(&channel_of(ch)->steps, r);
         return STORE_PENDING;
     }

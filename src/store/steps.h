@@ -17,7 +17,8 @@ struct steps {
     struct loop *loop;
     struct list waiting; /* requests */
     struct spin spin;    /* on the loop while any is waiting */
-    /* Does about a millisecond's work of r, and adds to r->progress. */
+    /* Does a little of r, and adds it to r->progress: called as often as a
+     * turn has time for. */
     void (*step)(struct store_req *r);
 };
 

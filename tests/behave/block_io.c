@@ -692,10 +692,10 @@ static void a_read_only_disk_refuses_all_that_writes(void **state)
 /* The rings of a worker share what is behind them. */
 static void a_drain_gives_up_requests_of_its_ring_only(void **state)
 {
-    struct vub *v =
-        vub_start(DISK("d", "'queues': 2, 'worker': 'w', 'drain_timeout': 50, ",
-                       "{'type': 'fault', 'next': " MEMORY ", 'rules':"
-                       " [{'op': 'read', 'offset': '1M', 'stuck': true}]}"));
+    struct vub *v = vub_start(
+        DISK("d", "'queues': 2, 'worker': 'w', 'drain_timeout': 400, ",
+             "{'type': 'fault', 'next': " MEMORY ", 'rules':"
+             " [{'op': 'read', 'offset': '1M', 'stuck': true}]}"));
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct blk_req *r[2];
 

@@ -88,8 +88,8 @@ static void scene_open(struct scene *s)
         .packed = true, .event_idx = true, .indirect = true};
 
     s->v = vub_start(DISK(
-        "d", "'queues': 2, 'worker': 'w', 'drain_timeout': 300, ",
-        MEMORY) "," DISK("null", "'worker': 'w', 'drain_timeout': 300, ",
+        "d", "'queues': 2, 'worker': 'w', 'drain_timeout': 800, ",
+        MEMORY) "," DISK("null", "'worker': 'w', 'drain_timeout': 800, ",
                          ZEROS) "," DISK("same", "'worker': 'w', ",
                                          MEMORY) "," DISK("other", "", MEMORY));
     load_start(&s->same, s->v, "same", NULL);
@@ -408,7 +408,7 @@ static void ask_for_data(struct glutton *g, struct blk_req *r)
 
 /* Whoever has such a device for a neighbour, on the same thread, has many
  * turns for each of its requests, and a drain of it does not wait for their
- * end: vub would end the session after twice the drain_timeout. */
+ * end: vub would end the session. */
 static void a_guest_that_wants_gigabytes_stops_nobody(void **state)
 {
     static const struct {
