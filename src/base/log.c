@@ -159,7 +159,7 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *id,
         limit->since_ms = now;
         limit->passed = 0;
     }
-    if (limit->passed >= LOG_BURST) {
+    if (limit->passed >= LOG_BURST && log_level() < LOG_DEBUG) {
         limit->left_out++;
         return;
     }

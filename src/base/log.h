@@ -33,7 +33,8 @@ void log_at(enum log_level level, const char *id, const char *fmt, ...)
     } while (0)
 
 /* At most LOG_BURST lines per LOG_SPAN_MS; the next line that passes says how
- * many were left out. One thread per limit; zero is a good start. */
+ * many were left out. At level debug all pass. One thread per limit; zero is a
+ * good start. */
 #define LOG_BURST 5
 #define LOG_SPAN_MS 10000
 

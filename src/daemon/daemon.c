@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "daemon/served.h"
+#include "daemon/watchdog.h"
 #include "daemon/workers.h"
 #include "loop/timer.h"
 #include "os/process.h"
 
-/* A drain is given up after twice its time-out; then the rest of a stop. */
+/* What a stop takes beside the drains. */
 #define STOP_GRACE_MS 5000
 
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -29,6 +30,7 @@ struct daemon {
     struct served *list;
     int count; /* of list, opened */
     struct workers workers;
+    struct watchdog watchdog;
     struct loop main;
     uv_signal_t signals[ARRAY_LEN(signals)];
     struct timer deadline;
@@ -64,7 +66,7 @@ static void stop(struct daemon *d)
         longest = MAX(longest, d->list[i].common->drain_timeout);
         served_close(&d->list[i]);
     }
-    timer_start(&d->deadline, 2 * longest + STOP_GRACE_MS);
+    timer_start(&d->deadline, longest + STOP_GRACE_MS);
 }
 
 static void on_closed(struct served *s, void *arg)
@@ -259,7 +261,9 @@ static int start(struct daemon *d)
     rc = bind_sockets(d);
     if (rc < 0)
         return rc;
-    rc = workers_start(&d->workers, &why);
+    rc = watchdog_open(&d->watchdog, &d->main, &d->workers, &why);
+    if (rc == 0)
+        rc = workers_start(&d->workers, &why);
     return rc < 0 ? errs_push(d->e, &why) : 0;
 }
 
@@ -290,6 +294,7 @@ int daemon_run(const struct config *c, int ready_fd, bool *is_config,
         loop_run(&d.main);
     }
     workers_stop(&d.workers);
+    watchdog_close(&d.watchdog);
     for (int i = 0; i < d.count; i++)
         served_free(&d.list[i]);
     workers_close(&d.workers);

@@ -60,9 +60,14 @@ const struct conf_key device_common_keys[] = {
              "sleeps, which takes a whole core."},
     {"drain_timeout", CONF_U32, CONF_AT(struct device_common, drain_timeout),
      .def = "10000", .min = 1, .max = 600000,
-     .help = "Milliseconds that requests in flight get to end when the "
-             "front-end stops the device; what can be given up then is, and "
-             "after as long again the front-end waits no longer."},
+     .help = "Milliseconds after which a front-end that stops the device is "
+             "not kept waiting any longer: its connection ends. What can be "
+             "given up is given up a little before."},
+    {"any_memory", CONF_BOOL, CONF_AT(struct device_common, any_memory),
+     .def = "false",
+     .help = "Take guest memory in any file. By default it must be a memfd, or "
+             "on tmpfs or hugetlbfs: pages of other files may take for ever "
+             "to come, and the worker waits for them."},
     {"on_disconnect", CONF_CHOICE, CONF_AT(struct device_common, on_disconnect),
      .def = "\"listen\"", .words = disconnect_words,
      .help = "When the front-end goes: \"listen\" for the next one on the "

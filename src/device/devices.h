@@ -29,7 +29,8 @@ struct device_common {
     struct conf_strs worker; /* names of loops; none: one of its own */
     uint32_t poll_us;        /* spin budget; CONF_WORD(0): "always" */
     uint32_t drain_timeout;  /* ms */
-    unsigned on_disconnect;  /* ON_DISCONNECT_* */
+    bool any_memory;
+    unsigned on_disconnect; /* ON_DISCONNECT_* */
 };
 
 #define DEVICE_POLL_ALWAYS CONF_WORD(0)

@@ -50,6 +50,30 @@ void loop_run_defers(struct loop *l)
     }
 }
 
+/* Whoever clears `minded` looks at `rests` after that: one of us sees what the
+ * other did. */
+void loop_begins(struct loop *l)
+{
+    if (LIKELY(!__atomic_load_n(&l->rests, __ATOMIC_RELAXED)))
+        return;
+    __atomic_store_n(&l->rests, false, __ATOMIC_RELAXED);
+    if (!l->begins)
+        return;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_exchange_n(&l->minded, true, __ATOMIC_RELAXED))
+        l->begins(l);
+}
+
+bool loop_unmind(struct loop *l)
+{
+    __atomic_store_n(&l->minded, false, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&l->rests, __ATOMIC_RELAXED))
+        return true;
+    __atomic_store_n(&l->minded, true, __ATOMIC_RELAXED);
+    return false;
+}
+
 static void on_wake(uv_async_t *h)
 {
     struct loop *l = container_of(h, struct loop, wake);
@@ -67,17 +91,21 @@ static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = container_of(h, struct loop, prepare);
 
+    __atomic_store_n(&l->turns, l->turns + 1, __ATOMIC_RELAXED);
     loop_run_defers(l);
-    if (!l->stopping && spin_turn(l))
+    if (!l->stopping && spin_turn(l)) {
         uv_idle_start(&l->idle, on_idle);
-    else
+    } else {
         uv_idle_stop(&l->idle);
+        __atomic_store_n(&l->rests, true, __ATOMIC_RELAXED);
+    }
 }
 
 static void on_check(uv_check_t *h)
 {
     struct loop *l = container_of(h, struct loop, check);
 
+    loop_begins(l); /* timers are run after this */
     loop_run_defers(l);
 }
 

@@ -47,6 +47,14 @@ struct loop {
     unsigned devices;
     uint32_t spin_max_us; /* budget: 0 never, LOOP_SPIN_ALWAYS */
 
+    /* For who minds loops that do not come back: daemon/watchdog.c. */
+    void (*begins)(struct loop *l); /* [set before it runs; its thread] it
+                                     * works again, unminded; may be NULL */
+    void *minder;
+    uint32_t turns; /* atomic: changes with each */
+    bool rests;     /* atomic: it sleeps, or is about to */
+    bool minded;    /* atomic: the minder clears it */
+
     /* loop/ only, below */
     uv_async_t wake;
     uv_prepare_t prepare;
@@ -67,6 +75,9 @@ void loop_close(struct loop *l);
 void loop_run(struct loop *l);
 /* Ends loop_run after this turn. [its thread] */
 void loop_stop(struct loop *l);
+
+/* [its minder] It need not be minded while it rests: true if it does. */
+bool loop_unmind(struct loop *l);
 
 /* Runs m->run(m) on loop `to`, in the order posted. [any thread] */
 void loop_post(struct loop *to, struct mail *m);

@@ -30,6 +30,7 @@ void loop_woke(struct loop *l)
 {
     uint64_t slept_ns, max_ns;
 
+    loop_begins(l);
     if (!l->slept_at_ns)
         return;
     slept_ns = loop_now_ns() - l->slept_at_ns;

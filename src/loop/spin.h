@@ -10,6 +10,8 @@ bool spin_turn(struct loop *l);
 /* The loop was woken: what the sleep's length says about the budget. */
 void loop_woke(struct loop *l);
 
+/* Call before anything is called back: the loop does not rest any more. */
+void loop_begins(struct loop *l);
 void loop_run_mail(struct loop *l);
 void loop_run_defers(struct loop *l);
 

@@ -23,9 +23,14 @@ struct memory {
     /* os/ only: whole pages of the file's own page size */
     void *map;
     size_t map_len;
+    int fd; /* of the file; kept for who takes over from us one day */
     struct memory_guard *guard;
 };
 
+/* Is fd memory and nothing else: memfd, tmpfs or huge pages? Any other file may
+ * have a file system behind it that answers when it likes, and a thread that
+ * touches a page of it waits for that. Asks no file system. */
+bool memory_is_ram(int fd);
 /* Maps [offset, offset + len) of fd (which stays the caller's) to read and
  * write. Refuses what lies beyond the end of the file. offset need not be a
  * multiple of anything. On failure there is nothing to unmap. */

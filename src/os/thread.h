@@ -1,10 +1,14 @@
-/* os/thread.h: a thread with a name, a small stack and no signals. */
+/* os/thread.h: a thread with a name, a small stack and no signals but one that
+ * interrupts it. */
 #ifndef VUB_OS_THREAD_H
 #define VUB_OS_THREAD_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "base/err.h"
+
+#define THREAD_INTERRUPT SIGURG /* by default it does nothing to anybody */
 
 struct thread {
     pthread_t id;
@@ -16,6 +20,9 @@ struct thread {
 /* name: up to 15 characters are shown by tools. run(arg) is the thread. */
 int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
                  void *arg, struct err *e);
+/* A system call in which it waits fails with EINTR, if that can be. What waits
+ * for a disk cannot. process_init was called. */
+void thread_interrupt(struct thread *t);
 /* Waits for its end. */
 void thread_join(struct thread *t);
 

@@ -1,3 +1,6 @@
+/* The back-end channel: one message of ours at a time, and the newest only: a
+ * CONFIG_CHANGE that waits for room stands for all that come meanwhile. What
+ * the front-end says there is read and dropped. */
 #include "vhost/backend.h"
 
 #include <errno.h>

@@ -1,3 +1,9 @@
+/* The socket of a session: bytes to messages, messages to bytes.
+ *
+ * Either side of a message may come in any pieces. The state is how much of it
+ * is there (in_bytes, out_sent); what the socket is watched for follows from
+ * that. While a message is being dealt with nothing is read, so a front-end
+ * that talks without listening fills its own socket, not our memory. */
 #include "vhost/conn.h"
 
 #include <errno.h>

@@ -19,6 +19,9 @@
 
 #define HALF_DONE_MS 3000
 #define RETRY_MS 1000
+/* What a worker loses to a front-end that stops it, and is dropped for that, is
+ * a second or two of these. */
+#define SHUN_MS 60000
 
 struct endpoint {
     struct device *device;
@@ -30,11 +33,13 @@ struct endpoint {
     bool started, waiting; /* waiting: another front-end is in the backlog */
     struct session *current;
     struct list sessions; /* all that live, the current one too */
-    bool closing, has_run, config_changed;
+    bool closing, has_run, config_changed, shunned;
     int handles; /* whose gone is waited for */
     void (*closed)(struct endpoint *ep, void *arg);
     void *closed_arg;
     struct mail closed_later;
+    struct log_limit limits[LINES];
+    struct vring_kept *kept; /* [queues] */
 };
 
 struct device *endpoint_device(struct endpoint *ep)
@@ -45,6 +50,22 @@ struct device *endpoint_device(struct endpoint *ep)
 const struct endpoint_conf *endpoint_conf(const struct endpoint *ep)
 {
     return &ep->conf;
+}
+
+struct log_limit *endpoint_limit(struct endpoint *ep, enum endpoint_line line)
+{
+    return &ep->limits[line];
+}
+
+struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index)
+{
+    return &ep->kept[index];
+}
+
+const struct ring_stats *endpoint_ring_stats(const struct endpoint *ep,
+                                             unsigned queue)
+{
+    return &ep->kept[queue].stats;
 }
 
 /* ---- what the device asks ---- */
@@ -121,6 +142,7 @@ static void on_timer(struct timer *t)
     struct endpoint *ep = container_of(t, struct endpoint, timer);
     uint64_t since_ns, for_ms;
 
+    ep->shunned = false;
     if (!ep->current && ep->listen_fd >= 0 && !ep->closing)
         watch_start(&ep->watch, UV_READABLE);
     /* A session that is not half-done tells when it gets so. */
@@ -143,8 +165,21 @@ void endpoint_session_ending(struct endpoint *ep, struct session *s)
     if (ep->current != s)
         return;
     ep->current = NULL;
-    if (ep->listen_fd >= 0 && !ep->closing)
+    if (ep->listen_fd < 0 || ep->closing)
+        return;
+    if (ep->shunned) {
+        watch_stop(&ep->watch);
+        timer_start(&ep->timer, SHUN_MS);
+    } else {
         watch_start(&ep->watch, UV_READABLE);
+    }
+}
+
+void endpoint_shun(struct endpoint *ep)
+{
+    ep->shunned = true;
+    log_warn(ep->device->id, "no front-end is accepted for %d seconds",
+             SHUN_MS / 1000);
 }
 
 void endpoint_session_over(struct endpoint *ep, struct session *s)
@@ -244,7 +279,11 @@ int endpoint_open(struct endpoint **out, struct device *d,
     ep->listen_fd = ep->connected_fd = -1;
     ep->closed_later.run = on_closed_later;
     list_init(&ep->sessions);
-    if (c->fd >= 0) {
+    ep->kept = aligned_alloc(_Alignof(struct vring_kept),
+                             d->num_queues * sizeof(*ep->kept));
+    if (!ep->kept) {
+        rc = err_nomem(e);
+    } else if (c->fd >= 0) {
         rc = sock_inherited(c->fd, &kind, e);
         if (rc >= 0)
             rc = c->fd;
@@ -252,9 +291,11 @@ int endpoint_open(struct endpoint **out, struct device *d,
         rc = sock_listen(c->path, c->mode, e);
     }
     if (rc < 0) {
+        free(ep->kept);
         free(ep);
         return rc;
     }
+    memset(ep->kept, 0, d->num_queues * sizeof(*ep->kept));
     if (kind == SOCK_LISTENING)
         ep->listen_fd = rc;
     else
@@ -314,6 +355,7 @@ void endpoint_free(struct endpoint *ep)
     if (ep->connected_fd >= 0)
         close(ep->connected_fd);
     ep->device->ops->close(ep->device);
+    free(ep->kept);
     free(ep);
 }
 

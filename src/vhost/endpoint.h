@@ -18,8 +18,9 @@ struct endpoint_conf {
     int fd;              /* -1, or an inherited socket: if it listens it is
                           * accepted on, if it is connected it is used. Taken */
     uint16_t queue_size; /* largest ring accepted */
-    uint32_t drain_timeout_ms; /* a drain is hurried after it, and given up
-                                * (the session ends) after twice that */
+    uint32_t drain_timeout_ms; /* after it a session ends whose requests do
+                                * not */
+    bool any_memory; /* guest memory may be any file, see memory_is_ram */
     bool exit_on_disconnect;
     /* [home] With exit_on_disconnect: the front-end has gone. */
     void (*disconnected)(struct endpoint *ep, void *arg);
@@ -44,5 +45,8 @@ void endpoint_free(struct endpoint *ep);
 void endpoint_refresh(struct endpoint *ep);
 
 struct device *endpoint_device(struct endpoint *ep);
+/* [any] Counters of a queue, since endpoint_open; good until endpoint_free. */
+const struct ring_stats *endpoint_ring_stats(const struct endpoint *ep,
+                                             unsigned queue);
 
 #endif

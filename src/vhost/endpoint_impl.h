@@ -2,11 +2,26 @@
 #ifndef VUB_VHOST_ENDPOINT_IMPL_H
 #define VUB_VHOST_ENDPOINT_IMPL_H
 
+#include "base/log.h"
 #include "vhost/endpoint.h"
 
 struct session;
+struct vring_kept;
+
+/* Lines that a front-end can cause by coming and going: one limit for each
+ * kind, for all sessions. */
+enum endpoint_line {
+    LINE_CONNECTED,
+    LINE_STARTING,
+    LINE_GONE,
+    LINE_REFUSED, /* a message */
+    LINES,
+};
 
 const struct endpoint_conf *endpoint_conf(const struct endpoint *ep);
+struct log_limit *endpoint_limit(struct endpoint *ep, enum endpoint_line line);
+/* Of ring `index`, over all sessions. */
+struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index);
 /* The front-end has gone: the next one may be accepted. */
 void endpoint_session_ending(struct endpoint *ep, struct session *s);
 /* The last request is answered; s is freed after this. */
@@ -17,6 +32,9 @@ bool endpoint_has_run(const struct endpoint *ep);
 /* Has the config space changed since the device was opened? A front-end that
  * comes may know it from before. */
 bool endpoint_config_changed(const struct endpoint *ep);
+/* The current session has stopped a worker, and will end: let the next one wait
+ * a while. */
+void endpoint_shun(struct endpoint *ep);
 /* The current session has begun a message and not ended it. */
 void endpoint_session_half_done(struct endpoint *ep);
 /* Has every session before s answered its last request? */

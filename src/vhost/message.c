@@ -1,3 +1,9 @@
+/* The table of messages, and those that are about the session as a whole.
+ *
+ * What a message must look like (size, fds, the protocol feature it needs) is
+ * in the table and checked before its handler runs; what it says is checked by
+ * the handler. A wrong form ends the session; what cannot be done is refused.
+ */
 #include "vhost/message.h"
 
 #include <errno.h>
@@ -8,6 +14,7 @@
 
 #include "base/log.h"
 #include "vhost/backend.h"
+#include "vhost/endpoint_impl.h"
 #include "virtio/spec.h"
 
 #define PROTOCOL_OFFERED                                                       \
@@ -43,7 +50,8 @@ static int set_features(struct session *s, struct msg *m)
     }
     asked &= ~more;
     changed = asked ^ s->features;
-    if (changed & ~(FEATURE(VHOST_F_LOG_ALL) | FEATURE_PROTOCOL) &&
+    if (changed & ~(FEATURE(VHOST_F_LOG_ALL) |
+                    FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)) &&
         session_runs(s))
         return err_set(&s->err, -EBUSY, "",
                        "rings run: only logging may change, not 0x%" PRIx64,
@@ -51,7 +59,7 @@ static int set_features(struct session *s, struct msg *m)
     s->features = asked;
     s->has_features = true;
     /* Spec, "Ring states": without it there is no SET_VRING_ENABLE. */
-    if (!(asked & FEATURE_PROTOCOL))
+    if (!(asked & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)))
         for (unsigned i = 0; i < s->num_vrings; i++)
             s->vrings[i].set.enabled = true;
     if (changed)
@@ -131,8 +139,8 @@ static int get_config(struct session *s, struct msg *m)
     struct msg_config c = {0};
 
     if (check_config(s, m) < 0) {
-        log_limited(&s->limit, LOG_WARN, s->device->id, "GET_CONFIG: %s",
-                    s->err.text);
+        log_limited(endpoint_limit(s->endpoint, LINE_REFUSED), LOG_WARN,
+                    s->device->id, "refused GET_CONFIG: %s", s->err.text);
         session_reply(s, NULL, 0, -1);
         return 0;
     }
@@ -307,7 +315,8 @@ void session_handle(struct session *s, struct msg *m)
     } else {
         /* Spec: "the back-end should respond with non-zero" to what it does
          * not know, where an answer was asked for; the session goes on. */
-        log_limited(&s->limit, LOG_WARN, s->device->id,
+        log_limited(endpoint_limit(s->endpoint, LINE_REFUSED), LOG_WARN,
+                    s->device->id,
                     t ? "%s without its protocol feature" : "unknown %s",
                     msg_name(m->header.request, name));
         if ((m->header.flags & MSG_NEED_REPLY) &&

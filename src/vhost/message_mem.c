@@ -5,8 +5,9 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "os/memory.h"
+#include "vhost/endpoint_impl.h"
 #include "vhost/message.h"
-#include "virtio/spec.h"
 
 /* Takes the ref. */
 static void adopt_mem(struct session *s, struct mem *mem)
@@ -24,6 +25,19 @@ static void adopt_mem(struct session *s, struct mem *mem)
             parts[0] = NULL;
         vring_set_mem(v, mem, parts);
     }
+}
+
+/* No thread of ours is to wait for a page that a front-end's file system does
+ * not bring. */
+static int check_file(struct session *s, int fd, const char *what)
+{
+    if (endpoint_conf(s->endpoint)->any_memory || memory_is_ram(fd))
+        return 0;
+    return err_set(&s->err, -EACCES, "",
+                   "%s comes as a file that is neither a memfd nor on tmpfs or "
+                   "hugetlbfs, and could stop the worker at any moment; "
+                   "\"any_memory\": true allows that",
+                   what);
 }
 
 static struct mem_region_conf region_conf(const struct msg_region *r)
@@ -55,7 +69,9 @@ int message_set_mem_table(struct session *s, struct msg *m)
     for (unsigned i = 0; i < t->num; i++) {
         const struct mem_region_conf c = region_conf(&t->regions[i]);
 
-        rc = mem_add(mem, &c, m->fds[i], &more, &s->err);
+        rc = check_file(s, m->fds[i], "guest memory");
+        if (rc == 0)
+            rc = mem_add(mem, &c, m->fds[i], &more, &s->err);
         mem_unref(mem);
         if (rc < 0)
             return rc;
@@ -84,7 +100,9 @@ int message_add_mem_reg(struct session *s, struct msg *m)
         return err_set(&s->err, -EINVAL, "",
                        "a region comes without a file descriptor (%s)",
                        MEMORY_HINT);
-    rc = mem_add(s->mem, &c, m->fds[0], &mem, &s->err);
+    rc = check_file(s, m->fds[0], "guest memory");
+    if (rc == 0)
+        rc = mem_add(s->mem, &c, m->fds[0], &mem, &s->err);
     if (rc < 0)
         return rc;
     adopt_mem(s, mem);
@@ -123,10 +141,20 @@ int message_set_log_base(struct session *s, struct msg *m)
         m->header.size != sizeof(m->payload.log))
         return err_set(&s->err, -EINVAL, "",
                        "a log must come as shared memory (LOG_SHMFD)");
-    rc = dirty_open(&dirty, m->fds[0], m->payload.log.size,
-                    m->payload.log.offset, &s->err);
+    rc = check_file(s, m->fds[0], "the log");
+    if (rc == 0)
+        rc = dirty_open(&dirty, m->fds[0], m->payload.log.size,
+                        m->payload.log.offset, &s->err);
     if (rc < 0)
         return rc;
+    if (dirty_end(dirty) < mem_end(s->mem)) {
+        rc = err_set(&s->err, -EINVAL, "",
+                     "a log of %" PRIu64 " bytes is for addresses below "
+                     "0x%" PRIx64 ", but guest memory ends at 0x%" PRIx64,
+                     m->payload.log.size, dirty_end(dirty), mem_end(s->mem));
+        dirty_unref(dirty);
+        return rc;
+    }
     dirty_unref(s->dirty);
     s->dirty = dirty;
     s->finish = log_is_set;
@@ -182,6 +210,9 @@ int message_set_inflight_fd(struct session *s, struct msg *m)
                        "of at most %d",
                        in->num_queues, in->queue_size, s->num_vrings,
                        RING_SIZE_MAX);
+    rc = check_file(s, m->fds[0], "the in-flight record");
+    if (rc < 0)
+        return rc;
     rc = inflight_open(&record, m->fds[0], in->mmap_size, in->mmap_offset,
                        in->num_queues, in->queue_size, &s->err);
     if (rc < 0)

@@ -284,7 +284,7 @@ static bool is_ready(struct session *s, const struct vring *v)
 static bool device_runs(struct session *s)
 {
     const struct device_start start = {
-        .features = s->features & ~FEATURE_PROTOCOL,
+        .features = s->features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES),
         /* A record in use that is not of our making: a back-end before us
          * has died, with requests in flight or idle. */
         .recovered = s->inflight && !endpoint_has_run(s->endpoint) &&
@@ -292,11 +292,11 @@ static bool device_runs(struct session *s)
     };
 
     if (s->device_state == DEVICE_STOPPED) {
-        log_limited(&s->start_limit, LOG_INFO, s->device->id,
-                    "starting: %s rings, features 0x%" PRIx64 "%s",
-                    is_packed(s) ? "packed" : "split", s->features,
-                    start.recovered ? ", where another back-end has ended"
-                                    : "");
+        log_limited(
+            endpoint_limit(s->endpoint, LINE_STARTING), LOG_INFO, s->device->id,
+            "starting: %s rings, features 0x%" PRIx64 "%s",
+            is_packed(s) ? "packed" : "split", s->features,
+            start.recovered ? ", where another back-end has ended" : "");
         s->device_state = DEVICE_STARTING;
         /* What has changed meanwhile nobody knows. */
         s->config_changed |= start.recovered;
@@ -355,17 +355,14 @@ static void start(struct session *s, struct vring *v)
         .used_gpa = v->set.log_gpa,
     };
     if (message_ring_parts(v, s->mem, setup, parts, &e) < 0) {
-        log_limited(&v->limit, LOG_ERROR, s->device->id,
-                    "ring %u is broken: %s", v->index, e.text);
-        if (v->set.err_fd >= 0)
-            event_signal(v->set.err_fd);
-        v->set.has_kick = false; /* not again until it is told anew */
+        vring_refuse(v, e.text);
         return;
     }
     setup->desc = parts[0];
     setup->driver = parts[1];
     setup->device = parts[2];
     endpoint_mark_run(s->endpoint);
+    s->has_run = true;
     vring_start(v);
 }
 

@@ -53,9 +53,6 @@ enum { MSG_BACKEND_CONFIG_CHANGE = 2 };
 #define PROTO_RESET_DEVICE (1ull << 13)
 #define PROTO_CONFIGURE_MEM_SLOTS (1ull << 15)
 
-/* The feature bit by which protocol features are offered. */
-#define FEATURE_PROTOCOL (1ull << 30)
-
 #define MSG_VERSION 1u
 #define MSG_VERSION_MASK 3u
 #define MSG_REPLY (1u << 2)

@@ -1,3 +1,10 @@
+/* A session: what a front-end has said so far, and who waits for whom.
+ *
+ * Holds are all there is to waiting. A message holds the session while it is
+ * handled, and so does each command to a ring. When the last hold goes, rings
+ * that have become ready are started (which may hold again), then the message
+ * is answered and the next one read; or, if the session is ending, the next
+ * step of its teardown is taken. */
 #include "vhost/session.h"
 
 #include <assert.h>
@@ -13,9 +20,9 @@
 
 /* What every device offers on top of its own: the ring's features. */
 #define RING_FEATURES                                                          \
-    (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_INDIRECT_DESC |             \
-     1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_RING_PACKED |               \
-     1ull << VHOST_F_LOG_ALL | FEATURE_PROTOCOL)
+    (FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_F_INDIRECT_DESC) |           \
+     FEATURE(VIRTIO_F_EVENT_IDX) | FEATURE(VIRTIO_F_RING_PACKED) |             \
+     FEATURE(VHOST_F_LOG_ALL) | FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
 
 uint64_t session_offered(const struct device *d)
 {
@@ -79,8 +86,8 @@ static void finish_message(struct session *s)
             session_end(s, LOG_ERROR, why);
             return;
         }
-        log_limited(&s->limit, LOG_WARN, s->device->id, "refused %s: %s", name,
-                    s->err.text);
+        log_limited(endpoint_limit(s->endpoint, LINE_REFUSED), LOG_WARN,
+                    s->device->id, "refused %s: %s", name, s->err.text);
     }
     if (ack && !s->replied) {
         const uint64_t value = s->result < 0;
@@ -177,8 +184,10 @@ static void on_conn_half_done(struct conn *c)
 
 static void on_conn_broken(struct conn *c, bool mistake, const char *why)
 {
-    session_end(container_of(c, struct session, conn),
-                mistake ? LOG_ERROR : LOG_INFO, why);
+    struct session *s = container_of(c, struct session, conn);
+
+    s->left = !mistake && !session_runs(s);
+    session_end(s, mistake ? LOG_ERROR : LOG_INFO, why);
 }
 
 /* Steps until nothing is left; called again whenever one is done. */
@@ -202,6 +211,10 @@ static void teardown(struct session *s)
     if (!s->conn_gone)
         return;
     session_rings_stopped(s);
+    /* A VMM that stops its rings and hangs up has ended, and its guest too. One
+     * that was killed, or that we dropped, may come back with its guest. */
+    if (s->left && s->has_run && s->device->ops->reset)
+        s->device->ops->reset(s->device);
     backend_close(s->backend);
     for (unsigned i = 0; i < s->num_vrings; i++)
         vring_fini(&s->vrings[i]);
@@ -226,8 +239,9 @@ void session_end(struct session *s, enum log_level level, const char *why)
         return;
     s->ending = true;
     if (why)
-        log_at(level, s->device->id, "front-end (process %d) is gone: %s",
-               s->peer_pid, why);
+        log_limited(endpoint_limit(s->endpoint, LINE_GONE), level,
+                    s->device->id, "front-end (process %d) is gone: %s",
+                    s->peer_pid, why);
     conn_close(&s->conn);
     endpoint_session_ending(s->endpoint, s);
     session_hold(s);
@@ -256,14 +270,15 @@ struct session *session_new(struct endpoint *ep, int fd)
     s->config_changed = endpoint_config_changed(ep);
     list_init(&s->node);
     for (unsigned i = 0; i < s->num_vrings; i++)
-        vring_init(&s->vrings[i], s, d, i, endpoint_conf(ep)->drain_timeout_ms);
+        vring_init(&s->vrings[i], s, d, i, endpoint_kept(ep, i),
+                   endpoint_conf(ep)->drain_timeout_ms);
     sock_peer(fd, &s->peer_pid, &uid);
     if (conn_open(&s->conn, d->home, fd) < 0) {
         fd = -1;
         goto fail;
     }
-    log_info(d->id, "front-end connected (process %d, user %u)", s->peer_pid,
-             uid);
+    log_limited(endpoint_limit(ep, LINE_CONNECTED), LOG_INFO, d->id,
+                "front-end connected (process %d, user %u)", s->peer_pid, uid);
     return s;
 fail:
     if (s)

@@ -50,8 +50,9 @@ struct session {
     bool replied;
 
     bool ending, conn_gone;
+    bool has_run; /* a ring */
+    bool left;    /* the front-end hung up, with no ring running */
     struct mail end_later;
-    struct log_limit limit, start_limit;
     struct list node; /* endpoint's list of sessions */
 };
 

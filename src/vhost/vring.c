@@ -1,3 +1,13 @@
+/* One ring of a session, from its start to its stop. The top of vring.h says
+ * who may touch what.
+ *
+ *     kick, spin     the guest has something: serve()
+ *     serve          the device takes chains; answers are flushed; look_after()
+ *     look_after     whatever went wrong meanwhile is told, once
+ *     start, stop, update, set_mem, set_kick ...     commands from home
+ *
+ * A stop drains: no new requests; when none is in flight the ring is closed,
+ * and when its handles have gone the command is done. */
 #include "vhost/vring.h"
 
 #include <assert.h>
@@ -6,6 +16,7 @@
 
 #include "base/log.h"
 #include "os/event.h"
+#include "vhost/endpoint_impl.h"
 #include "vhost/session.h"
 
 /* ---- commands: home asks, the ring's loop does, home goes on ---- */
@@ -53,23 +64,31 @@ static void command_done(struct vring *v)
 
 /* ---- the run half ---- */
 
+/* Call or VRING_ERR. */
+static void signal_fd(struct vring *v, int fd)
+{
+    if (fd >= 0 && event_signal(fd) < 0)
+        v->ambushed = true;
+}
+
 /* One line, and VRING_ERR, the first time. */
 static void tell_broken(struct vring *v, const char *why, bool hint)
 {
     if (v->told_broken)
         return;
     v->told_broken = true;
-    log_limited(&v->limit, LOG_ERROR, v->device->id,
+    log_limited(&v->kept->limit, LOG_ERROR, v->device->id,
                 "ring %u is broken: %s%s%s%s", v->index, why, hint ? " (" : "",
                 hint ? MEMORY_HINT : "", hint ? ")" : "");
-    if (v->err_fd >= 0)
-        event_signal(v->err_fd);
+    signal_fd(v, v->err_fd);
 }
 
 static void on_fatal(struct mail *m)
 {
     struct vring *v = container_of(m, struct vring, fatal);
 
+    if (v->ambushed)
+        endpoint_shun(v->session->endpoint);
     session_end(v->session, LOG_ERROR, v->fatal_why);
 }
 
@@ -97,9 +116,13 @@ static void look_after(struct vring *v)
 
     if (UNLIKELY(r->broken != NULL))
         tell_broken(v, r->broken, r->broken_outside);
-    if (UNLIKELY(mem_poisoned(r->map->mem)))
+    if (UNLIKELY(ring_poisoned(r)))
         fatal(v, "it took shared memory away from under the device (the "
                  "file shrank)");
+    if (UNLIKELY(r->ambushed || v->ambushed)) {
+        v->ambushed = true;
+        fatal(v, "it made an eventfd block, and stopped the worker");
+    }
     if (UNLIKELY(v->draining) && r->in_flight == 0)
         drained(v);
 }
@@ -157,7 +180,7 @@ static void on_kick(struct watch *w, int status, int events)
         look_after(v);
         return;
     }
-    ring_count(&v->ring.stats.kicks);
+    ring_count(&v->kept->stats.kicks);
     serve(v);
 }
 
@@ -214,13 +237,15 @@ static void do_start(struct vring *v)
 {
     struct err e = {0};
 
-    v->ring = (struct ring){.stats = v->ring.stats};
-    v->ring.index = v->index;
-    v->ring.loop = v->loop;
-    v->ring.want_flush = on_want_flush;
+    v->ring = (struct ring){
+        .stats = &v->kept->stats,
+        .index = v->index,
+        .loop = v->loop,
+        .want_flush = on_want_flush,
+    };
     v->device_started = false;
     v->draining = v->hurried = false;
-    v->told_broken = v->told_fatal = false;
+    v->told_broken = v->told_fatal = v->ambushed = false;
     v->closing = 0;
     defer_init(&v->flush, on_flush);
     list_init(&v->spin.node);
@@ -242,7 +267,7 @@ static void do_start(struct vring *v)
     kick_open(v);
     if (v->device_started) {
         if (v->ring.recovered > 0)
-            log_limited(&v->limit, LOG_INFO, v->device->id,
+            log_limited(&v->kept->limit, LOG_INFO, v->device->id,
                         "ring %u: %u requests to recover", v->index,
                         v->ring.recovered);
         loop_spin_add(v->loop, &v->spin);
@@ -266,6 +291,17 @@ void vring_start(struct vring *v)
     v->enabled = v->set.enabled;
     v->cmd.setup.call_fd = v->call_fd;
     command(v, do_start, NULL);
+}
+
+void vring_refuse(struct vring *v, const char *why)
+{
+    v->set.has_kick = false;
+    log_limited(&v->kept->limit, LOG_ERROR, v->device->id,
+                "ring %u is broken: %s", v->index, why);
+    if (v->set.err_fd < 0 || event_signal(v->set.err_fd) == 0)
+        return;
+    v->ambushed = true;
+    fatal(v, "it made an eventfd block, and stopped the worker");
 }
 
 /* ---- stop ---- */
@@ -310,7 +346,14 @@ static void drained(struct vring *v)
     timer_close(&v->timer);
 }
 
-/* Once: what can be given up is. Twice: the front-end waits no longer. */
+/* Requests have three quarters of the time to end by themselves; then what can
+ * be given up is given up, which mostly ends them. Whatever is left at the end
+ * is waited for without the front-end, which would freeze its guest. */
+static uint64_t drain_ms(const struct vring *v)
+{
+    return (uint64_t)v->drain_timeout_ms * 3 / 4;
+}
+
 static void on_timer(struct timer *t)
 {
     struct vring *v = container_of(t, struct vring, timer);
@@ -329,8 +372,8 @@ static void on_timer(struct timer *t)
     log_warn(v->device->id,
              "ring %u: %u requests are not done after %u ms: giving up those "
              "that can be",
-             v->index, v->ring.in_flight, v->drain_timeout_ms);
-    timer_start(t, v->drain_timeout_ms);
+             v->index, v->ring.in_flight, (unsigned)drain_ms(v));
+    timer_start(t, v->drain_timeout_ms - drain_ms(v));
     if (v->device->ops->ring_drain)
         v->device->ops->ring_drain(v->device, &v->ring, DRAIN_CANCEL);
     if (v->draining)
@@ -344,7 +387,7 @@ static void do_stop(struct vring *v)
         return;
     }
     v->draining = true;
-    timer_start(&v->timer, v->drain_timeout_ms);
+    timer_start(&v->timer, drain_ms(v));
     if (v->device->ops->ring_drain)
         v->device->ops->ring_drain(v->device, &v->ring, DRAIN_BEGIN);
     /* The device may have answered all inside, but never frees the ring. */
@@ -395,10 +438,11 @@ void vring_update(struct vring *v, struct dirty *dirty)
 static void do_set_mem(struct vring *v)
 {
     if (v->device_started) {
-        if (!v->cmd.parts[0] ||
-            ring_set_mem(&v->ring, v->cmd.mem, v->cmd.parts[0], v->cmd.parts[1],
-                         v->cmd.parts[2]) < 0)
+        if (!v->cmd.parts[0])
             ring_break(&v->ring, "it does not lie in the new memory table");
+        else if (ring_set_mem(&v->ring, v->cmd.mem, v->cmd.parts[0],
+                              v->cmd.parts[1], v->cmd.parts[2]) < 0)
+            ring_break(&v->ring, "out of memory for a memory table");
         look_after(v);
         serve(v);
     }
@@ -462,8 +506,9 @@ static void do_set_call(struct vring *v)
     if (v->device_started) {
         v->ring.call_fd = v->call_fd;
         /* Answers given before there was anything to call with. */
-        if (first && v->call_fd >= 0 && v->ring.stats.chains)
-            event_signal(v->call_fd);
+        if (first && v->kept->stats.chains)
+            signal_fd(v, v->call_fd);
+        look_after(v);
     }
     command_done(v);
 }
@@ -479,8 +524,10 @@ static void do_set_err(struct vring *v)
     if (v->err_fd >= 0)
         close(v->err_fd);
     v->err_fd = v->cmd.fd;
-    if (v->told_broken && v->err_fd >= 0)
-        event_signal(v->err_fd);
+    if (v->told_broken)
+        signal_fd(v, v->err_fd);
+    if (v->device_started)
+        look_after(v);
     command_done(v);
 }
 
@@ -493,12 +540,14 @@ void vring_set_err(struct vring *v, int fd)
 /* ---- life ---- */
 
 void vring_init(struct vring *v, struct session *s, struct device *d,
-                unsigned index, uint32_t drain_timeout_ms)
+                unsigned index, struct vring_kept *kept,
+                uint32_t drain_timeout_ms)
 {
     memset(v, 0, sizeof(*v));
     v->session = s;
     v->device = d;
     v->index = index;
+    v->kept = kept;
     v->drain_timeout_ms = drain_timeout_ms;
     v->home = d->home;
     v->loop = d->ring_loop[index];

@@ -25,9 +25,16 @@
 
 struct session;
 
+/* What a ring of a device keeps from one session to the next. */
+struct vring_kept {
+    struct ring_stats stats; /* since the device was opened */
+    struct log_limit limit;  /* of lines that a guest can cause */
+} __attribute__((aligned(64)));
+
 struct vring {
     struct session *session;
     struct device *device;
+    struct vring_kept *kept; /* the endpoint's */
     struct loop *loop, *home;
     unsigned index;
     uint32_t drain_timeout_ms;
@@ -56,7 +63,6 @@ struct vring {
         struct dirty *dirty;
         void *parts[3];
         int fd;
-        const char *reason;
         int rc;
     } cmd;
 
@@ -72,14 +78,15 @@ struct vring {
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
     bool told_broken, told_fatal;
-    struct log_limit limit; /* of lines that a guest can cause */
-    struct mail fatal;      /* to home: end the session */
+    bool ambushed;     /* an fd was made to block */
+    struct mail fatal; /* to home: end the session */
     const char *fatal_why;
 };
 
 /* Fills v, STOPPED and disabled. */
 void vring_init(struct vring *v, struct session *s, struct device *d,
-                unsigned index, uint32_t drain_timeout_ms);
+                unsigned index, struct vring_kept *kept,
+                uint32_t drain_timeout_ms);
 /* STOPPED; closes the fds it was given. */
 void vring_fini(struct vring *v);
 
@@ -88,6 +95,8 @@ void vring_fini(struct vring *v);
 
 /* cmd.setup is filled; the started ring owns kick and call fds. */
 void vring_start(struct vring *v);
+/* It cannot start: told like a broken one. A new kick fd tries again. */
+void vring_refuse(struct vring *v, const char *why);
 /* Drains. v->set.base is the new base then. */
 void vring_stop(struct vring *v);
 /* Enabled and logged as v->set says, in this log (NULL: none). */

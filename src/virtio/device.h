@@ -71,9 +71,10 @@ struct device_ops {
      * requests of a crashed back-end ring_pop will give first. */
     int (*ring_start)(struct device *d, struct ring *q, struct err *e);
     /* [ring] Chains may be available: pop and answer each, once, with
-     * chain_done(), any time. Returns true if it stopped early to let others
-     * run (a bound in bytes or requests): it is then called again soon. */
-    bool (*ring_kick)(struct device *d, struct ring *q);
+     * chain_done(), any time. It may stop early to let others run (a bound in
+     * bytes or requests): as long as chains are available it is called again
+     * soon. */
+    void (*ring_kick)(struct device *d, struct ring *q);
     /* [ring] No ring_kick comes any more. vhost sees by itself when all
      * chains are answered. */
     void (*ring_drain)(struct device *d, struct ring *q, enum drain how);

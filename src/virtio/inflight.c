@@ -73,12 +73,6 @@ int inflight_open(struct inflight **out, int fd, uint64_t mmap_size,
     return 0;
 }
 
-struct inflight *inflight_ref(struct inflight *f)
-{
-    __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
-    return f;
-}
-
 void inflight_unref(struct inflight *f)
 {
     if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0)
@@ -90,11 +84,6 @@ void inflight_unref(struct inflight *f)
 struct inflight_queue *inflight_queue(struct inflight *f, unsigned index)
 {
     return index < f->num_queues ? &f->queues[index] : NULL;
-}
-
-uint16_t inflight_queue_size(const struct inflight_queue *q)
-{
-    return q->size;
 }
 
 bool inflight_poisoned(const struct inflight_queue *q)

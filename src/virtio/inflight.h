@@ -27,13 +27,10 @@ int inflight_create(unsigned num_queues, uint16_t queue_size, int *fd,
 int inflight_open(struct inflight **out, int fd, uint64_t mmap_size,
                   uint64_t mmap_offset, unsigned num_queues,
                   uint16_t queue_size, struct err *e);
-struct inflight *inflight_ref(struct inflight *f);
 void inflight_unref(struct inflight *f); /* f may be NULL */
 
 /* NULL if it has no such queue. */
 struct inflight_queue *inflight_queue(struct inflight *f, unsigned index);
-/* Entries a queue of it has: the ring's size must not be more. */
-uint16_t inflight_queue_size(const struct inflight_queue *q);
 /* [home, no ring runs] Has a ring run with it: is it more than fresh memory?
  * For device_start. */
 bool inflight_in_use(const struct inflight *f);

@@ -308,8 +308,6 @@ uint64_t mem_gpa(const struct mem *m, const void *host)
 
 bool mem_poisoned(const struct mem *m)
 {
-    if (LIKELY(!memory_any_poisoned()))
-        return false;
     for (unsigned i = 0; i < m->count; i++)
         if (memory_is_poisoned(&m->regions[i].mapping->memory))
             return true;

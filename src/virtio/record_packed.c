@@ -226,8 +226,10 @@ static void take_back_flags(struct ring *r)
         flags &=
             (uint16_t) ~(VRING_PACKED_DESC_F_AVAIL | VRING_PACKED_DESC_F_USED);
         flags |= bits;
-        if (flags != was)
+        if (flags != was) {
             le16_store_release(&ring[at].flags, flags);
+            ring_log_desc(r, &ring[at].flags, sizeof(flags));
+        }
         if (++at == r->size) {
             at = 0;
             wrap = !wrap;

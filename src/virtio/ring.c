@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "os/event.h"
+#include "os/memory.h"
 #include "virtio/dirty.h"
 #include "virtio/inflight_impl.h"
 
@@ -118,6 +119,16 @@ int ring_set_mem(struct ring *r, struct mem *mem, void *desc, void *driver,
     r->driver = driver;
     r->device = device;
     return 0;
+}
+
+bool ring_poisoned(const struct ring *r)
+{
+    if (LIKELY(!memory_any_poisoned()))
+        return false;
+    for (const struct ring_map *m = r->map; m; m = m->next)
+        if (mem_poisoned(m->mem))
+            return true;
+    return false;
 }
 
 /* ---- the dirty log ---- */
@@ -335,7 +346,7 @@ void chain_done(struct chain *c, uint32_t written)
     if (UNLIKELY(r->dirty != NULL))
         chain_mark_dirty(c);
     leave_map(r, c);
-    ring_count(&r->stats.chains);
+    ring_count(&r->stats->chains);
     r->done[r->pending] =
         (struct ring_used){written, c->id, c->descs, c->record};
     if (r->pending++ == 0 && r->want_flush)
@@ -383,8 +394,11 @@ void ring_flush(struct ring *r)
     r->uncalled = 0;
     r->call_due = false;
     if (call && r->call_fd >= 0) {
-        ring_count(&r->stats.calls);
-        event_signal(r->call_fd);
+        ring_count(&r->stats->calls);
+        if (UNLIKELY(event_signal(r->call_fd) < 0)) {
+            r->ambushed = true;
+            ring_break(r, "its call fd was made to block");
+        }
     }
 }
 

@@ -52,8 +52,8 @@ struct chain {
     struct iovec iov_few[4]; /* iov, unless that is a larger array */
 } __attribute__((aligned(64)));
 
-/* Counters of a ring, since it was made. Written by the ring's thread only;
- * others read them whenever they like, with relaxed loads. */
+/* Counters of a ring. Written by the ring's thread only; others read them
+ * whenever they like, with relaxed loads. */
 struct ring_stats {
     uint64_t kicks, calls, chains;
 };
@@ -89,6 +89,7 @@ struct ring {
     unsigned recovered;  /* chains that ring_pop will give first */
     const char *broken;  /* NULL, or why: one clause, without a full stop */
     bool broken_outside; /* because an address lies in no memory region */
+    bool ambushed;       /* because its call fd was made to block */
 
     /* virtio/ only, below */
     uint16_t size, mask;
@@ -126,7 +127,7 @@ struct ring {
     /* Told when the first chain is done since the last flush, outside
      * ring_kick: flush me at the end of this turn. */
     void (*want_flush)(struct ring *r);
-    struct ring_stats stats;
+    struct ring_stats *stats; /* whoever made the ring keeps them */
 };
 
 /* The device's request, behind its chain; priv_size bytes, zero at start,
@@ -146,9 +147,9 @@ static inline struct chain *chain_of_priv(void *priv)
 uint64_t ring_part_len(bool packed, bool event_idx, uint16_t size, int part);
 unsigned ring_part_align(bool packed, int part);
 
-/* Fills r, which is zero but for index, loop and want_flush. Reads the record
- * and the used ring if there is a record, which then override base.
- * On failure there is nothing to close. */
+/* Fills r, which is zero but for index, loop, stats and want_flush. Reads the
+ * record and the used ring if there is a record, which then override base. On
+ * failure there is nothing to close. */
 int ring_open(struct ring *r, const struct ring_setup *s, struct err *e);
 /* Nothing may be in flight. */
 void ring_close(struct ring *r);
@@ -163,8 +164,8 @@ bool ring_has_work(struct ring *r);
 /* Answers a chain: `written` bytes of its in part, from the start. Shown to
  * the guest by the next ring_flush. The chain is gone. */
 void chain_done(struct chain *c, uint32_t written);
-/* Gives a chain back unanswered, as if never popped; for requests that must
- * not be answered (a drain that gave up). Only the record remembers it. */
+/* Forgets a chain, which is never answered; only the record remembers it. What
+ * a crash does, for tests. */
 void chain_forget(struct chain *c);
 
 /* Shows all answers to the guest; does not call it. */
@@ -179,12 +180,16 @@ void ring_notify_off(struct ring *r);
 bool ring_notify_on(struct ring *r);
 
 /* From the ring's thread: the next chains are translated by mem (a ref is
- * taken). The parts are their host addresses in it. */
+ * taken). The parts are their host addresses in it. -ENOMEM: nothing has
+ * changed. */
 int ring_set_mem(struct ring *r, struct mem *mem, void *desc, void *driver,
                  void *device);
 void ring_set_dirty(struct ring *r, struct dirty *dirty, bool log_used,
                     uint64_t used_gpa);
 void ring_break(struct ring *r, const char *why);
+/* Has memory that it uses, or that chains in flight use, been taken away? See
+ * mem_poisoned. */
+bool ring_poisoned(const struct ring *r);
 
 /* A chain's bytes. Each returns bytes copied: less than len at its end. */
 size_t chain_read(const struct chain *c, uint64_t offset, void *buf,

@@ -217,14 +217,17 @@ static void errors_reach_the_guest_and_nothing_else_happens(void **state)
 /* A disk that is full of errors does not fill the log. */
 static void a_thousand_errors_are_few_lines(void **state)
 {
-    struct vub *v =
-        vub_start(DISK("d", "",
-                       "{'type': 'fault', 'next': " MEMORY
-                       ", 'rules': [{'op': 'any', 'error': 'EIO'}]}"));
-    struct front *f = front_new(v, "d", NULL);
+    struct vub *v = vub_new();
+    struct front *f;
     uint8_t buf[512] = {0};
 
     (void)state;
+    v->quiet = true;
+    vub_config(v, DISK("d", "",
+                       "{'type': 'fault', 'next': " MEMORY
+                       ", 'rules': [{'op': 'any', 'error': 'EIO'}]}"));
+    vub_run(v);
+    f = front_new(v, "d", NULL);
     for (unsigned i = 0; i < 1000; i++)
         assert_int_equal(blk_do(f->vq[0],
                                 i % 2 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, i,

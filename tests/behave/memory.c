@@ -142,6 +142,47 @@ static void an_fd_that_cannot_be_mapped_is_refused(void **state)
     vub_free(v);
 }
 
+/* A page of any other file may never come, and the worker would wait for it. */
+static void memory_in_a_file_on_disk_must_be_allowed(void **state)
+{
+    struct vub *v = vub_new_in("/var/tmp");
+    struct wire_region r = {1 << 30, MiB, 1ull << 40, 0};
+    struct wire_one_region one = {0, r};
+    const uint64_t range[] = {1 << 16, 0};
+    struct front *f;
+    int fd;
+
+    (void)state;
+    fd = open(vub_path(v, "memory"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, MiB), 0);
+    if (fcntl(fd, F_GET_SEALS) >= 0) {
+        print_message("/var/tmp is no disk here\n");
+        close(fd);
+        vub_free(v);
+        skip();
+    }
+    for (unsigned any = 0; any < 2; any++) {
+        vub_config(v,
+                   DISK("d", "'any_memory': %s, 'queues': 2, ",
+                        MEMORY) "," DISK("e", "", MEMORY),
+                   any ? "true" : "false");
+        vub_run(v);
+        f = front_new(v, "d", &(struct front_conf){.queues = 2});
+        assert_int_equal(
+            front_ack(f, WIRE_ADD_MEM_REG, &one, sizeof(one), &fd, 1) == 0,
+            any);
+        assert_int_equal(
+            front_ack(f, WIRE_SET_LOG_BASE, range, sizeof(range), &fd, 1) == 0,
+            any);
+        blk_verify(f->vq[0], 0, 4096, 1);
+        assert_int_equal(vub_log_count(v, "\"any_memory\": true"), 2);
+        front_free(f);
+        vub_stop(v);
+    }
+    close(fd);
+    vub_free(v);
+}
+
 static void what_is_removed_must_be_there(void **state)
 {
     struct vub *v = start();
@@ -695,6 +736,7 @@ static void a_session_that_is_over_maps_nothing(void **state)
 BEHAVE_MAIN(T(regions_that_cannot_be_are_refused),
             T(the_number_of_regions_must_fit_the_message),
             T(an_fd_that_cannot_be_mapped_is_refused),
+            T(memory_in_a_file_on_disk_must_be_allowed),
             T(what_is_removed_must_be_there),
             T(memory_without_fds_names_the_forgotten_option),
             T(a_ring_outside_memory_names_it_too),

@@ -138,8 +138,9 @@ static void nobody_wakes(struct vub *v, struct front *f)
 {
     long before;
 
-    /* Until the spinning after whatever was done is over. */
-    assert_false(front_wait_fd(f->sock, POLLIN, 500));
+    /* Until the spinning after whatever was done is over, and nobody minds the
+     * worker any more. */
+    assert_false(front_wait_fd(f->sock, POLLIN, 2500));
     before = sleeps(v);
     assert_false(front_wait_fd(f->sock, POLLIN, 2500));
     assert_int_equal(sleeps(v), before);

@@ -1,5 +1,6 @@
 /* Front-ends come and go; the socket, the fds and the memory stay as they
  * are. */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -246,10 +247,62 @@ static void sigterm_ends_sessions_cleanly(void **state)
     }
 }
 
+/* What a guest has set goes with it, once it has ended for certain. */
+static void the_write_cache_is_as_configured_for_the_next_guest(void **state)
+{
+    struct vub *v = vub_new();
+    struct front *f;
+    uint8_t on = 1;
+
+    (void)state;
+    assert_int_equal(
+        close(open(vub_path(v, "img"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)),
+        0);
+    assert_int_equal(truncate(vub_path(v, "img"), 1 << 20), 0);
+    vub_config(v, DISK("d", "", "{'type': 'file', 'path': 'img'}"));
+    vub_run(v);
+    for (unsigned clean = 0; clean < 2; clean++) {
+        f = front_new(v, "d", NULL);
+        assert_int_equal(front_set_config(f, 32, "\0", 1), 0);
+        if (clean)
+            vq_stop(f->vq[0]);
+        front_free(f);
+        /* One that only looks is nobody's guest. */
+        f = front_connect(v, "d");
+        front_negotiate(f, &(struct front_conf){0});
+        front_config(f, 32, &on, 1);
+        assert_int_equal(on, clean);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+static void coming_and_going_does_not_fill_the_log(void **state)
+{
+    struct vub *v = vub_new();
+    struct front *f;
+
+    (void)state;
+    v->quiet = true;
+    vub_config(v, DISK("d", "'queues': 2, ", MEMORY));
+    vub_run(v);
+    for (unsigned i = 0; i < 100; i++) {
+        f = front_new(v, "d", NULL);
+        blk_verify(f->vq[0], 0, 512, i);
+        front_free(f);
+    }
+    vub_stop(v);
+    assert_in_range(vub_log_count(v, "d: "), 5, 60);
+    assert_in_range(vub_log_count(v, "d: front-end connected"), 5, 20);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_hundred_front_ends_leave_no_trace),
             T(a_guest_goes_on_after_a_hundred_reconnects),
             T(giving_up_half_way_leaves_no_trace),
             T(those_who_wait_are_served_in_turn),
             T(a_front_end_that_is_killed_is_like_one_that_left),
             T(on_disconnect_exit_ends_the_program),
-            T(sigterm_ends_sessions_cleanly))
+            T(sigterm_ends_sessions_cleanly),
+            T(the_write_cache_is_as_configured_for_the_next_guest),
+            T(coming_and_going_does_not_fill_the_log))

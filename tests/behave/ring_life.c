@@ -1,5 +1,4 @@
-/* The life of rings: how they start, stop, start again, and how both sides
- * tell each other that there is something to do. */
+/* The life of rings: how they start, stop and start again. */
 #include <poll.h>
 #include <unistd.h>
 
@@ -15,16 +14,6 @@ static void put_read(struct vq *q, struct blk_req *r, uint64_t sector)
 {
     if (!blk_add(q, r, VIRTIO_BLK_T_IN, sector, 512))
         front_fail("no room for a request");
-}
-
-/* For a driver that is not called. */
-static void need_used(struct vq *q)
-{
-    int64_t end = front_now_ms() + front_timeout_ms();
-
-    while (!vq_has(q))
-        if (front_now_ms() > end)
-            front_fail("no answer");
 }
 
 /* ---- Start ---- */
@@ -329,12 +318,12 @@ static void a_guest_may_reboot_many_times(void **state)
 
 /* ---- GET_VRING_BASE drains ---- */
 
-/* The store never answers: after drain_timeout the request is given up, and
- * then the front-end has its answer. */
+/* The store never answers: a little before drain_timeout the request is given
+ * up, and then the front-end has its answer. */
 static void get_vring_base_waits_for_what_is_in_flight(void **state)
 {
     struct vub *v = vub_start(
-        DISK("d", "'drain_timeout': 300, ",
+        DISK("d", "'drain_timeout': 1000, ",
              "{'type': 'fault', 'next': " MEMORY
              ", 'rules': [{'op': 'read', 'offset': '1M', 'stuck': true}]}"));
 
@@ -355,7 +344,7 @@ static void get_vring_base_waits_for_what_is_in_flight(void **state)
         blk_verify(f->vq[0], 0, 4096, mode); /* overtakes them */
         began = front_now_ms();
         vq_stop(f->vq[0]);
-        assert_true(front_now_ms() - began >= 250);
+        assert_in_range(front_now_ms() - began, 700, 999);
         assert_int_equal(vq_used(f->vq[0]), 4);
         for (unsigned i = 0; i < 4; i++)
             assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_IOERR);
@@ -412,244 +401,6 @@ static void stopping_under_load_loses_nothing(void **state)
         }
         front_free(f);
     }
-    vub_free(v);
-}
-
-/* ---- Kicks and calls ---- */
-
-static void a_kick_fd_that_is_none_means_polling(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        close(q->kick_fd);
-        q->kick_fd = -1;
-        vq_start(q);
-        for (unsigned i = 0; i < 20; i++) {
-            put_read(q, r, i);
-            vq_show(q);
-            assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        }
-        vq_stop(q);
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* The driver polls; nobody is called, and nothing goes wrong. */
-static void a_call_fd_that_is_none_means_polling_too(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        close(q->call_fd);
-        q->call_fd = -1;
-        vq_start(q);
-        for (unsigned i = 0; i < 20; i++) {
-            put_read(q, r, i);
-            vq_kick(q);
-            need_used(q);
-            vq_pop(q, NULL, NULL);
-            assert_int_equal(*r->status, VIRTIO_BLK_S_OK);
-        }
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-static void a_driver_that_wants_no_calls_gets_none(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-        struct blk_req *r = blk_new(f, 512);
-
-        blk_verify(q, 0, 512, 1); /* the first call may be one too many */
-        vq_calls(q, false);
-        front_settle(f);
-        while (front_wait_fd(q->call_fd, POLLIN, 0)) {
-            uint64_t n;
-
-            assert_int_equal(read(q->call_fd, &n, sizeof(n)), sizeof(n));
-        }
-        for (unsigned i = 0; i < 50; i++) {
-            put_read(q, r, i);
-            vq_kick(q);
-            need_used(q);
-            vq_pop(q, NULL, NULL);
-        }
-        front_settle(f);
-        assert_false(front_wait_fd(q->call_fd, POLLIN, 0));
-        vq_calls(q, true);
-        put_read(q, r, 0);
-        vq_kick(q);
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* Event index: the call comes with the answer that was asked for. */
-static void a_call_may_be_asked_for_later_answers(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned packed = 0; packed < 2; packed++) {
-        struct front_conf c = {
-            .packed = packed, .event_idx = true, .indirect = true};
-        struct front *f = front_new(v, "d", &c);
-        struct vq *q = f->vq[0];
-        struct blk_req *r = blk_new(f, 512);
-        uint64_t n;
-
-        for (unsigned round = 0; round < 40; round++) {
-            blk_verify(q, 0, 512, 1);
-            vq_calls_after(q, true, 4); /* the fifth from now */
-            front_settle(f);
-            while (front_wait_fd(q->call_fd, POLLIN, 0))
-                assert_int_equal(read(q->call_fd, &n, sizeof(n)), sizeof(n));
-            for (unsigned i = 0; i < 5; i++) {
-                assert_false(front_wait_fd(q->call_fd, POLLIN, 0));
-                put_read(q, r, i);
-                vq_kick(q);
-                need_used(q);
-                vq_pop(q, NULL, NULL);
-                vq_enable(q, true); /* its loop has turned: called or not */
-            }
-            front_need_fd(q->call_fd, POLLIN, "the call for the fifth answer");
-            vq_calls(q, true);
-        }
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-static void notifiers_may_be_replaced_while_it_runs(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-
-        for (unsigned i = 0; i < 10; i++) {
-            int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-            int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-            vq_tell_fd(q, WIRE_SET_VRING_KICK, kick);
-            vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
-            close(q->kick_fd);
-            close(q->call_fd);
-            q->kick_fd = kick;
-            q->call_fd = call;
-            blk_verify(q, i * 8, 4096, i);
-            if (i % 3 == 0) { /* no kick fd for a while */
-                struct blk_req *r = blk_new(f, 512);
-
-                vq_tell_fd(q, WIRE_SET_VRING_KICK, -1);
-                put_read(q, r, 0);
-                vq_show(q);
-                assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-            }
-        }
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* Answers that were given before there was anything to call with. */
-static void a_call_fd_that_comes_late_is_called(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-        int call;
-
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        call = q->call_fd;
-        q->call_fd = -1;
-        vq_start(q);
-        put_read(q, r, 0);
-        vq_kick(q);
-        vq_enable(q, true); /* its loop has turned */
-        need_used(q);
-        q->call_fd = call;
-        vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
-        front_need_fd(call, POLLIN, "a call for what is answered already");
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* VRING_ERR, also when the fd comes only after the ring broke. */
-static void a_broken_ring_is_signalled(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned late = 0; late < 2; late++)
-        for (unsigned packed = 0; packed < 2; packed++) {
-            struct front_conf c = {
-                .queues = 2, .packed = packed, .rings_stopped = true};
-            struct front *f = front_new(v, "d", &c);
-            struct vq *q = f->vq[0];
-            struct blk_req *r = blk_new(f, 512);
-            int err = q->err_fd;
-
-            if (late)
-                q->err_fd = -1;
-            vq_start(q);
-            q->err_fd = err;
-            r->data_gpa = UINT64_MAX;
-            vub_log_mark(v);
-            put_read(q, r, 0);
-            vq_kick(q);
-            vub_log_wait(v, "ring 0 is broken");
-            if (late)
-                vq_tell_fd(q, WIRE_SET_VRING_ERR, err);
-            vq_need_err(q);
-            /* It can be stopped, mended and started. */
-            vq_stop(q);
-            vq_reset(q);
-            vq_start(q);
-            blk_verify(q, 0, 4096, packed);
-            assert_false(vq_has_err(q));
-            front_free(f);
-        }
     vub_free(v);
 }
 
@@ -854,13 +605,6 @@ BEHAVE_MAIN(T(a_kick_before_enable_is_not_lost), T(a_disabled_ring_waits),
             T(a_guest_may_reboot_many_times),
             T(get_vring_base_waits_for_what_is_in_flight),
             T(stopping_under_load_loses_nothing),
-            T(a_kick_fd_that_is_none_means_polling),
-            T(a_call_fd_that_is_none_means_polling_too),
-            T(a_driver_that_wants_no_calls_gets_none),
-            T(a_call_may_be_asked_for_later_answers),
-            T(notifiers_may_be_replaced_while_it_runs),
-            T(a_call_fd_that_comes_late_is_called),
-            T(a_broken_ring_is_signalled),
             T(split_rings_are_powers_of_two_up_to_1024),
             T(packed_rings_may_have_any_size_up_to_1024),
             T(the_config_may_ask_for_smaller_rings),

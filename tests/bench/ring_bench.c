@@ -34,6 +34,7 @@
 static uint8_t *guest; /* the driver's mapping */
 static bool packed, indirect;
 static struct ring ring;
+static struct ring_stats stats;
 static bool stopping;
 
 __attribute__((noreturn)) static void die(const char *what)
@@ -292,6 +293,7 @@ static void open_ring(bool recorded)
             die(e.text);
         s.inflight = inflight_queue(f, 0);
     }
+    ring.stats = &stats;
     if (ring_open(&ring, &s, &e) < 0)
         die(e.text);
 }

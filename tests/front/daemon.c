@@ -194,7 +194,7 @@ void vub_spawn_argv(struct vub *v, const char *const *argv)
 
 void vub_spawn(struct vub *v)
 {
-    const char *argv[ARRAY_LEN(v->args) + 6];
+    const char *argv[ARRAY_LEN(v->args) + 8];
     char config[sizeof(v->dir) + 16], number[16];
     unsigned n = 0;
     int ready[2];
@@ -204,6 +204,10 @@ void vub_spawn(struct vub *v)
     snprintf(config, sizeof(config), "%s/devices.json", v->dir);
     snprintf(number, sizeof(number), "%d", ready[1]);
     argv[n++] = v->exe;
+    if (!v->quiet) {
+        argv[n++] = "--log-level";
+        argv[n++] = "debug";
+    }
     argv[n++] = "--config";
     argv[n++] = config;
     argv[n++] = "--ready-fd";

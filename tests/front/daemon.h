@@ -23,8 +23,10 @@ struct vub {
     char dir[64];    /* short, for sockets have short names */
     const char *exe; /* the program; the environment's VUB is the default,
                       * then the one that was built with the tests */
-    bool wrapped;    /* exe runs it under another program, which keeps copies of
-                      * its fds */
+    bool quiet;   /* with the default log level; else debug, at which no line is
+                   * left out */
+    bool wrapped; /* exe runs it under another program, which keeps copies of
+                   * its fds */
     /* rest: daemon.c's */
     int log_fd, ready_fd;
     char *log;

@@ -116,6 +116,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* ---- one ring ---- */
 
 static struct ring ring;
+static struct ring_stats stats;
 static struct ring_setup setup;
 static bool runs;
 static struct chain *held[SIZE_MAX_HERE];
@@ -197,6 +198,7 @@ static void start(void)
     if (runs)
         return;
     memset(&ring, 0, sizeof(ring));
+    ring.stats = &stats;
     num_held = 0;
     runs = ring_open(&ring, &setup, &e) == 0;
     CHECK(runs || e.text[0]);

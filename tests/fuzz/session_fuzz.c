@@ -53,7 +53,7 @@ static int config_write(struct device *d, uint32_t offset, const void *data,
     return offset + len > 16 ? 0 : -13;
 }
 
-static bool ring_kick(struct device *d, struct ring *q)
+static void ring_kick(struct device *d, struct ring *q)
 {
     uint8_t bytes[64];
     struct chain *c;
@@ -63,7 +63,6 @@ static bool ring_kick(struct device *d, struct ring *q)
         chain_read(c, 3, bytes, sizeof(bytes));
         chain_done(c, (uint32_t)chain_write(c, 0, bytes, sizeof(bytes)));
     }
-    return false;
 }
 
 static void device_close(struct device *d)

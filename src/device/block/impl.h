@@ -92,7 +92,7 @@ static inline void stat_add(uint64_t *stat, uint64_t n)
 }
 
 /* request.c */
-bool block_ring_kick(struct device *d, struct ring *q);
+void block_ring_kick(struct device *d, struct ring *q);
 /* Answers r's chain: VIRTIO_BLK_S_*. */
 void block_answer(struct block_ring *b, struct block_req *r, uint8_t status);
 /* The same, for what a store said. */

@@ -291,7 +291,7 @@ static unsigned take(struct ring *q, struct chain *chains[AHEAD],
     return n;
 }
 
-bool block_ring_kick(struct device *d, struct ring *q)
+void block_ring_kick(struct device *d, struct ring *q)
 {
     struct block_ring *b = q->user;
     struct chain *chains[AHEAD];
@@ -312,5 +312,4 @@ bool block_ring_kick(struct device *d, struct ring *q)
         requests += n;
     } while (n == AHEAD && requests < TURN_REQUESTS && bytes < TURN_BYTES);
     store_kick(b->ch);
-    return n == AHEAD || bytes >= TURN_BYTES;
 }

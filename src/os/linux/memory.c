@@ -213,6 +213,11 @@ static int check_size(int fd, uint64_t end, struct err *e)
     return 0;
 }
 
+bool memory_is_ram(int fd)
+{
+    return fcntl(fd, F_GET_SEALS) >= 0; /* no other file has seals */
+}
+
 int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
                struct err *e)
 {
@@ -245,8 +250,14 @@ int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
     }
     m->map_len = map_len;
     madvise(m->map, m->map_len, MADV_DONTDUMP); /* it is not ours to dump */
-    rc = guard(m, page, e);
+    m->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (m->fd < 0)
+        rc = err_sys(e, errno, "", "cannot keep the file of shared memory");
+    else
+        rc = guard(m, page, e);
     if (rc < 0) {
+        if (m->fd >= 0)
+            close(m->fd);
         munmap(m->map, m->map_len);
         memset(m, 0, sizeof(*m));
         return rc;
@@ -263,6 +274,7 @@ void memory_unmap(struct memory *m)
     /* The addresses may be somebody else's as soon as they are unmapped. */
     unguard(m->guard);
     munmap(m->map, m->map_len);
+    close(m->fd);
     memset(m, 0, sizeof(*m));
 }
 

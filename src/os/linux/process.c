@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/thread.h"
 
 static bool stderr_has_room(void)
 {
@@ -42,6 +43,20 @@ static void fill_standard_fds(void)
         close(fd);
 }
 
+static void on_interrupt(int signo)
+{
+    (void)signo; /* that it came is all */
+}
+
+/* Without SA_RESTART. */
+static void take_interrupts(void)
+{
+    struct sigaction sa = {.sa_handler = on_interrupt};
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(THREAD_INTERRUPT, &sa, NULL);
+}
+
 void process_init(void)
 {
     const char *dumpable = getenv("VUB_DUMPABLE");
@@ -50,6 +65,7 @@ void process_init(void)
     fill_standard_fds();
     log_set_room(stderr_has_room);
     signal(SIGPIPE, SIG_IGN);
+    take_interrupts();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
         files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;

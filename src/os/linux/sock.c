@@ -1,3 +1,9 @@
+/* Unix sockets: to listen on a path that may be long, or taken, or left behind
+ * by somebody who died; and to send and receive bytes with fds.
+ *
+ * A path longer than sun_path goes through /proc/self/fd of its directory. Who
+ * may replace a socket file that is there is settled by a lock on the directory
+ * and by asking whether somebody listens. */
 #include "os/sock.h"
 
 #include <errno.h>

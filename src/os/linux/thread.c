@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,6 +47,7 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
+    sigdelset(&all, THREAD_INTERRUPT);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&t->id, &attr, enter, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -59,6 +59,11 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
     /* From here, so that it has its name when this returns. */
     pthread_setname_np(t->id, short_name);
     return 0;
+}
+
+void thread_interrupt(struct thread *t)
+{
+    pthread_kill(t->id, THREAD_INTERRUPT);
 }
 
 void thread_join(struct thread *t)

@@ -297,13 +297,12 @@ void disk_settle(struct disk *d)
     struct ring *r = &d->guest->ring;
 
     do {
-        while (d->device->ops->ring_kick(d->device, r))
-            ;
+        d->device->ops->ring_kick(d->device, r);
         ring_flush(r);
         if (r->in_flight)
             uv_run(&d->loop.uv, UV_RUN_ONCE);
         ring_flush(r);
-    } while (r->in_flight);
+    } while (r->in_flight || ring_has_work(r));
 }
 
 uint8_t disk_answer(struct disk *d, struct call *c)

@@ -111,6 +111,8 @@ int guest_try_start(struct guest *g, struct err *e)
     int rc;
 
     memset(&g->ring, 0, sizeof(g->ring));
+    memset(&g->stats, 0, sizeof(g->stats));
+    g->ring.stats = &g->stats;
     g->ring.want_flush = on_want_flush;
     g->setup.event_idx = g->event_idx;
     rc = ring_open(&g->ring, &g->setup, e);

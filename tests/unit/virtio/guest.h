@@ -59,6 +59,7 @@ struct guest {
     /* the device's side */
     struct ring_setup setup; /* may be changed before guest_start */
     struct ring ring;
+    struct ring_stats stats;
     bool started;
     struct inflight *inflight;
     int inflight_fd;

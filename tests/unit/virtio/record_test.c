@@ -407,9 +407,8 @@ static void a_record_that_cannot_be_opened(void **state)
     assert_true(inflight_open(&f, fd, UINT64_MAX, 0, 2, 64, &e) < 0);
     assert_true(inflight_open(&f, fd, bytes, 0, UINT32_MAX, 65535, &e) < 0);
     assert_int_equal(inflight_open(&f, fd, bytes, 0, 2, 64, &e), 0);
-    assert_int_equal(inflight_queue_size(inflight_queue(f, 1)), 64);
+    assert_non_null(inflight_queue(f, 1));
     assert_null(inflight_queue(f, 2));
-    inflight_unref(inflight_ref(f));
     inflight_unref(f);
     close(fd);
 }

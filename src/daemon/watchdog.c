@@ -1,0 +1,111 @@
+/* A worker may serve several devices, and one front-end may stop it: by an
+ * eventfd that it makes block in the middle of our write (os/event.h). That
+ * wait ends with a signal; then the device knows whose fd it was, and drops
+ * that front-end (vhost/vring.c). What else a worker may wait for, a disk under
+ * page-cache I/O, is not interrupted by that, but a line tells.
+ *
+ * Nobody is woken for nothing: a worker that begins to work after a rest says
+ * so, once, and is looked at every LOOK_MS until it rests again. */
+#include "daemon/watchdog.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define LOOK_MS 1000
+#define TELL_S 5
+
+static void look(struct worker *w, struct watched *seen)
+{
+    uint32_t turns = __atomic_load_n(&w->loop.turns, __ATOMIC_RELAXED);
+
+    if (turns != seen->turns) {
+        if (seen->stuck_s >= TELL_S)
+            log_warn(NULL, "worker %s is back", w->name);
+        *seen = (struct watched){turns, 0};
+        return;
+    }
+    seen->stuck_s++;
+    thread_interrupt(&w->thread);
+    if (seen->stuck_s == TELL_S)
+        log_warn(NULL,
+                 "worker %s has not come back for %d seconds: it waits for the "
+                 "system, and its devices with it",
+                 w->name, TELL_S);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct watchdog *w = container_of(t, struct watchdog, timer);
+    bool more = false;
+
+    for (int i = 0; i < w->workers->count; i++) {
+        struct worker *worker = &w->workers->list[i];
+
+        if (!worker->runs ||
+            !__atomic_load_n(&worker->loop.minded, __ATOMIC_RELAXED))
+            continue;
+        if (__atomic_load_n(&worker->loop.rests, __ATOMIC_RELAXED) &&
+            loop_unmind(&worker->loop))
+            continue;
+        look(worker, &w->list[i]);
+        more = true;
+    }
+    w->runs = more;
+    if (more)
+        timer_start(t, LOOK_MS);
+}
+
+/* [a worker] */
+static void begins(struct loop *l)
+{
+    uv_async_send(l->minder);
+}
+
+static void on_begins(uv_async_t *h)
+{
+    struct watchdog *w = container_of(h, struct watchdog, begins);
+
+    if (w->runs)
+        return;
+    w->runs = true;
+    timer_start(&w->timer, LOOK_MS);
+}
+
+int watchdog_open(struct watchdog *w, struct loop *main,
+                  struct workers *workers, struct err *e)
+{
+    int rc;
+
+    *w = (struct watchdog){.workers = workers, .timer.fire = on_timer};
+    w->list = calloc((size_t)workers->count + 1, sizeof(*w->list));
+    if (!w->list)
+        return err_nomem(e);
+    rc = uv_async_init(&main->uv, &w->begins, on_begins);
+    if (rc < 0) {
+        free(w->list);
+        *w = (struct watchdog){0};
+        return err_sys(e, -rc, "", "cannot mind the workers");
+    }
+    timer_open(&w->timer, main);
+    for (int i = 0; i < workers->count; i++) {
+        workers->list[i].loop.begins = begins;
+        workers->list[i].loop.minder = &w->begins;
+    }
+    return 0;
+}
+
+static void no_gone(uv_handle_t *h)
+{
+    (void)h;
+}
+
+void watchdog_close(struct watchdog *w)
+{
+    if (!w->list)
+        return;
+    timer_close(&w->timer);
+    uv_close((uv_handle_t *)&w->begins, no_gone);
+    free(w->list);
+    w->list = NULL;
+}

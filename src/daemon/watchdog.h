@@ -1,0 +1,29 @@
+/* daemon/watchdog.h: minds the workers while they work: one that does not come
+ * back is interrupted, and told of. Threads: the main one. */
+#ifndef VUB_DAEMON_WATCHDOG_H
+#define VUB_DAEMON_WATCHDOG_H
+
+#include "daemon/workers.h"
+#include "loop/timer.h"
+
+struct watched {
+    uint32_t turns;   /* of its loop, when looked at last */
+    unsigned stuck_s; /* looks since then */
+};
+
+struct watchdog {
+    struct workers *workers;
+    struct watched *list; /* [workers->count] */
+    uv_async_t begins;    /* some worker does */
+    struct timer timer;
+    bool runs;
+};
+
+/* Before the workers are started. Nothing to close on failure. */
+int watchdog_open(struct watchdog *w, struct loop *main,
+                  struct workers *workers, struct err *e);
+/* The workers have ended; before loop_close. Safe on a zero struct, which it
+ * is after. The handles go with the loop. */
+void watchdog_close(struct watchdog *w);
+
+#endif

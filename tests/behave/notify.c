@@ -1,0 +1,406 @@
+/* Kicks and calls: how both sides tell each other that there is something to
+ * do, and what a front-end can do to the fds of them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "behave.h"
+
+static struct vub *start(void)
+{
+    return vub_start(DISK("d", "'queues': 4, ", MEMORY));
+}
+
+static void put_read(struct vq *q, struct blk_req *r, uint64_t sector)
+{
+    if (!blk_add(q, r, VIRTIO_BLK_T_IN, sector, 512))
+        front_fail("no room for a request");
+}
+
+/* For a driver that is not called. */
+static void need_used(struct vq *q)
+{
+    int64_t end = front_now_ms() + front_timeout_ms();
+
+    while (!vq_has(q))
+        if (front_now_ms() > end)
+            front_fail("no answer");
+}
+
+/* ---- Kicks and calls ---- */
+
+static void a_kick_fd_that_is_none_means_polling(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front_conf c = ring_modes[mode];
+        struct blk_req *r;
+        struct front *f;
+        struct vq *q;
+
+        c.rings_stopped = true;
+        f = front_new(v, "d", &c);
+        q = f->vq[0];
+        r = blk_new(f, 512);
+        close(q->kick_fd);
+        q->kick_fd = -1;
+        vq_start(q);
+        for (unsigned i = 0; i < 20; i++) {
+            put_read(q, r, i);
+            vq_show(q);
+            assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        }
+        vq_stop(q);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+/* The driver polls; nobody is called, and nothing goes wrong. */
+static void a_call_fd_that_is_none_means_polling_too(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front_conf c = ring_modes[mode];
+        struct blk_req *r;
+        struct front *f;
+        struct vq *q;
+
+        c.rings_stopped = true;
+        f = front_new(v, "d", &c);
+        q = f->vq[0];
+        r = blk_new(f, 512);
+        close(q->call_fd);
+        q->call_fd = -1;
+        vq_start(q);
+        for (unsigned i = 0; i < 20; i++) {
+            put_read(q, r, i);
+            vq_kick(q);
+            need_used(q);
+            vq_pop(q, NULL, NULL);
+            assert_int_equal(*r->status, VIRTIO_BLK_S_OK);
+        }
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+static void a_driver_that_wants_no_calls_gets_none(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front *f = front_new(v, "d", &ring_modes[mode]);
+        struct vq *q = f->vq[0];
+        struct blk_req *r = blk_new(f, 512);
+
+        blk_verify(q, 0, 512, 1); /* the first call may be one too many */
+        vq_calls(q, false);
+        front_settle(f);
+        while (front_wait_fd(q->call_fd, POLLIN, 0)) {
+            uint64_t n;
+
+            assert_int_equal(read(q->call_fd, &n, sizeof(n)), sizeof(n));
+        }
+        for (unsigned i = 0; i < 50; i++) {
+            put_read(q, r, i);
+            vq_kick(q);
+            need_used(q);
+            vq_pop(q, NULL, NULL);
+        }
+        front_settle(f);
+        assert_false(front_wait_fd(q->call_fd, POLLIN, 0));
+        vq_calls(q, true);
+        put_read(q, r, 0);
+        vq_kick(q);
+        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+/* Event index: the call comes with the answer that was asked for. */
+static void a_call_may_be_asked_for_later_answers(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++) {
+        struct front_conf c = {
+            .packed = packed, .event_idx = true, .indirect = true};
+        struct front *f = front_new(v, "d", &c);
+        struct vq *q = f->vq[0];
+        struct blk_req *r = blk_new(f, 512);
+        uint64_t n;
+
+        for (unsigned round = 0; round < 40; round++) {
+            blk_verify(q, 0, 512, 1);
+            vq_calls_after(q, true, 4); /* the fifth from now */
+            front_settle(f);
+            while (front_wait_fd(q->call_fd, POLLIN, 0))
+                assert_int_equal(read(q->call_fd, &n, sizeof(n)), sizeof(n));
+            for (unsigned i = 0; i < 5; i++) {
+                assert_false(front_wait_fd(q->call_fd, POLLIN, 0));
+                put_read(q, r, i);
+                vq_kick(q);
+                need_used(q);
+                vq_pop(q, NULL, NULL);
+                vq_enable(q, true); /* its loop has turned: called or not */
+            }
+            front_need_fd(q->call_fd, POLLIN, "the call for the fifth answer");
+            vq_calls(q, true);
+        }
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+static void notifiers_may_be_replaced_while_it_runs(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front *f = front_new(v, "d", &ring_modes[mode]);
+        struct vq *q = f->vq[0];
+
+        for (unsigned i = 0; i < 10; i++) {
+            int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+            int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+            vq_tell_fd(q, WIRE_SET_VRING_KICK, kick);
+            vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
+            close(q->kick_fd);
+            close(q->call_fd);
+            q->kick_fd = kick;
+            q->call_fd = call;
+            blk_verify(q, i * 8, 4096, i);
+            if (i % 3 == 0) { /* no kick fd for a while */
+                struct blk_req *r = blk_new(f, 512);
+
+                vq_tell_fd(q, WIRE_SET_VRING_KICK, -1);
+                put_read(q, r, 0);
+                vq_show(q);
+                assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+            }
+        }
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+/* Answers that were given before there was anything to call with. */
+static void a_call_fd_that_comes_late_is_called(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front_conf c = ring_modes[mode];
+        struct blk_req *r;
+        struct front *f;
+        struct vq *q;
+        int call;
+
+        c.rings_stopped = true;
+        f = front_new(v, "d", &c);
+        q = f->vq[0];
+        r = blk_new(f, 512);
+        call = q->call_fd;
+        q->call_fd = -1;
+        vq_start(q);
+        put_read(q, r, 0);
+        vq_kick(q);
+        vq_enable(q, true); /* its loop has turned */
+        need_used(q);
+        q->call_fd = call;
+        vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
+        front_need_fd(call, POLLIN, "a call for what is answered already");
+        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
+/* VRING_ERR, also when the fd comes only after the ring broke. */
+static void a_broken_ring_is_signalled(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned late = 0; late < 2; late++)
+        for (unsigned packed = 0; packed < 2; packed++) {
+            struct front_conf c = {
+                .queues = 2, .packed = packed, .rings_stopped = true};
+            struct front *f = front_new(v, "d", &c);
+            struct vq *q = f->vq[0];
+            struct blk_req *r = blk_new(f, 512);
+            int err = q->err_fd;
+
+            if (late)
+                q->err_fd = -1;
+            vq_start(q);
+            q->err_fd = err;
+            r->data_gpa = UINT64_MAX;
+            vub_log_mark(v);
+            put_read(q, r, 0);
+            vq_kick(q);
+            vub_log_wait(v, "ring 0 is broken");
+            if (late)
+                vq_tell_fd(q, WIRE_SET_VRING_ERR, err);
+            vq_need_err(q);
+            /* It can be stopped, mended and started. */
+            vq_stop(q);
+            vq_reset(q);
+            vq_start(q);
+            blk_verify(q, 0, 4096, packed);
+            assert_false(vq_has_err(q));
+            front_free(f);
+        }
+    vub_free(v);
+}
+
+/* ---- Fds of a front-end that means harm ---- */
+
+static void make_blocking(int fd)
+{
+    assert_true(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
+}
+
+static struct vub *start_two(void)
+{
+    return vub_start(DISK("d", "'worker': 'w', ",
+                          MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
+}
+
+/* The flags of an eventfd are common to both ends. One that is full and blocks
+ * stops whoever adds to it: for a second or two. */
+static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r = blk_new(f, 512);
+
+    (void)state;
+    assert_int_equal(write(f->vq[0]->call_fd, &full, sizeof(full)),
+                     sizeof(full));
+    make_blocking(f->vq[0]->call_fd);
+    vq_calls(f->vq[0], true);
+    put_read(f->vq[0], r, 0);
+    vq_kick(f->vq[0]);
+    blk_verify(e->vq[0], 0, 4096, 1);
+    front_need_hangup(f);
+    vub_log_wait(v, "made an eventfd block");
+    /* And it does not come back at once. */
+    vub_log_wait(v, "no front-end is accepted");
+    front_reconnect(f);
+    blk_verify(e->vq[0], 0, 4096, 2);
+    assert_false(front_wait_fd(f->sock, POLLIN, 200));
+    assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+static void an_error_fd_that_blocks_does_too(void **state)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r = blk_new(f, 512);
+
+    (void)state;
+    assert_int_equal(write(f->vq[0]->err_fd, &full, sizeof(full)),
+                     sizeof(full));
+    make_blocking(f->vq[0]->err_fd);
+    r->data_gpa = UINT64_MAX;
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 512);
+    blk_verify(e->vq[0], 0, 4096, 1);
+    front_need_hangup(f);
+    vub_log_wait(v, "made an eventfd block");
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+/* It takes back what it has written before vub can read it. */
+static void a_kick_fd_that_blocks_stops_nobody(void **state)
+{
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", NULL);
+    uint64_t count;
+    ssize_t n;
+
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        vq_notify(f->vq[0]);
+        n = read(f->vq[0]->kick_fd, &count, sizeof(count));
+        assert_true(n == 8 || errno == EAGAIN);
+        make_blocking(f->vq[0]->kick_fd);
+        if (i % 100 == 0)
+            blk_verify(e->vq[0], 0, 4096, i);
+        /* Ours must not block either. */
+        fcntl(f->vq[0]->kick_fd, F_SETFL, O_NONBLOCK);
+    }
+    make_blocking(f->vq[0]->kick_fd);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    assert_int_equal(vub_log_count(v, "made an eventfd block"), 0);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+/* Full, it would be readable for ever. */
+static void a_semaphore_is_no_notifier(void **state)
+{
+    int fd = eventfd(0, EFD_SEMAPHORE | EFD_CLOEXEC);
+    struct vub *v;
+    struct front *f;
+    uint64_t index = 0;
+    char path[40], text[256] = "";
+    FILE *info;
+
+    (void)state;
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    info = fopen(path, "re");
+    if (info)
+        text[fread(text, 1, sizeof(text) - 1, info)] = 0;
+    if (info)
+        fclose(info);
+    if (!strstr(text, "eventfd-semaphore")) {
+        print_message("this kernel does not say which eventfds are "
+                      "semaphores\n");
+        close(fd);
+        skip();
+    }
+    v = start();
+    f = front_new(v, "d", NULL);
+    assert_true(front_ack(f, WIRE_SET_VRING_KICK, &index, 8, &fd, 1) > 0);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    close(fd);
+    front_free(f);
+    vub_free(v);
+}
+
+BEHAVE_MAIN(T(a_kick_fd_that_is_none_means_polling),
+            T(a_call_fd_that_is_none_means_polling_too),
+            T(a_driver_that_wants_no_calls_gets_none),
+            T(a_call_may_be_asked_for_later_answers),
+            T(notifiers_may_be_replaced_while_it_runs),
+            T(a_call_fd_that_comes_late_is_called),
+            T(a_broken_ring_is_signalled),
+            T(a_call_fd_that_blocks_costs_its_front_end_the_session),
+            T(an_error_fd_that_blocks_does_too),
+            T(a_kick_fd_that_blocks_stops_nobody),
+            T(a_semaphore_is_no_notifier))
