@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/block/impl.h"
+
 #define MEMORY "'store': {'type': 'memory', 'size': '1M'}"
 #define FILE_DISK "'store': {'type': 'file', 'path': '@/disk', 'lock': false}"
 #define SECTORS 2048
@@ -398,6 +400,55 @@ static void a_read_only_disk_refuses_all_that_writes(void **state)
     disk_free(d);
 }
 
+/* Spec: a flush has no data; what a guest sends along is not looked at, and
+ * where it may be written, nothing is. */
+static void a_flush_is_one_whatever_comes_along(void **state)
+{
+    static const unsigned odd[] = {7, 9, 100, 0};
+    struct disk *d = disk_new(FILE_DISK, false);
+    struct call c = {.type = VIRTIO_BLK_T_FLUSH,
+                     .sector = UINT64_MAX,
+                     .out = data,
+                     .out_len = 700,
+                     .out_cuts = odd,
+                     .in = back,
+                     .in_len = 300,
+                     .in_cuts = odd};
+
+    (void)state;
+    assert_int_equal(disk_call(d, &c), VIRTIO_BLK_S_OK);
+    assert_int_equal(c.written, 301);
+    for (unsigned i = 0; i < 300; i++)
+        assert_int_equal((uint8_t)back[i], 0xaa);
+    assert_int_equal(block_stats(d->device, 0)->requests[BLOCK_STAT_FLUSH], 1);
+    disk_free(d);
+}
+
+/* Not offered, and asked for all the same. */
+static void what_the_file_cannot_is_unsupported(void **state)
+{
+    struct disk *d = disk_new(FILE_DISK, false);
+    struct block *b = block_of(d->device);
+    const struct virtio_blk_range one = range(0, 1, 0);
+    struct virtio_blk_config c;
+
+    (void)state;
+    b->can_discard = false;
+    assert_int_equal(disk_write(d, 0, data, 512), VIRTIO_BLK_S_OK);
+    assert_false(disk_features(d) & FEATURE(VIRTIO_BLK_F_DISCARD));
+    c = disk_config(d);
+    assert_int_equal(c.max_discard_sectors, 0);
+    assert_int_equal(c.max_discard_seg, 0);
+    assert_int_equal(c.write_zeroes_may_unmap, 0);
+    assert_int_equal(ranges(d, VIRTIO_BLK_T_DISCARD, &one, sizeof(one)),
+                     VIRTIO_BLK_S_UNSUPP);
+    assert_int_equal(disk_read(d, 0, back, 512), VIRTIO_BLK_S_OK);
+    assert_memory_equal(back, data, 512);
+    assert_int_equal(ranges(d, VIRTIO_BLK_T_WRITE_ZEROES, &one, sizeof(one)),
+                     VIRTIO_BLK_S_OK);
+    disk_free(d);
+}
+
 /* Of a request's data, however its descriptors lie. */
 static void seg_max_is_the_limit(void **state)
 {
@@ -536,6 +587,8 @@ int main(void)
         cmocka_unit_test_setup(many_ranges_in_a_request, setup),
         cmocka_unit_test_setup(bad_ranges_do_nothing, setup),
         cmocka_unit_test_setup(a_read_only_disk_refuses_all_that_writes, setup),
+        cmocka_unit_test_setup(a_flush_is_one_whatever_comes_along, setup),
+        cmocka_unit_test_setup(what_the_file_cannot_is_unsupported, setup),
         cmocka_unit_test_setup(seg_max_is_the_limit, setup),
         cmocka_unit_test_setup(seg_max_holds_in_tables, setup),
         cmocka_unit_test_setup(counters_tell_what_was_done, setup),
