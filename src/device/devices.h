@@ -8,6 +8,7 @@
 #define VUB_DEVICE_DEVICES_H
 
 #include "conf/conf.h"
+#include "device/command.h"
 #include "virtio/device.h"
 
 enum { ON_DISCONNECT_LISTEN, ON_DISCONNECT_EXIT };
@@ -50,6 +51,13 @@ struct device_type {
     /* How many queues a device of this config has: 1..DEVICE_MAX_QUEUES. For
      * spreading rings over workers before it is opened. */
     unsigned (*queues)(const void *conf);
+    /* What it can be told over the control socket; NULL: nothing. */
+    const struct command *commands;
+    /* [home] Adds members to an object of its own: what there is to know of it
+     * now, counters and all. NULL: nothing. */
+    void (*status)(struct device *d, struct json_out *o);
+    /* The worker of devices that name none; NULL: one of its own for each. */
+    const char *default_worker;
     /* Do its rings move blocks? Decides whether a loop may do page-cache I/O
      * inline: see loop_serves_one(). */
     bool is_block;

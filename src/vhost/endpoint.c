@@ -314,6 +314,11 @@ int endpoint_start(struct endpoint *ep, struct err *e)
     ep->timer.gone = on_timer_gone;
     ep->watch.ready = on_readable;
     ep->watch.gone = on_watch_gone;
+    if (ep->device->ops->begin) {
+        rc = ep->device->ops->begin(ep->device, e);
+        if (rc < 0)
+            return rc;
+    }
     if (ep->listen_fd >= 0) {
         rc = watch_open(&ep->watch, ep->device->home, ep->listen_fd);
         if (rc < 0)

@@ -44,6 +44,10 @@ struct device_ops {
     const char *type;   /* "block" */
     uint32_t virtio_id; /* virtio, "Device Types" */
 
+    /* [home] Once, before all else here: its loops run. On failure only close
+     * follows. NULL: nothing to do. */
+    int (*begin)(struct device *d, struct err *e);
+
     /* [home] Feature bits of the device type, without the ring's. */
     uint64_t (*features)(struct device *d);
 
