@@ -239,8 +239,9 @@ void disk_free(struct disk *d)
 /* ---- requests ---- */
 
 /* Lays out `len` bytes as pieces from *at on. */
-static unsigned lay_out(const struct call *c, size_t len, const unsigned *cuts,
-                        bool write, uint64_t *at, struct piece *p)
+static unsigned lay_out(const struct disk_call *c, size_t len,
+                        const unsigned *cuts, bool write, uint64_t *at,
+                        struct piece *p)
 {
     unsigned n = 0;
 
@@ -265,7 +266,7 @@ static uint8_t *byte_at(struct disk *d, const struct piece *p, size_t at)
 static struct piece pieces[2 * MAX_PIECES];
 static unsigned num_out;
 
-void disk_send(struct disk *d, struct call *c, uint16_t id)
+void disk_send(struct disk *d, struct disk_call *c, uint16_t id)
 {
     struct virtio_blk_req_head head = {htole32(c->type), 0, htole64(c->sector)};
     const unsigned out_usual[] = {sizeof(head), 0};
@@ -305,7 +306,7 @@ void disk_settle(struct disk *d)
     } while (r->in_flight || ring_has_work(r));
 }
 
-uint8_t disk_answer(struct disk *d, struct call *c)
+uint8_t disk_answer(struct disk *d, struct disk_call *c)
 {
     uint16_t id;
 
@@ -315,7 +316,7 @@ uint8_t disk_answer(struct disk *d, struct call *c)
     return *byte_at(d, pieces + num_out, c->in_len);
 }
 
-uint8_t disk_call(struct disk *d, struct call *c)
+uint8_t disk_call(struct disk *d, struct disk_call *c)
 {
     disk_send(d, c, 0);
     disk_settle(d);
@@ -324,23 +325,23 @@ uint8_t disk_call(struct disk *d, struct call *c)
 
 uint8_t disk_read(struct disk *d, uint64_t sector, void *buf, size_t len)
 {
-    return disk_call(d, &(struct call){.type = VIRTIO_BLK_T_IN,
-                                       .sector = sector,
-                                       .in = buf,
-                                       .in_len = len});
+    return disk_call(d, &(struct disk_call){.type = VIRTIO_BLK_T_IN,
+                                            .sector = sector,
+                                            .in = buf,
+                                            .in_len = len});
 }
 
 uint8_t disk_write(struct disk *d, uint64_t sector, const void *buf, size_t len)
 {
-    return disk_call(d, &(struct call){.type = VIRTIO_BLK_T_OUT,
-                                       .sector = sector,
-                                       .out = buf,
-                                       .out_len = len});
+    return disk_call(d, &(struct disk_call){.type = VIRTIO_BLK_T_OUT,
+                                            .sector = sector,
+                                            .out = buf,
+                                            .out_len = len});
 }
 
 uint8_t disk_flush(struct disk *d)
 {
-    return disk_call(d, &(struct call){.type = VIRTIO_BLK_T_FLUSH});
+    return disk_call(d, &(struct disk_call){.type = VIRTIO_BLK_T_FLUSH});
 }
 
 struct virtio_blk_config disk_config(struct disk *d)

@@ -25,7 +25,7 @@ struct disk {
 };
 
 /* A request as a guest may lay it out. */
-struct call {
+struct disk_call {
     uint32_t type;
     uint64_t sector;
     const void *out; /* data behind the header */
@@ -58,13 +58,13 @@ void disk_stop_ring(struct disk *d);
 void disk_stop(struct disk *d);
 
 /* Offers a request and kicks; does not wait. Its chain has id. */
-void disk_send(struct disk *d, struct call *c, uint16_t id);
+void disk_send(struct disk *d, struct disk_call *c, uint16_t id);
 /* Turns the loop until all is answered. */
 void disk_settle(struct disk *d);
 /* The answer to the last disk_send, which must be there. */
-uint8_t disk_answer(struct disk *d, struct call *c);
+uint8_t disk_answer(struct disk *d, struct disk_call *c);
 /* All of that; returns the status. */
-uint8_t disk_call(struct disk *d, struct call *c);
+uint8_t disk_call(struct disk *d, struct disk_call *c);
 
 /* Usual requests; each returns the status. */
 uint8_t disk_read(struct disk *d, uint64_t sector, void *buf, size_t len);

@@ -317,7 +317,7 @@ static void a_drain_gives_up_what_is_stuck(void **state)
                               " 'next': {'type': 'memory', 'size': '1M'}}",
                               false);
     static char buf[512];
-    struct call c = {.type = VIRTIO_BLK_T_IN, .in = buf, .in_len = 512};
+    struct disk_call c = {.type = VIRTIO_BLK_T_IN, .in = buf, .in_len = 512};
 
     (void)state;
     disk_send(d, &c, 0);

@@ -27,10 +27,10 @@ static void the_usual_layout(void **state)
     (void)state;
     for (int packed = 0; packed < 2; packed++) {
         struct disk *d = disk_new(MEMORY, packed);
-        struct call c = {.type = VIRTIO_BLK_T_IN,
-                         .sector = 8,
-                         .in = back,
-                         .in_len = sizeof(back)};
+        struct disk_call c = {.type = VIRTIO_BLK_T_IN,
+                              .sector = 8,
+                              .in = back,
+                              .in_len = sizeof(back)};
 
         assert_int_equal(disk_write(d, 8, data, sizeof(data)), 0);
         assert_int_equal(disk_call(d, &c), 0);
@@ -57,7 +57,7 @@ static void any_layout(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(cuts) * ARRAY_LEN(cuts) * 2; i++) {
-        struct call w = {
+        struct disk_call w = {
             .type = VIRTIO_BLK_T_OUT,
             .sector = i,
             .out = data + i,
@@ -66,7 +66,7 @@ static void any_layout(void **state)
             .in_cuts = cuts[i / 2 / ARRAY_LEN(cuts)],
             .joined = i % 2,
         };
-        struct call r = {
+        struct disk_call r = {
             .type = VIRTIO_BLK_T_IN,
             .sector = i,
             .in = back,
@@ -92,11 +92,11 @@ static void any_layout_with_direct_io(void **state)
     static const unsigned odd[] = {3, 20, 1, 100, 399, 512, 0};
     static const unsigned odd_in[] = {511, 77, 3, 0};
     struct disk *d;
-    struct call w = {.type = VIRTIO_BLK_T_OUT,
-                     .out = data,
-                     .out_len = 8192,
-                     .out_cuts = odd};
-    struct call r = {
+    struct disk_call w = {.type = VIRTIO_BLK_T_OUT,
+                          .out = data,
+                          .out_len = 8192,
+                          .out_cuts = odd};
+    struct disk_call r = {
         .type = VIRTIO_BLK_T_IN, .in = back, .in_len = 8192, .in_cuts = odd_in};
 
     (void)state;
@@ -165,10 +165,10 @@ static void unknown_types_are_unsupported(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(types); i++)
-        assert_int_equal(
-            disk_call(
-                d, &(struct call){.type = types[i], .in = back, .in_len = 512}),
-            VIRTIO_BLK_S_UNSUPP);
+        assert_int_equal(disk_call(d, &(struct disk_call){.type = types[i],
+                                                          .in = back,
+                                                          .in_len = 512}),
+                         VIRTIO_BLK_S_UNSUPP);
     disk_free(d);
 }
 
@@ -227,9 +227,9 @@ static void errors_of_the_store_reach_the_guest(void **state)
                  false);
     struct virtio_blk_range ranges[2] = {{0, htole32(1), 0},
                                          {htole64(1), htole32(1), 0}};
-    struct call zero = {.type = VIRTIO_BLK_T_WRITE_ZEROES,
-                        .out = ranges,
-                        .out_len = sizeof(ranges)};
+    struct disk_call zero = {.type = VIRTIO_BLK_T_WRITE_ZEROES,
+                             .out = ranges,
+                             .out_len = sizeof(ranges)};
 
     (void)state;
     assert_int_equal(disk_write(d, 0, data, 512), VIRTIO_BLK_S_IOERR);
@@ -250,7 +250,8 @@ static void the_serial_fills_its_20_bytes_or_what_there_is(void **state)
 {
     struct disk *d =
         disk_new("'serial': 'twenty-bytes-of-text', " MEMORY, false);
-    struct call c = {.type = VIRTIO_BLK_T_GET_ID, .in = back, .in_len = 20};
+    struct disk_call c = {
+        .type = VIRTIO_BLK_T_GET_ID, .in = back, .in_len = 20};
 
     (void)state;
     assert_int_equal(disk_call(d, &c), VIRTIO_BLK_S_OK);
@@ -275,7 +276,7 @@ static uint8_t ranges(struct disk *d, uint32_t type,
                       const struct virtio_blk_range *list, size_t bytes)
 {
     return disk_call(
-        d, &(struct call){.type = type, .out = list, .out_len = bytes});
+        d, &(struct disk_call){.type = type, .out = list, .out_len = bytes});
 }
 
 static struct virtio_blk_range range(uint64_t sector, uint32_t num,
@@ -406,14 +407,14 @@ static void a_flush_is_one_whatever_comes_along(void **state)
 {
     static const unsigned odd[] = {7, 9, 100, 0};
     struct disk *d = disk_new(FILE_DISK, false);
-    struct call c = {.type = VIRTIO_BLK_T_FLUSH,
-                     .sector = UINT64_MAX,
-                     .out = data,
-                     .out_len = 700,
-                     .out_cuts = odd,
-                     .in = back,
-                     .in_len = 300,
-                     .in_cuts = odd};
+    struct disk_call c = {.type = VIRTIO_BLK_T_FLUSH,
+                          .sector = UINT64_MAX,
+                          .out = data,
+                          .out_len = 700,
+                          .out_cuts = odd,
+                          .in = back,
+                          .in_len = 300,
+                          .in_cuts = odd};
 
     (void)state;
     assert_int_equal(disk_call(d, &c), VIRTIO_BLK_S_OK);
@@ -458,8 +459,9 @@ static void seg_max_is_the_limit(void **state)
     static const unsigned many_out[] = {16, 512, 512, 512, 256, 256, 0};
     static const unsigned cut_head[] = {5, 5, 6, 512, 512, 512, 512, 0};
     static const unsigned both[] = {5, 5, 6, 512, 512, 512, 256, 256, 0};
-    struct call r = {.type = VIRTIO_BLK_T_IN, .in = back, .in_len = 2048};
-    struct call w = {.type = VIRTIO_BLK_T_OUT, .out = data, .out_len = 2048};
+    struct disk_call r = {.type = VIRTIO_BLK_T_IN, .in = back, .in_len = 2048};
+    struct disk_call w = {
+        .type = VIRTIO_BLK_T_OUT, .out = data, .out_len = 2048};
 
     (void)state;
     for (int i = 0; i < 8; i++) {
@@ -528,7 +530,7 @@ static void counters_tell_what_was_done(void **state)
     ranges(d, VIRTIO_BLK_T_DISCARD, &one, sizeof(one));
     ranges(d, VIRTIO_BLK_T_WRITE_ZEROES, &one, sizeof(one));
     disk_read(d, SECTORS, back, 512);
-    disk_call(d, &(struct call){.type = 99});
+    disk_call(d, &(struct disk_call){.type = 99});
     assert_int_equal(s->requests[BLOCK_STAT_WRITE], 2);
     assert_int_equal(s->requests[BLOCK_STAT_READ], 2);
     assert_int_equal(s->requests[BLOCK_STAT_FLUSH], 1);
