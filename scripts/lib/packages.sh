@@ -12,7 +12,7 @@ PACKAGES_BUILD=(
 # A guest: QEMU, and the programs that its initramfs is made of.
 PACKAGES_GUEST=(
     python3 qemu-system-x86 'busybox-static|busybox' e2fsprogs fdisk
-    util-linux
+    util-linux evtest
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks.
 PACKAGES_TEST=(

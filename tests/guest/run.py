@@ -16,8 +16,8 @@ from rig import initramfs, kernel, rig  # noqa: E402
 
 def prepare(cache):
     k = kernel.find(cache)
-    for with_fio in (False, True):
-        path = initramfs.base(cache, k, with_fio)
+    for kit in initramfs.KITS:
+        path = initramfs.base(cache, k, kit)
         print(f"{os.path.basename(path)}: {os.path.getsize(path) >> 20} MiB")
     print("kernel", k.release)
 

@@ -1,10 +1,10 @@
 """The guest's root file system: an archive made from this machine's programs.
 
-Two parts that the kernel unpacks one after the other: a base, the same for
-all tests and made once (busybox, modules, tools with their libraries), and a
-few lines for each run (the test's script). fio stands in a base of its own:
-Debian's is linked with the clients of half a dozen storage systems, 80 MB of
-them, and most tests do without.
+Two parts that the kernel unpacks one after the other: a base, made once
+(busybox, modules, tools with their libraries), and what is of one run: the
+test's script, and programs of our own. There is a base for each kit: what only
+some tests need, and would be a burden for the others (Debian's fio is linked
+with the clients of half a dozen storage systems, 80 MB of them).
 
 Format: cpio "newc", as in the kernel's
 Documentation/driver-api/early-userspace/buffer-format.rst.
@@ -17,6 +17,13 @@ import subprocess
 
 TOOLS = ("mkfs.ext4", "e2fsck", "sfdisk", "blkdiscard", "blockdev", "fstrim")
 MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
+# name: (programs, modules)
+KITS = {
+    "plain": ((), ()),
+    "fio": (("fio",), ()),
+    "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
+    "uinput": ((), ("uinput", "evdev")),
+}
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 HERE = os.path.join(os.path.dirname(__file__), "..", "initramfs")
@@ -59,15 +66,14 @@ class Archive:
         self._out.write(b"\0" * (-len(data) % 4))
 
 
-def base(cache, kernel, with_fio):
+def base(cache, kernel, kit):
     """The path of the base archive, made in `cache` if it is not there or
     older than this program, the kernel or a tool."""
-    tools = [_program(name) for name in TOOLS]
+    programs, more_modules = KITS[kit]
+    tools = [_program(name) for name in TOOLS + programs]
     busybox = _program("busybox")
-    if with_fio:
-        tools.append(_program("fio"))
     scripts = [os.path.join(HERE, name) for name in sorted(os.listdir(HERE))]
-    out = os.path.join(cache, "base-fio.cpio" if with_fio else "base.cpio")
+    out = os.path.join(cache, f"base-{kit}.cpio")
     if _is_fresh(out, [__file__, kernel.vmlinux, busybox, *tools, *scripts]):
         return out
     partial = f"{out}.{os.getpid()}"
@@ -79,7 +85,7 @@ def base(cache, kernel, with_fio):
         archive.link("sbin/modprobe", "/bin/busybox")
         for tool in tools:
             _add_program(archive, tool, "tools/" + os.path.basename(tool))
-        modules = kernel.module_files(MODULES)
+        modules = kernel.module_files(MODULES + more_modules)
         for path in modules:
             archive.file("modules/" + os.path.basename(path), _read(path))
         archive.file("modules/order", "".join(
@@ -91,14 +97,17 @@ def base(cache, kernel, with_fio):
     return out
 
 
-def build(out, base_path, script):
-    """Writes the base and a script for /bin/sh to `out`."""
+def build(out, base_path, script, programs=()):
+    """Writes the base, a script for /bin/sh, and programs by their paths, to
+    `out`."""
     with open(out, "wb") as f:
         with open(base_path, "rb") as b:
             shutil.copyfileobj(b, f, 1 << 20)
         f.write(b"\0" * (-f.tell() % 512))
         archive = Archive(f)
         archive.file("script", script.encode(), 0o755)
+        for path in programs:
+            _add_program(archive, path, "tools/" + os.path.basename(path))
         archive.end()
 
 

@@ -36,6 +36,17 @@ def accelerator():
     return "kvm" if usable else "tcg,thread=multi"
 
 
+class Input:
+    """A vhost-user-input device on the socket at `path`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def args(self, n):
+        return ["-chardev", f"socket,id=device{n},path={self.path}",
+                "-device", f"vhost-user-input-pci,chardev=device{n}"]
+
+
 class Disk:
     """A vhost-user-blk device on the socket at `path`. props: the device's
     other properties, as QEMU spells them."""
@@ -47,10 +58,10 @@ class Disk:
         self.props = props
 
     def args(self, n):
-        chardev = f"socket,id=disk{n},path={self.path}"
+        chardev = f"socket,id=device{n},path={self.path}"
         if self.reconnect:
             chardev += f",reconnect={self.reconnect}"
-        device = f"vhost-user-blk-pci,chardev=disk{n},num-queues={self.queues}"
+        device = f"vhost-user-blk-pci,chardev=device{n},num-queues={self.queues}"
         for key, value in self.props.items():
             device += f",{key}={value}"
         return ["-chardev", chardev, "-device", device]
@@ -59,7 +70,7 @@ class Disk:
 class Qemu:
     """initrd None: no kernel is given, firmware boots what it finds."""
 
-    def __init__(self, loop, name, logs, disks, kernel=None, initrd=None,
+    def __init__(self, loop, name, logs, devices, kernel=None, initrd=None,
                  memory="256M", cpus=1, extra=(), show=None):
         """show(line), if given, is called for each line of the script."""
         self.loop = loop
@@ -89,8 +100,8 @@ class Qemu:
             argv += ["-kernel", kernel.vmlinux, "-initrd", initrd, "-append",
                      "console=ttyS0 loglevel=6 panic=-1 "
                      "random.trust_cpu=on"]
-        for n, disk in enumerate(disks):
-            argv += disk.args(n)
+        for n, device in enumerate(devices):
+            argv += device.args(n)
         self.process = Process(loop, name, [*argv, *extra], logs,
                                pass_fds=theirs)
         for s in (qmp_theirs, console_theirs, script_theirs):

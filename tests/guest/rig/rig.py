@@ -11,9 +11,10 @@ import tempfile
 from . import initramfs, kernel
 from .image import MIB, Image
 from .loop import Failure, Loop
-from .qemu import Disk, Qemu
+from .qemu import Disk, Input, Qemu
 from .vub import Vub, write_config
 
+MEMORY = {"fio": "448M", "uinput": "512M"}  # of guests, by kit
 TAIL = 25  # lines of each log that a failure shows
 
 
@@ -61,16 +62,22 @@ class Rig:
     def disk(self, vub, device="disk", **options):
         return Disk(vub.socket(device), **options)
 
-    def guest(self, script, disks, name="qemu", fio=False, memory=None, **more):
-        """A guest that runs `script` (sh; see initramfs/run-script)."""
+    def input(self, vub, device):
+        return Input(vub.socket(device))
+
+    def guest(self, script, devices, name="qemu", kit="plain", programs=(),
+              memory=None, **more):
+        """A guest that runs `script` (sh; see initramfs/run-script), with a
+        kit of initramfs.py, and with more programs, by their paths here."""
         k = kernel.find(self.cache)
         initrd = self.path(name + ".cpio")
-        initramfs.build(initrd, initramfs.base(self.cache, k, fio), script)
-        return self.qemu(disks, name=name, kernel=k, initrd=initrd,
-                         memory=memory or ("448M" if fio else "256M"), **more)
+        initramfs.build(initrd, initramfs.base(self.cache, k, kit), script,
+                        programs)
+        return self.qemu(devices, name=name, kernel=k, initrd=initrd,
+                         memory=memory or MEMORY.get(kit, "256M"), **more)
 
-    def qemu(self, disks, name="qemu", **more):
-        qemu = Qemu(self.loop, name, self.logs, disks,
+    def qemu(self, devices, name="qemu", **more):
+        qemu = Qemu(self.loop, name, self.logs, devices,
                     show=lambda line: self.note(f"{name}: {line}"), **more)
         self._guests.append(qemu)
         return qemu

@@ -35,7 +35,7 @@ def run(rig):
     check = f"is packed \"$(feature vda 34)\" {1 if packed else 0}"
     guest = rig.guest(
         load.until_enough(before=check),
-        [rig.disk(vub, queues=2, reconnect=1, **packed)], fio=True, cpus=2)
+        [rig.disk(vub, queues=2, reconnect=1, **packed)], kit="fio", cpus=2)
     guest.wait_told("running")
     record = Record(guest, 2, packed)
     writes = Writes(rig.loop, image)

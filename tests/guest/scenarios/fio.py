@@ -28,5 +28,5 @@ def run(rig):
     workers = {"worker": ["a", "b"]} if rig.variant == "workers" else {}
     vub = rig.vub(block(rig.image(), queues=2, **workers))
     guest = rig.guest(check_features(*features) + load.run(load.SUITE),
-                      [rig.disk(vub, queues=2, **props)], fio=True, cpus=2)
+                      [rig.disk(vub, queues=2, **props)], kit="fio", cpus=2)
     guest.wait_success()

@@ -34,6 +34,6 @@ def run(rig):
     guest.process.kill()
     writes.close()
     rig.note("QEMU killed under load")
-    guest = rig.guest(SECOND, [rig.disk(vub)], name="second", fio=True)
+    guest = rig.guest(SECOND, [rig.disk(vub)], name="second", kit="fio")
     assert guest.wait_told("sum") == kept
     guest.wait_success()

@@ -28,11 +28,11 @@ def run(rig):
     vubs = [rig.vub(block(image, queues=2), name=name)
             for name in ("vub-there", "vub-here")]
     there, here = (rig.disk(vub, queues=2, **packed) for vub in vubs)
-    guest = rig.guest(load.until_enough(), [there], name="there", fio=True,
+    guest = rig.guest(load.until_enough(), [there], name="there", kit="fio",
                       cpus=2)
     guest.wait_told("running")
     address = "unix:" + rig.path("move.sock")
-    target = rig.guest(load.until_enough(), [here], name="here", fio=True,
+    target = rig.guest(load.until_enough(), [here], name="here", kit="fio",
                        cpus=2, extra=["-incoming", address])
 
     writes = Writes(rig.loop, image)

@@ -13,7 +13,7 @@ def run(rig):
     vub = rig.vub(block(image, queues=2))
     packed = {"packed": "on"} if rig.variant == "packed" else {}
     guest = rig.guest(load.until_enough(), [rig.disk(vub, queues=2, **packed)],
-                      fio=True, cpus=2)
+                      kit="fio", cpus=2)
     guest.wait_told("running")
     writes = Writes(rig.loop, image)
     for _ in range(ROUNDS):
