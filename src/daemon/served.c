@@ -46,7 +46,7 @@ int served_bind(struct served *s, const struct workers *ws,
     int rc;
 
     for (unsigned i = 0; i < s->device->num_queues; i++)
-        s->ring_loop[i] = workers_loop(ws, c, i);
+        s->ring_loop[i] = workers_loop(ws, s->conf, i);
     s->home = s->ring_loop[0];
     s->device->home = s->home;
     s->device->ring_loop = s->ring_loop;
@@ -76,16 +76,19 @@ void served_free(struct served *s)
 
 void served_describe(const struct served *s, char *out, size_t room)
 {
-    const struct conf_strs *workers = &s->common->worker;
-    unsigned queues = device_type_of(s->conf)->queues(s->conf->data);
+    const struct device_type *type = device_type_of(s->conf);
+    int named = s->common->worker.count;
+    unsigned queues = type->queues(s->conf->data);
     size_t len = 0;
 
     out[0] = '\0';
     text_add(out, room, &len, "%s, %u queue%s", s->conf->table->name, queues,
              queues == 1 ? "" : "s");
-    for (int i = 0; i < workers->count && (unsigned)i < queues; i++)
+    if (named == 0 && type->default_worker)
+        named = 1;
+    for (unsigned i = 0; i < (unsigned)named && i < queues; i++)
         text_add(out, room, &len, "%s%s", i ? ", " : " on worker ",
-                 workers->list[i]);
+                 workers_name(s->conf, i));
 }
 
 /* ---- on the home loop ---- */

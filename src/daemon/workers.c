@@ -10,7 +10,8 @@
 struct use {
     const char *name;
     int device;
-    bool own; /* the name is the device's id: it named no worker */
+    bool own;     /* the name is the device's id: it named no worker */
+    bool by_type; /* nor did this one, but its type has one for all */
 };
 
 static const struct device_common *common(const struct conf_anys *devices,
@@ -44,10 +45,16 @@ static struct use *list_uses(const struct conf_anys *devices, int *count)
     for (int i = 0; i < devices->count; i++) {
         const struct device_common *d = common(devices, i);
 
+        const char *shared = device_type_of(&devices->list[i])->default_worker;
+
         for (int j = 0; j < d->worker.count; j++)
-            uses[(*count)++] = (struct use){d->worker.list[j], i, false};
-        if (!d->worker.count && d->id)
-            uses[(*count)++] = (struct use){d->id, i, true};
+            uses[(*count)++] = (struct use){.name = d->worker.list[j], i};
+        if (d->worker.count)
+            continue;
+        if (shared)
+            uses[(*count)++] = (struct use){shared, i, .by_type = true};
+        else if (d->id)
+            uses[(*count)++] = (struct use){d->id, i, .own = true};
     }
     qsort(uses, (size_t)*count, sizeof(*uses), compare_uses);
     return uses;
@@ -60,7 +67,7 @@ static void check_worker(const struct conf_any *devices, const struct use *from,
                          const struct use *to, struct errs *e)
 {
     const struct use *owner = NULL;
-    bool named = false;
+    bool named = false, told = false;
     bool shared = to[-1].device != from->device;
 
     for (const struct use *u = from; u < to; u++) {
@@ -78,11 +85,17 @@ static void check_worker(const struct conf_any *devices, const struct use *from,
         const struct use *other = u->device == from->device ? to - 1 : from;
         const struct device_common *d = devices[u->device].data;
 
-        if (owner && !u->own)
+        if (owner && u->by_type && !told)
+            errs_at(e, devices[owner->device].at, "worker",
+                    "a worker of its own would be called \"%.64s\", which is "
+                    "the one of %s and its like: name one",
+                    u->name, devices[u->device].at);
+        else if (owner && !u->own && !u->by_type)
             errs_at(e, devices[u->device].at, "worker",
                     "\"%.64s\" is the own worker of %s, which would have to "
                     "name it to share it",
                     u->name, devices[owner->device].at);
+        told |= u->by_type;
         if (d->poll_us == DEVICE_POLL_ALWAYS)
             errs_at(e, devices[u->device].at, "poll_us",
                     "\"always\" takes a worker of its own, but \"%.64s\" "
@@ -127,18 +140,20 @@ static struct worker *find(const struct workers *ws, const char *name)
     return NULL;
 }
 
-static struct worker *worker_of(const struct workers *ws,
-                                const struct device_common *d, unsigned queue)
+const char *workers_name(const struct conf_any *device, unsigned queue)
 {
+    const struct device_common *d = device->data;
+    const char *shared = device_type_of(device)->default_worker;
+
     if (!d->worker.count)
-        return find(ws, d->id);
-    return find(ws, d->worker.list[queue % (unsigned)d->worker.count]);
+        return shared ? shared : d->id;
+    return d->worker.list[queue % (unsigned)d->worker.count];
 }
 
 struct loop *workers_loop(const struct workers *ws,
-                          const struct device_common *d, unsigned queue)
+                          const struct conf_any *device, unsigned queue)
 {
-    return &worker_of(ws, d, queue)->loop;
+    return &find(ws, workers_name(device, queue))->loop;
 }
 
 /* A worker that no queue falls to is not made: `used` says which. */
@@ -150,7 +165,7 @@ static void note_device(struct workers *ws, const struct conf_any *any)
     unsigned used = MIN(queues, (unsigned)MAX(d->worker.count, 1));
 
     for (unsigned i = 0; i < used; i++) {
-        struct loop *l = workers_loop(ws, d, i);
+        struct loop *l = workers_loop(ws, any, i);
 
         l->devices++;
         l->block_devices += type->is_block;
