@@ -34,6 +34,8 @@ enum conf_type {
                   * directory */
     CONF_U32,    /* uint32_t within min..max; or a word of `words`, which
                   * stores its CONF_WORD value */
+    CONF_I32,    /* int32_t, any */
+    CONF_HEX,    /* uint32_t within 0..max: a number, or "0x046d" */
     CONF_SIZE,   /* uint64_t bytes: number or "64M"; within min..max */
     CONF_CHOICE, /* unsigned: the index of the string in `words` */
     CONF_MODE,   /* unsigned: "0660", octal permission bits */

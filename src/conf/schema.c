@@ -100,9 +100,11 @@ static void put_integer(struct out *o, const struct conf_key *k)
 /* Two ways to write a value. */
 static void put_either(struct out *o, const struct conf_key *k)
 {
+    char pattern[40];
+
     open_in(o, "anyOf", '[');
     open_in(o, NULL, '{');
-    if (k->type == CONF_U32 || k->type == CONF_SIZE)
+    if (k->type == CONF_U32 || k->type == CONF_HEX || k->type == CONF_SIZE)
         put_integer(o, k);
     else
         put_text(o, "type", "string");
@@ -112,6 +114,11 @@ static void put_either(struct out *o, const struct conf_key *k)
     open_in(o, NULL, '{');
     if (k->type == CONF_U32) {
         put_words(o, k->words);
+    } else if (k->type == CONF_HEX) {
+        snprintf(pattern, sizeof(pattern), "^0x[0-9a-fA-F]{1,%u}$",
+                 text_hex_digits(k));
+        put_text(o, "type", "string");
+        put_text(o, "pattern", pattern);
     } else if (k->type == CONF_SIZE) {
         put_text(o, "type", "string");
         put_text(o, "pattern", "^[0-9]+[KMGT]?$");
@@ -182,6 +189,12 @@ static void put_key(struct out *o, const struct conf_key *k)
         put_text(o, "type", "string");
         put_text(o, "pattern", "^0?[0-7]{1,3}$");
         break;
+    case CONF_I32:
+        put_text(o, "type", "integer");
+        put_raw(o, "minimum", "-2147483648");
+        put_raw(o, "maximum", "2147483647");
+        break;
+    case CONF_HEX:
     case CONF_SIZE:
     case CONF_STRS:
         put_either(o, k);

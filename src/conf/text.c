@@ -89,6 +89,15 @@ uint64_t text_max(const struct conf_key *k)
     return UINT32_MAX - words;
 }
 
+unsigned text_hex_digits(const struct conf_key *k)
+{
+    unsigned digits = 1;
+
+    for (uint64_t max = text_max(k); max > 0xf; max >>= 4)
+        digits++;
+    return digits;
+}
+
 static void add_words(const char *const *words, char *out, size_t room,
                       size_t *len)
 {
@@ -151,6 +160,16 @@ void text_expected(const struct conf_key *k, char *out, size_t room)
             text_add(out, room, &len, ", or ");
             add_words(k->words, out, room, &len);
         }
+        break;
+    case CONF_I32:
+        text_add(out, room, &len, "a whole number from %d to %d", INT32_MIN,
+                 INT32_MAX);
+        break;
+    case CONF_HEX:
+        text_add(out, room, &len,
+                 "a whole number from %" PRIu64 " to %" PRIu64
+                 ", or a string like \"0x%0*x\"",
+                 k->min, text_max(k), (int)text_hex_digits(k), 0x6d);
         break;
     case CONF_SIZE:
         text_add(out, room, &len, "a size");

@@ -13,6 +13,8 @@ void text_expected(const struct conf_key *k, char *out, size_t room);
 
 /* The range of a number's key: max 0 and the words are dealt with. */
 uint64_t text_max(const struct conf_key *k);
+/* The most that a CONF_HEX may have behind its "0x". */
+unsigned text_hex_digits(const struct conf_key *k);
 
 /* How far two words are from each other: letters to add, leave out, change,
  * or swap. */

@@ -108,6 +108,40 @@ static void read_u32(struct reader *r, const struct json *n,
         reader_fail_type(r, p, k, n);
 }
 
+static void read_i32(struct reader *r, const struct json *n,
+                     const struct place *p, const struct conf_key *k,
+                     int32_t *out)
+{
+    double d = json_type(n) == JSON_NUMBER ? json_number(n) : 0.5;
+
+    if (d >= INT32_MIN && d <= INT32_MAX && (double)(int32_t)d == d)
+        *out = (int32_t)d;
+    else
+        reader_fail_type(r, p, k, n);
+}
+
+static void read_hex(struct reader *r, const struct json *n,
+                     const struct place *p, const struct conf_key *k,
+                     uint32_t *out)
+{
+    const char *s = string_of(n), *digits = s ? s + 2 : "";
+    uint64_t value;
+
+    if (s && strncmp(s, "0x", 2) == 0 && digits[0] &&
+        strlen(digits) <= text_hex_digits(k) &&
+        !digits[strspn(digits, "0123456789abcdefABCDEF")]) {
+        value = strtoul(digits, NULL, 16);
+        if (value >= k->min && value <= text_max(k)) {
+            *out = (uint32_t)value;
+            return;
+        }
+    } else if (read_whole(n, k, &value)) {
+        *out = (uint32_t)value;
+        return;
+    }
+    reader_fail_type(r, p, k, n);
+}
+
 static void read_size(struct reader *r, const struct json *n,
                       const struct place *p, const struct conf_key *k,
                       uint64_t *out)
@@ -208,6 +242,12 @@ void read_scalar(struct reader *r, const struct json *n, const struct place *p,
         break;
     case CONF_U32:
         read_u32(r, n, p, k, field);
+        break;
+    case CONF_I32:
+        read_i32(r, n, p, k, field);
+        break;
+    case CONF_HEX:
+        read_hex(r, n, p, k, field);
         break;
     case CONF_SIZE:
         read_size(r, n, p, k, field);

@@ -30,7 +30,8 @@ def values(schema):
         made += one.get("enum", [])
         if "pattern" in one:
             made += ["0", "1K", "64M", "2G", "1T", "1P", "64m", "1.5G", "+1",
-                     " 1", "1 ", "0600", "777", "0777", "1777", "888", "06000"]
+                     " 1", "1 ", "0600", "777", "0777", "1777", "888", "06000",
+                     "0x0", "0xFf", "0xffff", "0x10000", "0x", "0xg", "0X1"]
         if one.get("type") == "string" and "pattern" not in one:
             limit = one.get("maxLength", 20)
             made += ["x" * limit, "x" * (limit + 1), "\u00e4"]

@@ -41,6 +41,8 @@ struct root {
     uint32_t number;
     bool has_number;
     uint64_t size;
+    int32_t offset;
+    uint32_t vendor;
     unsigned choice;
     unsigned mode;
     struct conf_strs list;
@@ -118,6 +120,8 @@ static const struct conf_key root_keys[] = {
      .max = 100, .words = number_words,
      .seen_offset = CONF_SEEN(struct root, has_number)},
     {"size", CONF_SIZE, CONF_AT(struct root, size), .def = "\"4K\""},
+    {"offset", CONF_I32, CONF_AT(struct root, offset), .def = "-3"},
+    {"vendor", CONF_HEX, CONF_AT(struct root, vendor), .max = 0xffff},
     {"choice", CONF_CHOICE, CONF_AT(struct root, choice), .def = "\"green\"",
      .words = choices},
     {"mode", CONF_MODE, CONF_AT(struct root, mode), .def = "\"0600\""},
@@ -287,6 +291,23 @@ static void other_ways_to_write_a_value(void **state)
     conf_free(doc);
 }
 
+static void signed_and_hexadecimal_numbers(void **state)
+{
+    struct root *r = good("{\"offset\": -2147483648, \"vendor\": \"0x046D\"}");
+
+    (void)state;
+    assert_int_equal(r->offset, INT32_MIN);
+    assert_int_equal(r->vendor, 0x46d);
+    conf_free(doc);
+    r = good("{\"offset\": 2147483647, \"vendor\": 1133}");
+    assert_int_equal(r->offset, INT32_MAX);
+    assert_int_equal(r->vendor, 0x46d);
+    conf_free(doc);
+    r = good("{}");
+    assert_int_equal(r->offset, -3);
+    conf_free(doc);
+}
+
 /* ---- what is refused ---- */
 
 static void wrong_types_are_all_listed(void **state)
@@ -325,6 +346,16 @@ static void ranges_are_held(void **state)
         "\"never\", not 101\n"
         "/size: a number of 2^53 or more is not exact in JSON: write it as a "
         "string\n");
+    bad("{\"offset\": 2147483648, \"vendor\": 65536}",
+        "/offset: must be a whole number from -2147483648 to 2147483647, not "
+        "2147483648\n"
+        "/vendor: must be a whole number from 0 to 65535, or a string like "
+        "\"0x006d\", not 65536\n");
+    bad("{\"offset\": \"1\", \"vendor\": \"046d\"}",
+        "/offset: must be a whole number from -2147483648 to 2147483647, not "
+        "\"1\"\n"
+        "/vendor: must be a whole number from 0 to 65535, or a string like "
+        "\"0x006d\", not \"046d\"\n");
     bad("{\"number\": 1.5, \"size\": 0.5}",
         "/number: must be a whole number from 1 to 100, or \"always\" or "
         "\"never\", not 1.5\n"
@@ -397,9 +428,11 @@ static void unknown_keys_are_explained(void **state)
     bad("{\"flga\": true, \"fl\": 1, \"colour\": 1}",
         "/flga: there is no such key; did you mean \"flag\"?\n"
         "/fl: there is no such key; the keys here are $schema, flag, text, "
-        "path, number, size, choice, mode, list, leaf, shape, shapes, leaves\n"
+        "path, number, size, offset, vendor, choice, mode, list, leaf, shape, "
+        "shapes, leaves\n"
         "/colour: there is no such key; the keys here are $schema, flag, "
-        "text, path, number, size, choice, mode, list, leaf, shape, shapes, "
+        "text, path, number, size, offset, vendor, choice, mode, list, leaf, "
+        "shape, shapes, "
         "leaves\n");
     bad("{\"shape\": {\"type\": \"square\", \"area\": 1, \"tyype\": 1}}",
         "/shape/tyype: there is no such key; did you mean \"type\"?\n");
@@ -432,7 +465,8 @@ static void pointers_are_escaped(void **state)
     (void)state;
     bad("{\"a/b~c\": 1}",
         "/a~1b~0c: there is no such key; the keys here are $schema, flag, "
-        "text, path, number, size, choice, mode, list, leaf, shape, shapes, "
+        "text, path, number, size, offset, vendor, choice, mode, list, leaf, "
+        "shape, shapes, "
         "leaves\n");
 }
 
@@ -603,7 +637,8 @@ static void sets_are_read_like_the_file(void **state)
              "/number: must be a whole number from 1 to 100, or \"always\" or "
              "\"never\", not 1000\n"
              "/a~1b: there is no such key; the keys here are $schema, flag, "
-             "text, path, number, size, choice, mode, list, leaf, shape, "
+             "text, path, number, size, offset, vendor, choice, mode, list, "
+             "leaf, shape, "
              "shapes, leaves\n");
 }
 
@@ -724,6 +759,7 @@ int main(void)
         cmocka_unit_test(absent_keys_have_their_defaults),
         cmocka_unit_test(every_type_is_read),
         cmocka_unit_test(other_ways_to_write_a_value),
+        cmocka_unit_test(signed_and_hexadecimal_numbers),
         cmocka_unit_test(wrong_types_are_all_listed),
         cmocka_unit_test(ranges_are_held),
         cmocka_unit_test(odd_numbers),
