@@ -38,6 +38,11 @@ void *doc_alloc(struct conf_doc *doc, size_t size)
     return b->data;
 }
 
+struct conf_doc *conf_new(void)
+{
+    return calloc(1, sizeof(struct conf_doc));
+}
+
 void conf_free(struct conf_doc *doc)
 {
     struct block *next;
@@ -79,7 +84,7 @@ int conf_read_text(struct conf_doc **out_doc, void **out,
     tree = json_parse(text, len, &why);
     if (!tree)
         return errs_push(e, &why);
-    doc = calloc(1, sizeof(*doc));
+    doc = conf_new();
     if (!doc) {
         rc = errs_nomem(e);
         goto out;

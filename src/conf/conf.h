@@ -130,6 +130,19 @@ int conf_read_file(struct conf_doc **doc, void **out,
 int conf_read_text(struct conf_doc **doc, void **out,
                    const struct conf_table *root, const char *text, size_t len,
                    const char *dir, const char *const *sets, struct errs *e);
+
+struct json; /* conf/json.h */
+
+/* An empty document, to read into. NULL: no memory. */
+struct conf_doc *conf_new(void);
+/* Reads an object of a parsed text, which has the keys of both tables (NULL:
+ * none): out[i], the document's, is filled by tables[i]. n NULL: an object
+ * without keys. name: of the member of the text that n is, for the places of
+ * errors; NULL: n is the whole. Paths start in "/". Returns as conf_read_file
+ * does. */
+int conf_read_object(struct conf_doc *doc, void *out[2],
+                     const struct conf_table *const tables[2],
+                     const struct json *n, const char *name, struct errs *e);
 void conf_free(struct conf_doc *doc);
 
 /* "64M" to bytes; false if it is no size. */

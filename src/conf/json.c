@@ -87,6 +87,15 @@ const char *json_name(const struct json *n)
     return item(n)->string;
 }
 
+char *json_text(const struct json *n)
+{
+    char *text = cJSON_PrintUnformatted(item(n));
+    char *copy = text ? strdup(text) : NULL;
+
+    cJSON_free(text); /* its allocator may be another one day */
+    return copy;
+}
+
 #define QUOTE_ROOM 48
 
 /* A text of the user's, in quotes; the start of one that is long. */
@@ -269,32 +278,30 @@ static int check_pointer(const char *p, const char *end, char *part,
 
 /* What can be wrong with the text itself is found before the tree is touched:
  * objects are made on the way. */
-int json_set(struct json *root, const char *set, struct err *e)
+int json_put(struct json *root, const char *pointer, size_t len,
+             const char *text, bool is_string, const char *where, struct err *e)
 {
-    char where[ERR_WHERE_BYTES + 1]; /* err_set sees that it is cut */
-    const char *equals = strchr(set, '='), *p = set + 1;
+    const char *p = pointer + 1, *end = pointer + len;
     cJSON *at = item(root), *value;
     char *part = NULL;
     bool last = false;
     int rc = -EINVAL;
 
-    snprintf(where, sizeof(where), "--set %s", set);
-    if (!utf8_is_valid(set))
-        return err_set(e, rc, where, "this is not valid UTF-8");
-    if (!equals)
-        return err_set(e, rc, where, "it is written as /pointer=value");
-    if (set[0] != '/')
+    if (pointer[0] != '/')
         return err_set(e, rc, where, "a JSON Pointer starts with /");
-    part = malloc(strlen(set));
+    part = malloc(len + 1);
     if (!part)
         return err_nomem(e);
-    if (check_pointer(p, equals, part, where, e) < 0)
+    if (check_pointer(p, end, part, where, e) < 0)
         goto out;
-    value = parse_value(equals + 1, where, e);
-    if (!value)
+    value = is_string ? cJSON_CreateString(text) : parse_value(text, where, e);
+    if (!value) {
+        if (is_string)
+            rc = err_nomem(e);
         goto out;
+    }
     for (;;) {
-        take_part(&p, equals, part, &last);
+        take_part(&p, end, part, &last);
         if (last)
             break;
         at = step(at, part, where, e);
@@ -307,4 +314,18 @@ int json_set(struct json *root, const char *set, struct err *e)
 out:
     free(part);
     return rc;
+}
+
+int json_set(struct json *root, const char *set, struct err *e)
+{
+    char where[ERR_WHERE_BYTES + 1]; /* err_set sees that it is cut */
+    const char *equals = strchr(set, '=');
+
+    snprintf(where, sizeof(where), "--set %s", set);
+    if (!utf8_is_valid(set))
+        return err_set(e, -EINVAL, where, "this is not valid UTF-8");
+    if (!equals)
+        return err_set(e, -EINVAL, where, "it is written as /pointer=value");
+    return json_put(root, set, (size_t)(equals - set), equals + 1, false, where,
+                    e);
 }

@@ -40,6 +40,16 @@ const char *json_name(const struct json *n); /* of a member */
  * error is "--set " and the text. */
 int json_set(struct json *root, const char *set, struct err *e);
 
+/* Puts a value at a pointer of len bytes: text as JSON if it parses, else as a
+ * string; is_string: as a string. Both are UTF-8. As conf_read_file has it.
+ * where: the place of an error. */
+int json_put(struct json *root, const char *pointer, size_t len,
+             const char *text, bool is_string, const char *where,
+             struct err *e);
+
+/* n as text, on one line; the caller frees it. NULL: no memory. */
+char *json_text(const struct json *n);
+
 /* Writes what n is, for "must be ..., not %s": "abc", 4096, a list. */
 void json_describe(const struct json *n, char *out, size_t room);
 

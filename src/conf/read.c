@@ -74,14 +74,14 @@ static void check_duplicates(struct reader *r, const struct place *p,
 /* ---- objects ---- */
 
 /* An object of the file and the keys it may have: the table's own, and those
- * that all members of its union share. */
+ * that all members of its union share, or of another table. */
 struct object {
     const struct place *place;
-    const struct conf_table *table;
-    const struct conf_union *of; /* NULL: it has no "type" */
+    const struct conf_table *tables[2]; /* whose checks are due; NULL: none */
+    const struct conf_union *of;        /* NULL: it has no "type" */
     const struct conf_key *keys[2];
+    void *data[2];   /* which they fill */
     uint64_t met[2]; /* bit i: keys[..][i] was in the file */
-    void *data;
 };
 
 static void read_value(struct reader *r, const struct json *n,
@@ -92,15 +92,16 @@ static void object_init(struct object *o, const struct place *p,
                         const struct conf_table *t, const struct conf_union *of,
                         void *data)
 {
-    *o = (struct object){.place = p, .table = t, .of = of, .data = data};
+    *o = (struct object){.place = p, .tables = {NULL, t}, .of = of};
+    o->data[0] = o->data[1] = data; /* the struct of common starts the other */
     o->keys[0] = of ? of->common : NULL;
     o->keys[1] = t->keys;
 }
 
-/* The key of that name, noted as met; NULL if there is none. *again: it was
- * met before. */
+/* The key of that name, noted as met, and what it fills; NULL if there is none.
+ * *again: it was met before. */
 static const struct conf_key *object_key(struct object *o, const char *name,
-                                         bool *again)
+                                         bool *again, void **data)
 {
     for (int i = 0; i < 2; i++) {
         for (unsigned j = 0; o->keys[i] && o->keys[i][j].name; j++) {
@@ -111,6 +112,7 @@ static const struct conf_key *object_key(struct object *o, const char *name,
                 continue;
             *again = o->met[i] & bit;
             o->met[i] |= bit;
+            *data = o->data[i];
             return &o->keys[i][j];
         }
     }
@@ -141,6 +143,8 @@ static void fail_unknown(struct reader *r, const struct place *p,
     }
     if (near)
         reader_fail(r, p, "there is no such key; did you mean \"%s\"?", near);
+    else if (!len)
+        reader_fail(r, p, "there is no such key; there are none here");
     else
         reader_fail(r, p, "there is no such key; the keys here are %s", known);
 }
@@ -151,14 +155,15 @@ static void read_member(struct reader *r, struct object *o,
     struct place p = {o->place, json_name(n), 0};
     bool again = false;
     const struct conf_key *k;
+    void *data;
 
     if (o->of && strcmp(p.name, "type") == 0)
         return;
-    k = object_key(o, p.name, &again);
+    k = object_key(o, p.name, &again, &data);
     if (!k)
         fail_unknown(r, &p, o);
     else if (!again) /* else check_duplicates has said it */
-        read_value(r, n, &p, k, o->data);
+        read_value(r, n, &p, k, data);
 }
 
 static void fill_default(struct reader *r, const struct place *p,
@@ -202,7 +207,7 @@ static void fill_rest(struct reader *r, struct object *o)
             if (k->required)
                 reader_fail(r, &p, "is missing");
             else
-                fill_default(r, &p, k, o->data);
+                fill_default(r, &p, k, o->data[i]);
         }
     }
 }
@@ -220,14 +225,17 @@ static void object_end(struct reader *r, struct object *o,
     size_t room;
 
     fill_rest(r, o);
-    if (!o->table->check || unexcused(r) > errors_before || r->no_memory)
-        return;
-    room = place_pointer(o->place, NULL, 0) + 1;
-    at = reader_alloc(r, room);
-    if (!at)
-        return;
-    place_pointer(o->place, at, room);
-    o->table->check(o->data, at, r->e);
+    for (int i = 0; i < 2; i++) {
+        if (!o->tables[i] || !o->tables[i]->check ||
+            unexcused(r) > errors_before || r->no_memory)
+            continue;
+        room = place_pointer(o->place, NULL, 0) + 1;
+        at = reader_alloc(r, room);
+        if (!at)
+            return;
+        place_pointer(o->place, at, room);
+        o->tables[i]->check(o->data[i], at, r->e);
+    }
 }
 
 static void read_object(struct reader *r, const struct json *n,
@@ -247,13 +255,14 @@ static void read_table(struct reader *r, const struct json *n,
     const struct conf_key *short_key;
     struct object o;
     bool again;
+    void *data;
     unsigned before = unexcused(r);
 
     object_init(&o, p, k->table, NULL, field);
     if (json_type(n) == JSON_OBJECT) {
         read_object(r, n, &o);
     } else if (k->shorthand && json_type(n) == JSON_STRING) {
-        short_key = object_key(&o, k->shorthand, &again);
+        short_key = object_key(&o, k->shorthand, &again, &data);
         assert(short_key);
         read_value(r, n, p, short_key, field);
         object_end(r, &o, before);
@@ -432,6 +441,38 @@ int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
         check_duplicates(&r, &top, tree);
         object_init(&o, &top, root, NULL, *out);
         read_object(&r, tree, &o);
+    }
+    if (r.no_memory)
+        return errs_nomem(e);
+    return errs_total(e) > before ? -EINVAL : 0;
+}
+
+int conf_read_object(struct conf_doc *doc, void *out[2],
+                     const struct conf_table *const tables[2],
+                     const struct json *n, const char *name, struct errs *e)
+{
+    const struct place top = {NULL, NULL, 0}, below = {&top, name, 0};
+    struct reader r = {.doc = doc, .dir = "/", .e = e};
+    struct object o = {.place = name ? &below : &top};
+    unsigned before = errs_total(e);
+    char is[80];
+
+    for (int i = 0; i < 2; i++) {
+        out[i] = NULL;
+        if (!tables[i])
+            continue;
+        o.tables[i] = tables[i];
+        o.keys[i] = tables[i]->keys;
+        o.data[i] = out[i] = reader_alloc(&r, tables[i]->size);
+    }
+    if (n && json_type(n) != JSON_OBJECT) {
+        json_describe(n, is, sizeof(is));
+        reader_fail(&r, o.place, "must be an object, not %s", is);
+    } else if (!r.no_memory && n) {
+        check_duplicates(&r, o.place, n);
+        read_object(&r, n, &o);
+    } else if (!r.no_memory) {
+        object_end(&r, &o, unexcused(&r));
     }
     if (r.no_memory)
         return errs_nomem(e);
