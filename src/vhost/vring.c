@@ -129,7 +129,8 @@ static void look_after(struct vring *v)
 
 static bool may_serve(const struct vring *v)
 {
-    return v->device_started && v->enabled && !v->draining && !v->ring.broken;
+    return v->device_started && v->ring.enabled && !v->draining &&
+           !v->ring.broken;
 }
 
 /* Answers that came between kicks are shown at the end of the loop's turn. */
@@ -160,6 +161,18 @@ static void on_flush(struct defer *d)
 
     ring_flush(&v->ring);
     look_after(v);
+}
+
+static void on_want_kick(struct ring *r)
+{
+    struct vring *v = container_of(r, struct vring, ring);
+
+    loop_defer(v->loop, &v->wanted);
+}
+
+static void on_wanted(struct defer *d)
+{
+    serve(container_of(d, struct vring, wanted));
 }
 
 static void on_kick(struct watch *w, int status, int events)
@@ -242,12 +255,15 @@ static void do_start(struct vring *v)
         .index = v->index,
         .loop = v->loop,
         .want_flush = on_want_flush,
+        .want_kick = on_want_kick,
+        .enabled = v->set.enabled,
     };
     v->device_started = false;
     v->draining = v->hurried = false;
     v->told_broken = v->told_fatal = v->ambushed = false;
     v->closing = 0;
     defer_init(&v->flush, on_flush);
+    defer_init(&v->wanted, on_wanted);
     list_init(&v->spin.node);
     v->spin.poll = on_spin;
     v->spin.arm = on_arm;
@@ -288,7 +304,6 @@ void vring_start(struct vring *v)
     v->err_fd = v->set.err_fd;
     v->set.kick_fd = v->set.call_fd = v->set.err_fd = -1;
     v->set.started = true;
-    v->enabled = v->set.enabled;
     v->cmd.setup.call_fd = v->call_fd;
     command(v, do_start, NULL);
 }
@@ -329,6 +344,7 @@ static void drained(struct vring *v)
     if (v->device_started) {
         ring_flush(&v->ring);
         defer_cancel(&v->flush);
+        defer_cancel(&v->wanted);
         v->cmd.setup.base = ring_base(&v->ring);
         if (v->device->ops->ring_stop)
             v->device->ops->ring_stop(v->device, &v->ring);
@@ -416,7 +432,7 @@ void vring_stop(struct vring *v)
 
 static void do_update(struct vring *v)
 {
-    v->enabled = v->set.enabled;
+    v->ring.enabled = v->set.enabled;
     if (v->device_started)
         ring_set_dirty(&v->ring, v->cmd.dirty, v->set.log_used, v->set.log_gpa);
     serve(v); /* a kick may have come while it was disabled */

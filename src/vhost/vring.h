@@ -70,11 +70,11 @@ struct vring {
     struct ring ring;
     struct watch kick;
     struct spin spin;
-    struct defer flush;
+    struct defer flush, wanted; /* wanted: a kick, by the device */
     struct timer timer;
     int kick_fd, call_fd, err_fd;
-    bool device_started;  /* ring_start has succeeded */
-    bool enabled, polled; /* polled: a NOFD kick */
+    bool device_started; /* ring_start has succeeded */
+    bool polled;         /* a NOFD kick */
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
     bool told_broken, told_fatal;

@@ -120,10 +120,40 @@ int packed_open(struct ring *r, const struct ring_setup *s, struct err *e)
 
 /* ---- taking ---- */
 
+/* The place that says whether there is more. */
+static uint16_t next_place(const struct ring *r, bool *wrap)
+{
+    *wrap = r->rests ? r->rest_wrap : r->avail_wrap;
+    return r->rests ? r->rest_idx : r->avail_idx;
+}
+
 bool packed_has_work(const struct ring *r)
 {
-    return is_available(le16_load(&ring_of(r)[r->avail_idx].flags),
-                        r->avail_wrap);
+    bool wrap;
+    uint16_t at = next_place(r, &wrap);
+
+    return is_available(le16_load(&ring_of(r)[at].flags), wrap);
+}
+
+/* Each time from the first, so that a guest that writes to what it has offered
+ * misleads nobody for longer than that. */
+unsigned packed_rest(struct ring *r)
+{
+    unsigned room = r->size - r->descs_out, chains = 0;
+    bool inside = false; /* a chain: only its first descriptor's flags count */
+
+    r->rest_idx = r->avail_idx;
+    r->rest_wrap = r->avail_wrap;
+    for (; room > 0; room--) {
+        uint16_t flags = le16_load_acquire(&ring_of(r)[r->rest_idx].flags);
+
+        if (!inside && !is_available(flags, r->rest_wrap))
+            break;
+        inside = flags & VRING_DESC_F_NEXT;
+        chains += !inside;
+        step(r, &r->rest_idx, &r->rest_wrap, 1);
+    }
+    return chains;
 }
 
 /* len, id and flags: the guest writes the flags last, and one load takes all
@@ -339,11 +369,12 @@ bool packed_wants_call(struct ring *r)
 void packed_notify(struct ring *r, bool on)
 {
     struct vring_packed_event *event = r->device;
-    uint16_t flags = VRING_PACKED_EVENT_DISABLE;
+    uint16_t flags = VRING_PACKED_EVENT_DISABLE, at;
+    bool wrap;
 
     if (on && r->event_idx) {
-        le16_store(&event->off_wrap,
-                   (uint16_t)(r->avail_idx | (r->avail_wrap ? WRAP : 0)));
+        at = next_place(r, &wrap);
+        le16_store(&event->off_wrap, (uint16_t)(at | (wrap ? WRAP : 0)));
         flags = VRING_PACKED_EVENT_DESC;
     } else if (on) {
         flags = VRING_PACKED_EVENT_ENABLE;

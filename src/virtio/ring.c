@@ -315,9 +315,17 @@ bool ring_has_work(struct ring *r)
 {
     if (UNLIKELY(r->broken != NULL))
         return false;
-    if (UNLIKELY(r->recovered > 0))
+    if (UNLIKELY(r->recovered > 0 && !r->rests))
         return true;
     return r->packed ? packed_has_work(r) : split_has_work(r);
+}
+
+unsigned ring_rest(struct ring *r)
+{
+    if (UNLIKELY(r->broken != NULL))
+        return 0;
+    r->rests = true;
+    return r->recovered + (r->packed ? packed_rest(r) : split_rest(r));
 }
 
 /* ---- answering ---- */

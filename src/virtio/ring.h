@@ -90,12 +90,17 @@ struct ring {
     const char *broken;  /* NULL, or why: one clause, without a full stop */
     bool broken_outside; /* because an address lies in no memory region */
     bool ambushed;       /* because its call fd was made to block */
+    bool enabled;        /* by the front-end (SET_VRING_ENABLE): without it
+                          * nothing new is to go to the guest */
 
     /* virtio/ only, below */
     uint16_t size, mask;
     uint16_t chain_max; /* descriptors; at least size */
     bool packed, event_idx;
     bool notify_off;    /* kicks are suppressed */
+    bool rests;         /* see ring_rest; up to here: */
+    bool rest_wrap;     /* packed */
+    uint16_t rest_idx;  /* split: available index; packed: place */
     bool call_due;      /* the next flush calls if it is not told not to */
     uint32_t in_flight; /* popped, not done */
     uint32_t pending;   /* done, not flushed: chains */
@@ -127,6 +132,10 @@ struct ring {
     /* Told when the first chain is done since the last flush, outside
      * ring_kick: flush me at the end of this turn. */
     void (*want_flush)(struct ring *r);
+    /* Asked of vhost by the device: it has something for chains that wait, so
+     * ring_kick is due, at the end of this turn. While the ring may not run
+     * nothing comes of it: it is kicked anyway when it may. */
+    void (*want_kick)(struct ring *r);
     struct ring_stats *stats; /* whoever made the ring keeps them */
 };
 
@@ -160,6 +169,11 @@ uint32_t ring_base(const struct ring *r);
 struct chain *ring_pop(struct ring *r);
 /* Is there something to pop? One load, for those who spin. */
 bool ring_has_work(struct ring *r);
+/* For chains that wait on purpose, buffers for events: those that are
+ * available now are known of. From now on the ring has work, and is kicked,
+ * when more have come; until the device says so again, which it does at the
+ * end of each ring_kick. How many there are to pop: 0..size. */
+unsigned ring_rest(struct ring *r);
 
 /* Answers a chain: `written` bytes of its in part, from the start. Shown to
  * the guest by the next ring_flush. The chain is gone. */

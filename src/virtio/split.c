@@ -95,8 +95,18 @@ static bool look(struct ring *r)
     return true;
 }
 
+unsigned split_rest(struct ring *r)
+{
+    unsigned waiting = look(r) ? (uint16_t)(r->avail_seen - r->avail_idx) : 0;
+
+    r->rest_idx = (uint16_t)(r->avail_idx + waiting);
+    return waiting;
+}
+
 bool split_has_work(const struct ring *r)
 {
+    if (UNLIKELY(r->rests))
+        return le16_load(&avail_of(r)->idx) != r->rest_idx;
     return r->avail_seen != r->avail_idx ||
            le16_load(&avail_of(r)->idx) != r->avail_idx;
 }
@@ -270,7 +280,7 @@ void split_notify(struct ring *r, bool on)
         le16_store(&used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY);
         ring_log_device(r, 0, sizeof(used->flags));
     } else if (on) {
-        le16_store(avail_event(r), r->avail_idx);
+        le16_store(avail_event(r), r->rests ? r->rest_idx : r->avail_idx);
         ring_log_device(r, (uint64_t)((char *)avail_event(r) - (char *)used),
                         sizeof(le16));
     }
