@@ -7,7 +7,8 @@
 
 PACKAGES_BUILD=(
     cmake ninja-build gcc libc6-dev pkg-config
-    libuv1-dev libcjson-dev libevdev-dev liburing-dev libcmocka-dev
+    libuv1-dev libcjson-dev libevdev-dev libyaml-dev liburing-dev
+    libcmocka-dev
 )
 # A guest: QEMU, and the programs that its initramfs is made of.
 PACKAGES_GUEST=(

@@ -44,6 +44,10 @@ void describe_make(const struct describe_conf *c, struct source_desc *d);
 /* ids over d's, where given. */
 void ids_apply(const struct ids_conf *ids, struct source_desc *d);
 
+/* Copies a text that a device, or its recording, has of itself: what is no
+ * UTF-8 or no character to show becomes '?', what is too long is cut. */
+void desc_text(char out[128], const char *s, size_t len);
+
 /* Which events: of all types but EV_SYN. */
 struct event_set {
     uint8_t bits[SOURCE_EV_TYPES][SOURCE_BITS_BYTES];

@@ -1,0 +1,153 @@
+#include "device/input/filter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device/input/codes.h"
+#include "device/input/names.h"
+
+/* ---- the description ---- */
+
+static void mask_bits(const struct event_set *masked, struct source_desc *d)
+{
+    for (unsigned type = 0; type < SOURCE_EV_TYPES; type++) {
+        for (unsigned i = 0; i < SOURCE_BITS_BYTES; i++)
+            d->bits[type][i] &= (uint8_t)~masked->bits[type][i];
+    }
+}
+
+static bool has_any(const struct source_desc *d)
+{
+    for (unsigned type = 0; type < SOURCE_EV_TYPES; type++) {
+        for (unsigned i = 0; i < SOURCE_BITS_BYTES; i++) {
+            if (d->bits[type][i])
+                return true;
+        }
+    }
+    return false;
+}
+
+static int set_axis(struct filter *f, const struct axis_conf *a, int index,
+                    const char *at, struct source_desc *d, struct errs *e)
+{
+    char place[40];
+    uint16_t type, code;
+
+    name_to_code(a->code, &type, &code); /* checked */
+    if (!source_has(d, EV_ABS, code)) {
+        snprintf(place, sizeof(place), "axes/%d/code", index);
+        return errs_at(e, at, place, "the device has no %s", a->code);
+    }
+    f->from[code] = d->abs[code];
+    f->to[code] = (struct source_abs){a->min, a->max, a->fuzz, a->flat, a->res};
+    f->scaled[code / 8] |= (uint8_t)(1u << code % 8);
+    d->abs[code] = f->to[code];
+    return 0;
+}
+
+int filter_open(struct filter *f, const struct filter_conf *c, const char *at,
+                struct source_desc *d, struct errs *e)
+{
+    int rc = 0;
+
+    *f = (struct filter){.conf = c};
+    if (c->name)
+        desc_text(d->name, c->name, strlen(c->name));
+    if (c->serial)
+        desc_text(d->serial, c->serial, strlen(c->serial));
+    ids_apply(&c->ids, d);
+    for (int i = 0; i < c->mask.count; i++)
+        event_set_add(&f->masked, c->mask.list[i]);
+    mask_bits(&f->masked, d);
+    if (c->mask.count && !has_any(d))
+        return errs_at(e, at, "mask", "nothing is left of the device");
+    for (int i = 0; i < c->axes.count && rc == 0; i++)
+        rc = set_axis(f, c->axes.list[i].data, i, at, d, e);
+    return rc;
+}
+
+/* ---- frames ---- */
+
+/* From one range to another; what lies outside stays at the end. */
+static int32_t scale(int32_t value, const struct source_abs *from,
+                     const struct source_abs *to)
+{
+    int64_t width = (int64_t)from->max - from->min;
+    int64_t at = (int64_t)MAX(MIN(value, from->max), from->min) - from->min;
+    __int128 scaled;
+
+    if (width <= 0)
+        return to->min;
+    scaled = (__int128)at * ((int64_t)to->max - to->min) + width / 2;
+    return (int32_t)(to->min + (int64_t)(scaled / width));
+}
+
+static bool is_scaled(const struct filter *f, const struct input_event16 *ev)
+{
+    return ev->type == EV_ABS && ev->code < SOURCE_ABS_MAX &&
+           f->scaled[ev->code / 8] & 1u << ev->code % 8;
+}
+
+unsigned filter_frame(const struct filter *f, struct input_event16 *ev,
+                      unsigned n)
+{
+    unsigned kept = 0;
+    bool any = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        struct input_event16 one = ev[i];
+
+        if (event_set_has(&f->masked, one.type, one.code))
+            continue;
+        if (is_scaled(f, &one))
+            one.value = scale(one.value, &f->from[one.code], &f->to[one.code]);
+        any = any || one.type != EV_SYN;
+        ev[kept++] = one;
+    }
+    return any ? kept : 0;
+}
+
+/* ---- the table ---- */
+
+static void check_filter(void *data, const char *at, struct errs *e)
+{
+    const struct filter_conf *c = data;
+
+    event_names_check(&c->mask, at, "mask", e);
+}
+
+#define ID_KEY(id, what)                                                       \
+    {                                                                          \
+#id, CONF_HEX, CONF_AT(struct filter_conf, ids.id),                    \
+            .max = 0xffff,                                                     \
+            .seen_offset = CONF_SEEN(struct filter_conf, ids.has_##id),        \
+            .help = what                                                       \
+    }
+
+static const struct conf_key filter_keys[] = {
+    {"mask", CONF_STRS, CONF_AT(struct filter_conf, mask),
+     .help = "Events that the guest does not see: codes (\"KEY_POWER\"), all "
+             "codes whose names start so (\"ABS_MT_*\"), all of a type "
+             "(\"EV_MSC\")."},
+    {"name", CONF_STR, CONF_AT(struct filter_conf, name), .min = 1, .max = 127,
+     .help = "Another name."},
+    {"serial", CONF_STR, CONF_AT(struct filter_conf, serial), .max = 127,
+     .help = "Another serial number; \"\" for none."},
+    ID_KEY(bustype, "Another bus: 3 is USB, 6 is virtual."),
+    ID_KEY(vendor, "Another vendor's id."),
+    ID_KEY(product, "Another product's id."),
+    ID_KEY(version, "Another version."),
+    {"axes", CONF_TABLES, CONF_AT(struct filter_conf, axes),
+     .table = &axis_table,
+     .help = "Other ranges of absolute axes. Values are scaled to them."},
+    {NULL},
+};
+
+const struct conf_table filter_table = {
+    .name = "filter",
+    .size = sizeof(struct filter_conf),
+    .keys = filter_keys,
+    .help = "What the guest sees otherwise than the source has it.",
+    .check = check_filter,
+};
