@@ -2,6 +2,7 @@
 #include "device/devices.h"
 
 #include "device/block/block.h"
+#include "device/input/input.h"
 
 static const char *const poll_words[] = {"always", NULL};
 static const char *const disconnect_words[] = {"listen", "exit", NULL};
@@ -77,6 +78,7 @@ const struct conf_key device_common_keys[] = {
 
 static const struct conf_table *const device_tables[] = {
     &block_table,
+    &input_table,
     NULL,
 };
 

@@ -174,6 +174,11 @@ bool ring_has_work(struct ring *r);
  * when more have come; until the device says so again, which it does at the
  * end of each ring_kick. How many there are to pop: 0..size. */
 unsigned ring_rest(struct ring *r);
+/* Takes that back: there is work, and ring_kick comes again soon. */
+static inline void ring_stir(struct ring *r)
+{
+    r->rests = false;
+}
 
 /* Answers a chain: `written` bytes of its in part, from the start. Shown to
  * the guest by the next ring_flush. The chain is gone. */

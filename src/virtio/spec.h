@@ -178,6 +178,46 @@ struct virtio_blk_range {
 #define VIRTIO_BLK_S_IOERR 1
 #define VIRTIO_BLK_S_UNSUPP 2
 
+/* ---- Input: virtio, "Input Device" ---- */
+
+/* "Device configuration layout": values of select */
+#define VIRTIO_INPUT_CFG_UNSET 0x00
+#define VIRTIO_INPUT_CFG_ID_NAME 0x01
+#define VIRTIO_INPUT_CFG_ID_SERIAL 0x02
+#define VIRTIO_INPUT_CFG_ID_DEVIDS 0x03
+#define VIRTIO_INPUT_CFG_PROP_BITS 0x10
+#define VIRTIO_INPUT_CFG_EV_BITS 0x11
+#define VIRTIO_INPUT_CFG_ABS_INFO 0x12
+
+struct virtio_input_absinfo {
+    le32 min, max, fuzz, flat, res;
+};
+
+struct virtio_input_devids {
+    le16 bustype, vendor, product, version;
+};
+
+struct virtio_input_config {
+    uint8_t select, subsel; /* the driver's; the rest is the answer */
+    uint8_t size;           /* bytes of u that mean something */
+    uint8_t reserved[5];
+    union {
+        char string[128]; /* not terminated */
+        uint8_t bitmap[128];
+        struct virtio_input_absinfo abs;
+        struct virtio_input_devids ids;
+    } u;
+};
+
+#define VIRTIO_INPUT_EVENTQ 0
+#define VIRTIO_INPUT_STATUSQ 1
+
+/* "Device Operation": a buffer of either queue */
+struct virtio_input_event {
+    le16 type, code;
+    le32 value;
+};
+
 _Static_assert(sizeof(struct vring_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_packed_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_used_elem) == 8, "spec");
@@ -192,5 +232,8 @@ _Static_assert(offsetof(struct virtio_blk_config, max_secure_erase_sectors) ==
                    60,
                "spec");
 _Static_assert(sizeof(struct virtio_blk_config) == 72, "spec");
+_Static_assert(offsetof(struct virtio_input_config, u) == 8, "spec");
+_Static_assert(sizeof(struct virtio_input_config) == 136, "spec");
+_Static_assert(sizeof(struct virtio_input_event) == 8, "spec");
 
 #endif

@@ -116,6 +116,14 @@ static inline void source_set(struct source_desc *d, unsigned type,
     d->bits[type][code / 8] |= (uint8_t)(1u << code % 8);
 }
 
+static inline bool source_has_type(const struct source_desc *d, unsigned type)
+{
+    for (unsigned i = 0; type < SOURCE_EV_TYPES && i < SOURCE_BITS_BYTES; i++)
+        if (d->bits[type][i])
+            return true;
+    return false;
+}
+
 /* Key "source" of an input device. */
 extern const struct conf_union source_union;
 

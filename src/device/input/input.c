@@ -1,0 +1,256 @@
+/* The input device: its config, its rings, its life.
+ *
+ * All of it runs on the home loop, both rings too: there is nothing to gain by
+ * spreading two queues that are idle most of the time. */
+#include "device/input/input.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/input/impl.h"
+
+#define QUEUES 2
+
+void input_bad_buffer(struct input *in, const struct ring *q, const char *why)
+{
+    in->stats.bad++;
+    log_limited(&in->limit, LOG_WARN, in->device.id,
+                "ring %u: %s: it is given back unused", q->index, why);
+}
+
+/* ---- the source ---- */
+
+static struct input *input_of_source(struct source *s)
+{
+    return s->host_data;
+}
+
+static void on_frame(struct source *s, const struct input_event16 *ev,
+                     unsigned n, void (*sent)(void *arg, bool taken), void *arg)
+{
+    events_frame(input_of_source(s), ev, n, sent, arg);
+}
+
+static void on_lost(struct source *s)
+{
+    events_lost(input_of_source(s));
+}
+
+static const struct source_host host = {.frame = on_frame, .lost = on_lost};
+
+static void attend(struct input *in, bool listens)
+{
+    if (in->source->ops->attend)
+        in->source->ops->attend(in->source, listens);
+}
+
+static int input_begin(struct device *d, struct err *e)
+{
+    struct input *in = input_of(d);
+    int rc = in->source->ops->start(in->source, d->home, e);
+
+    in->has_begun = rc >= 0;
+    return rc;
+}
+
+/* ---- rings ---- */
+
+static uint64_t input_features(struct device *d)
+{
+    (void)d;
+    return 0;
+}
+
+static int input_ring_start(struct device *d, struct ring *q, struct err *e)
+{
+    struct input *in = input_of(d);
+
+    (void)e;
+    assert(q->loop == d->home);
+    if (q->index != VIRTIO_INPUT_EVENTQ)
+        return 0;
+    events_ring_start(in, q);
+    attend(in, true);
+    return 0;
+}
+
+static void input_ring_kick(struct device *d, struct ring *q)
+{
+    if (q->index == VIRTIO_INPUT_EVENTQ)
+        events_ring_kick(input_of(d));
+    else
+        status_ring_kick(input_of(d), q);
+}
+
+static void input_ring_drain(struct device *d, struct ring *q, enum drain how)
+{
+    if (q->index == VIRTIO_INPUT_EVENTQ && how == DRAIN_BEGIN)
+        events_ring_drain(input_of(d));
+}
+
+static void input_ring_stop(struct device *d, struct ring *q)
+{
+    struct input *in = input_of(d);
+
+    if (q->index != VIRTIO_INPUT_EVENTQ)
+        return;
+    events_ring_stop(in);
+    attend(in, false);
+}
+
+static void input_reset(struct device *d)
+{
+    struct input *in = input_of(d);
+
+    in->select = in->subsel = 0;
+    events_reset(in);
+}
+
+/* ---- life ---- */
+
+static void input_free(struct input *in)
+{
+    events_fini(in);
+    in->source->ops->close(in->source);
+    free(in);
+}
+
+static void on_source_gone(struct source *s)
+{
+    input_free(input_of_source(s));
+}
+
+static void input_close(struct device *d)
+{
+    struct input *in = input_of(d);
+
+    if (in->has_begun && in->source->ops->stop)
+        in->source->ops->stop(in->source, on_source_gone);
+    else
+        input_free(in);
+}
+
+static const struct device_ops input_ops = {
+    .type = "input",
+    .virtio_id = VIRTIO_ID_INPUT,
+    .begin = input_begin,
+    .features = input_features,
+    .config_len = sizeof(struct virtio_input_config),
+    .config_read = input_config_read,
+    .config_write = input_config_write,
+    .reset = input_reset,
+    .ring_start = input_ring_start,
+    .ring_kick = input_ring_kick,
+    .ring_drain = input_ring_drain,
+    .ring_stop = input_ring_stop,
+    .close = input_close,
+};
+
+static void set_text(char *to, size_t room, const char *from)
+{
+    if (!from)
+        return;
+    memset(to, 0, room);
+    memcpy(to, from, strnlen(from, room - 1));
+}
+
+static int input_open(struct device **out, const struct conf_any *c,
+                      struct errs *e)
+{
+    const struct input_conf *conf = c->data;
+    const struct source_ops *ops = conf->source.table->ops;
+    struct input *in = calloc(1, sizeof(*in));
+    struct source_desc *desc;
+    int rc;
+
+    if (!in)
+        return errs_nomem(e);
+    rc = ops->open(&in->source, &conf->source, conf->common.id, e);
+    if (rc < 0) {
+        free(in);
+        return rc;
+    }
+    desc = &in->source->desc;
+    set_text(desc->name, sizeof(desc->name), conf->name);
+    set_text(desc->serial, sizeof(desc->serial), conf->serial);
+    in->source->ops = ops;
+    in->source->id = conf->common.id;
+    in->source->host = &host;
+    in->source->host_data = in;
+    in->conf = conf;
+    in->device = (struct device){
+        .ops = &input_ops,
+        .id = conf->common.id,
+        .num_queues = QUEUES,
+    };
+    events_init(in);
+    *out = &in->device;
+    return 0;
+}
+
+static unsigned input_queues(const void *conf)
+{
+    (void)conf;
+    return QUEUES;
+}
+
+static void input_status(struct device *d, struct json_out *o)
+{
+    const struct input *in = input_of(d);
+    const struct input_stats *s = &in->stats;
+
+    json_add_str(o, "name", in->source->desc.name);
+    json_add_bool(o, "listening", in->events.ring != NULL);
+    json_add_u64(o, "frames", s->frames);
+    json_add_u64(o, "events", s->events);
+    json_add_u64(o, "queued_events", in->events.count);
+    json_add_u64(o, "dropped_frames", s->dropped);
+    json_add_u64(o, "refills", s->refills);
+    json_add_u64(o, "status_events", s->status);
+    json_add_u64(o, "bad_buffers", s->bad);
+    json_begin(o, "source", '{');
+    json_add_str(o, "type", in->source->ops->type);
+    if (in->source->ops->describe)
+        in->source->ops->describe(in->source, o);
+    json_end(o, '}');
+}
+
+static const struct device_type input_type = {
+    .open = input_open,
+    .queues = input_queues,
+    .status = input_status,
+    .default_worker = "input",
+};
+
+static void input_check(void *data, const char *at, struct errs *e)
+{
+    const struct input_conf *conf = data;
+
+    if (conf->common.worker.count > 1)
+        errs_at(e, at, "worker", "an input device runs on one worker, not %d",
+                conf->common.worker.count);
+}
+
+static const struct conf_key input_keys[] = {
+    {"source", CONF_UNION, CONF_AT(struct input_conf, source), .required = true,
+     .of = &source_union,
+     .help = "Where its events come from, and what it is."},
+    {"name", CONF_STR, CONF_AT(struct input_conf, name), .min = 1, .max = 127,
+     .help = "What the guest sees as the device's name, at most 127 bytes; "
+             "Linux has room for 63. Default: the source's."},
+    {"serial", CONF_STR, CONF_AT(struct input_conf, serial), .max = 127,
+     .help = "What the guest sees as its serial number; Linux calls that "
+             "\"uniq\". Default: the source's."},
+    {NULL},
+};
+
+const struct conf_table input_table = {
+    .name = "input",
+    .size = sizeof(struct input_conf),
+    .keys = input_keys,
+    .help = "A keyboard, mouse, tablet, touch screen or the like: "
+            "virtio-input.",
+    .check = input_check,
+    .ops = &input_type,
+};
