@@ -33,8 +33,9 @@ struct endpoint {
     bool started, waiting; /* waiting: another front-end is in the backlog */
     struct session *current;
     struct list sessions; /* all that live, the current one too */
-    bool closing, has_run, config_changed, shunned;
-    int handles; /* whose gone is waited for */
+    bool closing, has_run, config_changed;
+    uint64_t shunned_ns; /* nobody is accepted before that */
+    int handles;         /* whose gone is waited for */
     void (*closed)(struct endpoint *ep, void *arg);
     void *closed_arg;
     struct mail closed_later;
@@ -137,14 +138,28 @@ static void on_readable(struct watch *w, int status, int events)
     timer_start(&ep->timer, HALF_DONE_MS);
 }
 
+/* There is no session. */
+static void listen_again(struct endpoint *ep)
+{
+    uint64_t now_ns = loop_now_ns();
+
+    if (ep->listen_fd < 0 || ep->closing)
+        return;
+    if (now_ns < ep->shunned_ns) {
+        watch_stop(&ep->watch);
+        timer_start(&ep->timer, (ep->shunned_ns - now_ns) / 1000000 + 1);
+    } else {
+        watch_start(&ep->watch, UV_READABLE);
+    }
+}
+
 static void on_timer(struct timer *t)
 {
     struct endpoint *ep = container_of(t, struct endpoint, timer);
     uint64_t since_ns, for_ms;
 
-    ep->shunned = false;
-    if (!ep->current && ep->listen_fd >= 0 && !ep->closing)
-        watch_start(&ep->watch, UV_READABLE);
+    if (!ep->current)
+        listen_again(ep);
     /* A session that is not half-done tells when it gets so. */
     if (!ep->waiting || !ep->current ||
         !conn_half_done(&ep->current->conn, &since_ns))
@@ -160,31 +175,33 @@ static void on_timer(struct timer *t)
 
 static void close_when_clear(struct endpoint *ep);
 
+/* If s has stopped a worker, the next ones wait a while. */
+static void shun(struct endpoint *ep, struct session *s)
+{
+    if (s->shunned || !__atomic_load_n(&s->ambushed, __ATOMIC_RELAXED))
+        return;
+    s->shunned = true;
+    ep->shunned_ns = loop_now_ns() + SHUN_MS * UINT64_C(1000000);
+    log_warn(ep->device->id, "no front-end is accepted for %d seconds",
+             SHUN_MS / 1000);
+}
+
 void endpoint_session_ending(struct endpoint *ep, struct session *s)
 {
     if (ep->current != s)
         return;
     ep->current = NULL;
-    if (ep->listen_fd < 0 || ep->closing)
-        return;
-    if (ep->shunned) {
-        watch_stop(&ep->watch);
-        timer_start(&ep->timer, SHUN_MS);
-    } else {
-        watch_start(&ep->watch, UV_READABLE);
-    }
-}
-
-void endpoint_shun(struct endpoint *ep)
-{
-    ep->shunned = true;
-    log_warn(ep->device->id, "no front-end is accepted for %d seconds",
-             SHUN_MS / 1000);
+    shun(ep, s);
+    listen_again(ep);
 }
 
 void endpoint_session_over(struct endpoint *ep, struct session *s)
 {
     list_del(&s->node);
+    /* It may have hung up before it did so, and another one have come. */
+    shun(ep, s);
+    if (!ep->current)
+        listen_again(ep);
     if (ep->closing) {
         close_when_clear(ep);
         return;

@@ -32,9 +32,6 @@ bool endpoint_has_run(const struct endpoint *ep);
 /* Has the config space changed since the device was opened? A front-end that
  * comes may know it from before. */
 bool endpoint_config_changed(const struct endpoint *ep);
-/* The current session has stopped a worker, and will end: let the next one wait
- * a while. */
-void endpoint_shun(struct endpoint *ep);
 /* The current session has begun a message and not ended it. */
 void endpoint_session_half_done(struct endpoint *ep);
 /* Has every session before s answered its last request? */

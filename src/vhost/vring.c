@@ -53,9 +53,12 @@ static void command(struct vring *v, void (*run)(struct vring *v),
         loop_post(v->loop, &v->cmd.there);
 }
 
+static void look_for_ambush(struct vring *v);
+
 /* [ring] */
 static void command_done(struct vring *v)
 {
+    look_for_ambush(v);
     if (v->loop == v->home)
         on_back(&v->cmd.back);
     else
@@ -67,8 +70,11 @@ static void command_done(struct vring *v)
 /* Call or VRING_ERR. */
 static void signal_fd(struct vring *v, int fd)
 {
-    if (fd >= 0 && event_signal(fd) < 0)
-        v->ambushed = true;
+    bool *ambushed = &v->session->ambushed;
+
+    if (fd >= 0 && !__atomic_load_n(ambushed, __ATOMIC_RELAXED) &&
+        event_signal(fd) < 0)
+        __atomic_store_n(ambushed, true, __ATOMIC_RELAXED);
 }
 
 /* One line, and VRING_ERR, the first time. */
@@ -87,8 +93,6 @@ static void on_fatal(struct mail *m)
 {
     struct vring *v = container_of(m, struct vring, fatal);
 
-    if (v->ambushed)
-        endpoint_shun(v->session->endpoint);
     session_end(v->session, LOG_ERROR, v->fatal_why);
 }
 
@@ -107,6 +111,13 @@ static void fatal(struct vring *v, const char *why)
         loop_post(v->home, &v->fatal);
 }
 
+/* After anything that may have written to an fd of the front-end. */
+static void look_for_ambush(struct vring *v)
+{
+    if (UNLIKELY(__atomic_load_n(&v->session->ambushed, __ATOMIC_RELAXED)))
+        fatal(v, "it made an eventfd block, and stopped the worker");
+}
+
 static void drained(struct vring *v);
 
 /* After anything that may have broken the ring, or emptied it. */
@@ -119,10 +130,7 @@ static void look_after(struct vring *v)
     if (UNLIKELY(ring_poisoned(r)))
         fatal(v, "it took shared memory away from under the device (the "
                  "file shrank)");
-    if (UNLIKELY(r->ambushed || v->ambushed)) {
-        v->ambushed = true;
-        fatal(v, "it made an eventfd block, and stopped the worker");
-    }
+    look_for_ambush(v);
     if (UNLIKELY(v->draining) && r->in_flight == 0)
         drained(v);
 }
@@ -257,10 +265,11 @@ static void do_start(struct vring *v)
         .want_flush = on_want_flush,
         .want_kick = on_want_kick,
         .enabled = v->set.enabled,
+        .ambushed = &v->session->ambushed,
     };
     v->device_started = false;
     v->draining = v->hurried = false;
-    v->told_broken = v->told_fatal = v->ambushed = false;
+    v->told_broken = v->told_fatal = false;
     v->closing = 0;
     defer_init(&v->flush, on_flush);
     defer_init(&v->wanted, on_wanted);
@@ -313,10 +322,8 @@ void vring_refuse(struct vring *v, const char *why)
     v->set.has_kick = false;
     log_limited(&v->kept->limit, LOG_ERROR, v->device->id,
                 "ring %u is broken: %s", v->index, why);
-    if (v->set.err_fd < 0 || event_signal(v->set.err_fd) == 0)
-        return;
-    v->ambushed = true;
-    fatal(v, "it made an eventfd block, and stopped the worker");
+    signal_fd(v, v->set.err_fd);
+    look_for_ambush(v);
 }
 
 /* ---- stop ---- */

@@ -78,7 +78,6 @@ struct vring {
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
     bool told_broken, told_fatal;
-    bool ambushed;     /* an fd was made to block */
     struct mail fatal; /* to home: end the session */
     const char *fatal_why;
 };

@@ -242,6 +242,19 @@ static void fill(struct ring *r, const struct ring_setup *s)
         ring_set_dirty(r, s->dirty, s->log_used, s->used_gpa);
 }
 
+static void call(struct ring *r)
+{
+    if (r->call_fd < 0 ||
+        (r->ambushed && __atomic_load_n(r->ambushed, __ATOMIC_RELAXED)))
+        return;
+    ring_count(&r->stats->calls);
+    if (LIKELY(event_signal(r->call_fd) == 0))
+        return;
+    if (r->ambushed)
+        __atomic_store_n(r->ambushed, true, __ATOMIC_RELAXED);
+    ring_break(r, "its call fd was made to block");
+}
+
 int ring_open(struct ring *r, const struct ring_setup *s, struct err *e)
 {
     int rc;
@@ -263,8 +276,8 @@ int ring_open(struct ring *r, const struct ring_setup *s, struct err *e)
     }
     /* Whoever ran this ring before us may have died between an answer and the
      * call for it. One call too many does no harm. */
-    if (r->record && r->call_fd >= 0)
-        event_signal(r->call_fd);
+    if (r->record)
+        call(r);
     return 0;
 }
 
@@ -389,7 +402,7 @@ static void look_after_files(struct ring *r)
 
 void ring_flush(struct ring *r)
 {
-    bool call;
+    bool wanted;
 
     ring_publish(r);
     if (r->uncalled == 0)
@@ -398,16 +411,11 @@ void ring_flush(struct ring *r)
         look_after_files(r);
     /* The guest says what it wants, then looks whether it has come. */
     ring_full_barrier();
-    call = r->packed ? packed_wants_call(r) : split_wants_call(r);
+    wanted = r->packed ? packed_wants_call(r) : split_wants_call(r);
     r->uncalled = 0;
     r->call_due = false;
-    if (call && r->call_fd >= 0) {
-        ring_count(&r->stats->calls);
-        if (UNLIKELY(event_signal(r->call_fd) < 0)) {
-            r->ambushed = true;
-            ring_break(r, "its call fd was made to block");
-        }
-    }
+    if (wanted)
+        call(r);
 }
 
 /* ---- notifications ---- */

@@ -89,7 +89,6 @@ struct ring {
     unsigned recovered;  /* chains that ring_pop will give first */
     const char *broken;  /* NULL, or why: one clause, without a full stop */
     bool broken_outside; /* because an address lies in no memory region */
-    bool ambushed;       /* because its call fd was made to block */
     bool enabled;        /* by the front-end (SET_VRING_ENABLE): without it
                           * nothing new is to go to the guest */
 
@@ -137,6 +136,8 @@ struct ring {
      * nothing comes of it: it is kicked anyway when it may. */
     void (*want_kick)(struct ring *r);
     struct ring_stats *stats; /* whoever made the ring keeps them */
+    bool *ambushed; /* atomic; of all rings of a front-end, may be NULL: an fd
+                     * of it was made to block, and none is written to */
 };
 
 /* The device's request, behind its chain; priv_size bytes, zero at start,
@@ -156,9 +157,9 @@ static inline struct chain *chain_of_priv(void *priv)
 uint64_t ring_part_len(bool packed, bool event_idx, uint16_t size, int part);
 unsigned ring_part_align(bool packed, int part);
 
-/* Fills r, which is zero but for index, loop, stats and want_flush. Reads the
- * record and the used ring if there is a record, which then override base. On
- * failure there is nothing to close. */
+/* Fills r, which is zero but for index, loop, stats, ambushed, want_flush.
+ * Reads the record and the used ring if there is a record, which then override
+ * base. On failure there is nothing to close. */
 int ring_open(struct ring *r, const struct ring_setup *s, struct err *e);
 /* Nothing may be in flight. */
 void ring_close(struct ring *r);

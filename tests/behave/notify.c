@@ -333,6 +333,122 @@ static void an_error_fd_that_blocks_does_too(void **state)
     vub_free(v);
 }
 
+static void fill_and_block(int fd)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    uint64_t count;
+
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    (void)!read(fd, &count, sizeof(count));
+    assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+    make_blocking(fd);
+}
+
+/* Nor may it be tried again and again by starting a ring that cannot. */
+static void an_error_fd_of_a_ring_that_cannot_start_does_too(void **state)
+{
+    struct front_conf c = {.rings_stopped = true};
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", &c);
+    uint64_t index = 0;
+
+    (void)state;
+    f->vq[0]->base = 500; /* the used index is 0 */
+    vq_start(f->vq[0]);
+    vub_log_wait(v, "cannot start at available index 500");
+    vq_stop(f->vq[0]);
+    front_ok_state(f, WIRE_SET_VRING_BASE, 0, 500);
+    fill_and_block(f->vq[0]->err_fd);
+    front_send(f, WIRE_SET_VRING_KICK, 0, &index, sizeof(index),
+               &f->vq[0]->kick_fd, 1);
+    front_need_hangup(f);
+    vub_log_wait(v, "no front-end is accepted");
+    blk_verify(e->vq[0], 0, 4096, 1);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+/* A ring with a record calls when it starts. */
+static void a_call_fd_that_blocks_at_a_start_does_too(void **state)
+{
+    struct front_conf c = {.inflight = true};
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", &c);
+    uint64_t index = 0;
+
+    (void)state;
+    vq_stop(f->vq[0]);
+    fill_and_block(f->vq[0]->call_fd);
+    front_send(f, WIRE_SET_VRING_KICK, 0, &index, sizeof(index),
+               &f->vq[0]->kick_fd, 1);
+    front_need_hangup(f);
+    vub_log_wait(v, "no front-end is accepted");
+    blk_verify(e->vq[0], 0, 4096, 1);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+/* A second or two for all fds of a front-end, not for each. */
+static void a_worker_is_stopped_once_by_a_front_end(void **state)
+{
+    struct front_conf c = {.queues = 8};
+    struct vub *v =
+        vub_start(DISK("d", "'queues': 8, 'worker': 'w', ",
+                       MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", &c);
+    uint64_t data = front_alloc(f, 3 << 20, 4096);
+    int64_t began;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        struct blk_req *r = blk_new(f, 512);
+
+        r->data_gpa = data;
+        fill_and_block(f->vq[i]->call_fd);
+        vq_calls(f->vq[i], true);
+        /* Long ones: answers come when all have begun. */
+        assert_true(blk_add(f->vq[i], r, VIRTIO_BLK_T_IN, 0, 3 << 20));
+        vq_show(f->vq[i]);
+    }
+    began = front_now_ms();
+    for (unsigned i = 0; i < 8; i++)
+        vq_notify(f->vq[i]);
+    front_need_hangup(f);
+    blk_verify(e->vq[0], 0, 4096, 1);
+    assert_in_range(front_now_ms() - began, 0, 6000);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
+/* The answer comes, and the fd blocks, when it has gone already. */
+static void who_hangs_up_first_is_not_spared(void **state)
+{
+    struct vub *v = start_two();
+    struct front *e = front_new(v, "e", NULL);
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r = blk_new(f, 40 << 20);
+
+    (void)state;
+    fill_and_block(f->vq[0]->call_fd);
+    vq_calls(f->vq[0], true);
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 40 << 20);
+    front_disconnect(f);
+    vub_log_wait(v, "no front-end is accepted");
+    front_reconnect(f);
+    blk_verify(e->vq[0], 0, 4096, 1);
+    assert_false(front_wait_fd(f->sock, POLLIN, 200));
+    assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
+    front_free(f);
+    front_free(e);
+    vub_free(v);
+}
+
 /* It takes back what it has written before vub can read it. */
 static void a_kick_fd_that_blocks_stops_nobody(void **state)
 {
@@ -402,5 +518,9 @@ BEHAVE_MAIN(T(a_kick_fd_that_is_none_means_polling),
             T(a_broken_ring_is_signalled),
             T(a_call_fd_that_blocks_costs_its_front_end_the_session),
             T(an_error_fd_that_blocks_does_too),
+            T(an_error_fd_of_a_ring_that_cannot_start_does_too),
+            T(a_call_fd_that_blocks_at_a_start_does_too),
+            T(a_worker_is_stopped_once_by_a_front_end),
+            T(who_hangs_up_first_is_not_spared),
             T(a_kick_fd_that_blocks_stops_nobody),
             T(a_semaphore_is_no_notifier))
