@@ -26,8 +26,11 @@ int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
 
 /* The next connection, -EAGAIN if there is none. */
 int sock_accept(int fd);
-/* pid 0 if it is not known. */
+/* pid 0 and uid -1 if they are not known. */
 void sock_peer(int fd, int *pid, unsigned *uid);
+/* Has the other end closed both ways? One way only is the end of what it
+ * says. */
+bool sock_is_gone(int fd);
 /* Is fd a connected unix stream socket? Then non-blocking from now on. */
 bool sock_adopt(int fd);
 
@@ -38,5 +41,12 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds);
 /* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds);
+
+/* For those who have nothing else to do. Connects to whoever listens at path:
+ * the fd, non-blocking. */
+int sock_connect(const char *path, struct err *e);
+/* [blocks] Until fd can be read, or written: at most so long, -1: for ever.
+ * 0, -ETIMEDOUT, or -EINTR after a signal. */
+int sock_wait(int fd, bool write, int timeout_ms);
 
 #endif

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,9 +253,45 @@ void sock_peer(int fd, int *pid, unsigned *uid)
     socklen_t len = sizeof(cred);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-        memset(&cred, 0, sizeof(cred));
+        cred = (struct ucred){.uid = (uid_t)-1};
     *pid = cred.pid;
     *uid = cred.uid;
+}
+
+bool sock_is_gone(int fd)
+{
+    struct pollfd p = {.fd = fd};
+
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+int sock_connect(const char *path, struct err *e)
+{
+    struct place p;
+    int fd = -1, rc;
+
+    rc = place_open(&p, path, e);
+    if (rc < 0)
+        return rc;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) < 0) {
+        rc = err_sys(e, errno, "", "cannot connect to %s", path);
+        if (fd >= 0)
+            close(fd);
+        fd = rc;
+    }
+    close(p.dir);
+    return fd;
+}
+
+int sock_wait(int fd, bool write, int timeout_ms)
+{
+    struct pollfd p = {.fd = fd, .events = write ? POLLOUT : POLLIN};
+    int n = poll(&p, 1, timeout_ms);
+
+    if (n < 0)
+        return -errno;
+    return n == 0 ? -ETIMEDOUT : 0;
 }
 
 bool sock_adopt(int fd)
