@@ -19,6 +19,10 @@ void conf_schema_write(FILE *f, const struct conf_table *root);
  * union. */
 void conf_man_write(FILE *f, const struct conf_table *root);
 
+/* mdoc: a text as a line of its own, and keys as a list of items. */
+void conf_man_text(FILE *f, const char *text);
+void conf_man_keys(FILE *f, const struct conf_key *k);
+
 /* The unions that a table leads to, in the order met, each once. Returns how
  * many are in list, which has room for `max`. */
 #define CONF_UNIONS_MAX 16

@@ -69,21 +69,26 @@ static void put_key(FILE *f, const struct conf_key *k)
         put_keys(f, k->table->keys);
 }
 
+void conf_man_keys(FILE *f, const struct conf_key *k)
+{
+    for (; k->name; k++)
+        put_key(f, k);
+}
+
 static void put_keys(FILE *f, const struct conf_key *k)
 {
     if (!k || !k->name)
         return;
     fputs(".Bl -tag -width Ds\n", f);
-    for (; k->name; k++)
-        put_key(f, k);
+    conf_man_keys(f, k);
     fputs(".El\n", f);
 }
 
-static void put_help(FILE *f, const char *help)
+void conf_man_text(FILE *f, const char *text)
 {
-    if (!help)
+    if (!text)
         return;
-    put_text(f, help);
+    put_text(f, text);
     putc('\n', f);
 }
 
@@ -93,7 +98,7 @@ void conf_man_write(FILE *f, const struct conf_table *root)
     int count = conf_unions(root, unions, 0, CONF_UNIONS_MAX);
 
     fputs(".Ss The document\n", f);
-    put_help(f, root->help);
+    conf_man_text(f, root->help);
     put_keys(f, root->keys);
     for (int i = 0; i < count; i++) {
         const struct conf_union *u = unions[i];
@@ -107,7 +112,7 @@ void conf_man_write(FILE *f, const struct conf_table *root)
 
             fprintf(f, ".Ss A %s of \\(dqtype\\(dq: \\(dq%s\\(dq\n", u->what,
                     t->name);
-            put_help(f, t->help);
+            conf_man_text(f, t->help);
             put_keys(f, t->keys);
         }
     }

@@ -60,7 +60,7 @@ static int unexpected(struct scan *s, const char *wanted)
     int c = peek(s);
 
     if (c < 0)
-        snprintf(text, sizeof(text), "the file ends where %s is wanted",
+        snprintf(text, sizeof(text), "the text ends where %s is wanted",
                  wanted);
     else if (c == 0)
         return fail(s, "there is a NUL byte: is this a text file in UTF-8?");

@@ -59,8 +59,8 @@ static void structure_is_checked(void **state)
     (void)state;
     bad("", "", "the file is empty");
     bad(" \n ", "", "the file is empty");
-    bad("{", "line 1, column 2", "the file ends where a key");
-    bad("[1", "line 1, column 3", "the file ends where a comma or ]");
+    bad("{", "line 1, column 2", "the text ends where a key");
+    bad("[1", "line 1, column 3", "the text ends where a comma or ]");
     bad("{\"a\"}", "line 1, column 5", "a colon is wanted here, not }");
     bad("{\"a\" 1}", "line 1, column 6", "a colon is wanted here, not 1");
     bad("{a:1}", "line 1, column 2", "a key in double quotes");
