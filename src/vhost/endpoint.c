@@ -69,6 +69,26 @@ const struct ring_stats *endpoint_ring_stats(const struct endpoint *ep,
     return &ep->kept[queue].stats;
 }
 
+void endpoint_tell(struct endpoint *ep, const struct endpoint_event *e)
+{
+    if (ep->conf.event)
+        ep->conf.event(ep, e, ep->conf.arg);
+}
+
+struct session *endpoint_session(const struct endpoint *ep)
+{
+    return ep->current;
+}
+
+unsigned endpoint_draining(const struct endpoint *ep)
+{
+    unsigned count = 0;
+
+    LIST_EACH (&ep->sessions, node)
+        count++;
+    return count - (ep->current != NULL);
+}
+
 /* ---- what the device asks ---- */
 
 static void host_started(struct device *d, const struct err *e)
@@ -83,6 +103,8 @@ static void host_config_changed(struct device *d)
 {
     struct endpoint *ep = d->host_data;
 
+    endpoint_tell(ep,
+                  &(struct endpoint_event){.what = ENDPOINT_CONFIG_CHANGED});
     ep->config_changed = true;
     if (ep->current)
         session_config_changed(ep->current);

@@ -11,6 +11,20 @@
 #include "virtio/device.h"
 
 struct endpoint;
+struct json_out;
+
+/* Something has happened that somebody may want to know of. */
+struct endpoint_event {
+    enum {
+        ENDPOINT_CONNECTED,      /* pid, uid */
+        ENDPOINT_DISCONNECTED,   /* pid, uid, why */
+        ENDPOINT_RING_BROKEN,    /* ring, why */
+        ENDPOINT_CONFIG_CHANGED, /* the config space */
+    } what;
+    int pid;
+    unsigned uid, ring;
+    const char *why; /* a clause; good for the call */
+};
 
 struct endpoint_conf {
     const char *path;    /* absolute; NULL if fd is given. Kept by the caller */
@@ -24,6 +38,9 @@ struct endpoint_conf {
     bool exit_on_disconnect;
     /* [home] With exit_on_disconnect: the front-end has gone. */
     void (*disconnected)(struct endpoint *ep, void *arg);
+    /* [any of the device's loops] NULL: nobody wants to know. */
+    void (*event)(struct endpoint *ep, const struct endpoint_event *event,
+                  void *arg);
     void *arg;
 };
 
@@ -43,6 +60,10 @@ void endpoint_free(struct endpoint *ep);
 
 /* [home] SIGHUP: the device looks at its source again. */
 void endpoint_refresh(struct endpoint *ep);
+
+/* [home] Adds members to an object: the state, the front-end, what it has
+ * negotiated, and the rings with their counters. */
+void endpoint_status(struct endpoint *ep, struct json_out *o);
 
 struct device *endpoint_device(struct endpoint *ep);
 /* [any] Counters of a queue, since endpoint_open; good until endpoint_free. */

@@ -22,6 +22,12 @@ const struct endpoint_conf *endpoint_conf(const struct endpoint *ep);
 struct log_limit *endpoint_limit(struct endpoint *ep, enum endpoint_line line);
 /* Of ring `index`, over all sessions. */
 struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index);
+/* [any of the device's loops] Tells of e, if somebody wants to know. */
+void endpoint_tell(struct endpoint *ep, const struct endpoint_event *e);
+/* Whose front-end is there; NULL: none is. */
+struct session *endpoint_session(const struct endpoint *ep);
+/* How many live whose front-end has gone: their requests are waited for. */
+unsigned endpoint_draining(const struct endpoint *ep);
 /* The front-end has gone: the next one may be accepted. */
 void endpoint_session_ending(struct endpoint *ep, struct session *s);
 /* The last request is answered; s is freed after this. */

@@ -242,6 +242,11 @@ void session_end(struct session *s, enum log_level level, const char *why)
         log_limited(endpoint_limit(s->endpoint, LINE_GONE), level,
                     s->device->id, "front-end (process %d) is gone: %s",
                     s->peer_pid, why);
+    endpoint_tell(s->endpoint,
+                  &(struct endpoint_event){.what = ENDPOINT_DISCONNECTED,
+                                           .pid = s->peer_pid,
+                                           .uid = s->peer_uid,
+                                           .why = why ? why : "it has gone"});
     conn_close(&s->conn);
     endpoint_session_ending(s->endpoint, s);
     session_hold(s);
@@ -252,7 +257,6 @@ struct session *session_new(struct endpoint *ep, int fd)
 {
     struct session *s = calloc(1, sizeof(*s));
     struct device *d = endpoint_device(ep);
-    unsigned uid;
 
     if (!s)
         goto fail;
@@ -272,13 +276,17 @@ struct session *session_new(struct endpoint *ep, int fd)
     for (unsigned i = 0; i < s->num_vrings; i++)
         vring_init(&s->vrings[i], s, d, i, endpoint_kept(ep, i),
                    endpoint_conf(ep)->drain_timeout_ms);
-    sock_peer(fd, &s->peer_pid, &uid);
+    sock_peer(fd, &s->peer_pid, &s->peer_uid);
     if (conn_open(&s->conn, d->home, fd) < 0) {
         fd = -1;
         goto fail;
     }
     log_limited(endpoint_limit(ep, LINE_CONNECTED), LOG_INFO, d->id,
-                "front-end connected (process %d, user %u)", s->peer_pid, uid);
+                "front-end connected (process %d, user %u)", s->peer_pid,
+                s->peer_uid);
+    endpoint_tell(ep, &(struct endpoint_event){.what = ENDPOINT_CONNECTED,
+                                               .pid = s->peer_pid,
+                                               .uid = s->peer_uid});
     return s;
 fail:
     if (s)

@@ -24,6 +24,7 @@ struct session {
     struct device *device;
     struct conn conn;
     int peer_pid;
+    unsigned peer_uid;
 
     uint64_t protocol; /* protocol features acked */
     uint64_t features;

@@ -86,6 +86,10 @@ static void tell_broken(struct vring *v, const char *why, bool hint)
     log_limited(&v->kept->limit, LOG_ERROR, v->device->id,
                 "ring %u is broken: %s%s%s%s", v->index, why, hint ? " (" : "",
                 hint ? MEMORY_HINT : "", hint ? ")" : "");
+    endpoint_tell(v->session->endpoint,
+                  &(struct endpoint_event){.what = ENDPOINT_RING_BROKEN,
+                                           .ring = v->index,
+                                           .why = why});
     signal_fd(v, v->err_fd);
 }
 

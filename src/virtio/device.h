@@ -43,6 +43,9 @@ struct device_start {
 struct device_ops {
     const char *type;   /* "block" */
     uint32_t virtio_id; /* virtio, "Device Types" */
+    /* Of the feature bits of the device type, 0 to 23, for people: [24], NULL
+     * where there is none. NULL: none at all. */
+    const char *const *feature_names;
 
     /* [home] Once, before all else here: its loops run. On failure only close
      * follows. NULL: nothing to do. */

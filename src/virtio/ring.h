@@ -55,7 +55,8 @@ struct chain {
 /* Counters of a ring. Written by the ring's thread only; others read them
  * whenever they like, with relaxed loads. */
 struct ring_stats {
-    uint64_t kicks, calls, chains;
+    uint64_t kicks, calls, chains; /* chains: answered */
+    uint64_t taken;                /* chains: popped */
 };
 
 static inline void ring_count(uint64_t *stat)

@@ -218,6 +218,7 @@ static inline struct chain *ring_take(struct ring *r, struct chain *c)
     c->map = r->map;
     r->map->chains++;
     r->in_flight++;
+    ring_count(&r->stats->taken);
     return c;
 }
 
