@@ -407,6 +407,7 @@ static void block_close(struct device *d)
 static const struct device_ops block_ops = {
     .type = "block",
     .virtio_id = VIRTIO_ID_BLOCK,
+    .feature_names = block_feature_names,
     .features = block_features,
     .config_len = sizeof(struct virtio_blk_config),
     .config_read = block_config_read,
@@ -514,6 +515,7 @@ static unsigned block_queues(const void *conf)
 static const struct device_type block_type = {
     .open = block_open,
     .queues = block_queues,
+    .status = block_status,
     .is_block = true,
 };
 

@@ -91,6 +91,10 @@ static inline void stat_add(uint64_t *stat, uint64_t n)
     __atomic_store_n(stat, *stat + n, __ATOMIC_RELAXED);
 }
 
+/* control.c */
+extern const char *const block_feature_names[];
+void block_status(struct device *d, struct json_out *o);
+
 /* request.c */
 void block_ring_kick(struct device *d, struct ring *q);
 /* Answers r's chain: VIRTIO_BLK_S_*. */

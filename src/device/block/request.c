@@ -129,19 +129,16 @@ static void find_out_data(struct chain *c, struct block_req *r)
     }
 }
 
-/* True if it is answered. */
-static bool submit(struct block_ring *b, struct block_req *r)
+static void submit(struct block_ring *b, struct block_req *r)
 {
     r->store.done = on_done;
     r->store.owner = b;
-    if (store_submit(b->ch, &r->store) == STORE_PENDING)
-        return false;
-    block_answer_result(b, r);
-    return true;
+    if (store_submit(b->ch, &r->store) == STORE_DONE)
+        block_answer_result(b, r);
 }
 
-/* A read or write, its data found. True if it is answered. */
-static bool transfer(struct block_ring *b, struct block_req *r, uint64_t sector)
+/* A read or write, its data found. */
+static void transfer(struct block_ring *b, struct block_req *r, uint64_t sector)
 {
     const struct block *d = b->block;
     uint64_t sectors = __atomic_load_n(&d->sectors, __ATOMIC_RELAXED);

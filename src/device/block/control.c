@@ -1,0 +1,59 @@
+/* What a block device tells on the control socket, and what it can be told. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "device/block/impl.h"
+
+const char *const block_feature_names[24] = {
+    [VIRTIO_BLK_F_SIZE_MAX] = "BLK_SIZE_MAX",
+    [VIRTIO_BLK_F_SEG_MAX] = "BLK_SEG_MAX",
+    [VIRTIO_BLK_F_GEOMETRY] = "BLK_GEOMETRY",
+    [VIRTIO_BLK_F_RO] = "BLK_RO",
+    [VIRTIO_BLK_F_BLK_SIZE] = "BLK_BLK_SIZE",
+    [VIRTIO_BLK_F_FLUSH] = "BLK_FLUSH",
+    [VIRTIO_BLK_F_TOPOLOGY] = "BLK_TOPOLOGY",
+    [VIRTIO_BLK_F_CONFIG_WCE] = "BLK_CONFIG_WCE",
+    [VIRTIO_BLK_F_MQ] = "BLK_MQ",
+    [VIRTIO_BLK_F_DISCARD] = "BLK_DISCARD",
+    [VIRTIO_BLK_F_WRITE_ZEROES] = "BLK_WRITE_ZEROES",
+    [VIRTIO_BLK_F_LIFETIME] = "BLK_LIFETIME",
+    [VIRTIO_BLK_F_SECURE_ERASE] = "BLK_SECURE_ERASE",
+    [VIRTIO_BLK_F_ZONED] = "BLK_ZONED",
+};
+
+/* ---- status ---- */
+
+static const char *const stat_names[BLOCK_STATS] = {
+    [BLOCK_STAT_READ] = "reads",    [BLOCK_STAT_WRITE] = "writes",
+    [BLOCK_STAT_FLUSH] = "flushes", [BLOCK_STAT_DISCARD] = "discards",
+    [BLOCK_STAT_ZERO] = "zeroes",   [BLOCK_STAT_GET_ID] = "ids",
+    [BLOCK_STAT_OTHER] = "others",
+};
+
+static void add_stat(struct json_out *o, const char *key, const uint64_t *stat)
+{
+    json_add_u64(o, key, __atomic_load_n(stat, __ATOMIC_RELAXED));
+}
+
+void block_status(struct device *d, struct json_out *o)
+{
+    const struct block *b = block_of(d);
+
+    json_add_u64(o, "size", b->sectors * VIRTIO_BLK_SECTOR_BYTES);
+    json_add_str(o, "store", b->store->ops->type);
+    json_add_bool(o, "read_only", b->read_only);
+    json_add_bool(o, "write_cache", b->wce);
+    json_begin(o, "queues", '[');
+    for (unsigned i = 0; i < d->num_queues; i++) {
+        const struct block_stats *s = block_stats(d, i);
+
+        json_begin(o, NULL, '{');
+        for (unsigned j = 0; j < BLOCK_STATS; j++)
+            add_stat(o, stat_names[j], &s->requests[j]);
+        add_stat(o, "bytes_read", &s->bytes_read);
+        add_stat(o, "bytes_written", &s->bytes_written);
+        add_stat(o, "errors", &s->errors);
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+}
