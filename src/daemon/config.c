@@ -49,6 +49,16 @@ char *config_socket_path(const char *runtime_dir, const struct device_common *d)
     return n < 0 ? NULL : path;
 }
 
+char *config_control_path(const char *runtime_dir, const struct config *c)
+{
+    char *path;
+
+    if (c->control.path[0] == '/')
+        return strdup(c->control.path);
+    return asprintf(&path, "%s/%s", runtime_dir, c->control.path) < 0 ? NULL
+                                                                      : path;
+}
+
 /* "a//b/./c" to "a/b/c": the same file must not hide behind another text.
  * Links are not followed; binding finds those. */
 static void tidy(char *path)
@@ -68,11 +78,19 @@ static void tidy(char *path)
 
 /* ---- rules ---- */
 
-/* A text that only one device may have. */
+/* A text that only one device may have, or the control socket. */
+#define CONTROL (-1)
+
 struct claim {
     char *text;
-    int device;
+    int device; /* an index, or CONTROL */
 };
+
+static const char *claim_at(const struct config *c, const struct claim *claim)
+{
+    return claim->device == CONTROL ? "/control"
+                                    : c->devices.list[claim->device].at;
+}
 
 static int compare_claims(const void *a, const void *b)
 {
@@ -100,10 +118,9 @@ static void check_claims(struct claim *claims, int count,
         }
         len = strlen(claims[i].text);
         shown = len > 120 ? utf8_cut(claims[i].text, 120) : len;
-        errs_at(e, c->devices.list[claims[i].device].at, key,
-                "%s has %s %.*s%s already",
-                c->devices.list[claims[first].device].at, what, (int)shown,
-                claims[i].text, shown < len ? "..." : "");
+        errs_at(e, claim_at(c, &claims[i]), key, "%s has %s %.*s%s already",
+                claim_at(c, &claims[first]), what, (int)shown, claims[i].text,
+                shown < len ? "..." : "");
         repeated[claims[i].device] = true;
     }
     for (int i = 0; i < count; i++)
@@ -126,14 +143,13 @@ static void check_id(const char *id, const char *at, struct errs *e)
                 id);
 }
 
-static void check_socket(const struct device_socket *s, const char *at,
-                         struct errs *e)
+static void check_socket(const char *path, const char *at, struct errs *e)
 {
-    size_t len = s->path ? strlen(s->path) : 0;
+    size_t len = path ? strlen(path) : 0;
 
-    if (s->path && (len == 0 || s->path[len - 1] == '/'))
+    if (path && (len == 0 || path[len - 1] == '/'))
         errs_at(e, at, "socket", "must be the path of a file, not \"%s\"",
-                s->path);
+                path);
 }
 
 static void check_sockets(const struct config *c, const char *runtime_dir,
@@ -141,11 +157,20 @@ static void check_sockets(const struct config *c, const char *runtime_dir,
 {
     int count = 0;
 
+    if (c->has_control) {
+        char *path = config_control_path(runtime_dir, c);
+
+        check_socket(c->control.path, "/control", e);
+        if (path) {
+            tidy(path);
+            claims[count++] = (struct claim){path, CONTROL};
+        }
+    }
     for (int i = 0; i < c->devices.count; i++) {
         const struct device_common *d = config_device(c, i);
         char *path = NULL;
 
-        check_socket(&d->socket, c->devices.list[i].at, e);
+        check_socket(d->socket.path, c->devices.list[i].at, e);
         /* A repeated id has been told; so has its socket then. */
         if (d->id && (d->socket.path || !repeated[i]))
             path = config_socket_path(runtime_dir, d);
@@ -175,7 +200,7 @@ static void check_config(void *data, const char *at, struct errs *e)
     int count = 0;
 
     (void)at;
-    claims = calloc((size_t)c->devices.count + 1, sizeof(*claims));
+    claims = calloc((size_t)c->devices.count + 2, sizeof(*claims));
     repeated = calloc((size_t)c->devices.count + 1, sizeof(*repeated));
     if (!claims || !repeated || !runtime_dir) {
         errs_nomem(e);
@@ -218,12 +243,34 @@ static const struct conf_table log_table = {
     .help = "What is told, and how.",
 };
 
+static const struct conf_key control_keys[] = {
+    {"socket", CONF_STR, CONF_AT(struct control_config, path),
+     .def = "\"control.sock\"",
+     .help = "The socket's file, relative to runtime_dir."},
+    {"mode", CONF_MODE, CONF_AT(struct control_config, mode), .def = "\"0600\"",
+     .help = "Permission bits of the socket's file. Whatever they are, only "
+             "the user who runs vub, and root, are listened to."},
+    {NULL},
+};
+
+static const struct conf_table control_table = {
+    .name = "control",
+    .size = sizeof(struct control_config),
+    .keys = control_keys,
+    .help = "Where vub is controlled.",
+};
+
 static const struct conf_key config_keys[] = {
     {"$schema", CONF_ANY, .help = "For editors: vub.schema.json. Ignored."},
     {"runtime_dir", CONF_PATH, CONF_AT(struct config, runtime_dir),
      .help = "Where sockets are made. It is made itself if it is missing, for "
              "its owner only, but not its parents. Default: vub in "
              "$XDG_RUNTIME_DIR if that is set, else /run/vub."},
+    {"control", CONF_TABLE, CONF_AT(struct config, control),
+     .table = &control_table, .shorthand = "socket",
+     .seen_offset = CONF_SEEN(struct config, has_control),
+     .help = "The control socket, for vub ctl: a path, or an object. Without "
+             "this key there is none."},
     {"log", CONF_TABLE, CONF_AT(struct config, log), .table = &log_table,
      .help = "Log lines go to standard error. Options of the command line "
              "come before these."},

@@ -14,8 +14,15 @@ struct log_config {
     unsigned format; /* enum log_format */
 };
 
+struct control_config {
+    const char *path; /* as written: relative to runtime_dir */
+    unsigned mode;
+};
+
 struct config {
     const char *runtime_dir; /* NULL: by the environment, config_runtime_dir */
+    struct control_config control;
+    bool has_control; /* else there is no control socket */
     struct log_config log;
     struct conf_anys devices; /* at least one */
 };
@@ -34,6 +41,9 @@ char *config_runtime_dir(const struct config *c);
  * an fd (or there is no memory). */
 char *config_socket_path(const char *runtime_dir,
                          const struct device_common *d);
+
+/* The same of the control socket, which there is. */
+char *config_control_path(const char *runtime_dir, const struct config *c);
 
 static inline const struct device_common *config_device(const struct config *c,
                                                         int i)

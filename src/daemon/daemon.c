@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/control/control.h"
 #include "daemon/served.h"
 #include "daemon/watchdog.h"
 #include "daemon/workers.h"
@@ -31,6 +32,7 @@ struct daemon {
     int count; /* of list, opened */
     struct workers workers;
     struct watchdog watchdog;
+    struct control control;
     struct loop main;
     uv_signal_t signals[ARRAY_LEN(signals)];
     struct timer deadline;
@@ -98,6 +100,46 @@ static void on_signal(uv_signal_t *h, int num)
         _exit(1);
     log_info(NULL, "stopping: %s", num == SIGINT ? "SIGINT" : "SIGTERM");
     stop(d);
+}
+
+static void on_quit(void *arg, int pid)
+{
+    struct daemon *d = arg;
+
+    if (!d->stopping)
+        log_info(NULL, "stopping: quit, by process %d", pid);
+    stop(d);
+}
+
+/* ---- events ---- */
+
+/* [any of the device's loops] */
+static void on_event(struct served *s, const struct endpoint_event *event,
+                     void *arg)
+{
+    static const char *const names[] = {
+        [ENDPOINT_CONNECTED] = "connect",
+        [ENDPOINT_DISCONNECTED] = "disconnect",
+        [ENDPOINT_RING_BROKEN] = "ring.broken",
+        [ENDPOINT_CONFIG_CHANGED] = "config",
+    };
+    struct daemon *d = arg;
+    struct json_out o = JSON_OUT_EMPTY;
+
+    if (!control_wants_events(&d->control))
+        return;
+    json_add_str(&o, "event", names[event->what]);
+    json_add_str(&o, "device", s->common->id);
+    if (event->what == ENDPOINT_RING_BROKEN)
+        json_add_u64(&o, "ring", event->ring);
+    if (event->what == ENDPOINT_CONNECTED ||
+        event->what == ENDPOINT_DISCONNECTED) {
+        json_add_i64(&o, "pid", event->pid);
+        json_add_u64(&o, "uid", event->uid);
+    }
+    if (event->why)
+        json_add_str(&o, "why", event->why);
+    control_event(&d->control, &o);
 }
 
 /* ---- start ---- */
@@ -219,6 +261,33 @@ static void close_main_loop(struct daemon *d)
     loop_close(&d->main);
 }
 
+/* runtime_dir, when the first socket goes there. */
+static int make_dir(struct daemon *d, const char *dir, bool *made)
+{
+    struct err why;
+    int rc = 0;
+
+    if (!*made)
+        rc = process_make_dir(dir, &why);
+    *made = true;
+    return rc < 0 ? errs_adopt(d->e, "", "runtime_dir", &why) : 0;
+}
+
+static int bind_control(struct daemon *d, const char *dir)
+{
+    char *path = config_control_path(dir, d->conf);
+    struct err why;
+    int rc;
+
+    if (!path)
+        return errs_nomem(d->e);
+    d->control.quit = on_quit;
+    d->control.arg = d;
+    rc = control_open(&d->control, path, d->conf->control.mode, &d->main, &why);
+    free(path);
+    return rc < 0 ? errs_adopt(d->e, "", "control", &why) : 0;
+}
+
 static int bind_sockets(struct daemon *d)
 {
     char *dir = config_runtime_dir(d->conf);
@@ -228,17 +297,19 @@ static int bind_sockets(struct daemon *d)
 
     if (!dir)
         return errs_nomem(d->e);
+    if (d->conf->has_control) {
+        if (d->conf->control.path[0] != '/')
+            rc = make_dir(d, dir, &has_dir);
+        if (rc == 0)
+            rc = bind_control(d, dir);
+    }
     for (int i = 0; i < d->count; i++) {
         const struct device_socket *s = &d->list[i].common->socket;
 
-        /* Only if a socket goes there. */
-        if (!has_dir && !s->has_fd && (!s->path || s->path[0] != '/')) {
-            has_dir = true;
-            rc = process_make_dir(dir, &why);
-            if (rc < 0) {
-                errs_adopt(d->e, "", "runtime_dir", &why);
-                break;
-            }
+        if (!s->has_fd && (!s->path || s->path[0] != '/') &&
+            make_dir(d, dir, &has_dir) < 0) {
+            rc = -EINVAL;
+            break;
         }
         if (served_bind(&d->list[i], &d->workers, dir, &why) < 0)
             rc = errs_adopt(d->e, d->list[i].conf->at, "socket", &why);
@@ -267,6 +338,20 @@ static int start(struct daemon *d)
     return rc < 0 ? errs_push(d->e, &why) : 0;
 }
 
+/* The workers run. */
+static void serve(struct daemon *d)
+{
+    struct err why;
+
+    d->starting = d->count;
+    for (int i = 0; i < d->count; i++)
+        served_start(&d->list[i], &d->main, &d->events);
+    if (control_start(&d->control, d->list, d->count, &why) < 0) {
+        d->rc = errs_push(d->e, &why);
+        stop(d);
+    }
+}
+
 int daemon_run(const struct config *c, int ready_fd, bool *is_config,
                struct errs *e)
 {
@@ -276,6 +361,7 @@ int daemon_run(const struct config *c, int ready_fd, bool *is_config,
         .started = on_started,
         .closed = on_closed,
         .left = on_left,
+        .event = on_event,
         .arg = &d,
     };
     *is_config = true;
@@ -288,17 +374,17 @@ int daemon_run(const struct config *c, int ready_fd, bool *is_config,
         d.rc = start(&d);
     }
     if (d.rc == 0) {
-        d.starting = d.count;
-        for (int i = 0; i < d.count; i++)
-            served_start(&d.list[i], &d.main, &d.events);
+        serve(&d);
         loop_run(&d.main);
     }
     workers_stop(&d.workers);
     watchdog_close(&d.watchdog);
+    control_close(&d.control);
     for (int i = 0; i < d.count; i++)
         served_free(&d.list[i]);
     workers_close(&d.workers);
     close_main_loop(&d);
+    control_free(&d.control);
     free(d.list);
     if (d.ready_fd >= 0)
         process_close_fd(d.ready_fd);

@@ -16,6 +16,7 @@ int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
     int rc;
 
     *s = (struct served){.conf = conf, .common = conf->data};
+    list_init(&s->calls);
     rc = device_type_of(conf)->open(&s->device, conf, e);
     if (rc < 0)
         return rc;
@@ -28,6 +29,8 @@ int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
 }
 
 static void on_disconnected(struct endpoint *ep, void *arg);
+static void on_event(struct endpoint *ep, const struct endpoint_event *event,
+                     void *arg);
 
 int served_bind(struct served *s, const struct workers *ws,
                 const char *runtime_dir, struct err *e)
@@ -41,6 +44,7 @@ int served_bind(struct served *s, const struct workers *ws,
         .any_memory = c->any_memory,
         .exit_on_disconnect = c->on_disconnect == ON_DISCONNECT_EXIT,
         .disconnected = on_disconnected,
+        .event = on_event,
         .arg = s,
     };
     int rc;
@@ -112,6 +116,15 @@ static void on_disconnected(struct endpoint *ep, void *arg)
     loop_post(s->main, &s->left);
 }
 
+static void on_event(struct endpoint *ep, const struct endpoint_event *event,
+                     void *arg)
+{
+    struct served *s = arg;
+
+    (void)ep;
+    s->events->event(s, event, s->events->arg);
+}
+
 static void do_start(struct served *s)
 {
     s->start_rc = endpoint_start(s->endpoint, &s->why);
@@ -130,11 +143,33 @@ static void on_closed(struct endpoint *ep, void *arg)
 
     endpoint_free(ep);
     s->endpoint = NULL;
-    answer(s);
+    s->close_due = true;
+    served_call_ended(s);
+}
+
+/* One that is told may answer, and others too. */
+static void cancel_calls(struct served *s)
+{
+    bool more = true;
+
+    while (more) {
+        more = false;
+        LIST_EACH (&s->calls, node) {
+            struct served_call *c =
+                container_of(node, struct served_call, node);
+
+            if (c->cancelled)
+                continue;
+            served_call_cancel(c);
+            more = true;
+            break;
+        }
+    }
 }
 
 static void do_close(struct served *s)
 {
+    cancel_calls(s);
     endpoint_close(s->endpoint, on_closed, s);
 }
 
@@ -143,6 +178,47 @@ static void on_ask(struct mail *m)
     struct served *s = container_of(m, struct served, ask);
 
     s->asked(s);
+}
+
+/* ---- calls, on the home loop ---- */
+
+struct endpoint *served_endpoint(const struct served *s)
+{
+    return s->start_rc < 0 ? NULL : s->endpoint;
+}
+
+struct device *served_call_begin(struct served *s, struct served_call *c,
+                                 struct call *call)
+{
+    *c = (struct served_call){.call = call};
+    list_init(&c->node);
+    if (!served_endpoint(s))
+        return NULL;
+    list_add(&s->calls, &c->node);
+    return endpoint_device(s->endpoint);
+}
+
+void served_call_cancel(struct served_call *c)
+{
+    if (!c->call || c->cancelled)
+        return;
+    c->cancelled = true;
+    if (c->call->cancel)
+        c->call->cancel(c->call);
+}
+
+void served_call_end(struct served_call *c)
+{
+    c->call = NULL;
+    list_del(&c->node);
+}
+
+void served_call_ended(struct served *s)
+{
+    if (!s->close_due || !list_empty(&s->calls))
+        return;
+    s->close_due = false;
+    answer(s);
 }
 
 /* ---- on the main loop ---- */
@@ -210,6 +286,16 @@ void served_refresh(struct served *s)
 void served_close(struct served *s)
 {
     assert(!s->closed);
-    s->want_close = true;
+    s->want_close = s->closing = true;
     ask_next(s);
+}
+
+void served_post(struct served *s, struct mail *m)
+{
+    loop_post(s->home, m);
+}
+
+bool served_is_closing(const struct served *s)
+{
+    return s->closing;
 }

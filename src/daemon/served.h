@@ -20,7 +20,17 @@ struct served_events {
     void (*closed)(struct served *s, void *arg);
     /* The front-end has gone, and on_disconnect is "exit". Once. */
     void (*left)(struct served *s, void *arg);
+    /* [any of its loops] Something that somebody may want to know of. */
+    void (*event)(struct served *s, const struct endpoint_event *event,
+                  void *arg);
     void *arg;
+};
+
+/* A command that the device is told: request.c's. */
+struct served_call {
+    struct list node;
+    struct call *call; /* NULL: answered */
+    bool cancelled;
 };
 
 struct served {
@@ -37,8 +47,9 @@ struct served {
     const struct served_events *events;
     struct mail ask, answer, left;
     void (*asked)(struct served *s); /* what the mail under way asks for */
-    bool want_start, want_refresh, want_close;
-    bool has_left; /* home's */
+    bool want_start, want_refresh, want_close, closing;
+    struct list calls;        /* home's: those it has not answered */
+    bool has_left, close_due; /* home's */
     int start_rc;
     struct err why;
 };
@@ -60,6 +71,24 @@ void served_close(struct served *s);
 
 /* After closed, or before served_start; its loops do not run then. */
 void served_free(struct served *s);
+
+/* Runs m->run on its home loop; always before it closes if it is not closing.
+ */
+void served_post(struct served *s, struct mail *m);
+bool served_is_closing(const struct served *s);
+/* [home] NULL: it is closed, or never started. */
+struct endpoint *served_endpoint(const struct served *s);
+/* [home] A call begins. NULL: there is no device any more. Before it closes it
+ * is told to cancel those that it has not answered, and it is closed only when
+ * it has answered all. */
+struct device *served_call_begin(struct served *s, struct served_call *c,
+                                 struct call *call);
+/* [home] Nobody waits for it any more. */
+void served_call_cancel(struct served_call *c);
+/* [home] It is answered: first the one, then, when the answer is on its way,
+ * the other. */
+void served_call_end(struct served_call *c);
+void served_call_ended(struct served *s);
 
 /* "block, 2 queues on a, b": for the log. */
 void served_describe(const struct served *s, char *out, size_t room);

@@ -1,0 +1,269 @@
+/* Our own commands first, then those of the device types, in the order of their
+ * table. */
+#include "daemon/control/commands.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/docs.h"
+#include "conf/text.h"
+#include "daemon/control/control.h"
+
+/* ---- what they do ---- */
+
+static void help_param(struct json_out *o, const struct conf_key *k)
+{
+    char wants[160];
+
+    json_begin(o, NULL, '{');
+    json_add_str(o, "name", k->name);
+    text_expected(k, wants, sizeof(wants));
+    json_add_str(o, "value", wants);
+    json_add_bool(o, "required", k->required);
+    if (k->def)
+        json_add_raw(o, "default", k->def);
+    if (k->help)
+        json_add_str(o, "help", k->help);
+    json_end(o, '}');
+}
+
+static void help_params(struct json_out *o, const struct conf_table *t)
+{
+    if (!t)
+        return;
+    for (const struct conf_key *k = t->keys; k->name; k++)
+        help_param(o, k);
+}
+
+static void run_help(struct request *r)
+{
+    struct json_out *o = &r->call.out;
+    struct command_row row;
+
+    json_begin(o, "commands", '[');
+    for (unsigned i = 0; commands_at(i, &row); i++) {
+        json_begin(o, NULL, '{');
+        json_add_str(o, "name", row.name);
+        json_add_str(o, "help", row.help);
+        json_begin(o, "params", '[');
+        help_params(o, row.device ? &command_device_table : NULL);
+        help_params(o, row.params);
+        json_end(o, ']');
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+    request_done(r);
+}
+
+static void run_events(struct request *r)
+{
+    if (r->client)
+        control_subscribe(r->control, r->client);
+    request_done(r);
+}
+
+struct level_args {
+    unsigned level;
+};
+
+static void run_log_level(struct request *r)
+{
+    unsigned level = ((const struct level_args *)r->call.args)->level;
+    unsigned was = log_level();
+    struct control *c = r->control;
+    struct json_out event = JSON_OUT_EMPTY;
+
+    log_set((enum log_level)level, log_format());
+    json_add_str(&r->call.out, "level", log_level_words[level]);
+    json_add_str(&r->call.out, "was", log_level_words[was]);
+    request_done(r);
+    if (level == was)
+        return;
+    json_add_str(&event, "event", "log.level");
+    json_add_str(&event, "level", log_level_words[level]);
+    json_add_str(&event, "was", log_level_words[was]);
+    control_event(c, &event);
+}
+
+static void run_quit(struct request *r)
+{
+    struct control *c = r->control;
+    int pid = r->client ? r->client->pid : 0;
+
+    request_done(r); /* it is told before anything ends */
+    c->quit(c->arg, pid);
+}
+
+/* ---- the table ---- */
+
+static const struct conf_key device_keys[] = {
+    {"device", CONF_STR, CONF_AT(struct command_device, device),
+     .required = true, .min = 1, .help = "The id of the device."},
+    {NULL},
+};
+
+const struct conf_table command_device_table = {
+    .name = "device",
+    .size = sizeof(struct command_device),
+    .keys = device_keys,
+};
+
+static const struct conf_key status_keys[] = {
+    {"device", CONF_STR, CONF_AT(struct command_device, device), .min = 1,
+     .help = "The id of the only device to tell of."},
+    {NULL},
+};
+
+static const struct conf_table status_table = {
+    .name = "status",
+    .size = sizeof(struct command_device),
+    .keys = status_keys,
+};
+
+static const struct conf_key level_keys[] = {
+    {"level", CONF_CHOICE, CONF_AT(struct level_args, level), .required = true,
+     .words = log_level_words,
+     .help = "Lines of this weight and above are written from now on."},
+    {NULL},
+};
+
+static const struct conf_table level_table = {
+    .name = "log.level",
+    .size = sizeof(struct level_args),
+    .keys = level_keys,
+};
+
+static const struct command_row own[] = {
+    {"help", NULL, "Tell all commands and their parameters.", .run = run_help},
+    {"status", &status_table,
+     "Tell what there is to know of the devices: sessions, features, rings and "
+     "counters. A device whose worker does not answer within a second is said "
+     "not to answer.",
+     .run = status_run},
+    {"events", NULL,
+     "Tell what happens from now on, each event as a notification: front-ends "
+     "that connect and disconnect, rings that break, devices whose config "
+     "changes, a new log level.",
+     .run = run_events},
+    {"log.level", &level_table, "Change the log level.", .run = run_log_level},
+    {"quit", NULL, "Stop vub, as SIGTERM does.", .run = run_quit},
+};
+
+bool commands_at(unsigned i, struct command_row *row)
+{
+    if (i < ARRAY_LEN(own)) {
+        *row = own[i];
+        return true;
+    }
+    i -= ARRAY_LEN(own);
+    for (const struct conf_table *const *t = device_union.tables; *t; t++) {
+        const struct device_type *type = (*t)->ops;
+
+        for (const struct command *c = type->commands; c && c->name; c++) {
+            if (i-- > 0)
+                continue;
+            *row = (struct command_row){.name = c->name,
+                                        .params = c->params,
+                                        .help = c->help,
+                                        .device = c,
+                                        .type = *t};
+            return true;
+        }
+    }
+    return false;
+}
+
+int commands_find(const char *name, struct command_row *row, struct errs *e)
+{
+    const char *near = NULL;
+    unsigned best = UINT32_MAX;
+
+    for (unsigned i = 0; commands_at(i, row); i++) {
+        if (strcmp(row->name, name) == 0)
+            return 0;
+        if (text_is_slip(name, row->name, &best))
+            near = row->name;
+    }
+    if (near)
+        errs_add(e, -ENOENT, "/method",
+                 "there is no such command; did you mean \"%s\"?", near);
+    else
+        errs_add(e, -ENOENT, "/method",
+                 "there is no such command; \"help\" tells all");
+    return RPC_NO_METHOD;
+}
+
+/* ---- for people ---- */
+
+/* Words from column `indent` on, which is where we are. */
+static void wrap(FILE *f, const char *text, int indent)
+{
+    const int width = 78;
+    int column = indent;
+
+    for (const char *w = text; *w;) {
+        int len = (int)strcspn(w, " ");
+
+        if (column > indent && column + 1 + len > width) {
+            fprintf(f, "\n%*s", indent, "");
+            column = indent;
+        }
+        column += fprintf(f, "%s%.*s", column > indent ? " " : "", len, w);
+        w += len + (w[len] == ' ');
+    }
+    putc('\n', f);
+}
+
+static void put_usage(FILE *f, const struct conf_table *t)
+{
+    if (!t)
+        return;
+    for (const struct conf_key *k = t->keys; k->name; k++)
+        fprintf(f, k->required ? " %s=..." : " [%s=...]", k->name);
+}
+
+static void put_params(FILE *f, const struct conf_table *t)
+{
+    char wants[160];
+
+    if (!t)
+        return;
+    for (const struct conf_key *k = t->keys; k->name; k++) {
+        text_expected(k, wants, sizeof(wants));
+        fprintf(f, "      %s: %s%s%s\n", k->name, wants,
+                k->def ? ", by default " : "", k->def ? k->def : "");
+    }
+}
+
+void commands_help(FILE *f)
+{
+    struct command_row row;
+
+    for (unsigned i = 0; commands_at(i, &row); i++) {
+        fprintf(f, "  %s", row.name);
+        put_usage(f, row.device ? &command_device_table : NULL);
+        put_usage(f, row.params);
+        fputs("\n      ", f);
+        wrap(f, row.help, 6);
+        put_params(f, row.params);
+    }
+}
+
+void commands_man(FILE *f)
+{
+    struct command_row row;
+
+    for (unsigned i = 0; commands_at(i, &row); i++) {
+        fprintf(f, ".It Cm %s\n", row.name);
+        conf_man_text(f, row.help);
+        if (!row.params && !row.device)
+            continue;
+        fputs(".Bl -tag -width Ds\n", f);
+        if (row.device)
+            conf_man_keys(f, command_device_table.keys);
+        if (row.params)
+            conf_man_keys(f, row.params->keys);
+        fputs(".El\n", f);
+    }
+}

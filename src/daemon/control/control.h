@@ -1,0 +1,71 @@
+/* daemon/control/control.h: the control socket.
+ *
+ * A unix socket on which the user who runs vub, and root, say what they want
+ * done: docs/control.md. control.c accepts and tells events; client.c is a
+ * connection, rpc.c what a line is, request.c what becomes of one, commands.c
+ * what there is to ask for, status.c the answer to the most common. ctl.c is
+ * the other end.
+ * Threads: the main loop. Nothing on it blocks, and nothing waits for it. */
+#ifndef VUB_DAEMON_CONTROL_CONTROL_H
+#define VUB_DAEMON_CONTROL_CONTROL_H
+
+#include "daemon/config.h"
+#include "daemon/control/request.h"
+#include "loop/timer.h"
+
+struct look;
+
+struct control {
+    struct loop *main;
+    struct served *list; /* [count]: the devices */
+    int count;
+    void (*quit)(void *arg, int pid); /* somebody wants vub to end */
+    void *arg;
+
+    char *path;
+    int listen_fd;
+    struct watch watch;
+    struct timer retry; /* after a failed accept */
+    struct list clients, requests;
+    unsigned num_clients;
+    bool open, watching;
+
+    unsigned subscribers;    /* atomic */
+    unsigned events_waiting; /* atomic: posted, and not yet told */
+    unsigned events_lost;    /* atomic: since then */
+
+    struct look *looks;  /* [count] */
+    struct list gathers; /* status.c's */
+};
+
+/* Binds the socket. On failure there is nothing to close. */
+int control_open(struct control *c, const char *path, unsigned mode,
+                 struct loop *main, struct err *e);
+/* The workers run: accepts from now on. list is kept. */
+int control_start(struct control *c, struct served *list, int count,
+                  struct err *e);
+/* The loops run no more; before loop_close, which calls the rest. Safe on a
+ * zero struct. */
+void control_close(struct control *c);
+/* After loop_close. */
+void control_free(struct control *c);
+
+struct served *control_device(struct control *c, const char *id); /* or NULL */
+
+/* [any thread] Something has happened: members of the event's object, the first
+ * of which is "event". Takes members. */
+void control_event(struct control *c, struct json_out *members);
+/* [any thread] Does anybody listen? Else there is no need to say it. */
+static inline bool control_wants_events(const struct control *c)
+{
+    return __atomic_load_n(&c->subscribers, __ATOMIC_RELAXED) > 0;
+}
+void control_subscribe(struct control *c, struct client *client);
+
+/* status.c */
+int status_open(struct control *c);
+void status_run(struct request *r);
+void status_close(struct control *c);
+void status_free(struct control *c);
+
+#endif

@@ -1,0 +1,232 @@
+/* The letters of a call: `there` carries it home, where the device may keep it;
+ * `back` brings the answer. If the client goes meanwhile, `stop` follows it
+ * home, and comes back as `stopped`, whether it found the call there or not.
+ * The request is freed when all of its letters are back. */
+#include "daemon/control/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conf/conf.h"
+#include "daemon/control/commands.h"
+#include "daemon/control/control.h"
+
+/* ---- the end of one ---- */
+
+void request_free(struct request *r)
+{
+    list_del(&r->node);
+    list_del(&r->all);
+    json_out_free(&r->call.out);
+    rpc_free(&r->rpc);
+    free(r);
+}
+
+static void leave_client(struct request *r)
+{
+    struct client *c = r->client;
+
+    r->client = NULL;
+    if (list_empty(&r->node))
+        return;
+    list_del(&r->node);
+    if (c->num_requests-- == CLIENT_REQUESTS_MAX)
+        client_next(c);
+}
+
+/* code 0: the result is r's. */
+static void answer(struct request *r, int code, const struct errs *e)
+{
+    struct client *c = r->client;
+
+    if (!c)
+        return;
+    if (code == 0 && r->call.out.failed)
+        code = RPC_INTERNAL;
+    leave_client(r);
+    if (r->rpc.id && client_may_answer(c)) {
+        if (code == 0)
+            rpc_add_result(&c->out, r->rpc.id, r->call.out.text);
+        else
+            rpc_add_error(&c->out, r->rpc.id, code, e);
+    }
+    client_send(c);
+}
+
+static const struct errs no_errors = {NULL, 0, 0};
+
+void request_done(struct request *r)
+{
+    answer(r, 0, &no_errors);
+    request_free(r);
+}
+
+void request_fail(struct request *r, int code, const struct err *why)
+{
+    struct err one = *why;
+    const struct errs e = {&one, 1, 0};
+
+    answer(r, code, &e);
+    request_free(r);
+}
+
+/* ---- on the home loop ---- */
+
+static void on_answered(struct call *call, const struct err *e)
+{
+    struct request *r = container_of(call, struct request, call);
+    struct served *s = r->served;
+
+    r->failed = e != NULL;
+    if (e)
+        r->why = *e;
+    served_call_end(&r->at_home);
+    loop_post(r->control->main, &r->back); /* main may free it now */
+    served_call_ended(s);
+}
+
+static void on_there(struct mail *m)
+{
+    struct request *r = container_of(m, struct request, there);
+    struct device *d = served_call_begin(r->served, &r->at_home, &r->call);
+    struct err e;
+
+    if (d) {
+        r->command->run(d, &r->call);
+        return;
+    }
+    err_set(&e, -ENODEV, "/params/device", "the device is closed");
+    on_answered(&r->call, &e);
+}
+
+static void on_stop(struct mail *m)
+{
+    struct request *r = container_of(m, struct request, stop);
+    struct loop *main = r->control->main;
+
+    served_call_cancel(&r->at_home);
+    loop_post(main, &r->stopped);
+}
+
+/* ---- back on the main loop ---- */
+
+static void letter_back(struct request *r)
+{
+    if (--r->under_way > 0)
+        return;
+    if (!r->failed) {
+        request_done(r);
+        return;
+    }
+    request_fail(r, RPC_FAILED, &r->why);
+}
+
+static void on_back(struct mail *m)
+{
+    letter_back(container_of(m, struct request, back));
+}
+
+static void on_stopped(struct mail *m)
+{
+    letter_back(container_of(m, struct request, stopped));
+}
+
+void request_abandon(struct request *r)
+{
+    leave_client(r);
+    if (!r->command || r->under_way != 1)
+        return;
+    r->stop.run = on_stop;
+    r->stopped.run = on_stopped;
+    r->under_way++;
+    served_post(r->served, &r->stop);
+}
+
+static void send_home(struct request *r)
+{
+    struct err e;
+
+    if (served_is_closing(r->served)) {
+        err_set(&e, -ENODEV, "/params/device", "the device is closing");
+        request_fail(r, RPC_FAILED, &e);
+        return;
+    }
+    r->call.answered = on_answered;
+    r->there.run = on_there;
+    r->back.run = on_back;
+    r->under_way = 1;
+    served_post(r->served, &r->there);
+}
+
+/* ---- from a line to a command ---- */
+
+/* The device that the parameters name, of the type that has the command. */
+static int find_device(struct request *r, const struct command_row *row,
+                       const char *id, struct errs *e)
+{
+    r->served = control_device(r->control, id);
+    if (!r->served)
+        errs_add(e, -ENODEV, "/params/device", "there is no device \"%.64s\"",
+                 id);
+    else if (r->served->conf->table != row->type)
+        errs_add(e, -EINVAL, "/params/device",
+                 "\"%s\" is of the type %s; %s is for those of the type %s", id,
+                 r->served->conf->table->name, row->name, row->type->name);
+    else
+        return 0;
+    return RPC_BAD_PARAMS;
+}
+
+static int read_params(struct request *r, const struct command_row *row,
+                       struct errs *e)
+{
+    const struct conf_table *const tables[] = {
+        row->device ? &command_device_table : NULL, row->params};
+    void *out[2];
+    int rc;
+
+    rc = conf_read_object(r->rpc.doc, out, tables, r->rpc.params, "params", e);
+    if (rc < 0)
+        return rc == -ENOMEM ? RPC_INTERNAL : RPC_BAD_PARAMS;
+    r->call.args = out[1];
+    if (!row->device)
+        return 0;
+    r->command = row->device;
+    return find_device(r, row, ((struct command_device *)out[0])->device, e);
+}
+
+void request_run(struct control *control, struct client *client,
+                 const char *line, size_t len)
+{
+    struct request *r = calloc(1, sizeof(*r));
+    struct errs e = ERRS_EMPTY;
+    struct command_row row;
+    int rc;
+
+    if (!r) {
+        if (client_may_answer(client))
+            rpc_add_error(&client->out, NULL, RPC_INTERNAL, &e);
+        return; /* whoever gave the line sends it */
+    }
+    r->control = control;
+    r->client = client;
+    list_init(&r->node);
+    list_add(&control->requests, &r->all);
+    rc = rpc_read(&r->rpc, line, len, &e);
+    if (rc == 0)
+        rc = commands_find(r->rpc.method, &row, &e);
+    if (rc == 0)
+        rc = read_params(r, &row, &e);
+    if (rc < 0) {
+        answer(r, rc, &e);
+        errs_free(&e);
+        request_free(r);
+        return;
+    }
+    list_add(&client->requests, &r->node);
+    client->num_requests++;
+    if (row.device)
+        send_home(r);
+    else
+        row.run(r);
+}
