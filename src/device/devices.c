@@ -53,7 +53,7 @@ const struct conf_key device_common_keys[] = {
     {"worker", CONF_STRS, CONF_AT(struct device_common, worker),
      .help = "The thread that serves the device. Devices that name the same "
              "one share it; a list spreads the device's rings over several. "
-             "Default: a thread of its own."},
+             "Default: a thread of its own; input devices share one."},
     {"poll_us", CONF_U32, CONF_AT(struct device_common, poll_us), .def = "50",
      .max = 1000000, .words = poll_words,
      .help = "How many microseconds the worker looks for more work before it "
