@@ -1,6 +1,5 @@
 #include "device/input/filter.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,9 +35,10 @@ static int set_axis(struct filter *f, const struct axis_conf *a, int index,
 
     name_to_code(a->code, &type, &code); /* checked */
     if (!source_has(d, EV_ABS, code)) {
-        snprintf(place, sizeof(place), "axes/%d/code", index);
+        snprintf(place, sizeof(place), "filter/axes/%d/code", index);
         return errs_at(e, at, place, "the device has no %s", a->code);
     }
+    f->scales = true;
     f->from[code] = d->abs[code];
     f->to[code] = (struct source_abs){a->min, a->max, a->fuzz, a->flat, a->res};
     f->scaled[code / 8] |= (uint8_t)(1u << code % 8);
@@ -49,19 +49,16 @@ static int set_axis(struct filter *f, const struct axis_conf *a, int index,
 int filter_open(struct filter *f, const struct filter_conf *c, const char *at,
                 struct source_desc *d, struct errs *e)
 {
+    struct event_set masked = {{{0}}};
     int rc = 0;
 
-    *f = (struct filter){.conf = c};
-    if (c->name)
-        desc_text(d->name, c->name, strlen(c->name));
-    if (c->serial)
-        desc_text(d->serial, c->serial, strlen(c->serial));
+    *f = (struct filter){.scales = false};
     ids_apply(&c->ids, d);
     for (int i = 0; i < c->mask.count; i++)
-        event_set_add(&f->masked, c->mask.list[i]);
-    mask_bits(&f->masked, d);
+        event_set_add(&masked, c->mask.list[i]);
+    mask_bits(&masked, d);
     if (c->mask.count && !has_any(d))
-        return errs_at(e, at, "mask", "nothing is left of the device");
+        return errs_at(e, at, "filter/mask", "nothing is left of the device");
     for (int i = 0; i < c->axes.count && rc == 0; i++)
         rc = set_axis(f, c->axes.list[i].data, i, at, d, e);
     return rc;
@@ -89,23 +86,15 @@ static bool is_scaled(const struct filter *f, const struct input_event16 *ev)
            f->scaled[ev->code / 8] & 1u << ev->code % 8;
 }
 
-unsigned filter_frame(const struct filter *f, struct input_event16 *ev,
-                      unsigned n)
+void filter_frame(const struct filter *f, const struct input_event16 *ev,
+                  unsigned n, struct input_event16 *out)
 {
-    unsigned kept = 0;
-    bool any = false;
-
     for (unsigned i = 0; i < n; i++) {
-        struct input_event16 one = ev[i];
-
-        if (event_set_has(&f->masked, one.type, one.code))
-            continue;
-        if (is_scaled(f, &one))
-            one.value = scale(one.value, &f->from[one.code], &f->to[one.code]);
-        any = any || one.type != EV_SYN;
-        ev[kept++] = one;
+        out[i] = ev[i];
+        if (is_scaled(f, &ev[i]))
+            out[i].value =
+                scale(ev[i].value, &f->from[ev[i].code], &f->to[ev[i].code]);
     }
-    return any ? kept : 0;
 }
 
 /* ---- the table ---- */
@@ -130,10 +119,6 @@ static const struct conf_key filter_keys[] = {
      .help = "Events that the guest does not see: codes (\"KEY_POWER\"), all "
              "codes whose names start so (\"ABS_MT_*\"), all of a type "
              "(\"EV_MSC\")."},
-    {"name", CONF_STR, CONF_AT(struct filter_conf, name), .min = 1, .max = 127,
-     .help = "Another name."},
-    {"serial", CONF_STR, CONF_AT(struct filter_conf, serial), .max = 127,
-     .help = "Another serial number; \"\" for none."},
     ID_KEY(bustype, "Another bus: 3 is USB, 6 is virtual."),
     ID_KEY(vendor, "Another vendor's id."),
     ID_KEY(product, "Another product's id."),

@@ -9,12 +9,14 @@
 #define VUB_DEVICE_INPUT_INPUT_H
 
 #include "device/devices.h"
+#include "device/input/filter.h"
 
 /* The keys of an input device, without those of its source. */
 struct input_conf {
     struct device_common common;
     const char *name, *serial; /* NULL: the source's */
     struct conf_any source;
+    struct filter_conf filter;
 };
 
 extern const struct conf_table input_table;

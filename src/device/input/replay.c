@@ -1,0 +1,483 @@
+/* Source `replay`: what a device did once, again, as a recording has it.
+ *
+ *     {"type": "replay", "path": "login.evemu", "pace": "asap"}
+ *
+ * `realtime` keeps the times of the recording, against when it began: what is
+ * late goes at once, and lateness does not add up. `asap` keeps a few frames
+ * on their way, and goes on when the guest has taken one: no frame is lost,
+ * however small the guest's ring is. `step` waits for the command. Nothing is
+ * left held at the end, or when it is stopped. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "device/input/codes.h"
+#include "device/input/framing.h"
+#include "device/input/kinds.h"
+#include "device/input/recording.h"
+#include "loop/timer.h"
+
+#define WINDOW 8       /* frames on their way to the guest, with asap */
+#define TURN_FRAMES 64 /* late ones that go in one turn of the loop */
+#define NS_PER_US 1000u
+#define NS_PER_MS 1000000u
+#define NS_PER_S 1000000000u
+
+enum pace { PACE_REALTIME, PACE_ASAP, PACE_STEP };
+enum begin { BEGIN_ON_CONNECT, BEGIN_COMMAND };
+enum action { ACTION_START, ACTION_STOP, ACTION_STEP, ACTION_REWIND };
+
+static const char *const pace_words[] = {"realtime", "asap", "step", NULL};
+static const char *const begin_words[] = {"on_connect", "command", NULL};
+static const char *const action_words[] = {"start", "stop", "step", "rewind",
+                                           NULL};
+
+struct replay_conf {
+    const char *path;
+    uint32_t device, loops;
+    unsigned pace, begin;
+};
+
+struct replay {
+    struct source source;
+    const struct replay_conf *conf;
+    struct recording rec;
+    struct framing framing;
+    struct loop *loop; /* NULL: not started, or stopped */
+    struct timer timer;
+    struct defer pump;
+    bool attended, playing;
+    size_t at;         /* the next event */
+    size_t frame;      /* the next frame */
+    uint64_t passes;   /* whole ones */
+    uint64_t began_ns; /* when this pass did, or would have: realtime */
+    unsigned under_way;
+    bool refused;       /* one of those under way did not arrive */
+    struct call *call;  /* a start or step that waits for the guest */
+    uint64_t not_taken; /* frames, since vub started */
+    void (*gone)(struct source *s);
+};
+
+static struct replay *replay_of(struct source *s)
+{
+    return container_of(s, struct replay, source);
+}
+
+static bool over(const struct replay *r)
+{
+    return r->conf->loops && r->passes >= r->conf->loops;
+}
+
+/* ---- answers ---- */
+
+static void add_position(struct replay *r, struct json_out *o)
+{
+    json_add_u64(o, "frame", r->frame);
+    json_add_u64(o, "frames", r->rec.frames);
+    json_add_u64(o, "passes", r->passes);
+    json_add_bool(o, "playing", r->playing);
+}
+
+static void answer(struct replay *r, struct call *c)
+{
+    add_position(r, &c->out);
+    call_done(c);
+}
+
+static void refuse(struct call *c, int code, const char *why)
+{
+    struct err e;
+
+    err_set(&e, code, "", "%s", why);
+    call_fail(c, &e);
+}
+
+/* The call that waits, if it need not any longer. */
+static void answer_waiting(struct replay *r)
+{
+    struct call *c = r->call;
+
+    if (!c || r->playing || r->under_way)
+        return;
+    r->call = NULL;
+    if (r->refused)
+        refuse(c, -EIO, "the guest has not taken all of it");
+    else
+        answer(r, c);
+}
+
+static void fail_waiting(struct replay *r, const char *why)
+{
+    struct call *c = r->call;
+
+    r->call = NULL;
+    if (c)
+        refuse(c, -ENOTCONN, why);
+}
+
+/* ---- frames ---- */
+
+static void on_sent(void *arg, bool taken)
+{
+    struct replay *r = arg;
+
+    r->under_way--;
+    r->refused = r->refused || !taken;
+    r->not_taken += !taken;
+    if (r->loop)
+        loop_defer(r->loop, &r->pump);
+}
+
+static void on_frame(struct framing *f, const struct input_event16 *ev,
+                     unsigned n)
+{
+    struct replay *r = container_of(f, struct replay, framing);
+
+    r->under_way++;
+    r->source.host->frame(&r->source, ev, n, on_sent, r);
+}
+
+/* One frame of the recording, and what its end brings. */
+static void play_frame(struct replay *r)
+{
+    const struct recorded *ev;
+
+    do {
+        ev = &r->rec.events[r->at++];
+        framing_add(&r->framing, ev->type, ev->code, ev->value);
+    } while (ev->type != EV_SYN || ev->code != SYN_REPORT);
+    r->frame++;
+    if (r->at < r->rec.count)
+        return;
+    framing_release(&r->framing);
+    r->passes++;
+    if (over(r)) {
+        r->playing = false;
+        return;
+    }
+    r->at = r->frame = 0;
+    /* A recording without length must not keep the loop busy. */
+    r->began_ns += MAX(r->rec.usec * NS_PER_US, NS_PER_MS);
+    /* A vub, or machine, that was asleep need not catch up with everything. */
+    if (r->began_ns + NS_PER_S < loop_now_ns())
+        r->began_ns = loop_now_ns();
+}
+
+/* ms until the next frame is due; 0: now. */
+static uint64_t wait_ms(const struct replay *r)
+{
+    uint64_t due = r->began_ns + r->rec.events[r->at].usec * NS_PER_US;
+    uint64_t now = loop_now_ns();
+
+    return due <= now ? 0 : (due - now + NS_PER_MS - 1) / NS_PER_MS;
+}
+
+static void play_realtime(struct replay *r)
+{
+    for (unsigned i = 0; r->playing && i < TURN_FRAMES; i++) {
+        uint64_t ms = wait_ms(r);
+
+        if (ms) {
+            timer_start(&r->timer, ms);
+            return;
+        }
+        play_frame(r);
+    }
+    if (r->playing)
+        timer_start(&r->timer, 0);
+}
+
+static void play(struct replay *r)
+{
+    if (r->playing && r->conf->pace == PACE_REALTIME)
+        play_realtime(r);
+    while (r->playing && r->conf->pace == PACE_ASAP && r->under_way < WINDOW)
+        play_frame(r);
+    answer_waiting(r);
+}
+
+static void on_pump(struct defer *d)
+{
+    struct replay *r = container_of(d, struct replay, pump);
+
+    /* Realtime waits for its timer, which may be under way. */
+    if (r->conf->pace == PACE_REALTIME)
+        answer_waiting(r);
+    else
+        play(r);
+}
+
+static void on_timer(struct timer *t)
+{
+    play(container_of(t, struct replay, timer));
+}
+
+/* ---- start and stop ---- */
+
+static void rewind_to_start(struct replay *r)
+{
+    r->at = r->frame = 0;
+    r->passes = 0;
+}
+
+static void begin(struct replay *r)
+{
+    if (over(r))
+        rewind_to_start(r);
+    r->playing = true;
+    r->refused = false;
+    r->began_ns = loop_now_ns() - r->rec.events[r->at].usec * NS_PER_US;
+    timer_start(&r->timer, 0);
+}
+
+static void halt(struct replay *r)
+{
+    r->playing = false;
+    timer_stop(&r->timer);
+    framing_release(&r->framing);
+}
+
+static void replay_attend(struct source *s, bool listens)
+{
+    struct replay *r = replay_of(s);
+
+    r->attended = listens;
+    if (!listens) {
+        r->playing = false;
+        timer_stop(&r->timer);
+        framing_forget(&r->framing);
+        fail_waiting(r, "the guest's driver has gone");
+    } else if (r->conf->begin == BEGIN_ON_CONNECT) {
+        rewind_to_start(r);
+        if (r->conf->pace != PACE_STEP)
+            begin(r);
+    }
+}
+
+/* ---- the command ---- */
+
+struct replay_args {
+    unsigned action;
+};
+
+static void on_cancel(struct call *c)
+{
+    struct replay *r = c->user;
+
+    r->call = NULL; /* what it began goes on */
+    answer(r, c);
+}
+
+static void keep(struct replay *r, struct call *c)
+{
+    c->user = r;
+    c->cancel = on_cancel;
+    r->call = c;
+}
+
+/* A sentence, if r cannot play now. */
+static const char *why_not(const struct replay *r, enum action action)
+{
+    if (!r->attended)
+        return "no driver of a guest listens";
+    if (r->playing)
+        return "it plays already";
+    if (r->call)
+        return "another call is not done yet";
+    if (action == ACTION_START && r->conf->pace == PACE_STEP)
+        return "its pace is \"step\": there is nothing to start";
+    if (action == ACTION_STEP && over(r))
+        return "it is at its end: rewind it first";
+    return NULL;
+}
+
+/* With no end to wait for, or with one that may come much later, a start is
+ * answered when it is over, or at once. */
+static void run_start(struct replay *r, struct call *c)
+{
+    begin(r);
+    if (r->conf->loops)
+        keep(r, c);
+    else
+        answer(r, c);
+}
+
+static void run_step(struct replay *r, struct call *c)
+{
+    r->refused = false;
+    keep(r, c);
+    play_frame(r);
+}
+
+static void run_replay(struct device *d, struct call *c)
+{
+    const struct replay_args *args = c->args;
+    struct source *s = input_source_of(d);
+    enum action action = args->action;
+    const char *why = NULL;
+    struct replay *r;
+
+    if (strcmp(s->ops->type, "replay") != 0) {
+        refuse(c, -EINVAL, "its source is no replay");
+        return;
+    }
+    r = replay_of(s);
+    if (action == ACTION_START || action == ACTION_STEP)
+        why = why_not(r, action);
+    if (why) {
+        refuse(c, -EBUSY, why);
+    } else if (action == ACTION_START) {
+        run_start(r, c);
+    } else if (action == ACTION_STEP) {
+        run_step(r, c);
+    } else {
+        halt(r);
+        if (action == ACTION_REWIND)
+            rewind_to_start(r);
+        answer_waiting(r);
+        answer(r, c);
+    }
+}
+
+static const struct conf_key args_keys[] = {
+    {"action", CONF_CHOICE, CONF_AT(struct replay_args, action),
+     .required = true, .words = action_words,
+     .help = "\"start\" goes on from where it is, or from the beginning if "
+             "it was at the end, and is answered when the guest has taken "
+             "the last frame (at once, if loops is 0). \"step\" sends one "
+             "frame and is answered when the guest has taken it. \"stop\" "
+             "releases what is held, \"rewind\" also goes to the beginning."},
+    {NULL},
+};
+
+static const struct conf_table args_table = {
+    .name = "input.replay",
+    .size = sizeof(struct replay_args),
+    .keys = args_keys,
+    .help = "What a replay is to do.",
+};
+
+const struct command replay_commands[] = {
+    {"input.replay", &args_table,
+     "Starts, stops, steps or rewinds an input device whose source is a "
+     "replay; tells where it is.",
+     run_replay},
+    {NULL},
+};
+
+/* ---- life ---- */
+
+static int replay_open(struct source **out, const struct conf_any *c,
+                       const char *id, struct errs *e)
+{
+    struct replay *r = calloc(1, sizeof(*r));
+    const struct replay_conf *conf = c->data;
+    struct err why;
+    int rc;
+
+    (void)id;
+    if (!r)
+        return errs_nomem(e);
+    rc = recording_load(&r->rec, conf->path, conf->device, &why);
+    if (rc < 0) {
+        free(r);
+        return errs_adopt(e, c->at, rc == -ENODEV ? "device" : "path", &why);
+    }
+    r->conf = conf;
+    r->source.desc = r->rec.desc;
+    framing_init(&r->framing, on_frame);
+    *out = &r->source;
+    return 0;
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    struct replay *r = container_of(t, struct replay, timer);
+
+    r->gone(&r->source);
+}
+
+static int replay_start(struct source *s, struct loop *home, struct err *e)
+{
+    struct replay *r = replay_of(s);
+
+    (void)e;
+    r->loop = home;
+    r->timer.fire = on_timer;
+    r->timer.gone = on_timer_gone;
+    timer_open(&r->timer, home);
+    defer_init(&r->pump, on_pump);
+    return 0;
+}
+
+static void replay_stop(struct source *s, void (*gone)(struct source *s))
+{
+    struct replay *r = replay_of(s);
+
+    r->gone = gone;
+    r->playing = false;
+    r->loop = NULL; /* frames under way may still be told of */
+    fail_waiting(r, "vub stops");
+    defer_cancel(&r->pump);
+    timer_close(&r->timer);
+}
+
+static void replay_close(struct source *s)
+{
+    struct replay *r = replay_of(s);
+
+    recording_free(&r->rec);
+    free(r);
+}
+
+static void replay_describe(struct source *s, struct json_out *o)
+{
+    struct replay *r = replay_of(s);
+
+    add_position(r, o);
+    json_add_str(o, "pace", pace_words[r->conf->pace]);
+    json_add_u64(o, "loops", r->conf->loops);
+    json_add_u64(o, "frames_not_taken", r->not_taken);
+}
+
+static const struct source_ops replay_ops = {
+    .type = "replay",
+    .open = replay_open,
+    .start = replay_start,
+    .attend = replay_attend,
+    .describe = replay_describe,
+    .stop = replay_stop,
+    .close = replay_close,
+    .commands = replay_commands,
+};
+
+static const struct conf_key replay_keys[] = {
+    {"path", CONF_PATH, CONF_AT(struct replay_conf, path), .required = true,
+     .help = "The recording: what evemu-record or `libinput record` wrote, of "
+             "at most 64 MiB and 10 million events. It is read once, when vub "
+             "starts."},
+    {"device", CONF_U32, CONF_AT(struct replay_conf, device), .def = "0",
+     .help = "Which device of a recording of several, counted from 0."},
+    {"pace", CONF_CHOICE, CONF_AT(struct replay_conf, pace),
+     .def = "\"realtime\"", .words = pace_words,
+     .help = "\"realtime\": as it was recorded. \"asap\": as fast as the "
+             "guest takes it, nothing is lost. \"step\": a frame for each "
+             "command."},
+    {"loops", CONF_U32, CONF_AT(struct replay_conf, loops), .def = "1",
+     .help = "How often it is played; 0: for ever."},
+    {"start", CONF_CHOICE, CONF_AT(struct replay_conf, begin),
+     .def = "\"on_connect\"", .words = begin_words,
+     .help = "\"on_connect\": from the beginning, each time that a driver "
+             "begins to listen. \"command\": when input.replay says so."},
+    {NULL},
+};
+
+const struct conf_table replay_table = {
+    .name = "replay",
+    .size = sizeof(struct replay_conf),
+    .keys = replay_keys,
+    .help = "Plays a recording of an input device.",
+    .ops = &replay_ops,
+};
