@@ -1,5 +1,5 @@
-/* vub: options, config, run. Exit status: 0 clean, 1 run time, 2 usage or
- * config. */
+/* vub: options, config, run; or vub ctl, daemon/control/ctl.c. Exit status: 0
+ * clean, 1 run time, 2 usage or config. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 
 #include "base/utf8.h"
 #include "conf/docs.h"
+#include "daemon/control/commands.h"
+#include "daemon/control/ctl.h"
 #include "daemon/daemon.h"
 #include "daemon/options.h"
 #include "os/process.h"
@@ -63,6 +65,9 @@ static void print_docs(enum docs part)
         break;
     case DOCS_OPTIONS:
         options_man(stdout);
+        break;
+    case DOCS_COMMANDS:
+        commands_man(stdout);
         break;
     }
 }
@@ -137,6 +142,8 @@ int main(int argc, char **argv)
     int status = EXIT_CLEAN;
 
     process_init();
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl_main(argc - 1, argv + 1);
     if (options_parse(&o, argc, argv, &e) < 0) {
         tell("vub", &e);
         return EXIT_USAGE;

@@ -50,6 +50,7 @@ static const struct row {
 static const char *const docs_words[] = {[DOCS_SCHEMA] = "schema",
                                          [DOCS_KEYS] = "keys",
                                          [DOCS_OPTIONS] = "options",
+                                         [DOCS_COMMANDS] = "commands",
                                          NULL};
 
 /* ---- texts ---- */
@@ -58,7 +59,8 @@ void options_help(FILE *f)
 {
     const int indent = 26, width = 78;
 
-    fputs("usage: vub --config FILE [OPTION...]\n\n"
+    fputs("usage: vub --config FILE [OPTION...]\n"
+          "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {

@@ -18,7 +18,7 @@ enum action {
 };
 
 /* Parts of the documents that are made from tables: scripts/docs. */
-enum docs { DOCS_SCHEMA, DOCS_KEYS, DOCS_OPTIONS };
+enum docs { DOCS_SCHEMA, DOCS_KEYS, DOCS_OPTIONS, DOCS_COMMANDS };
 
 struct options {
     enum action action;

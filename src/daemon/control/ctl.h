@@ -1,0 +1,24 @@
+/* daemon/control/ctl.h: vub ctl: the other end of the control socket.
+ *
+ * It has nothing else to do, so it blocks. Threads: the only one. */
+#ifndef VUB_DAEMON_CONTROL_CTL_H
+#define VUB_DAEMON_CONTROL_CTL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct json;
+
+/* argv[0] is "ctl". The exit status of the program: 0 done, 1 not done, 2
+ * asked wrongly. */
+int ctl_main(int argc, char **argv);
+
+/* show.c: for people. method: the command whose result it is. */
+void show_result(FILE *f, const char *method, const struct json *result);
+void show_event(FILE *f, const struct json *params);
+/* One line, for a terminal: without control characters. */
+void show_text(FILE *f, const char *text);
+/* The member of an object, NULL if it has none. */
+const struct json *show_member(const struct json *object, const char *name);
+
+#endif

@@ -1,0 +1,359 @@
+/* Results for people. Only status and help have a form of their own; what else
+ * there is, and what a newer vub may say, is shown by what it is: members one a
+ * line, lists and objects in JSON. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "conf/json.h"
+#include "daemon/control/ctl.h"
+
+void show_text(FILE *f, const char *text)
+{
+    size_t len;
+
+    for (const char *c = text; *c; c += len) {
+        len = utf8_char(c, strnlen(c, 4));
+        if (len == 0 || utf8_is_control(c, len)) {
+            putc('?', f);
+            len = MAX(len, 1u);
+        } else {
+            fwrite(c, 1, len, f);
+        }
+    }
+}
+
+const struct json *show_member(const struct json *object, const char *name)
+{
+    if (!object || json_type(object) != JSON_OBJECT)
+        return NULL;
+    for (const struct json *m = json_first(object); m; m = json_next(m))
+        if (strcmp(json_name(m), name) == 0)
+            return m;
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static bool is_scalar(const struct json *n)
+{
+    return json_type(n) != JSON_ARRAY && json_type(n) != JSON_OBJECT;
+}
+
+/* A value in words; the caller frees it. NULL: no memory. */
+static char *words(const struct json *n)
+{
+    char *text = NULL;
+    double d;
+
+    if (json_type(n) == JSON_STRING)
+        return strdup(json_string(n));
+    if (json_type(n) == JSON_BOOL)
+        return strdup(json_bool(n) ? "yes" : "no");
+    if (json_type(n) != JSON_NUMBER)
+        return json_text(n);
+    d = json_number(n);
+    if (d > -9e18 && d < 9e18 && (double)(int64_t)d == d) {
+        if (asprintf(&text, "%" PRId64, (int64_t)d) < 0)
+            return NULL;
+        return text;
+    }
+    return json_text(n);
+}
+
+static void show_value(FILE *f, const struct json *n)
+{
+    char *text = words(n);
+
+    show_text(f, text ? text : "?");
+    free(text);
+}
+
+static const char *string_at(const struct json *object, const char *name)
+{
+    const struct json *n = show_member(object, name);
+
+    return n && json_type(n) == JSON_STRING ? json_string(n) : "";
+}
+
+static double number_at(const struct json *object, const char *name)
+{
+    const struct json *n = show_member(object, name);
+
+    return n && json_type(n) == JSON_NUMBER ? json_number(n) : 0;
+}
+
+static bool true_at(const struct json *object, const char *name)
+{
+    const struct json *n = show_member(object, name);
+
+    return n && json_type(n) == JSON_BOOL && json_bool(n);
+}
+
+/* ---- tables ---- */
+
+#define COLUMNS 6
+
+struct row {
+    char *cells[COLUMNS];
+};
+
+static void free_row(struct row *r)
+{
+    for (int i = 0; i < COLUMNS; i++)
+        free(r->cells[i]);
+}
+
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text; text++)
+        width += (*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void widen(size_t *widths, const struct row *r)
+{
+    for (int i = 0; i < COLUMNS; i++)
+        widths[i] = MAX(widths[i], width_of(r->cells[i] ? r->cells[i] : "?"));
+}
+
+static void show_row(FILE *f, const size_t *widths, const struct row *r)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        const char *cell = r->cells[i] ? r->cells[i] : "?";
+
+        show_text(f, cell);
+        if (i < COLUMNS - 1)
+            fprintf(f, "%*s", (int)(widths[i] - width_of(cell) + 2), "");
+    }
+    putc('\n', f);
+}
+
+/* ---- status ---- */
+
+/* "a, b" of a list of strings; the caller frees it. */
+static char *joined(const struct json *list)
+{
+    char *text = strdup(""), *more;
+
+    if (!list || json_type(list) != JSON_ARRAY)
+        return text;
+    for (const struct json *n = json_first(list); text && n; n = json_next(n)) {
+        const char *s = json_type(n) == JSON_STRING ? json_string(n) : "?";
+
+        if (asprintf(&more, "%s%s%s", text, *text ? "," : "", s) < 0)
+            more = NULL;
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+static struct row row_of(const struct json *device)
+{
+    const struct json *peer = show_member(device, "front_end");
+    const struct json *fd = show_member(device, "fd");
+    struct row r = {
+        {strdup(string_at(device, "id")), strdup(string_at(device, "type")),
+         strdup(true_at(device, "answers") ? string_at(device, "state")
+                                           : "no answer"),
+         NULL, joined(show_member(device, "workers")), NULL}};
+
+    if (!peer)
+        r.cells[3] = strdup("-");
+    else if (asprintf(&r.cells[3], "%.0f", number_at(peer, "pid")) < 0)
+        r.cells[3] = NULL;
+    if (!fd)
+        r.cells[5] = strdup(string_at(device, "socket"));
+    else if (asprintf(&r.cells[5], "fd %.0f", number_at(device, "fd")) < 0)
+        r.cells[5] = NULL;
+    return r;
+}
+
+static void show_ring(FILE *f, const struct json *ring)
+{
+    fprintf(f, "  ring %.0f: ", number_at(ring, "index"));
+    if (!show_member(ring, "size"))
+        fputs("not set up", f);
+    else
+        fprintf(f, "%s%s, %.0f %s",
+                true_at(ring, "started") ? "started" : "stopped",
+                true_at(ring, "enabled") ? "" : ", disabled",
+                number_at(ring, "size"),
+                true_at(ring, "packed") ? "packed" : "split");
+    fprintf(f, ", %.0f in flight, %.0f kicks, %.0f calls, %.0f chains\n",
+            number_at(ring, "in_flight"), number_at(ring, "kicks"),
+            number_at(ring, "calls"), number_at(ring, "chains"));
+}
+
+static bool is_zero(const struct json *n)
+{
+    return json_type(n) == JSON_NUMBER && json_number(n) == 0;
+}
+
+/* The plain members of an object in a line. */
+static void show_members(FILE *f, const char *title, const struct json *object,
+                         bool zeros)
+{
+    const char *separator = ": ";
+
+    fprintf(f, "  %s", title);
+    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        if (!is_scalar(m) || (!zeros && is_zero(m)))
+            continue;
+        fputs(separator, f);
+        show_text(f, json_name(m));
+        putc(' ', f);
+        show_value(f, m);
+        separator = ", ";
+    }
+    fputs(*separator == ':' ? ": nothing yet\n" : "\n", f);
+}
+
+static bool is_list_of_objects(const struct json *n)
+{
+    return json_type(n) == JSON_ARRAY && json_first(n) &&
+           json_type(json_first(n)) == JSON_OBJECT;
+}
+
+/* What the device type tells. */
+static void show_type(FILE *f, const char *type, const struct json *object)
+{
+    char title[40];
+    unsigned i;
+
+    show_members(f, type, object, true);
+    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        if (!is_list_of_objects(m))
+            continue;
+        i = 0;
+        for (const struct json *n = json_first(m); n; n = json_next(n)) {
+            /* "queues" to "queue 0" */
+            snprintf(title, sizeof(title), "%.*s %u",
+                     (int)MIN(strcspn(json_name(m), "s"), 20u), json_name(m),
+                     i++);
+            if (json_type(n) == JSON_OBJECT)
+                show_members(f, title, n, false);
+        }
+    }
+}
+
+static void show_device(FILE *f, const struct json *device)
+{
+    const struct json *rings = show_member(device, "rings");
+    const char *type = string_at(device, "type");
+    const struct json *own = show_member(device, type);
+
+    if (rings && json_type(rings) == JSON_ARRAY)
+        for (const struct json *n = json_first(rings); n; n = json_next(n))
+            show_ring(f, n);
+    if (own && json_type(own) == JSON_OBJECT)
+        show_type(f, type, own);
+}
+
+static void show_status(FILE *f, const struct json *result)
+{
+    struct row title = {
+        {"DEVICE", "TYPE", "STATE", "PROCESS", "WORKERS", "SOCKET"}};
+    const struct json *devices = show_member(result, "devices");
+    size_t widths[COLUMNS] = {0};
+    struct row r;
+
+    fputs("vub ", f);
+    show_text(f, string_at(result, "version"));
+    fprintf(f, ", process %.0f, log level ", number_at(result, "pid"));
+    show_text(f, string_at(result, "log_level"));
+    putc('\n', f);
+    if (!devices || json_type(devices) != JSON_ARRAY)
+        return;
+    widen(widths, &title);
+    for (const struct json *n = json_first(devices); n; n = json_next(n)) {
+        r = row_of(n);
+        widen(widths, &r);
+        free_row(&r);
+    }
+    show_row(f, widths, &title);
+    for (const struct json *n = json_first(devices); n; n = json_next(n)) {
+        r = row_of(n);
+        show_row(f, widths, &r);
+        free_row(&r);
+        show_device(f, n);
+    }
+}
+
+/* ---- others ---- */
+
+static void show_help(FILE *f, const struct json *result)
+{
+    const struct json *list = show_member(result, "commands"), *params;
+
+    if (!list || json_type(list) != JSON_ARRAY)
+        return;
+    for (const struct json *n = json_first(list); n; n = json_next(n)) {
+        show_text(f, string_at(n, "name"));
+        params = show_member(n, "params");
+        if (params && json_type(params) == JSON_ARRAY) {
+            for (const struct json *p = json_first(params); p;
+                 p = json_next(p)) {
+                bool required = true_at(p, "required");
+
+                fputs(required ? " " : " [", f);
+                show_text(f, string_at(p, "name"));
+                fputs(required ? "=..." : "=...]", f);
+            }
+        }
+        fputs("\n    ", f);
+        show_text(f, string_at(n, "help"));
+        putc('\n', f);
+    }
+}
+
+void show_result(FILE *f, const char *method, const struct json *result)
+{
+    if (strcmp(method, "status") == 0) {
+        show_status(f, result);
+        return;
+    }
+    if (strcmp(method, "help") == 0) {
+        show_help(f, result);
+        return;
+    }
+    if (json_type(result) != JSON_OBJECT) {
+        show_value(f, result);
+        putc('\n', f);
+        return;
+    }
+    for (const struct json *m = json_first(result); m; m = json_next(m)) {
+        show_text(f, json_name(m));
+        fputs(": ", f);
+        show_value(f, m);
+        putc('\n', f);
+    }
+}
+
+void show_event(FILE *f, const struct json *params)
+{
+    show_text(f, string_at(params, "event"));
+    if (json_type(params) != JSON_OBJECT)
+        return;
+    for (const struct json *m = json_first(params); m; m = json_next(m)) {
+        char *text;
+
+        if (strcmp(json_name(m), "event") == 0)
+            continue;
+        putc(' ', f);
+        show_text(f, json_name(m));
+        putc('=', f);
+        text = json_text(m);
+        /* A word needs no quotes. */
+        if (json_type(m) == JSON_STRING && !strpbrk(json_string(m), " \"\\"))
+            show_text(f, json_string(m));
+        else
+            show_text(f, text ? text : "?");
+        free(text);
+    }
+    putc('\n', f);
+}
