@@ -22,9 +22,10 @@ struct engine {
 /* fd stays the caller's; it is open until engine->close was called. */
 int engine_threads_open(struct engine **out, struct loop *loop, int fd,
                         enum file_kind kind, struct err *e);
-/* threads: for what it cannot do; the caller's. e says why not. */
+/* direct: fd is open for direct I/O. threads: for what it cannot do; the
+ * caller's. e says why not. */
 int engine_uring_open(struct engine **out, struct loop *loop, int fd,
-                      enum file_kind kind, struct engine *threads,
+                      enum file_kind kind, bool direct, struct engine *threads,
                       struct err *e);
 /* Would engine_uring_open succeed? 0, or why not. */
 int engine_uring_probe(int fd, struct err *e);

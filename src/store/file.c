@@ -5,6 +5,10 @@
  * writes of moderate size are tried inline first (inline.c); what they leave
  * is the engine's. A loop with more on it never does file I/O inline.
  *
+ * A cached read that comes alone is done quickest by a call of its own, several
+ * by io_uring in one call. So the first one of a batch is kept until a second
+ * comes, or the batch ends.
+ *
  * Which engine. Under direct I/O io_uring does all. Without, io_uring serves
  * reads, from the page cache on the spot where it can; but buffered writes on
  * ext4, and everything on tmpfs, it hands to kernel threads one by one, and our
@@ -54,6 +58,8 @@ struct file_channel {
     struct engine *threads;
     struct engine *uring; /* NULL: not needed yet, or refused */
     bool refused;
+    unsigned reads;          /* cached ones in this batch */
+    struct store_req *first; /* of them, while it is the only one */
 };
 
 static struct file_store *file_of(struct store *s)
@@ -77,8 +83,8 @@ static struct engine *uring_of(struct file_channel *c)
         return c->uring;
     if (c->refused)
         return c->threads;
-    if (engine_uring_open(&c->uring, c->ch.loop, c->fd, f->kind, c->threads,
-                          &e) == 0)
+    if (engine_uring_open(&c->uring, c->ch.loop, c->fd, f->kind,
+                          f->conf->direct, c->threads, &e) == 0)
         return c->uring;
     c->refused = true;
     c->uring = NULL;
@@ -100,12 +106,56 @@ static struct engine *engine_for(struct file_channel *c,
     }
 }
 
+/* ---- cached reads ---- */
+
+static bool reads_in_batches(const struct file_channel *c)
+{
+    return c->io.read == TRIAL_NOWAIT && !c->refused &&
+           file_of(c->ch.store)->use_uring != URING_NEVER;
+}
+
+static void add_read(struct file_channel *c, struct store_req *r)
+{
+    struct engine *engine;
+
+    if (c->reads++ == 0) {
+        c->first = r;
+        return;
+    }
+    engine = uring_of(c);
+    if (c->first)
+        engine->submit(engine, c->first);
+    c->first = NULL;
+    engine->submit(engine, r);
+}
+
+/* True: the only read of the batch is done. */
+static bool read_first(struct file_channel *c, struct store_req *r)
+{
+    ssize_t n = inline_try(&c->io, r);
+    struct engine *engine;
+
+    if (n == (ssize_t)r->len)
+        return true;
+    if (n > 0)
+        r->progress = (uint64_t)n;
+    engine = uring_of(c);
+    engine->submit(engine, r);
+    return false;
+}
+
+/* ---- requests ---- */
+
 static int file_submit(struct store_channel *ch, struct store_req *r)
 {
     struct file_channel *c = channel_of(ch);
     struct engine *engine;
     ssize_t n;
 
+    if (r->op == STORE_READ && reads_in_batches(c)) {
+        add_read(c, r);
+        return STORE_PENDING;
+    }
     if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE)) {
         n = inline_try(&c->io, r);
         if (LIKELY(n == (ssize_t)r->len)) {
@@ -127,11 +177,19 @@ static int file_submit(struct store_channel *ch, struct store_req *r)
 static void file_kick(struct store_channel *ch)
 {
     struct file_channel *c = channel_of(ch);
+    struct store_req *first = c->first;
+    bool done = false;
 
+    c->first = NULL;
+    c->reads = 0;
+    if (first)
+        done = read_first(c, first);
     inline_batch_end(&c->io);
     c->threads->kick(c->threads);
     if (c->uring)
         c->uring->kick(c->uring);
+    if (done)
+        store_complete(first, 0);
 }
 
 /* What the kernel has is waited for. */

@@ -6,7 +6,7 @@
  * store_submit answers STORE_DONE, with req->result set, or STORE_PENDING;
  * then req->done comes exactly once, on the channel's loop, never from inside
  * submit. store_kick ends a batch of submits: what was queued is sent with
- * one system call. Short reads and writes, alignment of memory (bounce
+ * one system call, and what is done by that comes from inside the kick. Short reads and writes, alignment of memory (bounce
  * buffers) and ranges are dealt with here: a caller sees whole requests only.
  * There is no read-modify-write: offsets and lengths are multiples of
  * info.block_size, which is an open error if direct I/O cannot do it.

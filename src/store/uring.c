@@ -1,13 +1,14 @@
 /* Engine `uring`: io_uring, one ring per channel.
  *
  * Requests are queued in the ring and sent with one system call for a few: at
- * the end of a batch, and every SEND_EVERY before that, so that the medium
- * works on the first ones while the others are prepared. Else a guest that
- * asks again for each answer falls into step: all of its requests are being
- * sent or all are being served, and either side waits for the other.
- * Completions are seen in memory while the loop spins, and by the ring's own
- * fd, which is readable then, while it sleeps. At most DEPTH are in flight;
- * more wait in the backlog, in order.
+ * the end of a batch, and every few before that. With direct I/O these are
+ * SEND_DIRECT, so that the medium works on the first ones while the others are
+ * prepared. Else a guest that asks again for each answer falls into step: all
+ * of its requests are being sent or all are being served, and either side waits
+ * for the other. Cached data is there when the call returns, and the fewer
+ * calls the better. Completions are seen in memory while the loop spins, and by
+ * the ring's own fd, which is readable then, while it sleeps. At most DEPTH are
+ * in flight; more wait in the backlog, in order.
  *
  * What comes back short is sent again for the rest. What the kernel cannot do
  * this way (no such operation on this file system, or it would have to wait
@@ -24,7 +25,8 @@
 
 #define DEPTH 1024
 #define REAP_BATCH 32
-#define SEND_EVERY 4
+#define SEND_DIRECT 4
+#define SEND_CACHED 64
 
 struct uring_engine {
     struct engine engine;
@@ -36,7 +38,8 @@ struct uring_engine {
     struct list backlog;
     unsigned in_flight; /* queued in the ring or sent */
     unsigned unsent;    /* queued since the last time some were sent */
-    bool retry;         /* the kernel was short of something */
+    unsigned send_every;
+    bool retry; /* the kernel was short of something */
     bool reaping;
 };
 
@@ -112,7 +115,7 @@ static void engine_submit(struct engine *e, struct store_req *r)
     }
     if (list_empty(&u->backlog) && u->in_flight < DEPTH && queue(u, r)) {
         u->in_flight++;
-        if (++u->unsent >= SEND_EVERY) {
+        if (++u->unsent >= u->send_every) {
             u->unsent = 0;
             uring_send(u->ring); /* what fails is sent at the end */
         }
@@ -121,13 +124,18 @@ static void engine_submit(struct engine *e, struct store_req *r)
     list_add(&u->backlog, &r->node);
 }
 
+static bool reap(struct uring_engine *u);
+
 static void engine_kick(struct engine *e)
 {
     struct uring_engine *u = uring_of(e);
 
     u->threads->kick(u->threads);
-    if (!u->reaping) /* the reaper does it at its end */
-        send_all(u);
+    if (u->reaping) /* the reaper does it at its end */
+        return;
+    send_all(u);
+    if (u->in_flight && uring_has_done(u->ring))
+        reap(u);
 }
 
 /* ---- out ---- */
@@ -218,7 +226,7 @@ static void engine_close(struct engine *e)
 }
 
 int engine_uring_open(struct engine **out, struct loop *loop, int fd,
-                      enum file_kind kind, struct engine *threads,
+                      enum file_kind kind, bool direct, struct engine *threads,
                       struct err *e)
 {
     struct uring_engine *u = calloc(1, sizeof(*u));
@@ -234,6 +242,7 @@ int engine_uring_open(struct engine **out, struct loop *loop, int fd,
     };
     u->threads = threads;
     u->kind = kind;
+    u->send_every = direct ? SEND_DIRECT : SEND_CACHED;
     list_init(&u->backlog);
     rc = uring_open(&u->ring, fd, DEPTH, e);
     if (rc < 0) {

@@ -102,9 +102,8 @@ void block_answer(struct block_ring *b, struct block_req *r, uint8_t status);
 /* The same, for what a store said. */
 void block_answer_result(struct block_ring *b, struct block_req *r);
 
-/* ranges.c: DISCARD and WRITE_ZEROES. Answers the chain now or later; true if
- * it is answered. */
-bool block_ranges_start(struct block_ring *b, struct chain *c,
+/* ranges.c: DISCARD and WRITE_ZEROES. Answers the chain now or later. */
+void block_ranges_start(struct block_ring *b, struct chain *c,
                         struct block_req *r, bool zero);
 
 #endif

@@ -88,7 +88,7 @@ static uint8_t check(const struct block *d, const struct virtio_blk_range *from,
     return VIRTIO_BLK_S_OK;
 }
 
-bool block_ranges_start(struct block_ring *b, struct chain *c,
+void block_ranges_start(struct block_ring *b, struct chain *c,
                         struct block_req *r, bool zero)
 {
     struct virtio_blk_range list[BLOCK_RANGES_MAX];
@@ -119,12 +119,11 @@ bool block_ranges_start(struct block_ring *b, struct chain *c,
     r->store.done = on_done;
     r->store.owner = b;
     if (!go(b, r))
-        return false;
+        return;
     finish(r);
     block_answer_result(b, r);
-    return true;
+    return;
 answer:
     finish(r);
     block_answer(b, r, status);
-    return true;
 }

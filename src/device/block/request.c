@@ -12,8 +12,8 @@
  * done, and the chain goes back with nothing written.
  *
  * One turn is bounded in requests and bytes, so that a busy guest does not
- * keep the loop from its sockets. Inline answers are shown to the guest in
- * small groups, for a guest that polls. */
+ * keep the loop from its sockets. Every SHOW_EVERY requests what is done
+ * already is shown, for a guest that polls. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,22 +149,21 @@ static void transfer(struct block_ring *b, struct block_req *r, uint64_t sector)
     r->store.offset = sector * VIRTIO_BLK_SECTOR_BYTES;
     if (UNLIKELY((r->store.offset | r->store.len) & d->block_mask))
         goto bad;
-    return submit(b, r);
+    submit(b, r);
+    return;
 bad:
     block_answer(b, r, VIRTIO_BLK_S_IOERR);
-    return true;
 }
 
-static bool get_id(struct block_ring *b, struct chain *c, struct block_req *r)
+static void get_id(struct block_ring *b, struct chain *c, struct block_req *r)
 {
     chain_write(c, 0, b->block->id,
                 MIN(c->in_len - 1, (uint64_t)VIRTIO_BLK_ID_BYTES));
     block_answer(b, r, VIRTIO_BLK_S_OK);
-    return true;
 }
 
-/* Everything that is no read, no write. True if it is answered. */
-static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
+/* Everything that is no read, no write. */
+static void other(struct block_ring *b, struct chain *c, struct block_req *r,
                   uint32_t type)
 {
     const struct block *d = b->block;
@@ -178,10 +177,12 @@ static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
         r->store.op = STORE_FLUSH;
         r->store.flags = 0;
         r->store.offset = r->store.len = 0;
-        return submit(b, r);
+        submit(b, r);
+        return;
     case VIRTIO_BLK_T_GET_ID:
         r->store.user = BLOCK_STAT_GET_ID;
-        return get_id(b, c, r);
+        get_id(b, c, r);
+        return;
     case VIRTIO_BLK_T_DISCARD:
     case VIRTIO_BLK_T_WRITE_ZEROES:
         r->store.user =
@@ -189,16 +190,15 @@ static bool other(struct block_ring *b, struct chain *c, struct block_req *r,
         if (d->read_only)
             break;
         if (type == VIRTIO_BLK_T_DISCARD ? d->can_discard : d->can_zero)
-            return block_ranges_start(b, c, r,
-                                      type == VIRTIO_BLK_T_WRITE_ZEROES);
-        block_answer(b, r, VIRTIO_BLK_S_UNSUPP);
-        return true;
+            block_ranges_start(b, c, r, type == VIRTIO_BLK_T_WRITE_ZEROES);
+        else
+            block_answer(b, r, VIRTIO_BLK_S_UNSUPP);
+        return;
     default:
         block_answer(b, r, VIRTIO_BLK_S_UNSUPP);
-        return true;
+        return;
     }
     block_answer(b, r, VIRTIO_BLK_S_IOERR);
-    return true;
 }
 
 /* Is the data in more pieces than seg_max allows? Header and status are a
@@ -213,8 +213,7 @@ static bool is_scattered(const struct block_ring *b, const struct chain *c)
     return c->total > most;
 }
 
-/* True if the chain is answered. */
-static bool handle(struct block_ring *b, struct chain *c)
+static void handle(struct block_ring *b, struct chain *c)
 {
     struct block_req *r = chain_priv(c);
     struct virtio_blk_req_head head;
@@ -227,18 +226,18 @@ static bool handle(struct block_ring *b, struct chain *c)
                     "given back undone",
                     c->ring->index);
         block_answer(b, r, VIRTIO_BLK_S_IOERR);
-        return true;
+        return;
     }
 
     if (UNLIKELY(c->total > b->descs_max) && is_scattered(b, c)) {
         block_answer(b, r, VIRTIO_BLK_S_IOERR);
-        return true;
+        return;
     }
     if (LIKELY(c->out_num && c->iov[0].iov_len >= sizeof(head))) {
         memcpy(&head, c->iov[0].iov_base, sizeof(head));
     } else if (chain_read(c, 0, &head, sizeof(head)) < sizeof(head)) {
         block_answer(b, r, VIRTIO_BLK_S_IOERR);
-        return true;
+        return;
     }
     type = le32toh(head.type);
     if (LIKELY(type == VIRTIO_BLK_T_IN)) {
@@ -246,13 +245,14 @@ static bool handle(struct block_ring *b, struct chain *c)
         r->store.op = STORE_READ;
         r->store.flags = 0;
         find_in_data(c, r);
-        return transfer(b, r, le64toh(head.sector));
+        transfer(b, r, le64toh(head.sector));
+        return;
     }
     if (LIKELY(type == VIRTIO_BLK_T_OUT)) {
         r->store.user = BLOCK_STAT_WRITE;
         if (UNLIKELY(b->block->read_only)) {
             block_answer(b, r, VIRTIO_BLK_S_IOERR);
-            return true;
+            return;
         }
         r->store.op = STORE_WRITE;
         r->store.flags =
@@ -260,9 +260,10 @@ static bool handle(struct block_ring *b, struct chain *c)
                 ? STORE_FUA
                 : 0;
         find_out_data(c, r);
-        return transfer(b, r, le64toh(head.sector));
+        transfer(b, r, le64toh(head.sector));
+        return;
     }
-    return other(b, c, r, type);
+    other(b, c, r, type);
 }
 
 /* Takes up to AHEAD chains, and asks for what handle() will touch: the guest
@@ -292,21 +293,21 @@ void block_ring_kick(struct device *d, struct ring *q)
 {
     struct block_ring *b = q->user;
     struct chain *chains[AHEAD];
-    unsigned n, requests = 0, shown = 0, answered = 0;
+    unsigned n, requests = 0;
     uint64_t bytes = 0;
 
     (void)d;
     do {
         n = take(q, chains, &bytes);
         for (unsigned i = 0; i < n; i++)
-            answered += handle(b, chains[i]);
+            handle(b, chains[i]);
+        requests += n;
         bytes += b->range_bytes;
         b->range_bytes = 0;
-        if (answered - shown >= SHOW_EVERY) {
+        if (requests % SHOW_EVERY == 0) {
+            store_kick(b->ch);
             ring_publish(q);
-            shown = answered;
         }
-        requests += n;
     } while (n == AHEAD && requests < TURN_REQUESTS && bytes < TURN_BYTES);
     store_kick(b->ch);
 }
