@@ -224,6 +224,10 @@ void conn_send(struct conn *c, const struct msg_header *header,
     c->out_bytes = HEADER_BYTES + header->size;
     transmit(c);
     watch_update(c);
+    if (c->out_sent < c->out_bytes) {
+        c->since_ns = loop_now_ns();
+        c->half_done(c);
+    }
 }
 
 void conn_close(struct conn *c)
@@ -241,5 +245,5 @@ void conn_close(struct conn *c)
 bool conn_half_done(const struct conn *c, uint64_t *since_ns)
 {
     *since_ns = c->since_ns;
-    return !c->started || c->in_bytes;
+    return !c->started || c->in_bytes || c->out_sent < c->out_bytes;
 }

@@ -19,7 +19,8 @@ struct conn {
     /* Nothing more will come; why: one clause; mistake: the front-end's. Not
      * from inside conn_send. */
     void (*broken)(struct conn *c, bool mistake, const char *why);
-    /* A part of a message has come, and no more for now. */
+    /* A part of a message has come, and no more for now; or an answer has no
+     * room. */
     void (*half_done)(struct conn *c);
     void (*gone)(struct conn *c); /* conn_close is done */
 
@@ -29,7 +30,8 @@ struct conn {
     bool open, waiting; /* waiting: for conn_next */
     bool lost;          /* an answer could not be sent */
     bool started;       /* a whole message has come */
-    uint64_t since_ns;  /* when this message, or the connection, began */
+    uint64_t since_ns;  /* when this message, or the connection, began, or an
+                         * answer had no room */
     struct msg in;
     size_t in_bytes; /* of header and payload so far */
     uint8_t out[sizeof(struct msg_header) + sizeof(union msg_payload)];
@@ -48,8 +50,8 @@ void conn_send(struct conn *c, const struct msg_header *header,
                const void *payload, int fd);
 /* Calls gone, later. Safe twice. */
 void conn_close(struct conn *c);
-/* Has no message come yet, or only a part of one? Since when, by
- * loop_now_ns(): from the connection, or the part's first byte. */
+/* Has no message come yet, or only a part of one, or is an answer not taken?
+ * Since when, by loop_now_ns(). */
 bool conn_half_done(const struct conn *c, uint64_t *since_ns);
 
 #endif

@@ -1,8 +1,10 @@
 /* One session at a time is talked to; those before it may still be waiting
  * for their last requests. While one is talked to, further front-ends wait in
  * the listening socket's backlog, unaccepted: that someone waits is noticed
- * once, and then a session that has not said one whole message for a while is
- * dropped in favour of the one that waits. */
+ * once, and then a session that has not said one whole message for a while, or
+ * not taken an answer, is dropped in favour of the one that waits. Nobody may
+ * be behind it any more: a socket can lie in its own other end, sent and not
+ * received, and then does not hang up when all processes have ended. */
 #include "vhost/endpoint.h"
 
 #include <errno.h>
@@ -189,8 +191,8 @@ static void on_timer(struct timer *t)
     for_ms = (loop_now_ns() - since_ns) / 1000000;
     if (for_ms >= HALF_DONE_MS)
         session_end(ep->current, LOG_WARN,
-                    "it has not sent a whole message for some seconds, and "
-                    "another front-end waits");
+                    "it has sent no whole message, or not taken an answer, for "
+                    "some seconds, and another front-end waits");
     else
         timer_start(t, HALF_DONE_MS - for_ms);
 }

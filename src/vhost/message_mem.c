@@ -63,7 +63,7 @@ int message_set_mem_table(struct session *s, struct msg *m)
     if (m->num_fds != t->num)
         return err_set(&s->err, -EINVAL, "", "%u regions with %u fds", t->num,
                        m->num_fds);
-    mem = mem_new();
+    mem = mem_new_like(s->mem);
     if (!mem)
         return err_nomem(&s->err);
     for (unsigned i = 0; i < t->num; i++) {

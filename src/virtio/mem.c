@@ -18,23 +18,35 @@ struct mem_mapping {
     struct memory memory;
 };
 
+/* Of all maps of a front-end. */
+struct mem_tally {
+    unsigned refs, mappings; /* atomic */
+};
+
 /* ---- lives ---- */
+
+static void tally_unref(struct mem_tally *t)
+{
+    if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(t);
+}
 
 static void mapping_ref(struct mem_mapping *p)
 {
     __atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
 }
 
-static void mapping_unref(struct mem_mapping *p)
+static void mapping_unref(struct mem_tally *t, struct mem_mapping *p)
 {
     if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     memory_unmap(&p->memory);
     free(p);
+    __atomic_fetch_sub(&t->mappings, 1, __ATOMIC_RELEASE);
 }
 
 /* Room for count regions; they are the caller's to fill. */
-static struct mem *new_map(unsigned count)
+static struct mem *new_map(struct mem_tally *t, unsigned count)
 {
     size_t regions = count * sizeof(struct mem_region);
     struct mem *m;
@@ -44,13 +56,28 @@ static struct mem *new_map(unsigned count)
         return NULL;
     m->refs = 1;
     m->count = count;
+    m->tally = t;
+    __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED);
     m->by_host = (uint16_t *)(void *)&m->regions[count];
     return m;
 }
 
 struct mem *mem_new(void)
 {
-    return new_map(0);
+    struct mem_tally *t = calloc(1, sizeof(*t));
+    struct mem *m;
+
+    if (!t)
+        return NULL;
+    t->refs = 1;
+    m = new_map(t, 0);
+    tally_unref(t);
+    return m;
+}
+
+struct mem *mem_new_like(struct mem *m)
+{
+    return new_map(m->tally, 0);
 }
 
 struct mem *mem_ref(struct mem *m)
@@ -64,7 +91,8 @@ void mem_unref(struct mem *m)
     if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     for (unsigned i = 0; i < m->count; i++)
-        mapping_unref(m->regions[i].mapping);
+        mapping_unref(m->tally, m->regions[i].mapping);
+    tally_unref(m->tally);
     free(m);
 }
 
@@ -117,12 +145,19 @@ static int check(const struct mem *m, const struct mem_region_conf *c,
     return 0;
 }
 
-static int open_mapping(struct mem_mapping **out,
+static int open_mapping(struct mem_mapping **out, struct mem_tally *t,
                         const struct mem_region_conf *c, int fd, struct err *e)
 {
-    struct mem_mapping *p = calloc(1, sizeof(*p));
+    struct mem_mapping *p;
     int rc;
 
+    /* Others only make it less. */
+    if (__atomic_load_n(&t->mappings, __ATOMIC_ACQUIRE) >= MEM_MAPPINGS_MAX)
+        return err_set(e, -EBUSY, "",
+                       "%d memory regions are mapped: requests that are not "
+                       "answered yet need those of before",
+                       MEM_MAPPINGS_MAX);
+    p = calloc(1, sizeof(*p));
     if (!p)
         return err_nomem(e);
     rc = memory_map(&p->memory, fd, c->offset, c->len, e);
@@ -131,6 +166,7 @@ static int open_mapping(struct mem_mapping **out,
         return rc;
     }
     p->refs = 1;
+    __atomic_fetch_add(&t->mappings, 1, __ATOMIC_RELAXED);
     *out = p;
     return 0;
 }
@@ -145,12 +181,12 @@ int mem_add(struct mem *m, const struct mem_region_conf *c, int fd,
 
     rc = check(m, c, e);
     if (rc == 0)
-        rc = open_mapping(&p, c, fd, e);
+        rc = open_mapping(&p, m->tally, c, fd, e);
     if (rc < 0)
         return rc;
-    next = new_map(m->count + 1);
+    next = new_map(m->tally, m->count + 1);
     if (!next) {
-        mapping_unref(p);
+        mapping_unref(m->tally, p);
         return err_nomem(e);
     }
     while (at < m->count && m->regions[at].gpa < c->gpa)
@@ -161,7 +197,7 @@ int mem_add(struct mem *m, const struct mem_region_conf *c, int fd,
     next->regions[at] =
         (struct mem_region){c->gpa, c->len, c->uva, p->memory.at, p};
     finish(next);
-    mapping_unref(p); /* next's now */
+    mapping_unref(m->tally, p); /* next's now */
     *out = next;
     return 0;
 }
@@ -176,7 +212,7 @@ int mem_remove(struct mem *m, const struct mem_region_conf *c, struct mem **out,
 
         if (r->gpa != c->gpa || r->len != c->len || r->uva != c->uva)
             continue;
-        next = new_map(m->count - 1);
+        next = new_map(m->tally, m->count - 1);
         if (!next)
             return err_nomem(e);
         memcpy(next->regions, m->regions, i * sizeof(*r));

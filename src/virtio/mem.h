@@ -14,6 +14,10 @@
 #include "base/err.h"
 
 #define MEM_REGIONS_MAX 509
+/* Of all maps of a front-end together. Each costs the process a file and an
+ * area of its address space, which all devices have in common, and a map lives
+ * as long as there are requests from its time. */
+#define MEM_MAPPINGS_MAX (2 * MEM_REGIONS_MAX)
 
 struct mem;
 
@@ -34,15 +38,18 @@ struct mem_hint {
     unsigned region;
 };
 
-/* An empty map, one ref. NULL: out of memory. */
+/* An empty map, one ref, for a front-end. NULL: out of memory. */
 struct mem *mem_new(void);
+/* Another one for the front-end that m is for. */
+struct mem *mem_new_like(struct mem *m);
 struct mem *mem_ref(struct mem *m);
 /* m may be NULL. */
 void mem_unref(struct mem *m);
 
 /* A new map: m's regions and one more, mapped from fd (which stays the
  * caller's). Refuses regions that wrap, overlap one of m in guest or user
- * addresses, are empty, or lie beyond the end of the file. */
+ * addresses, are empty, or lie beyond the end of the file; -EBUSY if requests
+ * hold too much of what was mapped before. */
 int mem_add(struct mem *m, const struct mem_region_conf *c, int fd,
             struct mem **out, struct err *e);
 /* A new map without the region that has just this gpa, len and uva. */

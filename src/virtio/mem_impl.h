@@ -8,7 +8,8 @@
 struct mem {
     unsigned refs; /* atomic */
     unsigned count;
-    uint16_t *by_host; /* [count]: indices of regions, by host address */
+    struct mem_tally *tally; /* one ref */
+    uint16_t *by_host;       /* [count]: indices of regions, by host address */
     struct mem_region regions[]; /* by gpa; they do not overlap */
 };
 

@@ -2,6 +2,7 @@
  * process, or made it write where it must not, before it was mended. */
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -139,9 +140,90 @@ static void a_half_closed_peer_that_does_not_read_is_gone(void **state)
     vub_free(v);
 }
 
+/* Is there an answer more than `bytes` of them? */
+static bool is_answered(struct front *f, int bytes)
+{
+    int64_t end = front_now_ms() + 300;
+    int now = 0;
+
+    do
+        assert_true(ioctl(f->sock, FIONREAD, &now) == 0);
+    while (now <= bytes && front_now_ms() < end);
+    return now > bytes;
+}
+
+/* Its socket lay in its own other end, which was not read while there was no
+ * room for an answer: nobody was left to close it, or to read. */
+static void a_dead_one_whose_socket_lives_on_is_dropped(void **state)
+{
+    struct vub *v = vub_start(TWO_DISKS);
+    struct front *f = front_connect(v, "d");
+    int answers = 0;
+
+    (void)state;
+    do
+        front_send(f, WIRE_GET_FEATURES, 0, NULL, 0, NULL, 0);
+    while (is_answered(f, 20 * answers++));
+    front_send(f, WIRE_GET_FEATURES, 0, NULL, 0, &f->sock, 1);
+    front_free(f);
+    f = front_new(v, "d", NULL);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    front_free(f);
+    vub_free(v);
+}
+
+/* Eight regions, each of them the first one's memory. */
+static int64_t new_table(struct front *f)
+{
+    struct {
+        uint32_t num, padding;
+        struct wire_region r[8];
+    } t = {.num = 8};
+    int fds[8];
+
+    for (unsigned i = 0; i < 8; i++) {
+        t.r[i] = front_region_wire(f, 0);
+        t.r[i].gpa += i * (UINT64_C(1) << 40);
+        t.r[i].uva += i * (UINT64_C(1) << 40);
+        fds[i] = f->region[0].fd;
+    }
+    return front_ack(f, WIRE_SET_MEM_TABLE, &t, sizeof(t), fds, 8);
+}
+
+/* Each request keeps the memory of its time, and all devices have the same
+ * number of files and mappings. */
+static void requests_hold_so_much_memory_and_no_more(void **state)
+{
+    struct vub *v = vub_start(
+        DISK("d", "'queue_size': 1024, 'drain_timeout': 400, ",
+             "{'type': 'fault', 'rules': [{'op': 'read', 'stuck': true}], "
+             "'next': " MEMORY "}") "," DISK("e", "", MEMORY));
+    struct front_conf c = {.size = 1024, .indirect = true};
+    struct front *f = front_new(v, "d", &c);
+    struct blk_req *r = blk_new(f, 512);
+    unsigned tables = 0;
+
+    (void)state;
+    do {
+        blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 512);
+        tables++;
+    } while (tables < 500 && new_table(f) == 0);
+    assert_in_range(tables, 50, 400);
+    assert_in_range(vub_maps(v, "memfd"), 8, 1100);
+    others_live(v);
+    /* They are given up, and then there is room again. */
+    vq_stop(f->vq[0]);
+    assert_int_equal(new_table(f), 0);
+    assert_in_range(vub_maps(v, "memfd"), 8, 16);
+    front_free(f);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(an_indirect_table_may_not_be_the_rings_own),
             T(features_that_enable_and_log_are_one_change),
             T(a_ring_that_runs_keeps_its_format), T(a_notifier_is_an_eventfd),
             T(a_session_is_not_its_own_backend_channel),
             T(rings_without_memory_say_so),
-            T(a_half_closed_peer_that_does_not_read_is_gone))
+            T(a_half_closed_peer_that_does_not_read_is_gone),
+            T(a_dead_one_whose_socket_lives_on_is_dropped),
+            T(requests_hold_so_much_memory_and_no_more))
