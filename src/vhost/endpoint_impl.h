@@ -15,6 +15,7 @@ enum endpoint_line {
     LINE_STARTING,
     LINE_GONE,
     LINE_REFUSED, /* a message */
+    LINE_ODD,     /* it asks for what it cannot have */
     LINES,
 };
 

@@ -43,10 +43,11 @@ static int set_features(struct session *s, struct msg *m)
     /* QEMU acks transport bits for devices that never offered them. */
     if (more && !s->warned_features) {
         s->warned_features = true;
-        log_warn(s->device->id,
-                 "the front-end acks features that were not offered: 0x%" PRIx64
-                 "; ignored",
-                 more);
+        log_limited(
+            endpoint_limit(s->endpoint, LINE_ODD), LOG_WARN, s->device->id,
+            "the front-end acks features that were not offered: 0x%" PRIx64
+            "; ignored",
+            more);
     }
     asked &= ~more;
     changed = asked ^ s->features;
@@ -86,10 +87,11 @@ static int set_protocol_features(struct session *s, struct msg *m)
 
     if (more && !s->warned_protocol) {
         s->warned_protocol = true;
-        log_warn(s->device->id,
-                 "the front-end acks protocol features that were not offered: "
-                 "0x%" PRIx64 "; ignored",
-                 more);
+        log_limited(
+            endpoint_limit(s->endpoint, LINE_ODD), LOG_WARN, s->device->id,
+            "the front-end acks protocol features that were not offered: "
+            "0x%" PRIx64 "; ignored",
+            more);
     }
     s->protocol = m->payload.u64 & ~more;
     return 0;

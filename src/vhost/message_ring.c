@@ -272,10 +272,11 @@ static bool is_ready(struct session *s, const struct vring *v)
     if (mem_count(s->mem) > 0)
         return true;
     if (!s->warned_memory)
-        log_warn(s->device->id,
-                 "ring %u cannot start: the front-end has shared no memory "
-                 "(%s)",
-                 v->index, MEMORY_HINT);
+        log_limited(endpoint_limit(s->endpoint, LINE_ODD), LOG_WARN,
+                    s->device->id,
+                    "ring %u cannot start: the front-end has shared no memory "
+                    "(%s)",
+                    v->index, MEMORY_HINT);
     s->warned_memory = true;
     return false;
 }

@@ -388,18 +388,19 @@ static void on_timer(struct timer *t)
     if (!v->draining)
         return;
     if (v->hurried) {
-        log_warn(v->device->id,
-                 "ring %u: %u requests still have no answer; waiting on, "
-                 "without the front-end",
-                 v->index, v->ring.in_flight);
+        log_limited(&v->kept->limit, LOG_WARN, v->device->id,
+                    "ring %u: %u requests still have no answer; waiting on, "
+                    "without the front-end",
+                    v->index, v->ring.in_flight);
         fatal(v, "its requests could not be finished in time");
         return;
     }
     v->hurried = true;
-    log_warn(v->device->id,
-             "ring %u: %u requests are not done after %u ms: giving up those "
-             "that can be",
-             v->index, v->ring.in_flight, (unsigned)drain_ms(v));
+    log_limited(
+        &v->kept->limit, LOG_WARN, v->device->id,
+        "ring %u: %u requests are not done after %u ms: giving up those "
+        "that can be",
+        v->index, v->ring.in_flight, (unsigned)drain_ms(v));
     timer_start(t, v->drain_timeout_ms - drain_ms(v));
     if (v->device->ops->ring_drain)
         v->device->ops->ring_drain(v->device, &v->ring, DRAIN_CANCEL);
