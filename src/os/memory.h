@@ -49,9 +49,12 @@ bool memory_any_poisoned(void);
 int memory_create(const char *name, uint64_t len, int *fd, struct err *e);
 
 /* len bytes of zeros of our own, which take no room until they are written,
- * and then some megabytes at a time where the system has large pages. NULL:
+ * and then some megabytes at a time where the system has large pages. *room:
+ * how large they can grow where they are; all of it is to be released. NULL:
  * there is no address space. */
-uint8_t *memory_reserve(uint64_t len);
+uint8_t *memory_reserve(uint64_t len, uint64_t *room);
+/* They are len bytes from now on, which were fewer. */
+bool memory_grow(uint8_t *at, uint64_t len);
 void memory_release(uint8_t *at, uint64_t len);
 /* Whole pages become zeros again and take no room. False: they are as they
  * were. */

@@ -186,6 +186,7 @@ static const struct store_ops fault_ops = {
     .acquire = filter_acquire,
     .release = filter_release,
     .refresh = filter_refresh,
+    .resize = filter_resize,
     .sync = filter_sync,
     .channel_open = fault_channel_open,
     .channel_close = fault_channel_close,

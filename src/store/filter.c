@@ -109,6 +109,16 @@ int filter_refresh(struct store *s, struct err *e)
     return rc;
 }
 
+int filter_resize(struct store *s, uint64_t size, struct err *e)
+{
+    struct filter *f = filter_of(s);
+    int rc = store_resize(f->next, size, e);
+
+    if (rc == 0)
+        __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    return rc;
+}
+
 int filter_sync(struct store *s)
 {
     return store_sync(filter_of(s)->next);

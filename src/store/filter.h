@@ -39,6 +39,7 @@ int filter_forward(struct filter_channel *c, struct store_req *r);
 int filter_acquire(struct store *s, struct err *e);
 void filter_release(struct store *s);
 int filter_refresh(struct store *s, struct err *e);
+int filter_resize(struct store *s, uint64_t size, struct err *e);
 int filter_sync(struct store *s);
 void filter_kick(struct store_channel *ch);
 void filter_drain(struct store_channel *ch, const void *owner, bool cancel);

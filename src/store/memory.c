@@ -27,6 +27,8 @@ struct memory_conf {
 struct memory_store {
     struct store store;
     uint8_t *mem;
+    uint64_t room; /* what it can grow to */
+    uint64_t used; /* what it has been at most */
     uint64_t page_bytes;
 };
 
@@ -49,13 +51,14 @@ static int memory_open(struct store **out, const struct conf_any *c,
     m = calloc(1, sizeof(*m));
     if (!m)
         return errs_nomem(e);
-    m->mem = memory_reserve(conf->size);
+    m->mem = memory_reserve(conf->size, &m->room);
     if (!m->mem) {
         free(m);
         return errs_at(e, c->at, "size",
                        "no room for a memory disk of %" PRIu64 " bytes",
                        conf->size);
     }
+    m->used = conf->size;
     m->page_bytes = memory_page_bytes();
     m->store.ops = c->table->ops;
     m->store.id = id;
@@ -78,7 +81,7 @@ static void memory_close(struct store *s)
 {
     struct memory_store *m = memory_of(s);
 
-    memory_release(m->mem, s->info.size);
+    memory_release(m->mem, m->room);
     free(m);
 }
 
@@ -97,6 +100,27 @@ static void clear(struct memory_store *m, uint64_t from, uint64_t len,
     }
     memset(m->mem + from, 0, first - from);
     memset(m->mem + last, 0, from + len - last);
+}
+
+/* What it loses is kept as it is, for requests may be at work on it, and is
+ * cleared when it is wanted again. */
+static int memory_resize(struct store *s, uint64_t size, struct err *e)
+{
+    struct memory_store *m = memory_of(s);
+    uint64_t was = s->info.size;
+
+    if (size > m->room)
+        return err_set(e, -ENOSPC, "",
+                       "this memory disk can grow to %" PRIu64 " bytes, until "
+                       "vub is started anew",
+                       m->room);
+    if (size > m->used && !memory_grow(m->mem, size))
+        return err_sys(e, errno, "", "no room for %" PRIu64 " bytes", size);
+    if (size > was && was < m->used)
+        clear(m, was, MIN(size, m->used) - was, true);
+    m->used = MAX(m->used, size);
+    __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    return 0;
 }
 
 static void copy(struct store_req *r, struct iovec piece, uint64_t at)
@@ -196,6 +220,7 @@ static const struct store_ops memory_ops = {
     .type = "memory",
     .open = memory_open,
     .close = memory_close,
+    .resize = memory_resize,
     .channel_open = memory_channel_open,
     .channel_close = memory_channel_close,
     .submit = memory_submit,

@@ -57,6 +57,13 @@ static void null_close(struct store *s)
     free(container_of(s, struct null_store, store));
 }
 
+static int null_resize(struct store *s, uint64_t size, struct err *e)
+{
+    (void)e;
+    __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    return 0;
+}
+
 static struct null_channel *channel_of(struct store_channel *ch)
 {
     return container_of(ch, struct null_channel, ch);
@@ -120,6 +127,7 @@ static const struct store_ops null_ops = {
     .type = "null",
     .open = null_open,
     .close = null_close,
+    .resize = null_resize,
     .channel_open = null_channel_open,
     .channel_close = null_channel_close,
     .submit = null_submit,

@@ -67,6 +67,21 @@ int store_refresh(struct store *s, struct err *e)
     return s->ops->refresh ? s->ops->refresh(s, e) : 0;
 }
 
+int store_resize(struct store *s, uint64_t size, struct err *e)
+{
+    if (!s->ops->resize)
+        return err_set(e, -EOPNOTSUPP, "",
+                       "the size of a store %s is not vub's to change: change "
+                       "what it is made of, and resize without a size",
+                       s->ops->type);
+    if (size % s->info.block_size)
+        return err_set(e, -EINVAL, "",
+                       "%" PRIu64 " bytes is not a whole number of blocks of "
+                       "%" PRIu32,
+                       size, s->info.block_size);
+    return s->ops->resize(s, size, e);
+}
+
 int store_sync(struct store *s)
 {
     return s->ops->sync ? s->ops->sync(s) : 0;

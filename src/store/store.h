@@ -6,10 +6,11 @@
  * store_submit answers STORE_DONE, with req->result set, or STORE_PENDING;
  * then req->done comes exactly once, on the channel's loop, never from inside
  * submit. store_kick ends a batch of submits: what was queued is sent with
- * one system call, and what is done by that comes from inside the kick. Short reads and writes, alignment of memory (bounce
- * buffers) and ranges are dealt with here: a caller sees whole requests only.
- * There is no read-modify-write: offsets and lengths are multiples of
- * info.block_size, which is an open error if direct I/O cannot do it.
+ * one system call, and what is done by that comes from inside the kick. Short
+ * reads and writes, alignment of memory (bounce buffers) and ranges are dealt
+ * with here: a caller sees whole requests only. There is no read-modify-write:
+ * offsets and lengths are multiples of info.block_size, which is an open error
+ * if direct I/O cannot do it.
  *
  * Threads: open, close, acquire, release and refresh on the device's home
  * loop; a channel on its loop only. */
@@ -65,7 +66,7 @@ struct store_req {
 };
 
 struct store_info {
-    uint64_t size;       /* bytes; changes only by refresh: store_size() */
+    uint64_t size;       /* bytes; changes on the home loop: store_size() */
     uint32_t block_size; /* offsets and lengths are multiples of it */
     uint32_t mem_align;  /* of memory; 1: none */
     uint32_t physical_block_size, opt_io_size; /* bytes; 0: unknown */
@@ -88,6 +89,9 @@ struct store_ops {
     void (*release)(struct store *s);
     /* [home] Look again at the size: 1 changed, 0 not, negative errno. */
     int (*refresh)(struct store *s, struct err *e);
+
+    /* [home] Be of this size, whole blocks. NULL: its size is not ours. */
+    int (*resize)(struct store *s, uint64_t size, struct err *e);
 
     /* [any, may block] All that is written is stable. NULL: it is. */
     int (*sync)(struct store *s);
@@ -130,6 +134,8 @@ int store_acquire(struct store *s, struct err *e);
 void store_release(struct store *s);
 /* [home] 1: the size has changed, 0: not, negative: e says why not known. */
 int store_refresh(struct store *s, struct err *e);
+/* [home] Changes the size, whose content is zeros where it grows. */
+int store_resize(struct store *s, uint64_t size, struct err *e);
 /* [any thread; blocks] All completed writes are stable; a negative errno if
  * that is not known. For what is no request of a guest. */
 int store_sync(struct store *s);

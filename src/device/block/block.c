@@ -356,26 +356,30 @@ static uint64_t sectors_of(const struct block *b)
            VIRTIO_BLK_SECTOR_BYTES;
 }
 
+void block_resized(struct block *b)
+{
+    uint64_t before = b->sectors, now = sectors_of(b);
+
+    if (now == before)
+        return;
+    __atomic_store_n(&b->sectors, now, __ATOMIC_RELAXED);
+    log_at(now < before ? LOG_WARN : LOG_INFO, b->device.id,
+           "the disk has %s from %" PRIu64 " to %" PRIu64 " bytes",
+           now < before ? "shrunk" : "grown", before * VIRTIO_BLK_SECTOR_BYTES,
+           now * VIRTIO_BLK_SECTOR_BYTES);
+    device_config_changed(&b->device);
+}
+
 static void block_refresh(struct device *d)
 {
     struct block *b = block_of(d);
-    uint64_t before = b->sectors, now;
     struct err e;
     int rc = store_refresh(b->store, &e);
 
     if (rc < 0)
         log_warn(d->id, "the disk's size is not known any more: %s", e.text);
-    if (rc <= 0)
-        return;
-    now = sectors_of(b);
-    if (now == before)
-        return;
-    __atomic_store_n(&b->sectors, now, __ATOMIC_RELAXED);
-    log_at(now < before ? LOG_WARN : LOG_INFO, d->id,
-           "the disk has %s from %" PRIu64 " to %" PRIu64 " bytes",
-           now < before ? "shrunk" : "grown", before * VIRTIO_BLK_SECTOR_BYTES,
-           now * VIRTIO_BLK_SECTOR_BYTES);
-    device_config_changed(d);
+    if (rc > 0)
+        block_resized(b);
 }
 
 static void block_free(struct block *b)
@@ -515,6 +519,7 @@ static unsigned block_queues(const void *conf)
 static const struct device_type block_type = {
     .open = block_open,
     .queues = block_queues,
+    .commands = block_commands,
     .status = block_status,
     .is_block = true,
 };

@@ -1,6 +1,7 @@
 /* What a block device tells on the control socket, and what it can be told. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "device/block/impl.h"
 
@@ -57,3 +58,67 @@ void block_status(struct device *d, struct json_out *o)
     }
     json_end(o, ']');
 }
+
+/* ---- commands ---- */
+
+struct resize_args {
+    uint64_t size;
+    bool has_size;
+};
+
+static int resize(struct block *b, const struct resize_args *args,
+                  struct err *e)
+{
+    int rc;
+
+    if (!args->has_size)
+        return store_refresh(b->store, e);
+    if (args->size <= b->block_mask)
+        return err_set(e, -EINVAL, "", "%" PRIu64 " bytes is not one block",
+                       args->size);
+    rc = store_resize(b->store, args->size, e);
+    return rc < 0 ? rc : 1;
+}
+
+static void run_resize(struct device *d, struct call *c)
+{
+    const struct resize_args *args = c->args;
+    struct block *b = block_of(d);
+    uint64_t was = b->sectors;
+    struct err e;
+    int rc = resize(b, args, &e);
+
+    if (rc < 0) {
+        snprintf(e.where, sizeof(e.where), "/params/%s",
+                 args->has_size ? "size" : "device");
+        call_fail(c, &e);
+        return;
+    }
+    if (rc > 0)
+        block_resized(b);
+    json_add_u64(&c->out, "size", b->sectors * VIRTIO_BLK_SECTOR_BYTES);
+    json_add_u64(&c->out, "was", was * VIRTIO_BLK_SECTOR_BYTES);
+    call_done(c);
+}
+
+static const struct conf_key resize_keys[] = {
+    {"size", CONF_SIZE, CONF_AT(struct resize_args, size), .min = 512,
+     .seen_offset = CONF_SEEN(struct resize_args, has_size),
+     .help = "The new size, of a store that lives in vub: memory or null."},
+    {NULL},
+};
+
+static const struct conf_table resize_table = {
+    .name = "block.resize",
+    .size = sizeof(struct resize_args),
+    .keys = resize_keys,
+};
+
+const struct command block_commands[] = {
+    {"block.resize", &resize_table,
+     "Change the size of a disk, and tell the guest. Without a size: look "
+     "again "
+     "at the file, as SIGHUP does.",
+     run_resize},
+    {NULL},
+};

@@ -93,7 +93,11 @@ static inline void stat_add(uint64_t *stat, uint64_t n)
 
 /* control.c */
 extern const char *const block_feature_names[];
+extern const struct command block_commands[];
 void block_status(struct device *d, struct json_out *o);
+
+/* block.c: [home] the store's size may have changed: tells the guest. */
+void block_resized(struct block *b);
 
 /* request.c */
 void block_ring_kick(struct device *d, struct ring *q);

@@ -308,18 +308,41 @@ int memory_create(const char *name, uint64_t len, int *fd, struct err *e)
 
 /* ---- memory of our own ---- */
 
-uint8_t *memory_reserve(uint64_t len)
-{
-    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+/* So much address space beside what is used, which costs nothing. */
+#define GROW_TIMES 16
+#define GROW_MAX_BYTES (UINT64_C(1) << 44)
 
+uint8_t *memory_reserve(uint64_t len, uint64_t *room)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *at = MAP_FAILED;
+
+    *room = len;
+    if (len < GROW_MAX_BYTES / GROW_TIMES) {
+        *room = len * GROW_TIMES;
+        at = mmap(NULL, *room, PROT_NONE, flags, -1, 0);
+    }
+    if (at == MAP_FAILED) {
+        *room = len; /* there may be a limit */
+        at = mmap(NULL, len, PROT_NONE, flags, -1, 0);
+    }
     if (at == MAP_FAILED)
         return NULL;
+    if (memory_grow(at, len))
+        return at;
+    munmap(at, *room);
+    return NULL;
+}
+
+bool memory_grow(uint8_t *at, uint64_t len)
+{
+    if (mprotect(at, len, PROT_READ | PROT_WRITE) < 0)
+        return false;
     /* Random access to gigabytes in small pages is mostly misses of the TLB:
      * with large ones a 4 KiB request costs a fifth less. A hint; the kernel
      * may be set not to take it. */
     madvise(at, len, MADV_HUGEPAGE);
-    return at;
+    return true;
 }
 
 void memory_release(uint8_t *at, uint64_t len)
