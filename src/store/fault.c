@@ -37,13 +37,13 @@ struct fault_rule {
 };
 
 struct fault {
-    struct filter filter;
+    struct store_filter filter;
     struct fault_rule *rules;
     int num_rules;
 };
 
 struct fault_channel {
-    struct filter_channel filter;
+    struct store_filter_channel filter;
     struct list stuck;
 };
 
@@ -104,7 +104,7 @@ static int fault_submit(struct store_channel *ch, struct store_req *r)
         r->result = -errors[f->rules[i].conf->error];
         return STORE_DONE;
     }
-    return filter_forward(&c->filter, r);
+    return store_filter_forward(&c->filter, r);
 }
 
 static void fault_drain(struct store_channel *ch, const void *owner,
@@ -112,7 +112,7 @@ static void fault_drain(struct store_channel *ch, const void *owner,
 {
     if (cancel)
         store_give_up(&channel_of(ch)->stuck, owner);
-    filter_drain(ch, owner, cancel);
+    store_filter_drain(ch, owner, cancel);
 }
 
 static int fault_channel_open(struct store_channel **out, struct store *s,
@@ -124,7 +124,7 @@ static int fault_channel_open(struct store_channel **out, struct store *s,
     if (!c)
         return err_nomem(e);
     list_init(&c->stuck);
-    rc = filter_channel_open(&c->filter, s, loop, e);
+    rc = store_filter_channel_open(&c->filter, s, loop, e);
     if (rc < 0)
         free(c);
     else
@@ -137,7 +137,7 @@ static void fault_channel_close(struct store_channel *ch)
     struct fault_channel *c = channel_of(ch);
 
     assert(list_empty(&c->stuck));
-    filter_channel_close(&c->filter);
+    store_filter_channel_close(&c->filter);
     free(c);
 }
 
@@ -145,7 +145,7 @@ static void fault_close(struct store *s)
 {
     struct fault *f = fault_of(s);
 
-    filter_close(&f->filter);
+    store_filter_close(&f->filter);
     free(f->rules);
     free(f);
 }
@@ -166,7 +166,7 @@ static int fault_open(struct store **out, const struct conf_any *c,
     f->num_rules = conf->rules.count;
     for (int i = 0; i < f->num_rules; i++)
         f->rules[i].conf = conf->rules.list[i].data;
-    rc = filter_open(&f->filter, c, &conf->next, read_only, id, e);
+    rc = store_filter_open(&f->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
     f->filter.store.info.serial = true;
@@ -183,15 +183,15 @@ static const struct store_ops fault_ops = {
     .type = "fault",
     .open = fault_open,
     .close = fault_close,
-    .acquire = filter_acquire,
-    .release = filter_release,
-    .refresh = filter_refresh,
-    .resize = filter_resize,
-    .sync = filter_sync,
+    .acquire = store_filter_acquire,
+    .release = store_filter_release,
+    .refresh = store_filter_refresh,
+    .resize = store_filter_resize,
+    .sync = store_filter_sync,
     .channel_open = fault_channel_open,
     .channel_close = fault_channel_close,
     .submit = fault_submit,
-    .kick = filter_kick,
+    .kick = store_filter_kick,
     .drain = fault_drain,
 };
 

@@ -4,19 +4,19 @@
 
 #include <stdlib.h>
 
-static struct filter *filter_of(struct store *s)
+static struct store_filter *store_filter_of(struct store *s)
 {
-    return container_of(s, struct filter, store);
+    return container_of(s, struct store_filter, store);
 }
 
-static struct filter_channel *channel_of(struct store_channel *ch)
+static struct store_filter_channel *channel_of(struct store_channel *ch)
 {
-    return container_of(ch, struct filter_channel, ch);
+    return container_of(ch, struct store_filter_channel, ch);
 }
 
-int filter_open(struct filter *f, const struct conf_any *c,
-                const struct conf_any *next, bool read_only, const char *id,
-                struct errs *e)
+int store_filter_open(struct store_filter *f, const struct conf_any *c,
+                      const struct conf_any *next, bool read_only,
+                      const char *id, struct errs *e)
 {
     int rc = store_open(&f->next, next, read_only, id, e);
 
@@ -29,20 +29,20 @@ int filter_open(struct filter *f, const struct conf_any *c,
     return 0;
 }
 
-void filter_close(struct filter *f)
+void store_filter_close(struct store_filter *f)
 {
     store_close(f->next);
     f->next = NULL;
 }
 
-int filter_channel_open(struct filter_channel *c, struct store *s,
-                        struct loop *loop, struct err *e)
+int store_filter_channel_open(struct store_filter_channel *c, struct store *s,
+                              struct loop *loop, struct err *e)
 {
     list_init(&c->spare);
-    return store_channel_open(&c->next, filter_of(s)->next, loop, e);
+    return store_channel_open(&c->next, store_filter_of(s)->next, loop, e);
 }
 
-void filter_channel_close(struct filter_channel *c)
+void store_filter_channel_close(struct store_filter_channel *c)
 {
     struct list *node;
 
@@ -54,14 +54,14 @@ void filter_channel_close(struct filter_channel *c)
 static void on_done(struct store_req *below)
 {
     struct store_req *r = below->above;
-    struct filter_channel *c = channel_of(r->channel);
+    struct store_filter_channel *c = channel_of(r->channel);
     int result = below->result;
 
     list_add(&c->spare, &below->node);
     store_complete(r, result);
 }
 
-int filter_forward(struct filter_channel *c, struct store_req *r)
+int store_filter_forward(struct store_filter_channel *c, struct store_req *r)
 {
     struct list *node = list_pop(&c->spare);
     struct store_req *below = node ? container_of(node, struct store_req, node)
@@ -89,19 +89,19 @@ int filter_forward(struct filter_channel *c, struct store_req *r)
     return STORE_DONE;
 }
 
-int filter_acquire(struct store *s, struct err *e)
+int store_filter_acquire(struct store *s, struct err *e)
 {
-    return store_acquire(filter_of(s)->next, e);
+    return store_acquire(store_filter_of(s)->next, e);
 }
 
-void filter_release(struct store *s)
+void store_filter_release(struct store *s)
 {
-    store_release(filter_of(s)->next);
+    store_release(store_filter_of(s)->next);
 }
 
-int filter_refresh(struct store *s, struct err *e)
+int store_filter_refresh(struct store *s, struct err *e)
 {
-    struct filter *f = filter_of(s);
+    struct store_filter *f = store_filter_of(s);
     int rc = store_refresh(f->next, e);
 
     if (rc > 0)
@@ -109,9 +109,9 @@ int filter_refresh(struct store *s, struct err *e)
     return rc;
 }
 
-int filter_resize(struct store *s, uint64_t size, struct err *e)
+int store_filter_resize(struct store *s, uint64_t size, struct err *e)
 {
-    struct filter *f = filter_of(s);
+    struct store_filter *f = store_filter_of(s);
     int rc = store_resize(f->next, size, e);
 
     if (rc == 0)
@@ -119,17 +119,18 @@ int filter_resize(struct store *s, uint64_t size, struct err *e)
     return rc;
 }
 
-int filter_sync(struct store *s)
+int store_filter_sync(struct store *s)
 {
-    return store_sync(filter_of(s)->next);
+    return store_sync(store_filter_of(s)->next);
 }
 
-void filter_kick(struct store_channel *ch)
+void store_filter_kick(struct store_channel *ch)
 {
     store_kick(channel_of(ch)->next);
 }
 
-void filter_drain(struct store_channel *ch, const void *owner, bool cancel)
+void store_filter_drain(struct store_channel *ch, const void *owner,
+                        bool cancel)
 {
     store_drain(channel_of(ch)->next, owner, cancel);
 }

@@ -2,18 +2,18 @@
  *
  * A filter starts as a copy of what it wraps: the same description, and every
  * operation passed on. It then does its own in submit, and passes on what it
- * lets through with filter_forward. For store/ only. */
+ * lets through with store_filter_forward. For store/ only. */
 #ifndef VUB_STORE_FILTER_H
 #define VUB_STORE_FILTER_H
 
 #include "store/impl.h"
 
-struct filter {
+struct store_filter {
     struct store store;
     struct store *next; /* owned */
 };
 
-struct filter_channel {
+struct store_filter_channel {
     struct store_channel ch;
     struct store_channel *next; /* owned */
     struct list spare;          /* requests below, not in use */
@@ -21,27 +21,28 @@ struct filter_channel {
 
 /* Opens next and fills f, whose memory is the caller's. On failure errors are
  * in e, and there is nothing to close. */
-int filter_open(struct filter *f, const struct conf_any *c,
-                const struct conf_any *next, bool read_only, const char *id,
-                struct errs *e);
+int store_filter_open(struct store_filter *f, const struct conf_any *c,
+                      const struct conf_any *next, bool read_only,
+                      const char *id, struct errs *e);
 /* Closes next; f stays the caller's. */
-void filter_close(struct filter *f);
+void store_filter_close(struct store_filter *f);
 
 /* Opens a channel of next; c is the caller's. */
-int filter_channel_open(struct filter_channel *c, struct store *s,
-                        struct loop *loop, struct err *e);
-void filter_channel_close(struct filter_channel *c);
+int store_filter_channel_open(struct store_filter_channel *c, struct store *s,
+                              struct loop *loop, struct err *e);
+void store_filter_channel_close(struct store_filter_channel *c);
 
 /* Sends r to next, as submit does; it ends as next ends it. */
-int filter_forward(struct filter_channel *c, struct store_req *r);
+int store_filter_forward(struct store_filter_channel *c, struct store_req *r);
 
 /* Rows of a filter's table that do no more than pass it on. */
-int filter_acquire(struct store *s, struct err *e);
-void filter_release(struct store *s);
-int filter_refresh(struct store *s, struct err *e);
-int filter_resize(struct store *s, uint64_t size, struct err *e);
-int filter_sync(struct store *s);
-void filter_kick(struct store_channel *ch);
-void filter_drain(struct store_channel *ch, const void *owner, bool cancel);
+int store_filter_acquire(struct store *s, struct err *e);
+void store_filter_release(struct store *s);
+int store_filter_refresh(struct store *s, struct err *e);
+int store_filter_resize(struct store *s, uint64_t size, struct err *e);
+int store_filter_sync(struct store *s);
+void store_filter_kick(struct store_channel *ch);
+void store_filter_drain(struct store_channel *ch, const void *owner,
+                        bool cancel);
 
 #endif
