@@ -34,7 +34,7 @@ FOREIGN = [
     ("uv/*", ["loop/*"]),
     ("liburing*", ["os/linux/*"]),
     ("iscsi/*", ["iscsi/*"]),
-    ("libevdev/*", ["device/input/evdev.c", "device/input/names.c"]),
+    ("libevdev/*", ["device/input/evdev_node.c", "device/input/names.c"]),
     ("yaml.h", ["device/input/recording_libinput.c"]),
     ("pixman*", ["device/gpu/*"]),
     ("png.h", ["device/gpu/*"]),

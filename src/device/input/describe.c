@@ -137,6 +137,53 @@ void describe_make(const struct describe_conf *c, struct source_desc *d)
     d->repeat_ms[1] = 33;
 }
 
+/* ---- comparing ---- */
+
+static const char *event_name(unsigned type, unsigned code, char *room,
+                              size_t size)
+{
+    const char *name = name_of_code(type, code);
+
+    if (name)
+        return name;
+    snprintf(room, size, "type 0x%02x code 0x%02x", type, code);
+    return room;
+}
+
+bool desc_fits(const struct source_desc *told, const struct source_desc *is,
+               bool may_have_more, char *why, size_t size)
+{
+    char room[40];
+
+    for (unsigned type = 0; type < SOURCE_EV_TYPES; type++) {
+        for (unsigned code = 0; code < SOURCE_BITS_BYTES * 8; code++) {
+            bool has = source_has(is, type, code);
+
+            if (has == source_has(told, type, code) || (has && may_have_more))
+                continue;
+            snprintf(why, size, "%s %s", has ? "it has" : "it does not have",
+                     event_name(type, code, room, sizeof(room)));
+            return false;
+        }
+    }
+    for (unsigned code = 0; code < SOURCE_ABS_MAX; code++) {
+        const struct source_abs *a = &told->abs[code], *b = &is->abs[code];
+
+        if (!source_has(told, EV_ABS, code) ||
+            (a->min == b->min && a->max == b->max))
+            continue;
+        snprintf(why, size, "the range of %s is %d to %d, not %d to %d",
+                 event_name(EV_ABS, code, room, sizeof(room)), b->min, b->max,
+                 a->min, a->max);
+        return false;
+    }
+    if (!may_have_more && memcmp(told->props, is->props, sizeof(is->props))) {
+        snprintf(why, size, "it has other properties");
+        return false;
+    }
+    return true;
+}
+
 /* ---- tables ---- */
 
 static void check_axis(void *data, const char *at, struct errs *e)

@@ -44,6 +44,12 @@ void describe_make(const struct describe_conf *c, struct source_desc *d);
 /* ids over d's, where given. */
 void ids_apply(const struct ids_conf *ids, struct source_desc *d);
 
+/* Can a device that is as `is` stand for what a guest was told? It has the same
+ * events, axes and properties, or more if may_have_more. False: why gets a
+ * sentence. */
+bool desc_fits(const struct source_desc *told, const struct source_desc *is,
+               bool may_have_more, char *why, size_t size);
+
 /* Copies a text that a device, or its recording, has of itself: what is no
  * UTF-8 or no character to show becomes '?', what is too long is cut. */
 void desc_text(char out[128], const char *s, size_t len);

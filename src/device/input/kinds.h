@@ -4,6 +4,7 @@
 
 #include "conf/conf.h"
 
+extern const struct conf_table evdev_table;
 extern const struct conf_table replay_table;
 extern const struct conf_table virtual_table;
 

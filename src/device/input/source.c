@@ -5,6 +5,7 @@
 #include "device/input/kinds.h"
 
 static const struct conf_table *const source_tables[] = {
+    &evdev_table,
     &replay_table,
     &virtual_table,
     NULL,

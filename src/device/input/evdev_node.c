@@ -1,0 +1,273 @@
+#include "device/input/evdev_node.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libevdev/libevdev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device/input/describe.h"
+
+#define NODES_MAX 4096 /* numbers that are looked at */
+
+struct evdev_node {
+    struct libevdev *dev;
+    int fd;
+    bool read_only, syncing;
+    char path[];
+};
+
+/* ---- open and close ---- */
+
+static void no_log(const struct libevdev *dev,
+                   enum libevdev_log_priority priority, void *data,
+                   const char *file, int line, const char *func,
+                   const char *format, va_list args)
+{
+    (void)dev, (void)priority, (void)data, (void)file, (void)line;
+    (void)func, (void)format, (void)args;
+}
+
+int node_open(struct evdev_node **out, const char *path, struct err *e)
+{
+    const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+    struct evdev_node *n = calloc(1, sizeof(*n) + strlen(path) + 1);
+    int rc = 0;
+
+    if (!n)
+        return err_nomem(e);
+    strcpy(n->path, path);
+    n->fd = open(path, O_RDWR | flags);
+    if (n->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
+        n->fd = open(path, O_RDONLY | flags);
+        n->read_only = true;
+    }
+    if (n->fd < 0) {
+        rc = err_sys(e, errno, "", "cannot open %s", path);
+        goto out;
+    }
+    n->dev = libevdev_new();
+    if (!n->dev) {
+        rc = err_nomem(e);
+        goto out;
+    }
+    libevdev_set_device_log_function(n->dev, no_log, LIBEVDEV_LOG_ERROR, NULL);
+    rc = libevdev_set_fd(n->dev, n->fd);
+    if (rc < 0) {
+        rc = err_set(e, rc, "", "%s is no input device: %s", path,
+                     strerror(-rc));
+        goto out;
+    }
+    *out = n;
+    n = NULL; /* the caller's now */
+out:
+    node_close(n);
+    return rc;
+}
+
+void node_close(struct evdev_node *n)
+{
+    if (!n)
+        return;
+    libevdev_free(n->dev); /* NULL is fine; ends a grab */
+    if (n->fd >= 0)
+        close(n->fd);
+    free(n);
+}
+
+int node_fd(const struct evdev_node *n)
+{
+    return n->fd;
+}
+
+const char *node_path(const struct evdev_node *n)
+{
+    return n->path;
+}
+
+/* ---- find ---- */
+
+static bool same(const char *wanted, const char *is)
+{
+    return !wanted || (is && strcmp(wanted, is) == 0);
+}
+
+static bool node_matches(const struct evdev_node *n,
+                         const struct evdev_match *m)
+{
+    return same(m->name, libevdev_get_name(n->dev)) &&
+           same(m->phys, libevdev_get_phys(n->dev)) &&
+           same(m->uniq, libevdev_get_uniq(n->dev)) &&
+           (!m->has_vendor ||
+            (int)m->vendor == libevdev_get_id_vendor(n->dev)) &&
+           (!m->has_product ||
+            (int)m->product == libevdev_get_id_product(n->dev));
+}
+
+/* Which numbers there are. */
+static int list_nodes(const char *dir, uint8_t there[NODES_MAX / 8])
+{
+    struct dirent *entry;
+    DIR *d = opendir(dir);
+
+    if (!d)
+        return -errno;
+    while ((entry = readdir(d)) != NULL) {
+        char *end;
+        unsigned long n;
+
+        if (strncmp(entry->d_name, "event", 5) != 0)
+            continue;
+        n = strtoul(entry->d_name + 5, &end, 10);
+        if (end != entry->d_name + 5 && !*end && n < NODES_MAX)
+            there[n / 8] |= (uint8_t)(1u << n % 8);
+    }
+    closedir(d);
+    return 0;
+}
+
+int node_find(struct evdev_node **out, const char *dir,
+              const struct evdev_match *m,
+              bool (*pass)(struct evdev_node *n, void *arg), void *arg,
+              struct err *e)
+{
+    uint8_t there[NODES_MAX / 8] = {0};
+    int denied = 0, rc = list_nodes(dir, there);
+    struct evdev_node *n;
+    char path[300];
+
+    if (rc < 0)
+        return err_sys(e, -rc, "", "cannot look for it in %s", dir);
+    for (unsigned i = 0; i < NODES_MAX; i++) {
+        if (!(there[i / 8] & 1u << i % 8))
+            continue;
+        snprintf(path, sizeof(path), "%s/event%u", dir, i);
+        rc = node_open(&n, path, e);
+        if (rc < 0) {
+            denied += rc == -EACCES || rc == -EPERM;
+            continue;
+        }
+        if (node_matches(n, m) && (!pass || pass(n, arg))) {
+            *out = n;
+            return 0;
+        }
+        node_close(n);
+    }
+    return err_set(e, -ENOENT, "", "no device of %s is like that%s", dir,
+                   denied ? "; some may not be opened" : "");
+}
+
+/* ---- describe ---- */
+
+/* Force feedback is not offered: effects cannot be uploaded by virtio-input. */
+static bool is_offered(unsigned type)
+{
+    return type != EV_SYN && type <= EV_REP;
+}
+
+void node_describe(const struct evdev_node *n, struct source_desc *d)
+{
+    const char *name = libevdev_get_name(n->dev);
+    const char *uniq = libevdev_get_uniq(n->dev);
+
+    *d = (struct source_desc){
+        .bustype = (uint16_t)libevdev_get_id_bustype(n->dev),
+        .vendor = (uint16_t)libevdev_get_id_vendor(n->dev),
+        .product = (uint16_t)libevdev_get_id_product(n->dev),
+        .version = (uint16_t)libevdev_get_id_version(n->dev),
+    };
+    desc_text(d->name, name ? name : "", name ? strlen(name) : 0);
+    desc_text(d->serial, uniq ? uniq : "", uniq ? strlen(uniq) : 0);
+    for (unsigned prop = 0; prop <= INPUT_PROP_MAX; prop++) {
+        if (libevdev_has_property(n->dev, prop))
+            d->props[prop / 8] |= (uint8_t)(1u << prop % 8);
+    }
+    for (unsigned type = 0; type < SOURCE_EV_TYPES; type++) {
+        int max = is_offered(type) ? libevdev_event_type_get_max(type) : -1;
+
+        for (int code = 0; code <= max; code++) {
+            if (libevdev_has_event_code(n->dev, type, (unsigned)code))
+                source_set(d, type, (unsigned)code);
+        }
+    }
+    for (unsigned code = 0; code < SOURCE_ABS_MAX; code++) {
+        const struct input_absinfo *abs = libevdev_get_abs_info(n->dev, code);
+
+        if (abs)
+            d->abs[code] =
+                (struct source_abs){abs->minimum, abs->maximum, abs->fuzz,
+                                    abs->flat, abs->resolution};
+    }
+    libevdev_get_repeat(n->dev, &d->repeat_ms[0], &d->repeat_ms[1]);
+}
+
+/* ---- events ---- */
+
+int node_next(struct evdev_node *n, struct input_event16 *out,
+              uint64_t *dropped)
+{
+    struct input_event ev;
+    int rc;
+
+    for (;;) {
+        rc = libevdev_next_event(n->dev,
+                                 n->syncing ? LIBEVDEV_READ_FLAG_SYNC
+                                            : LIBEVDEV_READ_FLAG_NORMAL,
+                                 &ev);
+        if (rc == LIBEVDEV_READ_STATUS_SUCCESS || (n->syncing && rc >= 0))
+            break;
+        if (rc == LIBEVDEV_READ_STATUS_SYNC) {
+            /* Events were dropped. What we have of this frame stays: the
+             * differences are to that. */
+            n->syncing = true;
+            ++*dropped;
+        } else if (rc == -EAGAIN && n->syncing) {
+            n->syncing = false;
+        } else if (rc == -EAGAIN || rc == -EINTR) {
+            return 0;
+        } else {
+            return rc;
+        }
+    }
+    *out = (struct input_event16){ev.type, ev.code, ev.value};
+    return 1;
+}
+
+bool node_key_is_down(const struct evdev_node *n, unsigned code)
+{
+    return libevdev_get_event_value(n->dev, EV_KEY, code) > 0;
+}
+
+bool node_any_key_is_down(const struct evdev_node *n)
+{
+    for (unsigned code = 0; code <= KEY_MAX; code++) {
+        if (node_key_is_down(n, code))
+            return true;
+    }
+    return false;
+}
+
+int node_grab(struct evdev_node *n, bool grab)
+{
+    return libevdev_grab(n->dev, grab ? LIBEVDEV_GRAB : LIBEVDEV_UNGRAB);
+}
+
+int node_write(struct evdev_node *n, unsigned type, unsigned code,
+               int32_t value)
+{
+    struct input_event ev[2] = {
+        {.type = (uint16_t)type, .code = (uint16_t)code, .value = value},
+        {.type = EV_SYN, .code = SYN_REPORT},
+    };
+    ssize_t done;
+
+    if (n->read_only)
+        return -EACCES;
+    done = write(n->fd, ev, sizeof(ev));
+    if (done < 0)
+        return -errno;
+    return done == (ssize_t)sizeof(ev) ? 0 : -EIO;
+}
