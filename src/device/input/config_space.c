@@ -88,7 +88,7 @@ void input_config_read(struct device *d, void *config)
     const struct input *in = input_of(d);
     struct virtio_input_config c = {in->select, in->subsel};
 
-    answer(&c, &in->source->desc);
+    answer(&c, &in->desc);
     memcpy(config, &c, sizeof(c));
 }
 

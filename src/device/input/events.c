@@ -292,7 +292,7 @@ void events_frame(struct input *in, const struct input_event16 *frame,
     struct wait *w = sent ? wait_new(sent, arg) : NULL;
     bool queued_it;
 
-    n = take_over(&in->source->desc, frame, n, f);
+    n = take_over(&in->desc, frame, n, f);
     queued_it = n > 1 && admit(in, f, n);
     for (unsigned i = 0; i < n; i++)
         state_apply(&ev->source, &f[i]);
@@ -458,7 +458,7 @@ void events_reset(struct input *in)
 
     ev->inside = ev->behind = ev->told = false;
     ev->head = ev->count = 0;
-    state_init(&ev->guest, &in->source->desc);
+    state_init(&ev->guest, &in->desc);
 }
 
 /* ---- life ---- */
@@ -467,8 +467,8 @@ void events_init(struct input *in)
 {
     struct events *ev = events_of(in);
 
-    state_init(&ev->source, &in->source->desc);
-    state_init(&ev->guest, &in->source->desc);
+    state_init(&ev->source, &in->desc);
+    state_init(&ev->guest, &in->desc);
     list_init(&ev->waits);
     list_init(&ev->done);
     defer_init(&ev->tell, on_tell);

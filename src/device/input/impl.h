@@ -51,8 +51,10 @@ struct input {
     struct device device;
     const struct input_conf *conf;
     struct source *source;
-    bool has_begun;         /* the source has been started */
-    uint8_t select, subsel; /* config_space.c */
+    struct source_desc desc; /* what the guest sees of it */
+    struct filter filter;    /* of the source's frames */
+    bool has_begun;          /* the source has been started */
+    uint8_t select, subsel;  /* config_space.c */
     struct events events;
     struct input_stats stats;
     struct log_limit limit; /* of lines that a guest can cause */

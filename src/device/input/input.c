@@ -29,7 +29,15 @@ static struct input *input_of_source(struct source *s)
 static void on_frame(struct source *s, const struct input_event16 *ev,
                      unsigned n, void (*sent)(void *arg, bool taken), void *arg)
 {
-    events_frame(input_of_source(s), ev, n, sent, arg);
+    struct input *in = input_of_source(s);
+    struct input_event16 scaled[SOURCE_FRAME_MAX];
+
+    if (in->filter.scales) {
+        assert(n <= SOURCE_FRAME_MAX);
+        filter_frame(&in->filter, ev, n, scaled);
+        ev = scaled;
+    }
+    events_frame(in, ev, n, sent, arg);
 }
 
 static void on_lost(struct source *s)
@@ -161,7 +169,6 @@ static int input_open(struct device **out, const struct conf_any *c,
     const struct input_conf *conf = c->data;
     const struct source_ops *ops = conf->source.table->ops;
     struct input *in = calloc(1, sizeof(*in));
-    struct source_desc *desc;
     int rc;
 
     if (!in)
@@ -171,9 +178,15 @@ static int input_open(struct device **out, const struct conf_any *c,
         free(in);
         return rc;
     }
-    desc = &in->source->desc;
-    set_text(desc->name, sizeof(desc->name), conf->name);
-    set_text(desc->serial, sizeof(desc->serial), conf->serial);
+    in->desc = in->source->desc;
+    set_text(in->desc.name, sizeof(in->desc.name), conf->name);
+    set_text(in->desc.serial, sizeof(in->desc.serial), conf->serial);
+    rc = filter_open(&in->filter, &conf->filter, c->at, &in->desc, e);
+    if (rc < 0) {
+        ops->close(in->source);
+        free(in);
+        return rc;
+    }
     in->source->ops = ops;
     in->source->id = conf->common.id;
     in->source->host = &host;
@@ -200,7 +213,7 @@ static void input_status(struct device *d, struct json_out *o)
     const struct input *in = input_of(d);
     const struct input_stats *s = &in->stats;
 
-    json_add_str(o, "name", in->source->desc.name);
+    json_add_str(o, "name", in->desc.name);
     json_add_bool(o, "listening", in->events.ring != NULL);
     json_add_u64(o, "frames", s->frames);
     json_add_u64(o, "events", s->events);
@@ -242,6 +255,9 @@ static const struct conf_key input_keys[] = {
     {"serial", CONF_STR, CONF_AT(struct input_conf, serial), .max = 127,
      .help = "What the guest sees as its serial number; Linux calls that "
              "\"uniq\". Default: the source's."},
+    {"filter", CONF_TABLE, CONF_AT(struct input_conf, filter),
+     .table = &filter_table,
+     .help = "What the guest sees otherwise than the source has it."},
     {NULL},
 };
 

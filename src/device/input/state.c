@@ -98,7 +98,8 @@ void state_forget(struct input_state *s)
     s->sw_known = s->abs_known = 0;
     for (unsigned i = 0; i < STATE_SLOTS; i++)
         s->contact[i].known &= is_in_use(&s->contact[i]) ? 1u << ID : 0;
-    s->slot = -1;
+    if (s->slot != 0) /* 0 it is with a new driver, too */
+        s->slot = -1;
 }
 
 /* ---- from one to the other ---- */

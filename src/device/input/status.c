@@ -40,7 +40,7 @@ static void take(struct input *in, struct ring *q, struct chain *c)
     type = le16toh(e.type);
     code = le16toh(e.code);
     in->stats.status++;
-    if (s->ops->status && is_for_source(&s->desc, type, code))
+    if (s->ops->status && is_for_source(&in->desc, type, code))
         s->ops->status(in->source, type, code, (int32_t)le32toh(e.value));
 }
 

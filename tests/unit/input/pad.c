@@ -1,0 +1,242 @@
+#include "pad.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct root {
+    struct conf_any device;
+};
+
+static const struct conf_key root_keys[] = {
+    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
+     .of = &device_union},
+    {NULL},
+};
+
+static const struct conf_table root_table = {
+    .name = "test",
+    .size = sizeof(struct root),
+    .keys = root_keys,
+};
+
+struct pad *pad_open(const char *keys)
+{
+    struct pad *p = calloc(1, sizeof(*p));
+    struct errs errs = ERRS_EMPTY;
+    struct err e = {0};
+    struct root *root;
+    char text[2048];
+    void *out;
+
+    assert_non_null(p);
+    snprintf(text, sizeof(text),
+             "{'device': {'id': 'pad', 'type': 'input', %s}}", keys);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    if (conf_read_text(&p->doc, &out, &root_table, text, strlen(text), "/",
+                       NULL, &errs) < 0)
+        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
+    root = out;
+    if (device_type_of(&root->device)->open(&p->device, &root->device, &errs) <
+        0)
+        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
+    assert_int_equal(loop_open(&p->loop, "pad"), 0);
+    p->in = input_of(p->device);
+    p->ring_loop[0] = p->ring_loop[1] = &p->loop;
+    p->device->home = &p->loop;
+    p->device->ring_loop = p->ring_loop;
+    assert_int_equal(p->device->ops->begin(p->device, &e), 0);
+    state_init(&p->believed, &p->in->desc);
+    errs_free(&errs);
+    return p;
+}
+
+struct pad *pad_preset(const char *preset)
+{
+    char keys[128];
+
+    snprintf(keys, sizeof(keys),
+             "'source': {'type': 'virtual', 'preset': '%s'}", preset);
+    return pad_open(keys);
+}
+
+/* ---- rings ---- */
+
+static struct pad *the_pad; /* of which rings ask for kicks */
+
+static void on_want_kick(struct ring *r)
+{
+    assert_ptr_equal(r, &the_pad->events->ring);
+    the_pad->kick_wanted = true;
+}
+
+void pad_offer(struct pad *p, uint16_t id, uint32_t len, bool write)
+{
+    const struct piece piece = {GUEST_DATA + 64u * id, len, write};
+
+    guest_offer(p->events, id, &piece, 1);
+}
+
+void pad_start(struct pad *p, bool packed, uint16_t size, unsigned buffers)
+{
+    struct err e = {0};
+
+    the_pad = p;
+    if (!p->events)
+        p->events = guest_new(packed, size);
+    p->events->setup.priv_size = p->device->priv_size;
+    guest_start(p->events);
+    p->events->ring.loop = &p->loop;
+    p->events->ring.index = VIRTIO_INPUT_EVENTQ;
+    p->events->ring.enabled = true;
+    p->events->ring.want_kick = on_want_kick;
+    if (!p->buffers)
+        for (; p->buffers < buffers; p->buffers++)
+            pad_offer(p, (uint16_t)p->buffers, 8, true);
+    assert_int_equal(
+        p->device->ops->ring_start(p->device, &p->events->ring, &e), 0);
+}
+
+void pad_stop(struct pad *p)
+{
+    const struct device_ops *ops = p->device->ops;
+
+    ops->ring_drain(p->device, &p->events->ring, DRAIN_BEGIN);
+    assert_int_equal(p->events->ring.in_flight, 0);
+    ring_flush(&p->events->ring);
+    p->calls += guest_called(p->events);
+    ops->ring_stop(p->device, &p->events->ring);
+    guest_stop(p->events);
+    p->kick_wanted = false;
+}
+
+void pad_free(struct pad *p)
+{
+    if (p->events) {
+        if (p->events->started)
+            pad_stop(p);
+        guest_free(p->events);
+    }
+    if (p->status)
+        guest_free(p->status);
+    p->device->ops->close(p->device);
+    loop_close(&p->loop);
+    conf_free(p->doc);
+    free(p);
+}
+
+void pad_settle(struct pad *p)
+{
+    do {
+        if (p->events && p->events->started) {
+            struct ring *r = &p->events->ring;
+
+            p->kick_wanted = false;
+            p->device->ops->ring_kick(p->device, r);
+            assert_int_equal(r->in_flight, 0);
+            ring_flush(r);
+            p->calls += guest_called(p->events);
+        }
+        uv_run(&p->loop.uv, UV_RUN_NOWAIT);
+    } while (p->kick_wanted ||
+             (p->events && p->events->started && !p->events->ring.broken &&
+              ring_has_work(&p->events->ring)));
+}
+
+/* ---- the guest ---- */
+
+static void see(struct pad *p, uint16_t id)
+{
+    struct virtio_input_event wire;
+    struct input_event16 *e = &p->seen[p->num_seen];
+
+    assert_true(p->num_seen < PAD_SEEN);
+    p->num_seen++;
+    memcpy(&wire, guest_at(p->events, GUEST_DATA + 64u * id), sizeof(wire));
+    *e = (struct input_event16){le16toh(wire.type), le16toh(wire.code),
+                                (int32_t)le32toh(wire.value)};
+    state_apply(&p->believed, e);
+    p->inside = e->type != EV_SYN || e->code != SYN_REPORT;
+}
+
+unsigned pad_take(struct pad *p, bool refill)
+{
+    unsigned n = 0;
+    uint32_t len;
+    uint16_t id;
+
+    while (guest_take(p->events, &id, &len)) {
+        if (len == 8)
+            see(p, id);
+        else
+            assert_int_equal(len, 0);
+        n++;
+        if (refill)
+            pad_offer(p, id, 8, true);
+        else
+            p->buffers--;
+    }
+    return n;
+}
+
+void pad_play(struct pad *p)
+{
+    do
+        pad_settle(p);
+    while (pad_take(p, true) > 0);
+}
+
+/* ---- the source ---- */
+
+void pad_frame(struct pad *p, const struct input_event16 *ev)
+{
+    struct input_event16 frame[SOURCE_FRAME_MAX];
+    unsigned n = 0;
+
+    for (; ev[n].type != EV_SYN || ev[n].code != SYN_REPORT; n++)
+        frame[n] = ev[n];
+    frame[n++] = (struct input_event16){EV_SYN, SYN_REPORT, 0};
+    source_frame(p->in->source, frame, n);
+}
+
+void pad_key(struct pad *p, uint16_t code, int32_t value)
+{
+    FRAME(p, {EV_KEY, code, value});
+}
+
+/* ---- what was seen ---- */
+
+void pad_expect(struct pad *p, uint16_t type, uint16_t code, int32_t value)
+{
+    const struct input_event16 *e = &p->seen[p->num_checked];
+
+    assert_true(p->num_checked < p->num_seen);
+    p->num_checked++;
+    if (e->type != type || e->code != code || e->value != value)
+        fail_msg("event %u is %u %u %d, not %u %u %d", p->num_checked - 1,
+                 e->type, e->code, e->value, type, code, value);
+}
+
+void pad_expect_syn(struct pad *p)
+{
+    pad_expect(p, EV_SYN, SYN_REPORT, 0);
+}
+
+void pad_expect_none(struct pad *p)
+{
+    const struct input_event16 *e = &p->seen[p->num_checked];
+
+    if (p->num_checked < p->num_seen)
+        fail_msg("%u events were not expected, the first is %u %u %d",
+                 p->num_seen - p->num_checked, e->type, e->code, e->value);
+}
+
+bool pad_holds(struct pad *p)
+{
+    struct input_state free_state = p->believed;
+
+    state_release(&free_state);
+    return memcmp(&free_state, &p->believed, sizeof(free_state)) != 0;
+}
