@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_out.h"
 #include "base/utf8.h"
 #include "conf/scan.h"
 
@@ -87,13 +88,55 @@ const char *json_name(const struct json *n)
     return item(n)->string;
 }
 
+/* cJSON itself writes 15 digits of a number: some whole ones become others. */
+static void write_number(struct json_out *o, const char *key, double d)
+{
+    char text[40];
+
+    if (d > -JSON_EXACT_LIMIT && d < JSON_EXACT_LIMIT &&
+        (double)(int64_t)d == d) {
+        json_add_i64(o, key, (int64_t)d);
+        return;
+    }
+    snprintf(text, sizeof(text), isfinite(d) ? "%.17g" : "null", d);
+    json_add_raw(o, key, text);
+}
+
+static void write_value(struct json_out *o, const char *key,
+                        const struct json *n)
+{
+    bool is_object = json_type(n) == JSON_OBJECT;
+
+    switch (json_type(n)) {
+    case JSON_NULL:
+        json_add_null(o, key);
+        break;
+    case JSON_BOOL:
+        json_add_bool(o, key, json_bool(n));
+        break;
+    case JSON_NUMBER:
+        write_number(o, key, json_number(n));
+        break;
+    case JSON_STRING:
+        json_add_str(o, key, json_string(n));
+        break;
+    default:
+        json_begin(o, key, is_object ? '{' : '[');
+        for (const struct json *m = json_first(n); m; m = json_next(m))
+            write_value(o, is_object ? json_name(m) : NULL, m);
+        json_end(o, is_object ? '}' : ']');
+        break;
+    }
+}
+
 char *json_text(const struct json *n)
 {
-    char *text = cJSON_PrintUnformatted(item(n));
-    char *copy = text ? strdup(text) : NULL;
+    struct json_out o = JSON_OUT_EMPTY;
 
-    cJSON_free(text); /* its allocator may be another one day */
-    return copy;
+    write_value(&o, NULL, n);
+    if (o.failed)
+        json_out_free(&o);
+    return o.text;
 }
 
 #define QUOTE_ROOM 48

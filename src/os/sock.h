@@ -42,8 +42,8 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds);
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds);
 
-/* For those who have nothing else to do. Connects to whoever listens at path:
- * the fd, non-blocking. */
+/* [blocks, some seconds at most] Connects to whoever listens at path: the fd,
+ * non-blocking. For those who have nothing else to do. */
 int sock_connect(const char *path, struct err *e);
 /* [blocks] Until fd can be read, or written: at most so long, -1: for ever.
  * 0, -ETIMEDOUT, or -EINTR after a signal. */

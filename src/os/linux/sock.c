@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #define BACKLOG 64
 #define LOCK_TRIES 200
 #define LOCK_TRY_MS 10
+#define CONNECT_S 10
 
 /* Where a socket is to be: its directory, open, and an address that reaches
  * it however long the path is. */
@@ -267,14 +269,20 @@ bool sock_is_gone(int fd)
 
 int sock_connect(const char *path, struct err *e)
 {
+    const struct timeval patience = {.tv_sec = CONNECT_S};
     struct place p;
     int fd = -1, rc;
 
     rc = place_open(&p, path, e);
     if (rc < 0)
         return rc;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) < 0) {
+    /* Many at once fill the backlog. */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) <
+            0 ||
+        connect(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) < 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
         rc = err_sys(e, errno, "", "cannot connect to %s", path);
         if (fd >= 0)
             close(fd);

@@ -168,6 +168,16 @@ static void values_are_put_and_written(void **state)
     assert_string_equal(
         text, "{\"a\":5,\"b\":\"5\",\"c\":{\"d\":[1,\"x\"]},\"e\":\"plain\"}");
     free(text);
+    assert_int_equal(json_put(tree, "/c", 2,
+                              "[9007199254740991,-0.1,1e300,null,true]", false,
+                              "c", &e),
+                     0);
+    assert_int_equal(json_put(tree, "/e", 2, "q\"\\\n", true, "e", &e), 0);
+    text = json_text(tree);
+    assert_string_equal(text, "{\"a\":5,\"b\":\"5\",\"c\":[9007199254740991,"
+                              "-0.10000000000000001,1.0000000000000001e+300,"
+                              "null,true],\"e\":\"q\\\"\\\\\\u000a\"}");
+    free(text);
     assert_int_equal(json_put(tree, "/a/b", 4, "1", false, "a.b", &e), -EINVAL);
     assert_string_equal(e.where, "a.b");
     json_free(tree);
