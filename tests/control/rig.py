@@ -1,0 +1,119 @@
+"""A vub with a control socket, and clients of it. Nothing sleeps: each step
+waits for a line, an exit, or the end of a connection."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+LIMIT = 60  # seconds, for what should take milliseconds
+PROGRAM = os.path.abspath(sys.argv[1])
+NOBODY = 65534
+
+
+def disk(name="d", **keys):
+    return dict({"id": name, "type": "block",
+                 "store": {"type": "memory", "size": "1M"}}, **keys)
+
+
+class Vub:
+    """A vub that is ready, in the current directory."""
+
+    def __init__(self, devices=None, conf=None, **kwargs):
+        conf = conf or {"runtime_dir": "run", "control": "c.sock",
+                        "devices": devices or [disk()]}
+        with open("vub.json", "w") as f:
+            json.dump(conf, f)
+        ready, write = os.pipe()
+        self.process = subprocess.Popen(
+            [PROGRAM, "--config", "vub.json", "--ready-fd", str(write)],
+            stderr=subprocess.PIPE, text=True, pass_fds=[write], **kwargs)
+        os.close(write)
+        with os.fdopen(ready) as f:
+            told = f.read()  # to its end: vub closes it
+        self.is_ready = told == "ready\n"
+
+    def end(self, sent=signal.SIGTERM, status=0):
+        """Sends a signal if one is given; what it has said."""
+        if sent:
+            self.process.send_signal(sent)
+        _, said = self.process.communicate(timeout=LIMIT)
+        assert self.process.returncode == status, \
+            (self.process.returncode, said)
+        return said
+
+
+class Client:
+    """One connection. Sends and takes lines, as text or as objects."""
+
+    def __init__(self, path="run/c.sock"):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.socket.settimeout(LIMIT)
+        self.rest = b""
+        self.number = 0
+
+    def send(self, *lines):
+        for line in lines:
+            data = line if isinstance(line, bytes) else line.encode()
+            self.socket.sendall(data + b"\n")
+
+    def line(self):
+        """The next line; None at the end."""
+        while b"\n" not in self.rest:
+            try:
+                got = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                got = b""
+            if not got:
+                assert not self.rest, self.rest
+                return None
+            self.rest += got
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.decode()
+
+    def take(self):
+        line = self.line()
+        return None if line is None else json.loads(line)
+
+    def ask(self, method, **params):
+        """Sends a request and returns its answer, whatever else comes."""
+        self.number += 1
+        self.send(json.dumps({"jsonrpc": "2.0", "id": self.number,
+                              "method": method, "params": params}))
+        while True:
+            got = self.take()
+            assert got is not None, (method, "the connection has ended")
+            if got.get("id") == self.number:
+                return got
+
+    def do(self, method, **params):
+        """The same, which must succeed: the result."""
+        got = self.ask(method, **params)
+        assert "result" in got, got
+        return got["result"]
+
+    def event(self):
+        """The next event."""
+        got = self.take()
+        assert got["method"] == "event", got
+        return got["params"]
+
+    def close(self):
+        self.socket.close()
+
+
+def run(tests):
+    """Each test in a directory of its own; names on the command line choose."""
+    os.umask(0o022)
+    for test in tests:
+        if sys.argv[2:] and test.__name__ not in sys.argv[2:]:
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            os.chdir(directory)
+            skipped = test()
+            os.chdir("/")
+        print(f"{test.__name__}: {skipped or 'ok'}", flush=True)
