@@ -35,8 +35,9 @@ bool sock_is_gone(int fd);
 bool sock_adopt(int fd);
 
 /* Up to len bytes, and up to SOCK_FDS_MAX - *num_fds fds with them, which are
- * appended and become the caller's. 0: the other end has closed. -EAGAIN:
- * nothing there. -EMSGSIZE: fds were lost, more came than fit. */
+ * appended and become the caller's; fds NULL: none are opened. 0: the other end
+ * has closed. -EAGAIN: nothing there. -EMSGSIZE: fds were lost, more came than
+ * fit. */
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds);
 /* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,

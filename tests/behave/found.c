@@ -140,6 +140,38 @@ static void a_half_closed_peer_that_does_not_read_is_gone(void **state)
     vub_free(v);
 }
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+/* With each byte came an fd that nobody had sent, and nobody closed. */
+static void a_backend_channel_opens_nothing(void **state)
+{
+    struct vub *v = vub_start(TWO_DISKS);
+    struct front *f = front_new(v, "d", NULL);
+    int pair[2], one = 1, before;
+
+    (void)state;
+    assert_true(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    if (setsockopt(pair[1], SOL_SOCKET, SO_PASSPIDFD, &one, sizeof(one)) < 0)
+        print_message("this kernel has no SO_PASSPIDFD\n");
+    front_ok(f, WIRE_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
+    before = front_fds(f, v);
+    for (unsigned i = 0; i < 100; i++) {
+        int unread;
+
+        assert_int_equal(write(pair[0], "x", 1), 1);
+        do
+            assert_true(ioctl(pair[1], FIONREAD, &unread) == 0);
+        while (unread);
+    }
+    assert_int_equal(front_fds(f, v), before);
+    close(pair[0]);
+    close(pair[1]);
+    front_free(f);
+    vub_free(v);
+}
+
 /* Is there an answer more than `bytes` of them? */
 static bool is_answered(struct front *f, int bytes)
 {
@@ -225,5 +257,6 @@ BEHAVE_MAIN(T(an_indirect_table_may_not_be_the_rings_own),
             T(a_session_is_not_its_own_backend_channel),
             T(rings_without_memory_say_so),
             T(a_half_closed_peer_that_does_not_read_is_gone),
+            T(a_backend_channel_opens_nothing),
             T(a_dead_one_whose_socket_lives_on_is_dropped),
             T(requests_hold_so_much_memory_and_no_more))

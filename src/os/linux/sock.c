@@ -22,6 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+
 #define BACKLOG 64
 #define LOCK_TRIES 200
 #define LOCK_TRY_MS 10
@@ -316,8 +320,8 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
     struct iovec iov = {buf, len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof(control.bytes)};
+                         .msg_control = fds ? control.bytes : NULL,
+                         .msg_controllen = fds ? sizeof(control.bytes) : 0};
     bool lost = false;
     ssize_t n;
 
@@ -326,22 +330,28 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
+    if (!fds)
+        return n;
     lost = msg.msg_flags & MSG_CTRUNC;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        /* One that nobody sent: whoever has had this end may have switched it
+         * on (SO_PASSPIDFD), and the kernel opens it for us. */
+        bool is_pidfd = c->cmsg_type == SCM_PIDFD;
         size_t count;
 
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+        if (c->cmsg_level != SOL_SOCKET ||
+            (c->cmsg_type != SCM_RIGHTS && !is_pidfd))
             continue;
         count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < count; i++) {
             int got;
 
             memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (*num_fds < SOCK_FDS_MAX) {
+            if (!is_pidfd && *num_fds < SOCK_FDS_MAX) {
                 fds[(*num_fds)++] = got;
             } else {
                 close(got);
-                lost = true;
+                lost |= !is_pidfd;
             }
         }
     }
