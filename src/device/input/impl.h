@@ -47,6 +47,8 @@ struct events {
     struct log_limit limit;
 };
 
+struct waiting;
+
 struct input {
     struct device device;
     const struct input_conf *conf;
@@ -58,6 +60,7 @@ struct input {
     struct events events;
     struct input_stats stats;
     struct log_limit limit; /* of lines that a guest can cause */
+    struct waiting *typing; /* commands.c: the call that types; NULL: none */
 };
 
 static inline struct input *input_of(struct device *d)
@@ -84,6 +87,9 @@ void events_ring_stop(struct input *in);
 void events_reset(struct input *in);
 /* No ring runs. Tells all who wait. */
 void events_fini(struct input *in);
+
+/* commands.c */
+extern const struct command input_commands[];
 
 /* status.c */
 void status_ring_kick(struct input *in, struct ring *q);

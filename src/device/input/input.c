@@ -233,6 +233,7 @@ static const struct device_type input_type = {
     .open = input_open,
     .queues = input_queues,
     .status = input_status,
+    .commands = input_commands,
     .default_worker = "input",
 };
 

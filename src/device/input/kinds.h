@@ -3,9 +3,15 @@
 #define VUB_DEVICE_INPUT_KINDS_H
 
 #include "conf/conf.h"
+#include "device/command.h"
 
 extern const struct conf_table evdev_table;
 extern const struct conf_table replay_table;
 extern const struct conf_table virtual_table;
+
+/* input.replay, for the table in commands.c: it fails if the device's source
+ * is no replay. */
+extern const struct conf_table replay_command_table;
+void replay_command(struct device *d, struct call *c);
 
 #endif

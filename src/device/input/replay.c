@@ -245,9 +245,7 @@ static void replay_attend(struct source *s, bool listens)
 
     r->attended = listens;
     if (!listens) {
-        r->playing = false;
-        timer_stop(&r->timer);
-        framing_forget(&r->framing);
+        halt(r); /* no guest hears of it, but the device does */
         fail_waiting(r, "the guest's driver has gone");
     } else if (r->conf->begin == BEGIN_ON_CONNECT) {
         rewind_to_start(r);
@@ -311,7 +309,7 @@ static void run_step(struct replay *r, struct call *c)
     play_frame(r);
 }
 
-static void run_replay(struct device *d, struct call *c)
+void replay_command(struct device *d, struct call *c)
 {
     const struct replay_args *args = c->args;
     struct source *s = input_source_of(d);
@@ -352,19 +350,11 @@ static const struct conf_key args_keys[] = {
     {NULL},
 };
 
-static const struct conf_table args_table = {
+const struct conf_table replay_command_table = {
     .name = "input.replay",
     .size = sizeof(struct replay_args),
     .keys = args_keys,
     .help = "What a replay is to do.",
-};
-
-const struct command replay_commands[] = {
-    {"input.replay", &args_table,
-     "Starts, stops, steps or rewinds an input device whose source is a "
-     "replay; tells where it is.",
-     run_replay},
-    {NULL},
 };
 
 /* ---- life ---- */
@@ -450,7 +440,6 @@ static const struct source_ops replay_ops = {
     .describe = replay_describe,
     .stop = replay_stop,
     .close = replay_close,
-    .commands = replay_commands,
 };
 
 static const struct conf_key replay_keys[] = {

@@ -7,8 +7,10 @@
  * (LEDs, sounds, key repeat). Kinds: `evdev`, `replay`, `virtual`; a new one is
  * a file and a line in source.c. Numbers are those of Linux' input event codes.
  *
- * Threads: open and close on the main one, before and after the loops run; all
- * else on the device's home loop. Nothing blocks. */
+ * Commands of a kind stand with the others in commands.c.
+ *
+ * Threads: open on the main one, before the loops run; all else on the device's
+ * home loop, but for close. Nothing blocks. */
 #ifndef VUB_DEVICE_INPUT_SOURCE_H
 #define VUB_DEVICE_INPUT_SOURCE_H
 
@@ -51,9 +53,11 @@ struct source_desc {
 /* What a source asks of its device. */
 struct source_host {
     /* A frame of n events. From it on the device knows which keys are held.
-     * Events that the description does not have are left out. sent: NULL, or
-     * called once (never from inside) when the guest has taken the frame:
-     * true, or false if it was dropped or the guest has gone. */
+     * Events that the description does not have are left out, and so are
+     * LEDs and sounds, and repeats of keys if the description has EV_REP.
+     * sent: NULL, or called once (never from inside, but for want of memory)
+     * when the guest has taken the frame: true, or false if it was dropped or
+     * the guest has gone. */
     void (*frame)(struct source *s, const struct input_event16 *ev, unsigned n,
                   void (*sent)(void *arg, bool taken), void *arg);
     /* The source has gone: keys and buttons that are held are released. It may
@@ -82,11 +86,9 @@ struct source_ops {
      * inside. NULL: there is nothing to wait for, and gone is called by the
      * device. No frame comes after. */
     void (*stop)(struct source *s, void (*gone)(struct source *s));
-    /* [main] Frees s. */
+    /* [where the device is closed] After gone, or if it was never started.
+     * Frees s. */
     void (*close)(struct source *s);
-    /* Commands of this kind ("input.replay"), NULL-ended; NULL: none. Their
-     * `run` gets the device; input_source_of() has the source. */
-    const struct command *commands;
 };
 
 struct source {
