@@ -11,6 +11,12 @@ say() {
     printf '%s: %s\n' "$(basename "$0")" "$*"
 }
 
+# The comment that a script begins with; $0 may be relative to where it was
+# called.
+about() {
+    sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "scripts/$(basename "$0")"
+}
+
 # configure PRESET [OPTION...]
 configure() {
     local preset=$1

@@ -152,12 +152,22 @@ for each socket:
         chardev, device = part.front_end(vub).args(n)[1::2]
         lines.append(f"        -chardev {shlex.quote(chardev)} \\\n"
                      f"        -device {shlex.quote(device)}")
-    print(" \\\n".join(lines), flush=True)
+    print(" \\\n".join(lines))
+    print(f"\nWhat vub says of it is in {os.path.join(rig.logs, 'vub.log')}",
+          flush=True)
     try:
         rig.loop.wait(lambda: vub.process.status is not None, FOR_EVER,
                       "Ctrl-C")
     except KeyboardInterrupt:
         print()
+
+
+def hung_up(*_):
+    """Like Ctrl-C, but the terminal is gone: nothing can be told any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+    raise KeyboardInterrupt
 
 
 def main():
@@ -168,8 +178,21 @@ def main():
     options.add_argument("--keep", action="store_true")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
+    signal.signal(signal.SIGHUP, hung_up)
     rig = Rig(chosen.vub, chosen.cache)
-    status = run(rig, lambda r: demonstrate(r, chosen.config, chosen.keep))
+
+    def show(r):
+        try:
+            demonstrate(r, chosen.config, chosen.keep)
+        except KeyboardInterrupt:
+            r.show_logs = lambda: None  # nothing is wrong
+            raise
+
+    try:
+        status = run(rig, show)
+    except KeyboardInterrupt:
+        print("\ndemo: stopped")
+        return 128 + signal.SIGINT
     print("demo: ok" if status == 0 else "demo: failed")
     return status
 

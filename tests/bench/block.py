@@ -144,6 +144,8 @@ def main():
         allowed = o.contenders.split(",")
         todo = [(cell, tuple(n for n in names if n in allowed) or
                  tuple(allowed)) for cell, names in todo]
+    if not todo and not (o.only and wants(o.only, "extras")):
+        sys.exit("bench: no cell has such a name; --list tells them")
     if o.list:
         for cell, names in todo:
             print(cell.name + ":", ", ".join(names))
