@@ -236,6 +236,7 @@ def standard_fds_are_never_images():
     with open("disk.img", "wb") as f:
         f.truncate(1 << 20)
     disk = device("a", store={"type": "file", "path": "disk.img"})
+    seen = dict(os.environ, VUB_DUMPABLE="1")  # in /proc, by its own user
 
     def without(*fds):
         def close():
@@ -252,16 +253,18 @@ def standard_fds_are_never_images():
             assert not any(f.read()), "it wrote into its disk"
 
     for fds in ((0, 1, 2), (2,), (1,)):
-        check(Vub([disk], preexec_fn=without(*fds)), fds)
+        check(Vub([disk], preexec_fn=without(*fds), env=seen), fds)
     # One that it closes itself, when all is ready.
     with open("vub.json", "w") as f:
         json.dump({"runtime_dir": "run", "devices": [disk]}, f)
     done = subprocess.Popen(
         [Vub.program, "--config", "vub.json", "--ready-fd", "1"], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert done.stdout.read() == "ready\n"
-    assert os.readlink(f"/proc/{done.pid}/fd/1") == "/dev/null"
-    done.terminate()
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=seen)
+    try:
+        assert done.stdout.read() == "ready\n"
+        assert os.readlink(f"/proc/{done.pid}/fd/1") == "/dev/null"
+    finally:
+        done.terminate()
     assert done.wait(LIMIT) == 0
     # Log lines need theirs.
     done = subprocess.run(

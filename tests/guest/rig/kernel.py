@@ -89,8 +89,10 @@ def _fetch(cache, unpacked):
     deb_dir = os.path.join(cache, "deb")
     shutil.rmtree(deb_dir, ignore_errors=True)
     os.makedirs(deb_dir)
-    os.chmod(deb_dir, 0o777)  # apt fetches as the user _apt
-    _run(["apt-get", "-q", "download", package], deb_dir)
+    # Else root's apt fetches as the user _apt, who may not come here when the
+    # clone is in /root, and warns of that.
+    _run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
+          package], deb_dir)
     [deb] = glob.glob(os.path.join(deb_dir, "*.deb"))
     partial = unpacked + ".partial"
     shutil.rmtree(partial, ignore_errors=True)
