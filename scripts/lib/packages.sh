@@ -18,7 +18,7 @@ PACKAGES_GUEST=(
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
-    fio qemu-utils strace
+    fio qemu-utils strace libumockdev-dev
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot

@@ -73,6 +73,8 @@ struct evdev {
     struct loop *loop;
     void (*gone)(struct source *s); /* set: it stops */
 
+    uint8_t stale[SOURCE_BITS_BYTES]; /* keys that went down for the host, and
+                                       * are to come up for it too */
     bool attended, given_back, grabbed;
     bool grab_refused; /* told */
     bool other_told;   /* that another device is there now */
@@ -142,14 +144,35 @@ static bool is_hotkey(const struct evdev *v, const struct input_event16 *ev)
     return among;
 }
 
+/* The guest must not hear of keys that it has not seen go down. */
+static bool is_stale(struct evdev *v, const struct input_event16 *ev)
+{
+    uint8_t bit = (uint8_t)(1u << ev->code % 8);
+
+    if (ev->type != EV_KEY || !(v->stale[ev->code / 8] & bit))
+        return false;
+    if (ev->value == 0)
+        v->stale[ev->code / 8] &= (uint8_t)~bit;
+    return true;
+}
+
+static void note_stale(struct evdev *v)
+{
+    for (unsigned code = 0; code < KEY_CNT; code++) {
+        if (node_key_is_down(v->node, code))
+            v->stale[code / 8] |= (uint8_t)(1u << code % 8);
+    }
+}
+
 static void toggle(struct evdev *v)
 {
     v->given_back = !v->given_back;
     v->grab_refused = false;
+    memset(v->stale, 0, sizeof(v->stale));
     if (v->given_back)
         framing_release(&v->framing);
     else
-        framing_drop(&v->framing);
+        note_stale(v);
     log_info(v->id, "the hot-key has given it to the %s",
              v->given_back ? "host" : "guest");
     mind_grab(v);
@@ -169,7 +192,7 @@ static void take(struct evdev *v, const struct input_event16 *ev)
 {
     if (is_hotkey(v, ev))
         toggle(v);
-    else if (!v->given_back)
+    else if (!v->given_back && !is_stale(v, ev))
         framing_add(&v->framing, ev->type, ev->code, ev->value);
     if (ev->type == EV_SYN && ev->code == SYN_REPORT)
         mind_grab(v); /* keys may be up now */
@@ -380,6 +403,7 @@ static void lose(struct evdev *v, int why)
     v->node = NULL;
     v->grabbed = false;
     framing_forget(&v->framing);
+    memset(v->stale, 0, sizeof(v->stale));
     v->source.host->lost(&v->source);
     seek(v);
 }

@@ -57,7 +57,8 @@ int node_open(struct evdev_node **out, const char *path, struct err *e)
     libevdev_set_device_log_function(n->dev, no_log, LIBEVDEV_LOG_ERROR, NULL);
     rc = libevdev_set_fd(n->dev, n->fd);
     if (rc < 0) {
-        rc = err_set(e, rc, "", "%s is no input device: %s", path,
+        /* -ENOENT would say that it is absent. */
+        rc = err_set(e, -ENODEV, "", "%s is no input device: %s", path,
                      strerror(-rc));
         goto out;
     }

@@ -122,6 +122,9 @@ void framing_release(struct framing *f)
         slot = i;
         framing_add(f, EV_ABS, ABS_MT_TRACKING_ID, -1);
     }
+    /* Who begins anew begins with slot 0. */
+    if (slot)
+        framing_add(f, EV_ABS, ABS_MT_SLOT, 0);
     framing_add(f, EV_SYN, SYN_REPORT, 0);
 }
 
