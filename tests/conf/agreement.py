@@ -117,7 +117,7 @@ def allowed_rule(at):
         return True  # names of events and axes
     return parts[-1] in ("size", "id", "serial", "logical_block_size",
                          "physical_block_size", "socket", "path", "poll_us",
-                         "worker", "fd", "source")
+                         "worker", "fd", "match", "hotkey", "source")
 
 
 def main():

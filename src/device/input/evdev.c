@@ -585,7 +585,8 @@ static void check_evdev(void *data, const char *at, struct errs *e)
     char place[40];
 
     if (!c->path == !c->has_match)
-        errs_at(e, at, NULL, "must have either \"path\" or \"match\"");
+        errs_at(e, at, NULL, "must have either \"path\" or \"match\"%s",
+                c->path ? ", not both" : "");
     if (c->hotkey.count > HOTKEY_MAX)
         errs_at(e, at, "hotkey", "has %d keys, %d are the most",
                 c->hotkey.count, HOTKEY_MAX);
