@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "behave.h"
+#include "front/input.h"
 
 /* Ready means: all sockets listen. */
 static void all_sockets_listen_when_it_is_ready(void **state)
@@ -183,6 +184,26 @@ static void an_idle_device_wakes_nobody(void **state)
     vub_free(v);
 }
 
+/* Its buffers wait in the ring all the time. */
+static void an_idle_input_device_wakes_nobody(void **state)
+{
+    struct vub *v =
+        vub_start("{'id': 'k', 'type': 'input', 'source': {'type': 'virtual', "
+                  "'preset': 'keyboard'}}");
+
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++) {
+        const struct front_conf conf = {.packed = packed, .event_idx = true};
+        struct input *in = input_new(v, "k", &conf, 64);
+
+        input_status(in, 0x11, 1, 1);
+        if (vub_maps(v, "libtsan") == 0)
+            nobody_wakes(v, in->f);
+        input_free(in);
+    }
+    vub_free(v);
+}
+
 /* All ways to poll serve, and none of them for ever where it was not asked
  * to. */
 static void every_poll_setting_serves(void **state)
@@ -211,4 +232,5 @@ BEHAVE_MAIN(T(all_sockets_listen_when_it_is_ready),
             T(it_ends_cleanly_on_either_signal), T(its_end_is_bounded),
             T(it_lives_on_without_its_stderr),
             T(a_sleeping_reader_of_its_stderr_stops_nobody),
-            T(an_idle_device_wakes_nobody), T(every_poll_setting_serves))
+            T(an_idle_device_wakes_nobody),
+            T(an_idle_input_device_wakes_nobody), T(every_poll_setting_serves))
