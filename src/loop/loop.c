@@ -56,19 +56,15 @@ void loop_begins(struct loop *l)
 {
     if (LIKELY(!__atomic_load_n(&l->rests, __ATOMIC_RELAXED)))
         return;
-    __atomic_store_n(&l->rests, false, __ATOMIC_RELAXED);
-    if (!l->begins)
-        return;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!__atomic_exchange_n(&l->minded, true, __ATOMIC_RELAXED))
+    __atomic_store_n(&l->rests, false, __ATOMIC_SEQ_CST);
+    if (l->begins && !__atomic_exchange_n(&l->minded, true, __ATOMIC_SEQ_CST))
         l->begins(l);
 }
 
 bool loop_unmind(struct loop *l)
 {
-    __atomic_store_n(&l->minded, false, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&l->rests, __ATOMIC_RELAXED))
+    __atomic_store_n(&l->minded, false, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&l->rests, __ATOMIC_SEQ_CST))
         return true;
     __atomic_store_n(&l->minded, true, __ATOMIC_RELAXED);
     return false;
