@@ -274,6 +274,8 @@ static void what_is_pulled_out_may_come_back(void **state)
     (void)state;
     press(d, KEY_A, 1);
     expect_key(f, KEY_A, 1);
+    input_status(f, EV_LED, LED_CAPSL, 1);
+    host_expect(d, EV_LED, LED_CAPSL, 1);
     host_remove(d);
     vub_log_wait(v, "/dev/input/event3 has gone");
     expect_key(f, KEY_A, 0);
@@ -283,6 +285,7 @@ static void what_is_pulled_out_may_come_back(void **state)
                     "not used");
     d = host_add(5, "keyboard.evemu");
     vub_log_wait(v, "/dev/input/event5 is there");
+    host_expect(d, EV_LED, LED_CAPSL, 1);
     host_wait_grab(d, true);
     press(d, KEY_S, 1);
     expect_key(f, KEY_S, 1);

@@ -177,7 +177,8 @@ bool desc_fits(const struct source_desc *told, const struct source_desc *is,
                  a->min, a->max);
         return false;
     }
-    if (!may_have_more && memcmp(told->props, is->props, sizeof(is->props))) {
+    if (!may_have_more &&
+        memcmp(told->props, is->props, sizeof(is->props)) != 0) {
         snprintf(why, size, "it has other properties");
         return false;
     }

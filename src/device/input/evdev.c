@@ -23,31 +23,21 @@
 #include "conf/conf.h"
 #include "device/input/codes.h"
 #include "device/input/describe.h"
+#include "device/input/evdev_conf.h"
 #include "device/input/evdev_node.h"
 #include "device/input/framing.h"
-#include "device/input/kinds.h"
 #include "device/input/names.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/watchdir.h"
 
 #define DEVICES_DIR "/dev/input"
-#define HOTKEY_MAX 8
 #define TURN_EVENTS 512  /* that are read in one turn of the loop */
 #define FIRST_WAIT_MS 25 /* doubled each time: */
 #define ATTEMPTS_MAX 8   /* 6 s in all */
 #define BLIND_WAIT_MS                                                          \
     2000 /* between attempts if directories cannot be                          \
           * followed */
-
-struct evdev_conf {
-    const char *path; /* or: */
-    struct evdev_match match;
-    struct describe_conf describe;
-    bool has_match, has_describe;
-    bool grab;
-    struct conf_strs hotkey;
-};
 
 /* An fd on the loop, which may be closed before its handle is. */
 struct port {
@@ -60,7 +50,7 @@ struct evdev {
     const struct evdev_conf *conf;
     const char *id;
     char *link_dir; /* where path's last part is; NULL: found by match */
-    uint16_t hotkey[HOTKEY_MAX];
+    uint16_t hotkey[EVDEV_HOTKEY_MAX];
     struct framing framing;
 
     struct evdev_node *node; /* NULL: it is away */
@@ -75,6 +65,8 @@ struct evdev {
 
     uint8_t stale[SOURCE_BITS_BYTES]; /* keys that went down for the host, and
                                        * are to come up for it too */
+    /* What the guest has set, for a device that comes back. */
+    uint16_t leds, leds_set;
     bool attended, given_back, grabbed;
     bool grab_refused; /* told */
     bool other_told;   /* that another device is there now */
@@ -130,6 +122,26 @@ static void mind_grab(struct evdev *v)
                 "this machine and the guest both get its events");
 }
 
+static void write_status(struct evdev *v, uint16_t type, uint16_t code,
+                         int32_t value)
+{
+    int rc = node_write(v->node, type, code, value);
+
+    if (rc < 0 && rc != -ENODEV)
+        log_limited(&v->limit, LOG_WARN, v->id,
+                    "what the guest has set (LEDs, sounds, key repeat) cannot "
+                    "be written to %s: %s",
+                    node_path(v->node), strerror(-rc));
+}
+
+static void show_leds(struct evdev *v)
+{
+    for (uint16_t code = 0; code < LED_CNT; code++) {
+        if (v->leds_set & 1u << code)
+            write_status(v, EV_LED, code, v->leds >> code & 1);
+    }
+}
+
 static bool is_hotkey(const struct evdev *v, const struct input_event16 *ev)
 {
     bool among = false;
@@ -169,10 +181,12 @@ static void toggle(struct evdev *v)
     v->given_back = !v->given_back;
     v->grab_refused = false;
     memset(v->stale, 0, sizeof(v->stale));
-    if (v->given_back)
+    if (v->given_back) {
         framing_release(&v->framing);
-    else
+    } else {
         note_stale(v);
+        show_leds(v);
+    }
     log_info(v->id, "the hot-key has given it to the %s",
              v->given_back ? "host" : "guest");
     mind_grab(v);
@@ -222,16 +236,16 @@ static void evdev_status(struct source *s, uint16_t type, uint16_t code,
                          int32_t value)
 {
     struct evdev *v = evdev_of(s);
-    int rc;
 
-    if (!v->node || type == EV_FF)
-        return;
-    rc = node_write(v->node, type, code, value);
-    if (rc < 0 && rc != -ENODEV)
-        log_limited(&v->limit, LOG_WARN, v->id,
-                    "what the guest has set (LEDs, sounds, key repeat) cannot "
-                    "be written to %s: %s",
-                    node_path(v->node), strerror(-rc));
+    if (type == EV_LED && code < LED_CNT) {
+        uint16_t bit = (uint16_t)(1u << code);
+
+        v->leds_set |= bit;
+        v->leds = (uint16_t)(value ? v->leds | bit : v->leds & ~bit);
+    }
+    /* The host's LEDs are the host's. */
+    if (v->node && !v->given_back && type != EV_FF)
+        write_status(v, type, code, value);
 }
 
 static void evdev_attend(struct source *s, bool listens)
@@ -315,6 +329,8 @@ static bool adopt(struct evdev *v, struct evdev_node *n)
     v->grabbed = v->grab_refused = v->other_told = false;
     lookout_close(v);
     mind_grab(v);
+    if (!v->given_back)
+        show_leds(v);
     return true;
 }
 
@@ -436,6 +452,8 @@ static int open_node(struct evdev *v, const struct conf_any *c, struct errs *e)
     if (rc < 0)
         return errs_adopt(e, c->at, key, &why);
     node_describe(v->node, &is);
+    if (!conf->path)
+        log_info(v->id, "%s is \"%s\"", node_path(v->node), is.name);
     if (!conf->has_describe)
         v->source.desc = is;
     else if (!desc_fits(&v->source.desc, &is, true, other, sizeof(other)))
@@ -533,7 +551,7 @@ static void evdev_describe(struct source *s, struct json_out *o)
     json_add_u64(o, "returns", v->returns);
 }
 
-static const struct source_ops evdev_ops = {
+const struct source_ops evdev_ops = {
     .type = "evdev",
     .open = evdev_open,
     .start = evdev_start,
@@ -542,93 +560,4 @@ static const struct source_ops evdev_ops = {
     .describe = evdev_describe,
     .stop = evdev_stop,
     .close = evdev_close,
-};
-
-/* ---- the table ---- */
-
-static void check_match(void *data, const char *at, struct errs *e)
-{
-    const struct evdev_match *m = data;
-
-    if (!m->name && !m->phys && !m->uniq && !m->has_vendor && !m->has_product)
-        errs_at(e, at, NULL, "must have at least one key");
-}
-
-static const struct conf_key match_keys[] = {
-    {"name", CONF_STR, CONF_AT(struct evdev_match, name), .min = 1,
-     .help = "Its name, whole."},
-    {"phys", CONF_STR, CONF_AT(struct evdev_match, phys), .min = 1,
-     .help = "Where it is plugged in: \"usb-0000:00:14.0-2/input0\"."},
-    {"uniq", CONF_STR, CONF_AT(struct evdev_match, uniq), .min = 1,
-     .help = "Its serial number."},
-    {"vendor", CONF_HEX, CONF_AT(struct evdev_match, vendor), .max = 0xffff,
-     .seen_offset = CONF_SEEN(struct evdev_match, has_vendor),
-     .help = "Its vendor's id."},
-    {"product", CONF_HEX, CONF_AT(struct evdev_match, product), .max = 0xffff,
-     .seen_offset = CONF_SEEN(struct evdev_match, has_product),
-     .help = "Its product's id."},
-    {NULL},
-};
-
-static const struct conf_table match_table = {
-    .name = "match",
-    .size = sizeof(struct evdev_match),
-    .keys = match_keys,
-    .help = "What a device must be like: all that is given here.",
-    .check = check_match,
-};
-
-static void check_evdev(void *data, const char *at, struct errs *e)
-{
-    const struct evdev_conf *c = data;
-    uint16_t type, code;
-    char place[40];
-
-    if (!c->path == !c->has_match)
-        errs_at(e, at, NULL, "must have either \"path\" or \"match\"%s",
-                c->path ? ", not both" : "");
-    if (c->hotkey.count > HOTKEY_MAX)
-        errs_at(e, at, "hotkey", "has %d keys, %d are the most",
-                c->hotkey.count, HOTKEY_MAX);
-    for (int i = 0; i < c->hotkey.count; i++) {
-        if (name_to_code(c->hotkey.list[i], &type, &code) && type == EV_KEY)
-            continue;
-        snprintf(place, sizeof(place), "hotkey/%d", i);
-        errs_at(e, at, place, "there is no key \"%s\"", c->hotkey.list[i]);
-    }
-}
-
-static const struct conf_key evdev_keys[] = {
-    {"path", CONF_PATH, CONF_AT(struct evdev_conf, path),
-     .help = "The device: /dev/input/event3, or better a link of "
-             "/dev/input/by-id, which still leads to it after it was "
-             "unplugged. Either this or match."},
-    {"match", CONF_TABLE, CONF_AT(struct evdev_conf, match),
-     .table = &match_table,
-     .seen_offset = CONF_SEEN(struct evdev_conf, has_match),
-     .help = "The first device of /dev/input that is like this."},
-    {"grab", CONF_BOOL, CONF_AT(struct evdev_conf, grab), .def = "true",
-     .help = "Keep its events from everybody else on this machine while a "
-             "driver in the guest listens."},
-    {"hotkey", CONF_STRS, CONF_AT(struct evdev_conf, hotkey),
-     .help = "Keys of this device that, held together, give it back to this "
-             "machine, and to the guest again: [\"KEY_LEFTCTRL\", "
-             "\"KEY_RIGHTCTRL\"]."},
-    {"describe", CONF_TABLE, CONF_AT(struct evdev_conf, describe),
-     .table = &describe_table,
-     .seen_offset = CONF_SEEN(struct evdev_conf, has_describe),
-     .help = "What the guest is told, so that the device may be absent when "
-             "vub starts. The device must have all of this; what else it has "
-             "is left out."},
-    {NULL},
-};
-
-const struct conf_table evdev_table = {
-    .name = "evdev",
-    .size = sizeof(struct evdev_conf),
-    .keys = evdev_keys,
-    .help = "An input device of this machine. It may go and come back while "
-            "vub runs.",
-    .check = check_evdev,
-    .ops = &evdev_ops,
 };

@@ -39,7 +39,8 @@ void framing_add(struct framing *f, unsigned type, unsigned code,
 /* Forgets what has no SYN_REPORT yet. */
 void framing_drop(struct framing *f);
 /* Emits a frame, if any is needed, in which every key goes up and every touch
- * ends, and after which slot 0 is the current one. What was collected is dropped. */
+ * ends, and after which slot 0 is the current one. What was collected is
+ * dropped. */
 void framing_release(struct framing *f);
 /* The same, but nobody needs to be told. */
 void framing_forget(struct framing *f);
