@@ -26,6 +26,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--vub", required=True)
     options.add_argument("--cache", required=True)
+    options.add_argument("--tools", help="where the build has libguest_*")
     options.add_argument("--keep", action="store_true",
                          default=bool(os.environ.get("VUB_GUEST_KEEP")))
     options.add_argument("name")
@@ -35,7 +36,8 @@ def main():
         return 0
     name, _, variant = chosen.name.partition("-")
     scenario = importlib.import_module("scenarios." + name)
-    return rig.run(rig.Rig(chosen.vub, chosen.cache, variant or None),
+    return rig.run(rig.Rig(chosen.vub, chosen.cache, variant or None,
+                           chosen.tools),
                    scenario.run, chosen.keep)
 
 

@@ -71,8 +71,9 @@ class Qemu:
     """initrd None: no kernel is given, firmware boots what it finds."""
 
     def __init__(self, loop, name, logs, devices, kernel=None, initrd=None,
-                 memory="256M", cpus=1, extra=(), show=None):
-        """show(line), if given, is called for each line of the script."""
+                 memory="256M", cpus=1, extra=(), show=None, tools=None):
+        """show(line), if given, is called for each line of the script. tools:
+        where libguest_nokvm.so is, for devices that want KVM for no reason."""
         self.loop = loop
         self.name = name
         self._show = show
@@ -102,8 +103,11 @@ class Qemu:
                      "random.trust_cpu=on"]
         for n, device in enumerate(devices):
             argv += device.args(n)
+        env = dict(os.environ)
+        if tools and accelerator() != "kvm":
+            env["LD_PRELOAD"] = os.path.join(tools, "libguest_nokvm.so")
         self.process = Process(loop, name, [*argv, *extra], logs,
-                               pass_fds=theirs)
+                               pass_fds=theirs, env=env)
         for s in (qmp_theirs, console_theirs, script_theirs):
             s.close()
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from . import initramfs, kernel
+from .control import Control
 from .image import MIB, Image
 from .loop import Failure, Loop
 from .qemu import Disk, Input, Qemu
@@ -20,12 +21,14 @@ TAIL = 25  # lines of each log that a failure shows
 
 class Rig:
     """binary: vub. cache: a directory that keeps the kernel and the base of
-    the initramfs between runs. variant: the scenario's own business."""
+    the initramfs between runs. variant: the scenario's own business. tools:
+    the directory of libraries and programs that the tests are built with."""
 
-    def __init__(self, binary, cache, variant=None):
+    def __init__(self, binary, cache, variant=None, tools=None):
         self.binary = binary
         self.cache = cache
         self.variant = variant
+        self.tools = tools
         self.loop = Loop()
         # A short path: a front-end's socket path ends at 107 bytes.
         self.dir = tempfile.mkdtemp(prefix="vub-guest-")
@@ -59,6 +62,10 @@ class Rig:
         self.note(f"{name} listens")
         return vub
 
+    def control(self, vub):
+        return Control(self.loop, vub.socket("control"),
+                       os.path.join(self.logs, vub.name + "-control.log"))
+
     def disk(self, vub, device="disk", **options):
         return Disk(vub.socket(device), **options)
 
@@ -78,7 +85,8 @@ class Rig:
 
     def qemu(self, devices, name="qemu", **more):
         qemu = Qemu(self.loop, name, self.logs, devices,
-                    show=lambda line: self.note(f"{name}: {line}"), **more)
+                    show=lambda line: self.note(f"{name}: {line}"),
+                    tools=self.tools, **more)
         self._guests.append(qemu)
         return qemu
 

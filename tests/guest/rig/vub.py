@@ -13,8 +13,8 @@ STOP_SECONDS = 20
 
 def write_config(path, runtime_dir, devices):
     with open(path, "w") as f:
-        json.dump({"runtime_dir": runtime_dir, "devices": devices}, f,
-                  indent=2)
+        json.dump({"runtime_dir": runtime_dir, "control": "control.sock",
+                   "devices": devices}, f, indent=2)
 
 
 class Vub:
