@@ -246,6 +246,26 @@ static void a_hot_key_gives_it_back_and_takes_it(void **state)
     finish(v, f);
 }
 
+/* The kernel says SYN_DROPPED, and then, by ioctl, which keys are down. */
+static void lost_events_become_one_frame_of_differences(void **state)
+{
+    struct host_device *d = host_add(3, "keyboard.evemu");
+    struct vub *v;
+    struct input *f = serve(&v, "'type': 'evdev', 'path': '/dev/input/event3'");
+
+    (void)state;
+    press(d, KEY_A, 1);
+    expect_key(f, KEY_A, 1);
+    d->keys[KEY_S / 8] |= 1u << KEY_S % 8; /* A went up, S went down: lost */
+    host_emit(d, EV_SYN, SYN_DROPPED, 0);
+    input_need(f, EV_KEY, KEY_A, 0);
+    input_need(f, EV_KEY, KEY_S, 1);
+    input_need(f, EV_SYN, SYN_REPORT, 0);
+    press(d, KEY_S, 0);
+    expect_key(f, KEY_S, 0);
+    finish(v, f);
+}
+
 static void it_is_found_by_what_it_is_like(void **state)
 {
     struct host_device *mouse = host_add(3, "mouse.evemu");
@@ -384,14 +404,18 @@ static void nothing_is_lost_in_a_ring_of_four(void **state)
 
 #define E(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
-BEHAVE_MAIN(
-    E(a_keyboard_is_passed_through), E(a_mouse_is_passed_through),
-    E(a_tablet_is_passed_through), E(a_touch_screen_is_passed_through),
-    E(leds_are_written_to_the_device), E(it_is_grabbed_while_a_driver_listens),
-    E(it_is_not_grabbed_if_that_is_not_wanted),
-    E(a_grab_that_fails_is_told_once), E(a_grab_waits_until_keys_are_up),
-    E(a_hot_key_gives_it_back_and_takes_it), E(it_is_found_by_what_it_is_like),
-    E(what_is_pulled_out_may_come_back), E(what_is_described_may_come_later),
-    E(a_filter_changes_what_the_guest_sees),
-    E(recordings_of_both_forms_are_replayed),
-    E(nothing_is_lost_in_a_ring_of_four))
+BEHAVE_MAIN(E(a_keyboard_is_passed_through), E(a_mouse_is_passed_through),
+            E(a_tablet_is_passed_through), E(a_touch_screen_is_passed_through),
+            E(leds_are_written_to_the_device),
+            E(it_is_grabbed_while_a_driver_listens),
+            E(it_is_not_grabbed_if_that_is_not_wanted),
+            E(a_grab_that_fails_is_told_once),
+            E(a_grab_waits_until_keys_are_up),
+            E(a_hot_key_gives_it_back_and_takes_it),
+            E(lost_events_become_one_frame_of_differences),
+            E(it_is_found_by_what_it_is_like),
+            E(what_is_pulled_out_may_come_back),
+            E(what_is_described_may_come_later),
+            E(a_filter_changes_what_the_guest_sees),
+            E(recordings_of_both_forms_are_replayed),
+            E(nothing_is_lost_in_a_ring_of_four))

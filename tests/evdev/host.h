@@ -2,8 +2,7 @@
  *
  * umockdev stands between vub and /dev/input: a device is a terminal whose
  * other end the test has, and the ioctls are answered here, from a recording
- * that describes the device. Loss of events, and all that needs a kernel, is
- * for the guest. */
+ * that describes the device. What needs a kernel is for the guest. */
 #ifndef VUB_TESTS_EVDEV_HOST_H
 #define VUB_TESTS_EVDEV_HOST_H
 
