@@ -203,11 +203,11 @@ static void unplugged_it_releases_its_keys_and_it_may_come_back(void **state)
         vub_log_mark(v);
         /* One of the same name is not the same yet. */
         other = plug(NAME, true);
-        vub_log_wait(v, "k: ");
+        vub_log_wait(v, "is another device");
         libevdev_uinput_destroy(other);
         vub_log_mark(v);
         u = plug(NAME, false);
-        vub_log_wait(v, "back");
+        vub_log_wait(v, "is there");
         press(u, KEY_B, 1);
         input_need_frame(in, EV_KEY, KEY_B, 1);
         press(u, KEY_B, 0);
