@@ -16,7 +16,7 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "guest"))
 
-from rig import kernel  # noqa: E402
+from rig import kernel, qemu  # noqa: E402
 from rig.image import MIB, Image  # noqa: E402
 from rig.loop import Failure  # noqa: E402
 from rig.qemu import Disk, accelerator  # noqa: E402
@@ -60,7 +60,7 @@ tell read-only "$(cat ro)"
 tell read "$(hash {self.node} {CHECKED})"
 """
 
-    def report(self, guest):
+    def report(self, guest, _control):
         size = int(guest.wait_told("sectors")) * 512
         serial = guest.wait_told("serial") or "(none)"
         queues = guest.wait_told("queues")
@@ -84,7 +84,73 @@ tell read "$(hash {self.node} {CHECKED})"
             print("      its file on this machine holds the same")
 
 
-TYPES = {"block": Block}
+class Input:
+    """A virtual keyboard or tablet. What is done with it: a word is typed, or
+    a place is touched."""
+
+    WORD = "vub"
+    CODES = {47: "KEY_V", 22: "KEY_U", 48: "KEY_B"}
+    PLACE = (12345, 23456)
+
+    def __init__(self, conf, images):
+        self.conf = conf
+        self.id = conf["id"]
+        self.preset = conf["source"]["preset"]
+        self.name = conf.get("name", "vub " + self.preset)
+
+    def front_end(self, vub):
+        return qemu.Input(vub.socket(self.id))
+
+    def events(self):
+        """How many the guest will see, SYN_REPORTs too."""
+        return 4 * len(self.WORD) if self.preset == "keyboard" else 3
+
+    def script(self):
+        """Tells "TYPE CODE LOW HIGH," for each event: the value's halves."""
+        return f"""
+for node in /sys/class/input/event*; do
+    [ "$(cat $node/device/name)" = "{self.name}" ] && break
+done
+tell input "$(cat $node/device/id/vendor) $(cat $node/device/id/product)"
+{{
+    tell reading
+    dd bs=24 count={self.events()} 2>/dev/null | od -An -v -tu2 -w24
+}} <"/dev/input/${{node##*/}}" | awk '
+    /^==/ {{ print; next }}
+    {{ seen = seen " " $9 " " $10 " " $11 " " $12 "," }}
+    END {{ print "== events" seen }}'
+"""
+
+    def report(self, guest, control):
+        vendor, product = guest.wait_told("input").split()
+        print(f"  {self.id}: \"{self.name}\", vendor 0x{vendor}, "
+              f"product 0x{product}")
+        guest.wait_told("reading")
+        if self.preset == "keyboard":
+            control.call("input.type", device=self.id, text=self.WORD)
+        else:
+            x, y = self.PLACE
+            control.call("input.send", device=self.id, events=[
+                {"type": "EV_ABS", "code": "ABS_X", "value": x},
+                {"type": "EV_ABS", "code": "ABS_Y", "value": y}])
+        seen = [[int(word) for word in event.split()]
+                for event in guest.wait_told("events").split(",") if event]
+        if self.preset == "keyboard":
+            keys = [self.CODES.get(code, code)
+                    for kind, code, down, _ in seen if kind == 1 and down]
+            print(f"      \"{self.WORD}\" was typed, the guest saw "
+                  f"{' '.join(map(str, keys))}")
+            right = keys == ["KEY_" + c for c in self.WORD.upper()]
+        else:
+            place = tuple(low + (high << 16)
+                          for kind, _, low, high in seen if kind == 3)
+            print(f"      moved to {self.PLACE}, the guest saw {place}")
+            right = place == self.PLACE
+        if not right:
+            raise Failure(f"{self.id}: the guest saw {seen}")
+
+
+TYPES = {"block": Block, "input": Input}
 
 
 def file_stores(node, pointer):
@@ -118,7 +184,8 @@ def new_images(rig, devices):
 
 def demonstrate(rig, config, keep):
     with open(config) as f:
-        devices = json.load(f)["devices"]
+        document = json.load(f)
+    devices = document["devices"]
     images, sets = new_images(rig, devices)
     parts = [TYPES[conf["type"]](conf, images) for conf in devices]
     directory = rig.path("run")
@@ -126,14 +193,18 @@ def demonstrate(rig, config, keep):
     vub = rig.vub_with(config, directory,
                        [f"/runtime_dir={directory}", *sets])
     rig.note(f"vub serves {len(parts)} devices of {config}")
+    control = rig.control(vub) if "control" in document else None
     guest = rig.guest("".join(part.script() for part in parts),
-                      [part.front_end(vub) for part in parts], cpus=2)
+                      [part.front_end(vub) for part in parts], cpus=2,
+                      kit="input")
     rig.note("a guest boots: Linux "
              f"{kernel.find(rig.cache).release}, {accelerator()}")
     for part in parts:
-        part.report(guest)
+        part.report(guest, control)
     guest.wait_success()
     rig.note("the guest has powered off")
+    if control:
+        control.close()
     if keep:
         leave_running(rig, vub, parts)
 
@@ -175,11 +246,12 @@ def main():
     options.add_argument("--vub", required=True)
     options.add_argument("--config", required=True)
     options.add_argument("--cache", required=True)
+    options.add_argument("--tools", required=True)
     options.add_argument("--keep", action="store_true")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
     signal.signal(signal.SIGHUP, hung_up)
-    rig = Rig(chosen.vub, chosen.cache)
+    rig = Rig(chosen.vub, chosen.cache, tools=chosen.tools)
 
     def show(r):
         try:
