@@ -80,7 +80,7 @@ struct device_ops {
     /* [ring] Chains may be available: pop and answer each, once, with
      * chain_done(), any time. It may stop early to let others run (a bound in
      * bytes or requests): as long as chains are available it is called again
-     * soon. */
+     * soon, unless they wait on purpose (ring_rest). */
     void (*ring_kick)(struct device *d, struct ring *q);
     /* [ring] No ring_kick comes any more. vhost sees by itself when all
      * chains are answered. */

@@ -260,6 +260,14 @@ static void honest(struct input *in)
     }
 }
 
+/* Chains that wait are no work, and no more than the ring has. */
+static void rest(void)
+{
+    CHECK(ring_rest(&ring) <= setup.size);
+    if (!num_held && !ring.pending && !ring.descs_out)
+        CHECK(!ring_has_work(&ring));
+}
+
 static void drive(struct input *in, uint8_t step)
 {
     switch (step % 12) {
@@ -283,6 +291,10 @@ static void drive(struct input *in, uint8_t step)
         ring_notify_off(&ring);
         break;
     case 8:
+        if (step & 16)
+            rest();
+        if (step & 32)
+            ring_stir(&ring);
         ring_notify_on(&ring);
         break;
     case 9:

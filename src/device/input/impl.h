@@ -20,7 +20,7 @@ struct input_stats {
     uint64_t frames, events; /* that the guest was given, those of our own
                               * making too */
     uint64_t dropped;        /* frames, while a driver ran */
-    uint64_t refills;        /* the guest offered buffers while some waited */
+    uint64_t refills;        /* times that a frame went on with new buffers */
     uint64_t status;         /* events from the guest */
     uint64_t bad;            /* buffers, of either queue, of no use */
 };
