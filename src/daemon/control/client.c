@@ -21,9 +21,11 @@ static size_t waiting(const struct client *c)
     return c->out.len - c->out_sent;
 }
 
-static bool may_read(const struct client *c)
+/* May a line be taken? */
+static bool may_take(const struct client *c)
 {
-    return !c->eof && c->num_requests < CLIENT_REQUESTS_MAX;
+    return !c->broken && c->num_requests < CLIENT_REQUESTS_MAX &&
+           waiting(c) < CLIENT_PAUSE_MAX;
 }
 
 /* A hang-up is noticed whatever is watched: UV_PRIORITIZED never comes from a
@@ -34,7 +36,7 @@ static void update_watch(struct client *c)
 
     if (c->closed || c->broken)
         return;
-    if (may_read(c))
+    if (!c->eof && may_take(c))
         events |= UV_READABLE;
     if (waiting(c))
         events |= UV_WRITABLE;
@@ -91,15 +93,15 @@ static void flush(struct client *c)
 /* What has been sent is given up when it is as much as what has not. */
 static void compact(struct client *c)
 {
-    if (!waiting(c)) {
-        if (c->out.room > OUT_KEEP_BYTES)
-            json_out_free(&c->out);
-    } else if (c->out_sent < waiting(c)) {
+    size_t left = waiting(c);
+
+    if (c->out_sent < left)
         return;
-    } else {
-        memmove(c->out.text, c->out.text + c->out_sent, waiting(c));
-    }
-    c->out.len = waiting(c);
+    if (left)
+        memmove(c->out.text, c->out.text + c->out_sent, left);
+    else if (c->out.room > OUT_KEEP_BYTES)
+        json_out_free(&c->out);
+    c->out.len = left;
     c->out_sent = 0;
 }
 
@@ -115,6 +117,9 @@ void client_send(struct client *c)
     told_lost(c);
     flush(c);
     compact(c);
+    /* What had to wait for this. */
+    if (may_take(c) && c->in_len > c->in_seen)
+        later(c);
     /* All is said. */
     if (c->eof && !c->in_len && !waiting(c) && !c->num_requests &&
         !c->wants_events)
@@ -136,7 +141,7 @@ bool client_may_event(struct client *c)
 {
     if (c->closed || c->broken)
         return false;
-    if (!c->events_lost && waiting(c) < CLIENT_EVENTS_MAX)
+    if (!c->events_lost && waiting(c) < CLIENT_PAUSE_MAX)
         return true;
     c->events_lost++;
     return false;
@@ -166,8 +171,7 @@ static void give_lines(struct client *c)
     size_t at = 0;
     char *end;
 
-    while (at < c->in_len && !c->broken &&
-           c->num_requests < CLIENT_REQUESTS_MAX) {
+    while (at < c->in_len && may_take(c)) {
         end =
             memchr(c->in + at + c->in_seen, '\n', c->in_len - at - c->in_seen);
         if (!end && !c->eof) {

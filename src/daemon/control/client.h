@@ -2,9 +2,10 @@
  * lines out.
  *
  * A line has at most CLIENT_LINE_MAX bytes; of a longer one only that is told.
- * What a client does not read in time waits here: up to CLIENT_EVENTS_MAX bytes
- * events are added to it, beyond they are left out and counted; an answer that
- * finds CLIENT_OUT_MAX bytes waiting is the end: the client is dropped.
+ * What a client does not read in time waits here. While CLIENT_PAUSE_MAX bytes
+ * do, no further line of it is read, and events are left out and counted. An
+ * answer that finds CLIENT_OUT_MAX bytes waiting is the end: the client is
+ * dropped.
  * Nothing blocks. A client that has ended its side still gets its answers; one
  * that has hung up does not.
  * Threads: the main loop. */
@@ -16,8 +17,8 @@
 #include "loop/watch.h"
 
 #define CLIENT_LINE_MAX (1u << 20)
-#define CLIENT_OUT_MAX (1u << 20)
-#define CLIENT_EVENTS_MAX (256u << 10)
+#define CLIENT_PAUSE_MAX (256u << 10)
+#define CLIENT_OUT_MAX (4u << 20)
 /* Requests under way: no further line is read until one is answered. */
 #define CLIENT_REQUESTS_MAX 64
 
