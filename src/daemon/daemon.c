@@ -210,7 +210,7 @@ static int open_devices(struct daemon *d)
     const struct conf_anys *devices = &d->conf->devices;
     int rc = 0;
 
-    d->list = calloc((size_t)devices->count, sizeof(*d->list));
+    d->list = calloc((unsigned)devices->count, sizeof(*d->list));
     if (!d->list)
         return errs_nomem(d->e);
     for (int i = 0; i < devices->count; i++) {

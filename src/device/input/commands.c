@@ -247,6 +247,7 @@ static int read_frame(const struct input *in, const struct conf_anys *list,
 {
     const struct input_event16 end = {EV_SYN, SYN_REPORT, 0};
     const char *key;
+    bool ended = false;
     int n = list->count, rc;
 
     for (int i = 0; i < n; i++) {
@@ -260,8 +261,9 @@ static int read_frame(const struct input *in, const struct conf_anys *list,
                      key);
             return rc;
         }
+        ended = frame[i].type == EV_SYN && frame[i].code == SYN_REPORT;
     }
-    if (frame[n - 1].type != EV_SYN || frame[n - 1].code != SYN_REPORT)
+    if (!ended)
         frame[n++] = end;
     return n;
 }
