@@ -5,20 +5,22 @@
 # nothing happens: no network, no root. A name with | is met by either side,
 # and installed as the first.
 
+# Tests are configured, if not built, whatever is built.
 PACKAGES_BUILD=(
     cmake ninja-build gcc libc6-dev pkg-config
     libuv1-dev libcjson-dev libevdev-dev libyaml-dev liburing-dev
-    libcmocka-dev
+    libcmocka-dev libumockdev-dev
 )
 # A guest: QEMU, and the programs that its initramfs is made of.
 PACKAGES_GUEST=(
     python3 qemu-system-x86 'busybox-static|busybox' e2fsprogs fdisk
     util-linux evtest
 )
-# qemu-utils has qemu-storage-daemon and qemu-img, which know image locks.
+# qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
+# umockdev has what is loaded into vub.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
-    fio qemu-utils strace libumockdev-dev
+    fio qemu-utils strace umockdev
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot
