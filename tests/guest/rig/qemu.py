@@ -19,6 +19,7 @@ from .loop import Failure, Lines
 from .process import Process
 
 BOOT_SECONDS = 150
+PORT_BYTES = 4 << 20  # more than any test prints while nobody looks
 POWEROFF_SECONDS = 30
 
 
@@ -83,6 +84,9 @@ class Qemu:
         qmp, qmp_theirs = socket.socketpair()
         console, console_theirs = socket.socketpair()
         script, script_theirs = socket.socketpair()
+        # QEMU's serial port drops what its socket does not take at once.
+        for s in console_theirs, script_theirs:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BYTES)
         theirs = [s.fileno() for s in (qmp_theirs, console_theirs,
                                        script_theirs)]
         argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
