@@ -1,0 +1,394 @@
+/* The control socket beside guests that work: what status knows of a session,
+ * events in their order, a resize that the guest sees; and that neither a stuck
+ * worker nor a client that does not read stops anybody else. The protocol
+ * itself is tests/control's. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "behave.h"
+
+/* ---- a client ---- */
+
+struct ctl {
+    int fd;
+    size_t len;
+    char in[256 << 10];
+};
+
+static struct ctl *ctl_open(struct vub *v)
+{
+    struct ctl *c = calloc(1, sizeof(*c));
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    assert_non_null(c);
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
+             vub_path(v, "control.sock"));
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+        front_fail("cannot connect to %s", addr.sun_path);
+    return c;
+}
+
+static void ctl_close(struct ctl *c)
+{
+    close(c->fd);
+    free(c);
+}
+
+/* "method", and what stands in its params: single quotes become double. */
+static void ctl_send(struct ctl *c, const char *method, const char *params)
+{
+    char line[512];
+    int len = snprintf(line, sizeof(line),
+                       "{'jsonrpc':'2.0','id':1,'method':'%s','params':{%s}}\n",
+                       method, params);
+
+    for (char *p = line; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    assert_int_equal(send(c->fd, line, (size_t)len, MSG_NOSIGNAL), len);
+}
+
+/* The next line, good until the one after. */
+static const char *ctl_line(struct ctl *c)
+{
+    static char line[sizeof(c->in)];
+    char *end;
+    ssize_t n;
+
+    while (!(end = memchr(c->in, '\n', c->len))) {
+        if (!front_wait_fd(c->fd, POLLIN, front_timeout_ms()))
+            front_fail("the control socket says nothing");
+        n = read(c->fd, c->in + c->len, sizeof(c->in) - c->len);
+        if (n <= 0)
+            front_fail("the control socket has hung up");
+        c->len += (size_t)n;
+    }
+    *end = '\0';
+    memcpy(line, c->in, (size_t)(end - c->in) + 1);
+    c->len -= (size_t)(end - c->in) + 1;
+    memmove(c->in, end + 1, c->len);
+    return line;
+}
+
+static const char *ctl_ask(struct ctl *c, const char *method,
+                           const char *params)
+{
+    ctl_send(c, method, params);
+    return ctl_line(c);
+}
+
+/* The same text with single quotes is in line. */
+static void need(const char *line, const char *text)
+{
+    char want[512];
+
+    snprintf(want, sizeof(want), "%s", text);
+    for (char *p = want; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    if (!strstr(line, want))
+        front_fail("no %s in %s", want, line);
+}
+
+static struct vub *with_control(const char *devices)
+{
+    struct vub *v = vub_new();
+
+    vub_config(v, "%s", devices);
+    vub_arg(v, "--set");
+    vub_arg(v, "/control=control.sock");
+    vub_run(v);
+    return v;
+}
+
+/* ---- sessions and events ---- */
+
+static void status_tells_of_a_session(void **state)
+{
+    struct vub *v =
+        with_control(DISK("d", "'queues': 2, 'worker': ['a', 'b'], ", MEMORY));
+    struct front_conf conf = {.queues = 2, .packed = true};
+    struct ctl *c = ctl_open(v);
+    struct front *f;
+    const char *line;
+    char text[80];
+
+    (void)state;
+    need(ctl_ask(c, "status", ""), "'state':'none','rings':[{'index':0,"
+                                   "'in_flight':0,");
+    f = front_connect(v, "d");
+    front_settle(f);
+    need(ctl_ask(c, "status", ""), "'state':'connected'");
+    front_free(f);
+
+    f = front_new(v, "d", &conf);
+    for (uint64_t i = 0; i < 5; i++)
+        blk_verify(f->vq[1], i * 8, 4096, i); /* a write and a read each */
+    line = ctl_ask(c, "status", "'device':'d'");
+    snprintf(text, sizeof(text), "'front_end':{'pid':%d,'uid':%u}", getpid(),
+             getuid());
+    need(line, "'state':'running'");
+    need(line, text);
+    need(line, "'workers':['a','b']");
+    need(line, "'BLK_FLUSH'");
+    need(line, "'RING_PACKED'");
+    need(line, "'REPLY_ACK'");
+    need(line, "{'index':1,'size':128,'started':true,'enabled':true,"
+               "'packed':true,'in_flight':0,");
+    need(line, "'chains':10}");
+    need(line, "'writes':5,");
+    need(line, "'bytes_read':20480,'bytes_written':20480,'errors':0}");
+    front_free(f);
+    ctl_close(c);
+    vub_free(v);
+}
+
+static void what_is_in_flight_is_counted(void **state)
+{
+    struct vub *v = with_control(
+        DISK("d", "'drain_timeout': 300, ",
+             "{'type': 'fault', 'next': " MEMORY
+             ", 'rules': [{'op': 'any', 'offset': '1M', 'stuck': true}]}"));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl *c = ctl_open(v);
+    struct blk_req *r[3];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        r[i] = blk_new(f, 512);
+        blk_go(f->vq[0], r[i], VIRTIO_BLK_T_IN, 2048 + i, 512);
+    }
+    blk_verify(f->vq[0], 0, 512, 1); /* by then they have been taken */
+    need(ctl_ask(c, "status", ""), "'in_flight':3,");
+    front_free(f);
+    ctl_close(c);
+    vub_free(v);
+}
+
+static void events_come_in_their_order(void **state)
+{
+    struct vub *v =
+        with_control(DISK("d", "", MEMORY) "," DISK("e", "", MEMORY));
+    struct ctl *c = ctl_open(v);
+    struct front *f;
+    struct blk_req *r;
+
+    (void)state;
+    need(ctl_ask(c, "events", ""), "'result':{}");
+    f = front_new(v, "d", NULL);
+    need(ctl_line(c), "'params':{'event':'connect','device':'d','pid':");
+    r = blk_new(f, 512);
+    r->data_gpa = UINT64_MAX;
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 512);
+    need(ctl_line(c),
+         "'params':{'event':'ring.broken','device':'d','ring':0,'why':");
+    need(ctl_ask(c, "block.resize", "'device':'e','size':'128M'"),
+         "'params':{'event':'config','device':'e'}");
+    need(ctl_line(c), "'result':{'size':134217728,'was':67108864}");
+    front_free(f);
+    need(ctl_line(c), "'params':{'event':'disconnect','device':'d','pid':");
+    ctl_close(c);
+    vub_free(v);
+}
+
+static void a_resize_reaches_the_guest(void **state)
+{
+    struct vub *v = with_control(DISK("d", "", MEMORY));
+    struct front_conf conf = {.backend_channel = true};
+    struct front *f = front_new(v, "d", &conf);
+    struct ctl *c = ctl_open(v);
+    uint8_t zeros[4096] = {0}, buf[4096];
+
+    (void)state;
+    blk_verify(f->vq[0], 131072 - 8, 4096, 1);
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'128M'"),
+         "'result':{'size':134217728,'was':67108864}");
+    front_need_config_change(f);
+    assert_int_equal(blk_capacity(f), 262144);
+    blk_verify(f->vq[0], 262144 - 8, 4096, 2);
+
+    /* What it loses is not there any more when it grows again. */
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'64M'"),
+         "'result':{'size':67108864");
+    front_need_config_change(f);
+    assert_int_equal(
+        blk_do(f->vq[0], VIRTIO_BLK_T_IN, 262144 - 8, buf, sizeof(buf)),
+        VIRTIO_BLK_S_IOERR);
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'192M'"),
+         "'result':{'size':201326592");
+    front_need_config_change(f);
+    blk_read(f->vq[0], 262144 - 8, buf, sizeof(buf));
+    assert_memory_equal(buf, zeros, sizeof(buf));
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'192M'"),
+         "'result':{'size':201326592,'was':201326592}");
+    assert_false(front_wait_fd(f->backend_fd, POLLIN, 0));
+    front_free(f);
+    ctl_close(c);
+    vub_free(v);
+}
+
+/* ---- those who do not answer, and those who do not read ---- */
+
+/* The thread of that name stands still until it is let go. -1: we may not. */
+static pid_t hold_thread(struct vub *v, const char *name)
+{
+    char path[300], comm[32];
+    struct dirent *d;
+    pid_t found = -1;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", v->pid);
+    dir = opendir(path);
+    while (dir && (d = readdir(dir))) {
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%.32s/comm", v->pid,
+                 d->d_name);
+        f = fopen(path, "re");
+        if (!f)
+            continue;
+        if (fscanf(f, "%31s", comm) == 1 && strcmp(comm, name) == 0)
+            found = atoi(d->d_name);
+        fclose(f);
+    }
+    closedir(dir);
+    if (found < 0 || ptrace(PTRACE_SEIZE, found, 0, 0) < 0)
+        return -1;
+    ptrace(PTRACE_INTERRUPT, found, 0, 0);
+    waitpid(found, NULL, __WALL);
+    return found;
+}
+
+static void let_go(pid_t thread)
+{
+    assert_int_equal(ptrace(PTRACE_DETACH, thread, 0, 0), 0);
+}
+
+static struct vub *with_two(pid_t *held)
+{
+    struct vub *v;
+
+    setenv("VUB_DUMPABLE", "1", 1);
+    v = with_control(DISK("d", "", MEMORY) "," DISK("e", "", MEMORY));
+    unsetenv("VUB_DUMPABLE");
+    *held = hold_thread(v, "d");
+    if (*held < 0) {
+        print_message("skipped: threads of the program may not be held\n");
+        vub_free(v);
+        skip();
+    }
+    return v;
+}
+
+static void a_stuck_worker_does_not_stop_status(void **state)
+{
+    pid_t held;
+    struct vub *v = with_two(&held);
+    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+    struct front *f = front_new(v, "e", NULL);
+    const char *line;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        ctl_send(c, "status", "");
+        /* Meanwhile others are served. */
+        need(ctl_ask(other, "status", "'device':'e'"), "'state':'running'");
+        blk_verify(f->vq[0], 0, 4096, i);
+        line = ctl_line(c);
+        need(line, "{'id':'d','type':'block'");
+        need(line, "'workers':['d'],'answers':false}");
+        need(line, "'answers':true,'state':'running'");
+    }
+    let_go(held);
+    need(ctl_ask(c, "status", "'device':'d'"), "'answers':true");
+    front_free(f);
+    ctl_close(c);
+    ctl_close(other);
+    vub_free(v);
+}
+
+static void clients_may_leave_a_stuck_worker(void **state)
+{
+    pid_t held;
+    struct vub *v = with_two(&held);
+    struct ctl *c, *other = ctl_open(v);
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        c = ctl_open(v);
+        ctl_send(c, "block.resize", "'device':'d','size':'128M'");
+        ctl_send(c, "status", "");
+        ctl_send(c, "log.level", "'level':'debug'");
+        need(ctl_line(c), "'was'"); /* all three are under way */
+        ctl_close(c);
+    }
+    need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
+    let_go(held);
+    need(ctl_ask(other, "status", "'device':'d'"), "'size':134217728");
+    ctl_close(other);
+    vub_free(v);
+}
+
+static void a_stop_with_calls_under_way_is_clean(void **state)
+{
+    pid_t held;
+    struct vub *v = with_two(&held);
+    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+
+    (void)state;
+    ctl_send(c, "block.resize", "'device':'d','size':'128M'");
+    ctl_send(c, "block.resize", "'device':'d'");
+    need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
+    need(ctl_ask(other, "quit", ""), "'result':{}");
+    need(ctl_ask(other, "block.resize", "'device':'d'"),
+         "'message':'the device is closing'");
+    let_go(held);
+    /* What was asked before the stop is done and answered. */
+    need(ctl_line(c), "'result':{'size':134217728,'was':67108864}");
+    need(ctl_line(c), "'result':{'size':134217728,'was':134217728}");
+    assert_int_equal(vub_wait(v), 0);
+    ctl_close(c);
+    ctl_close(other);
+    vub_free(v);
+}
+
+static void one_that_does_not_read_keeps_no_device_waiting(void **state)
+{
+    struct vub *v = with_control(DISK("d", "", MEMORY));
+    struct ctl *deaf = ctl_open(v), *c = ctl_open(v);
+    struct front *f;
+
+    (void)state;
+    need(ctl_ask(deaf, "events", ""), "'result':{}");
+    need(ctl_ask(c, "events", ""), "'result':{}");
+    for (unsigned i = 0; i < 150; i++)
+        ctl_send(deaf, "help", "");
+    for (unsigned i = 0; i < 100; i++) {
+        f = front_new(v, "d", NULL);
+        need(ctl_line(c), "'connect'");
+        blk_verify(f->vq[0], 0, 4096, i);
+        front_free(f);
+        need(ctl_line(c), "'disconnect'");
+    }
+    for (unsigned i = 0; i < 150; i++)
+        while (strstr(ctl_line(deaf), "\"event\""))
+            ;
+    ctl_close(deaf);
+    ctl_close(c);
+    vub_free(v);
+}
+
+BEHAVE_MAIN(T(status_tells_of_a_session), T(what_is_in_flight_is_counted),
+            T(events_come_in_their_order), T(a_resize_reaches_the_guest),
+            T(a_stuck_worker_does_not_stop_status),
+            T(clients_may_leave_a_stuck_worker),
+            T(a_stop_with_calls_under_way_is_clean),
+            T(one_that_does_not_read_keeps_no_device_waiting))
