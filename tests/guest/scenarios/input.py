@@ -7,8 +7,8 @@ import hashlib
 from rig.loop import Failure
 
 FRAMES = 10000
-IN_FLIGHT = 4  # frames; a reader in the guest has room for 32
-LED_EVENTS = 2  # the kernel keeps them until the next SYN_REPORT
+TURN = 25  # frames; the kernel has room for 32 before somebody reads them
+LED_EVENTS = 2
 EVENT_BYTES = 24  # of struct input_event
 EV_SYN, EV_KEY = 0, 1
 KEYS = {"KEY_A": 30, "KEY_S": 31, "KEY_D": 32, "KEY_F": 33, "KEY_G": 34}
@@ -43,13 +43,18 @@ hear lit
 echo 0 >"$led"
 hear dark
 
-{
-    tell reading >/dev/ttyS1
-    head -c %d
-} <"$(node "vub keyboard")" >/tmp/raw
+exec 3<"$(node "vub keyboard")"
+tell reading
+bytes=%(first)d # the kernel has kept the LEDs until the next SYN_REPORT
+for _ in $(seq %(turns)d); do
+    dd bs=$bytes count=1 iflag=fullblock <&3 2>/dev/null
+    tell took >/dev/ttyS1
+    bytes=%(turn)d
+done >/tmp/raw
 tell events "$(od -An -v -tu2 -w24 /tmp/raw |
     awk '$9 <= 1 { print $9, $10, $11 }' | md5sum | cut -d ' ' -f 1)"
-""" % ((2 * FRAMES + LED_EVENTS) * EVENT_BYTES)
+""" % {"first": (2 * TURN + LED_EVENTS) * EVENT_BYTES,
+       "turn": 2 * TURN * EVENT_BYTES, "turns": FRAMES // TURN}
 
 RECORDING = """# EVEMU 1.3
 N: recorded keys
@@ -149,21 +154,21 @@ def wait_led(rig, control, wanted):
     rig.loop.wait(leds, 20, f"caps lock to be {wanted}")
 
 
-def send_many(control):
+def send_many(guest, control):
     """Keys down and up; what od and awk print of them."""
     expected = hashlib.md5()
-    calls = []
-    for i in range(FRAMES):
-        key, value = list(KEYS)[i // 2 % len(KEYS)], 1 - i % 2
-        expected.update(f"{EV_KEY} {KEYS[key]} {value}\n"
-                        f"{EV_SYN} 0 0\n".encode())
-        calls.append(control.send("input.send", device="keyboard",
-                                  events=[{"type": "EV_KEY", "code": key,
-                                           "value": value}]))
-        if len(calls) == IN_FLIGHT:
-            control.result(calls.pop(0))
-    for call in calls:
-        control.result(call)
+    for first in range(0, FRAMES, TURN):
+        calls = []
+        for i in range(first, first + TURN):
+            key, value = list(KEYS)[i // 2 % len(KEYS)], 1 - i % 2
+            expected.update(f"{EV_KEY} {KEYS[key]} {value}\n"
+                            f"{EV_SYN} 0 0\n".encode())
+            calls.append(control.send("input.send", device="keyboard",
+                                      events=[{"type": "EV_KEY", "code": key,
+                                               "value": value}]))
+        for call in calls:
+            control.result(call)
+        guest.wait_told("took")
     return expected.hexdigest()
 
 
@@ -197,7 +202,7 @@ def run(rig):
     wait_led(rig, control, False)
     guest.say("dark")
     guest.wait_told("reading")
-    expected = send_many(control)
+    expected = send_many(guest, control)
     found = guest.wait_told("events", 60)
     if found != expected:
         raise Failure(f"the events were others: {found}, not {expected}")
