@@ -85,6 +85,16 @@ bool process_has_fd(int fd)
 
 void process_close_fd(int fd)
 {
+    int null = -1;
+
+    /* In one step: other threads open files meanwhile. */
+    if (fd <= STDERR_FILENO)
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, fd);
+        close(null);
+        return;
+    }
     close(fd);
     if (fd <= STDERR_FILENO)
         fill_standard_fds();
