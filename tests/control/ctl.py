@@ -4,6 +4,7 @@ status."""
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -142,9 +143,8 @@ def events_are_lines():
         for level in ("debug", "info"):
             client.do("log.level", level=level)
         for i, process in enumerate((watch, raw)):
-            os.set_blocking(process.stdout.fileno(), False)
-            heard[i] = heard[i] or process.stdout.readline() or None
-            os.set_blocking(process.stdout.fileno(), True)
+            if not heard[i] and select.select([process.stdout], [], [], 0)[0]:
+                heard[i] = process.stdout.readline()
     assert heard[0] == "log.level level=debug was=info\n" or \
         heard[0] == "log.level level=info was=debug\n", heard
     assert json.loads(heard[1])["event"] == "log.level"
@@ -154,7 +154,8 @@ def events_are_lines():
     while (line := watch.stdout.readline()) != f"connect {who}\n":
         assert line.startswith("log.level "), line
     front_end.close()
-    assert watch.stdout.readline() == f'disconnect {who} why="it hung up"\n'
+    line = watch.stdout.readline()
+    assert line.startswith(f"disconnect {who} why="), line
     vub.end()
     assert watch.communicate(timeout=LIMIT)[0] == ""
     raw.communicate(timeout=LIMIT)

@@ -71,19 +71,18 @@ static void run_log_level(struct request *r)
 {
     unsigned level = ((const struct level_args *)r->call.args)->level;
     unsigned was = log_level();
-    struct control *c = r->control;
     struct json_out event = JSON_OUT_EMPTY;
 
     log_set((enum log_level)level, log_format());
     json_add_str(&r->call.out, "level", log_level_words[level]);
     json_add_str(&r->call.out, "was", log_level_words[was]);
-    request_done(r);
-    if (level == was)
-        return;
-    json_add_str(&event, "event", "log.level");
-    json_add_str(&event, "level", log_level_words[level]);
-    json_add_str(&event, "was", log_level_words[was]);
-    control_event(c, &event);
+    if (level != was) {
+        json_add_str(&event, "event", "log.level");
+        json_add_str(&event, "level", log_level_words[level]);
+        json_add_str(&event, "was", log_level_words[was]);
+        control_event(r->control, &event);
+    }
+    request_done(r); /* whatever it causes comes after the event */
 }
 
 static void run_quit(struct request *r)
