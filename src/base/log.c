@@ -11,7 +11,7 @@
 #define LINE_MAX_BYTES 2048
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
-static bool (*has_room)(void);
+static bool (*writer)(const char *bytes, size_t len);
 static unsigned lost; /* lines that nobody read in time */
 static enum log_level current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
@@ -22,9 +22,9 @@ void log_set(enum log_level level, enum log_format format)
     __atomic_store_n(&current_format, format, __ATOMIC_RELAXED);
 }
 
-void log_set_room(bool (*room)(void))
+void log_set_writer(bool (*put)(const char *bytes, size_t len))
 {
-    has_room = room;
+    writer = put;
 }
 
 enum log_level log_level(void)
@@ -107,20 +107,17 @@ static void write_line(enum log_level level, const char *id, const char *text)
     unsigned gone;
     size_t n = 0;
 
-    /* A pipe that is full is not waited for. Two threads may race for the last
-     * of its room. Nobody is left to tell if stderr is gone. */
-    if (has_room && !has_room()) {
-        __atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
-        return;
-    }
     gone = __atomic_exchange_n(&lost, 0, __ATOMIC_RELAXED);
     if (gone > 0) {
         snprintf(note, sizeof(note), "%u lines before this are lost", gone);
         n = compose(lines, 256, LOG_WARN, NULL, note);
     }
     n += compose(lines + n, LINE_MAX_BYTES, level, id, text);
-    if (write(STDERR_FILENO, lines, n) < 0)
+    /* Nobody is left to tell if stderr is gone. */
+    if (!writer && write(STDERR_FILENO, lines, n) < 0)
         return;
+    if (writer && !writer(lines, n))
+        __atomic_fetch_add(&lost, gone + 1, __ATOMIC_RELAXED);
 }
 
 void log_at(enum log_level level, const char *id, const char *fmt, ...)

@@ -14,9 +14,10 @@ enum log_format { LOG_TEXT, LOG_JSON };
 /* Before other threads exist, or from the main loop. Default: info, text. */
 void log_set(enum log_level level, enum log_format format);
 enum log_level log_level(void);
-/* Before other threads exist. room: would a line be written without waiting?
- * NULL, the default: yes. */
-void log_set_room(bool (*room)(void));
+/* Before other threads exist. put: writes bytes to stderr, by any thread;
+ * false: that would have had to wait, and they are lost. NULL, the default: a
+ * plain write. */
+void log_set_writer(bool (*put)(const char *bytes, size_t len));
 enum log_format log_format(void);
 
 /* id: the device, NULL for the program itself. No newline in fmt. */

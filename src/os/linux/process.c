@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,22 @@
 #include "base/log.h"
 #include "os/thread.h"
 
-static bool stderr_has_room(void)
+/* One at a time: two threads that both see the last of a pipe's room would
+ * wait for each other's reader. A pipe says yes while it has room for PIPE_BUF
+ * bytes, more than a line. What is closed or broken is written to, and fails.
+ */
+static bool write_stderr(const char *bytes, size_t len)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+    bool room;
 
-    /* A pipe says yes while it has room for PIPE_BUF bytes, more than a line.
-     * What is closed or broken is written to, and fails. */
-    return poll(&p, 1, 0) != 0;
+    pthread_mutex_lock(&lock);
+    room = poll(&p, 1, 0) != 0;
+    if (room && write(STDERR_FILENO, bytes, len) < 0)
+        room = true; /* nobody is left to tell */
+    pthread_mutex_unlock(&lock);
+    return room;
 }
 
 /* O_PATH: no access rights are needed, and each use of it fails. */
@@ -63,7 +73,7 @@ void process_init(void)
     struct rlimit files;
 
     fill_standard_fds();
-    log_set_room(stderr_has_room);
+    log_set_writer(write_stderr);
     signal(SIGPIPE, SIG_IGN);
     take_interrupts();
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
