@@ -29,12 +29,14 @@ watch() {
     wait $! || true
 }
 
-for name in "vub keyboard" "vub mouse" "lab tablet" "recorded keys"; do
+for name in "vub keyboard" "vub mouse" "lab tablet" "recorded keys" \\
+        "recorded pointer"; do
     tell device "$name" "$(node "$name")"
 done
 watch "lab tablet"
 watch "vub mouse"
 watch "recorded keys"
+watch "recorded pointer"
 watch "vub keyboard"
 
 for led in /sys/class/leds/input*::capslock/brightness; do :; done
@@ -70,6 +72,32 @@ E: 0.040001 0001 001e 0001
 E: 0.040001 0000 0000 0000
 E: 0.060001 0001 001e 0000
 E: 0.060001 0000 0000 0000
+"""
+
+# A mouse that also points at places, as some virtual machines have it.
+POINTER = """# EVEMU 1.3
+N: recorded pointer
+I: 0003 1234 5679 0111
+P: 00 00 00 00 00 00 00 00
+B: 00 0f 00 00 00 00 00 00 00
+B: 01 00 00 00 00 00 00 00 00
+B: 01 00 00 00 00 00 00 00 00
+B: 01 00 00 00 00 00 00 00 00
+B: 01 00 00 00 00 00 00 00 00
+B: 01 00 00 01 00 00 00 00 00
+B: 02 03 00 00 00 00 00 00 00
+B: 03 03 00 00 00 00 00 00 00
+A: 00 0 4095 0 0 0
+A: 01 0 4095 0 0 0
+E: 0.000001 0002 0000 0005
+E: 0.000001 0002 0001 -003
+E: 0.000001 0000 0000 0000
+E: 0.020001 0003 0000 1234
+E: 0.020001 0003 0001 0567
+E: 0.020001 0001 0110 0001
+E: 0.020001 0000 0000 0000
+E: 0.040001 0001 0110 0000
+E: 0.040001 0000 0000 0000
 """
 
 
@@ -135,6 +163,15 @@ def see_recording(rig, guest, control):
     watch.end()
 
 
+def see_pointer(rig, guest, control):
+    watch = Watch(rig, guest, "recorded pointer", "(ABS_X)", "Max     4095")
+    control.call("input.replay", device="pointer", action="start")
+    watch.need("(REL_X), value 5", "(REL_Y), value -3", "SYN_REPORT",
+               "(ABS_X), value 1234", "(ABS_Y), value 567",
+               "(BTN_LEFT), value 1", "SYN_REPORT", "(BTN_LEFT), value 0")
+    watch.end()
+
+
 def see_typing(rig, guest, control):
     watch = Watch(rig, guest, "vub keyboard")
     control.call("input.type", device="keyboard", text="Hi!\n")
@@ -176,6 +213,9 @@ def run(rig):
     recording = rig.path("keys.evemu")
     with open(recording, "w") as f:
         f.write(RECORDING)
+    pointer = rig.path("pointer.evemu")
+    with open(pointer, "w") as f:
+        f.write(POINTER)
     devices = [
         {"id": "keyboard", "source": {"type": "virtual",
                                       "preset": "keyboard"}},
@@ -184,18 +224,22 @@ def run(rig):
          "filter": {"vendor": "0xabcd", "product": "0x1234"},
          "source": {"type": "virtual", "preset": "tablet"}},
         {"id": "recorded", "source": {"type": "replay", "path": recording,
-                                      "start": "command"}}]
+                                      "start": "command"}},
+        {"id": "pointer", "source": {"type": "replay", "path": pointer,
+                                     "start": "command"}}]
     vub = rig.vub(*({**d, "type": "input"} for d in devices))
     control = rig.control(vub)
     guest = rig.guest(SCRIPT, [rig.input(vub, d["id"]) for d in devices],
                       kit="input", cpus=2)
-    for name in "vub keyboard", "vub mouse", "lab tablet", "recorded keys":
+    for name in ("vub keyboard", "vub mouse", "lab tablet", "recorded keys",
+                 "recorded pointer"):
         told = guest.wait_told("device")
         if not told.startswith(name + " /dev/input/event"):
             raise Failure(f"the guest has no {name}: {told}")
     see_tablet(rig, guest, control)
     see_mouse(rig, guest, control)
     see_recording(rig, guest, control)
+    see_pointer(rig, guest, control)
     see_typing(rig, guest, control)
     wait_led(rig, control, True)
     guest.say("lit")
