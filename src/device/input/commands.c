@@ -329,7 +329,7 @@ static int check_text(const struct input *in, const struct type_args *a,
 
     for (const char *at = a->text; *at; at += n) {
         place++;
-        n = utf8_char(at, strlen(at)); /* conf has checked it */
+        n = utf8_char(at, strnlen(at, 4)); /* conf has checked it */
         if (!keymap_find(a->keymap, at, n, &s))
             return err_set(e, -EINVAL, "/params/text",
                            "character %u, \"%.*s\", is not in the keymap "
@@ -390,7 +390,7 @@ static void type_on(struct waiting *w)
         answer(w, NULL);
         return;
     }
-    n = utf8_char(w->at, strlen(w->at));
+    n = utf8_char(w->at, strnlen(w->at, 4));
     keymap_find(w->map, w->at, n, &s); /* check_text has found it */
     w->at += n;
     w->began_ns = loop_now_ns();
