@@ -13,6 +13,7 @@ vub_dependency(uv "libuv>=1.44")
 vub_dependency(cjson "libcjson>=1.7.15")
 vub_dependency(evdev "libevdev>=1.13")
 vub_dependency(yaml "yaml-0.1>=0.2.5")
+vub_dependency(iscsi "libiscsi>=1.19")
 add_library(vub::threads ALIAS Threads::Threads)
 
 # Optional at build time: without it the file store uses its threads.

@@ -8,7 +8,7 @@
 # Tests are configured, if not built, whatever is built.
 PACKAGES_BUILD=(
     cmake ninja-build gcc libc6-dev pkg-config
-    libuv1-dev libcjson-dev libevdev-dev libyaml-dev liburing-dev
+    libuv1-dev libcjson-dev libevdev-dev libyaml-dev liburing-dev libiscsi-dev
     libcmocka-dev libumockdev-dev
 )
 # A guest: QEMU, and the programs that its initramfs is made of.

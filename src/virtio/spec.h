@@ -218,6 +218,114 @@ struct virtio_input_event {
     le32 value;
 };
 
+/* ---- SCSI: virtio, "SCSI Host Device" ---- */
+
+#define VIRTIO_SCSI_CONTROLQ 0
+#define VIRTIO_SCSI_EVENTQ 1
+#define VIRTIO_SCSI_REQUESTQ 2 /* the first of them */
+
+/* "Feature bits" */
+#define VIRTIO_SCSI_F_INOUT 0
+#define VIRTIO_SCSI_F_HOTPLUG 1
+#define VIRTIO_SCSI_F_CHANGE 2
+#define VIRTIO_SCSI_F_T10_PI 3
+
+/* "Device configuration layout" */
+struct virtio_scsi_config {
+    le32 num_queues; /* request queues */
+    le32 seg_max;
+    le32 max_sectors;
+    le32 cmd_per_lun;
+    le32 event_info_size; /* bytes */
+    le32 sense_size;      /* bytes; the driver may write it */
+    le32 cdb_size;        /* bytes; likewise */
+    le16 max_channel;
+    le16 max_target;
+    le32 max_lun;
+};
+
+#define VIRTIO_SCSI_SENSE_BYTES 96 /* until the driver says otherwise */
+#define VIRTIO_SCSI_CDB_BYTES 32
+
+/* "Device Operation: Request Queues": the head, then cdb_size bytes of CDB,
+ * then data for the device. */
+struct virtio_scsi_req_cmd {
+    uint8_t lun[8];
+    le64 id;
+    uint8_t task_attr, prio, crn;
+} __attribute__((packed));
+
+/* What the device writes; then sense_size bytes, then data. */
+struct virtio_scsi_resp_cmd {
+    le32 sense_len;
+    le32 residual;
+    le16 status_qualifier;
+    uint8_t status, response;
+};
+
+/* "Device Operation: controlq" */
+#define VIRTIO_SCSI_T_TMF 0
+#define VIRTIO_SCSI_T_AN_QUERY 1
+#define VIRTIO_SCSI_T_AN_SUBSCRIBE 2
+
+#define VIRTIO_SCSI_T_TMF_ABORT_TASK 0
+#define VIRTIO_SCSI_T_TMF_ABORT_TASK_SET 1
+#define VIRTIO_SCSI_T_TMF_CLEAR_ACA 2
+#define VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET 3
+#define VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET 4
+#define VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET 5
+#define VIRTIO_SCSI_T_TMF_QUERY_TASK 6
+#define VIRTIO_SCSI_T_TMF_QUERY_TASK_SET 7
+
+struct virtio_scsi_ctrl_tmf_req {
+    le32 type, subtype;
+    uint8_t lun[8];
+    le64 id;
+} __attribute__((packed, aligned(4)));
+
+struct virtio_scsi_ctrl_an_req {
+    le32 type;
+    uint8_t lun[8];
+    le32 event_requested;
+} __attribute__((packed, aligned(4)));
+
+struct virtio_scsi_ctrl_an_resp {
+    le32 event_actual;
+    uint8_t response;
+} __attribute__((packed));
+
+/* Values of response; of a request, of task management, of both. */
+#define VIRTIO_SCSI_S_OK 0
+#define VIRTIO_SCSI_S_OVERRUN 1
+#define VIRTIO_SCSI_S_ABORTED 2
+#define VIRTIO_SCSI_S_BAD_TARGET 3
+#define VIRTIO_SCSI_S_RESET 4
+#define VIRTIO_SCSI_S_BUSY 5
+#define VIRTIO_SCSI_S_TRANSPORT_FAILURE 6
+#define VIRTIO_SCSI_S_TARGET_FAILURE 7
+#define VIRTIO_SCSI_S_NEXUS_FAILURE 8
+#define VIRTIO_SCSI_S_FAILURE 9
+#define VIRTIO_SCSI_S_FUNCTION_COMPLETE 0
+#define VIRTIO_SCSI_S_FUNCTION_SUCCEEDED 10
+#define VIRTIO_SCSI_S_FUNCTION_REJECTED 11
+#define VIRTIO_SCSI_S_INCORRECT_LUN 12
+
+/* "Device Operation: eventq" */
+struct virtio_scsi_event {
+    le32 event;
+    uint8_t lun[8];
+    le32 reason;
+} __attribute__((packed, aligned(4)));
+
+#define VIRTIO_SCSI_T_EVENTS_MISSED UINT32_C(0x80000000)
+#define VIRTIO_SCSI_T_NO_EVENT 0
+#define VIRTIO_SCSI_T_TRANSPORT_RESET 1
+#define VIRTIO_SCSI_T_ASYNC_NOTIFY 2
+#define VIRTIO_SCSI_T_PARAM_CHANGE 3
+#define VIRTIO_SCSI_EVT_RESET_HARD 0
+#define VIRTIO_SCSI_EVT_RESET_RESCAN 1
+#define VIRTIO_SCSI_EVT_RESET_REMOVED 2
+
 _Static_assert(sizeof(struct vring_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_packed_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_used_elem) == 8, "spec");
@@ -235,5 +343,12 @@ _Static_assert(sizeof(struct virtio_blk_config) == 72, "spec");
 _Static_assert(offsetof(struct virtio_input_config, u) == 8, "spec");
 _Static_assert(sizeof(struct virtio_input_config) == 136, "spec");
 _Static_assert(sizeof(struct virtio_input_event) == 8, "spec");
+_Static_assert(sizeof(struct virtio_scsi_config) == 36, "spec");
+_Static_assert(sizeof(struct virtio_scsi_req_cmd) == 19, "spec");
+_Static_assert(sizeof(struct virtio_scsi_resp_cmd) == 12, "spec");
+_Static_assert(sizeof(struct virtio_scsi_ctrl_tmf_req) == 24, "spec");
+_Static_assert(sizeof(struct virtio_scsi_ctrl_an_req) == 16, "spec");
+_Static_assert(sizeof(struct virtio_scsi_ctrl_an_resp) == 5, "spec");
+_Static_assert(sizeof(struct virtio_scsi_event) == 16, "spec");
 
 #endif
