@@ -140,6 +140,7 @@ enum scsi_sense_key {
 /* Additional sense code << 8 | its qualifier: SPC-4 annex E.2. */
 enum scsi_asc {
     SCSI_ASC_NONE = 0x0000,
+    SCSI_ASC_BECOMING_READY = 0x0401,
     SCSI_ASC_WRITE_ERROR = 0x0c00,
     SCSI_ASC_UNRECOVERED_READ_ERROR = 0x1100,
     SCSI_ASC_PARAMETER_LIST_LENGTH = 0x1a00,

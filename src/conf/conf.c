@@ -25,6 +25,7 @@ struct block {
 
 struct conf_doc {
     struct block *blocks;
+    unsigned more_refs; /* atomic: beside the first */
 };
 
 void *doc_alloc(struct conf_doc *doc, size_t size)
@@ -43,11 +44,17 @@ struct conf_doc *conf_new(void)
     return calloc(1, sizeof(struct conf_doc));
 }
 
+struct conf_doc *conf_ref(struct conf_doc *doc)
+{
+    __atomic_fetch_add(&doc->more_refs, 1, __ATOMIC_RELAXED);
+    return doc;
+}
+
 void conf_free(struct conf_doc *doc)
 {
     struct block *next;
 
-    if (!doc)
+    if (!doc || __atomic_fetch_sub(&doc->more_refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     for (struct block *b = doc->blocks; b; b = next) {
         next = b->next;

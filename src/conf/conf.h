@@ -143,6 +143,9 @@ struct conf_doc *conf_new(void);
 int conf_read_object(struct conf_doc *doc, void *out[2],
                      const struct conf_table *const tables[2],
                      const struct json *n, const char *name, struct errs *e);
+/* One more owner of a document. [any thread] */
+struct conf_doc *conf_ref(struct conf_doc *doc);
+/* Frees it, if this is the last owner; doc may be NULL. [any thread] */
 void conf_free(struct conf_doc *doc);
 
 /* "64M" to bytes; false if it is no size. */

@@ -13,15 +13,17 @@
 #include "base/json_out.h"
 #include "base/list.h"
 
+struct conf_doc;
 struct conf_table;
 struct device;
 
 /* One call of a command. */
 struct call {
-    const void *args;    /* the struct of command.params; good until answered */
-    struct json_out out; /* the members of the result's object */
-    struct list node;    /* the device's, while it keeps the call */
-    void *user;          /* likewise */
+    const void *args; /* the struct of command.params; good until answered, */
+    struct conf_doc *doc; /* or as long as somebody has a ref of this */
+    struct json_out out;  /* the members of the result's object */
+    struct list node;     /* the device's, while it keeps the call */
+    void *user;           /* likewise */
     /* Nobody waits for the answer any more, which is still due: soon, then.
      * The device's; NULL: it will come anyway. */
     void (*cancel)(struct call *c);

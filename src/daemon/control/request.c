@@ -189,6 +189,7 @@ static int read_params(struct request *r, const struct command_row *row,
     if (rc < 0)
         return rc == -ENOMEM ? RPC_INTERNAL : RPC_BAD_PARAMS;
     r->call.args = out[1];
+    r->call.doc = r->rpc.doc;
     if (!row->device)
         return 0;
     r->command = row->device;

@@ -28,9 +28,11 @@
 #include "store/store.h"
 #include "virtio/spec.h"
 
+struct conf_doc;
 struct loop;
 struct lun;
 struct scsi;
+struct scsi_control;
 
 /* How a task ends, beside its status: spec, virtio-scsi, "Device Operation:
  * Request Queues", values of response. */
@@ -74,13 +76,15 @@ struct scsi_task {
                         * the residual is len - moved */
     uint64_t overflow; /* bytes the command had beyond len; then response is
                         * SCSI_R_OVERRUN if the unit says so */
+    bool stained;      /* beyond `moved` too, memory may have been written */
 
     /* The controller's. */
     struct list node;         /* in lun->tasks, in order of arrival */
     enum scsi_response fate;  /* not SCSI_R_OK: what it is answered with,
                                * whatever the unit says of it */
-    struct scsi_tmf *awaited; /* that waits for its end */
+    struct scsi_tmf *because; /* of this, while that is under way */
     struct iovec *cut, was;   /* a piece of the chain that is cut */
+    uint32_t sense_room;      /* bytes that the guest has for sense data */
 
     /* The unit's, while it has it. */
     struct list unit_node;
@@ -103,11 +107,14 @@ enum scsi_tmf_function {
 struct scsi_tmf {
     enum scsi_tmf_function function;
     struct scsi_task *task; /* of ABORT_TASK: the unit has it */
-    /* The answer: did it do it? For certain the tasks concerned are over. */
-    bool rejected;    /* not: it cannot do this */
-    bool failed;      /* not: the target said no, or nothing */
-    struct list node; /* the controller's */
-    unsigned awaits;  /* the controller's: tasks */
+    /* The answer: did it do it? If so the tasks concerned are over. */
+    bool rejected; /* not: it cannot do this */
+    bool failed;   /* not: the target said no, or nothing */
+
+    /* The controller's. */
+    struct list node;
+    struct scsi_control *control; /* whose part it is; NULL: nobody's now */
+    /* The unit's. */
     union {
         struct iscsi_tmf iscsi;
     };
@@ -127,6 +134,9 @@ struct lun_conf {
 
 struct lun_ops {
     const char *type; /* "disk", "iscsi", "sg" */
+    /* It is of our making: a guest that starts finds it just powered on, and
+     * is told so by a unit attention. Others tell of themselves. */
+    bool is_ours;
     /* c and what it points at live as long as the unit; at: its JSON Pointer.
      * id: of the device, for log lines. Nothing runs yet. On failure there is
      * nothing to close. */
@@ -176,6 +186,12 @@ struct lun_host {
 
 #define LUN_ATTENTIONS 4
 
+struct lun_stats {
+    uint64_t commands, bytes_read, bytes_written;
+    uint64_t checks; /* ended by CHECK CONDITION */
+    uint64_t failed; /* by a response that is not OK */
+};
+
 struct lun {
     const struct lun_ops *ops;
     const char *id; /* of the device, for log lines */
@@ -189,9 +205,16 @@ struct lun {
     /* Pending unit attentions, the oldest first: SAM-5 5.14. */
     uint16_t attentions[LUN_ATTENTIONS];
     uint8_t num_attentions;
-    bool starting, leaving;
-    const struct lun_conf *conf;
-    struct conf_doc *doc; /* that conf is from, if it was added; else NULL */
+    enum { LUN_STOPPED, LUN_STARTING, LUN_STARTED } state;
+    bool has_begun;
+    unsigned num_tmfs;       /* that it does */
+    struct list to_kick;     /* in scsi->to_kick: this turn has submitted */
+    bool leaves, closing;    /* it is removed; its close has been called */
+    void (*gone)(void *arg); /* who is told then */
+    void *gone_arg;
+    struct lun_stats stats;
+    struct conf_doc *doc; /* where its config is from, if it was added while vub
+                           * ran; NULL: it is the program's */
 };
 
 extern const struct lun_ops lun_disk_ops, lun_iscsi_ops, lun_sg_ops;

@@ -1,0 +1,235 @@
+/* What a SCSI host tells on the control socket, and what it can be told. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "device/scsi/impl.h"
+
+const char *const scsi_feature_names[24] = {
+    [VIRTIO_SCSI_F_INOUT] = "SCSI_INOUT",
+    [VIRTIO_SCSI_F_HOTPLUG] = "SCSI_HOTPLUG",
+    [VIRTIO_SCSI_F_CHANGE] = "SCSI_CHANGE",
+    [VIRTIO_SCSI_F_T10_PI] = "SCSI_T10_PI",
+};
+
+/* ---- status ---- */
+
+static void unit_status(struct lun *l, struct json_out *o)
+{
+    unsigned in_flight = 0;
+
+    LIST_EACH (&l->tasks, node)
+        in_flight++;
+    json_begin(o, NULL, '{');
+    json_add_u64(o, "target", l->target);
+    json_add_u64(o, "lun", l->lun);
+    json_add_str(o, "type", l->ops->type);
+    json_add_u64(o, "commands", l->stats.commands);
+    json_add_u64(o, "bytes_read", l->stats.bytes_read);
+    json_add_u64(o, "bytes_written", l->stats.bytes_written);
+    json_add_u64(o, "check_conditions", l->stats.checks);
+    json_add_u64(o, "failed", l->stats.failed);
+    json_add_u64(o, "in_flight", in_flight);
+    if (l->ops->status)
+        l->ops->status(l, o);
+    json_end(o, '}');
+}
+
+void scsi_status(struct device *d, struct json_out *o)
+{
+    struct scsi *s = scsi_of(d);
+
+    json_add_u64(o, "bad_requests", s->bad);
+    json_add_u64(o, "events", s->events.sent);
+    json_add_u64(o, "lost_events", s->events.lost);
+    json_begin(o, "luns", '[');
+    LIST_EACH (&s->luns, node)
+        unit_status(container_of(node, struct lun, node), o);
+    json_end(o, ']');
+}
+
+/* ---- commands ---- */
+
+/* The guest is told that a target has other units now than it had. */
+static void list_has_changed(struct scsi *s, uint8_t target)
+{
+    LIST_EACH (&s->luns, node) {
+        struct lun *l = container_of(node, struct lun, node);
+
+        if (l->target == target)
+            scsi_attention(l, SCSI_ASC_LUNS_CHANGED);
+    }
+}
+
+static void fail(struct call *c, struct err *e)
+{
+    char at[sizeof(e->where)];
+
+    /* Places in a unit's config are places in the parameters. */
+    snprintf(at, sizeof(at), "%s", e->where);
+    if (at[0] == '\0')
+        snprintf(e->where, sizeof(e->where), "/params");
+    call_fail(c, e);
+}
+
+static void on_discarded(void *arg)
+{
+    (void)arg;
+}
+
+static void run_lun_add(struct device *d, struct call *c)
+{
+    const struct lun_conf *conf = c->args;
+    struct scsi *s = scsi_of(d);
+    struct errs es = ERRS_EMPTY;
+    struct lun *l;
+    struct err e;
+    int rc;
+
+    rc = luns_add(s, conf, "/params", c->doc, &l, &es);
+    if (rc < 0) {
+        if (es.count)
+            e = es.list[0];
+        else
+            err_nomem(&e);
+        errs_free(&es);
+        fail(c, &e);
+        return;
+    }
+    errs_free(&es);
+    rc = luns_begin(s, l, &e);
+    if (rc < 0) {
+        luns_remove(s, l, on_discarded, NULL);
+        fail(c, &e);
+        return;
+    }
+    list_has_changed(s, l->target);
+    scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_RESCAN);
+    log_info(d->id, "target %u has a unit %u, %s", l->target, l->lun,
+             l->ops->type);
+    json_add_u64(&c->out, "target", l->target);
+    json_add_u64(&c->out, "lun", l->lun);
+    call_done(c);
+}
+
+struct unit_args {
+    uint32_t target, lun;
+    uint64_t size;
+    bool has_size;
+};
+
+static struct lun *named(struct scsi *s, const struct unit_args *args,
+                         struct err *e)
+{
+    struct lun *l =
+        luns_find(s, (uint8_t)args->target, (uint16_t)args->lun, NULL);
+
+    if (!l)
+        err_set(e, -ENODEV, "/params/lun",
+                "target %" PRIu32 " has no unit %" PRIu32, args->target,
+                args->lun);
+    return l;
+}
+
+static void on_removed(void *arg)
+{
+    call_done(arg);
+}
+
+static void run_lun_remove(struct device *d, struct call *c)
+{
+    const struct unit_args *args = c->args;
+    struct scsi *s = scsi_of(d);
+    struct err e;
+    struct lun *l = named(s, args, &e);
+
+    if (!l) {
+        call_fail(c, &e);
+        return;
+    }
+    log_info(d->id, "target %u loses its unit %u", l->target, l->lun);
+    scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
+    luns_remove(s, l, on_removed, c);
+    list_has_changed(s, (uint8_t)args->target);
+}
+
+static void run_resize(struct device *d, struct call *c)
+{
+    const struct unit_args *args = c->args;
+    struct scsi *s = scsi_of(d);
+    struct err e;
+    struct lun *l = named(s, args, &e);
+
+    if (!l) {
+        call_fail(c, &e);
+        return;
+    }
+    if (!args->has_size) {
+        if (l->ops->refresh)
+            l->ops->refresh(l);
+    } else if (!l->ops->resize) {
+        err_set(&e, -EOPNOTSUPP, "/params/size",
+                "the size of a unit of the type %s is not vub's to change",
+                l->ops->type);
+        call_fail(c, &e);
+        return;
+    } else if (l->ops->resize(l, args->size, &e) < 0) {
+        snprintf(e.where, sizeof(e.where), "/params/size");
+        call_fail(c, &e);
+        return;
+    }
+    call_done(c);
+}
+
+#define UNIT_KEYS                                                              \
+    {"target",                                                                 \
+     CONF_U32,                                                                 \
+     CONF_AT(struct unit_args, target),                                        \
+     .def = "0",                                                               \
+     .max = SCSI_TARGETS - 1,                                                  \
+     .help = "The target that has the unit."},                                 \
+    {                                                                          \
+        "lun", CONF_U32, CONF_AT(struct unit_args, lun),                       \
+            .def = "0", .max = SCSI_LUNS - 1, .help = "Its number there."      \
+    }
+
+static const struct conf_key remove_keys[] = {
+    UNIT_KEYS,
+    {NULL},
+};
+
+static const struct conf_table remove_table = {
+    .name = "scsi.lun_remove",
+    .size = sizeof(struct unit_args),
+    .keys = remove_keys,
+};
+
+static const struct conf_key resize_keys[] = {
+    UNIT_KEYS,
+    {"size", CONF_SIZE, CONF_AT(struct unit_args, size), .min = 512,
+     .seen_offset = CONF_SEEN(struct unit_args, has_size),
+     .help = "The new size, of a store that lives in vub: memory or null."},
+    {NULL},
+};
+
+static const struct conf_table resize_table = {
+    .name = "scsi.resize",
+    .size = sizeof(struct unit_args),
+    .keys = resize_keys,
+};
+
+const struct command scsi_commands[] = {
+    {"scsi.lun_add", &lun_table,
+     "Give a SCSI host one more logical unit, by the keys that \"luns\" of the "
+     "config have, and tell the guest.",
+     run_lun_add},
+    {"scsi.lun_remove", &remove_table,
+     "Take a logical unit away. What the guest has under way there ends; the "
+     "answer comes when it has.",
+     run_lun_remove},
+    {"scsi.resize", &resize_table,
+     "Change the size of a unit that is a store, and tell the guest. Without "
+     "a size: look again at what it is made of, as SIGHUP does.",
+     run_resize},
+    {NULL},
+};

@@ -1,0 +1,355 @@
+/* The SCSI host: what it offers, its config space, its start and stop.
+ *
+ * All of it runs on the home loop, all rings too. Commands to one unit may come
+ * over any of them, and the order of tasks, what is in flight, and what task
+ * management does to it are one thing; what takes time is done elsewhere, by
+ * the kernel, a target, or the threads of a store. */
+#include "device/scsi/scsi.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/scsi/impl.h"
+
+#define MAX_SECTORS 0xffff /* a hint: 32 MiB */
+#define CMD_PER_LUN 128
+
+/* ---- features and config space ---- */
+
+static uint64_t scsi_features(struct device *d)
+{
+    (void)d;
+    return FEATURE(VIRTIO_SCSI_F_HOTPLUG) | FEATURE(VIRTIO_SCSI_F_CHANGE);
+}
+
+static void scsi_config_read(struct device *d, void *config)
+{
+    const struct scsi *s = scsi_of(d);
+    const struct virtio_scsi_config c = {
+        .num_queues = htole32(s->conf->queues),
+        .seg_max = htole32((uint32_t)d->chain_max - 2),
+        .max_sectors = htole32(MAX_SECTORS),
+        .cmd_per_lun = htole32(MIN(CMD_PER_LUN, s->conf->common.queue_size)),
+        .event_info_size = htole32(sizeof(struct virtio_scsi_event)),
+        .sense_size = htole32(s->sense_size),
+        .cdb_size = htole32(s->cdb_size),
+        .max_channel = htole16(0),
+        .max_target = htole16(SCSI_TARGETS - 1),
+        .max_lun = htole32(SCSI_LUNS - 1),
+    };
+
+    memcpy(config, &c, sizeof(c));
+}
+
+/* One of the two that a driver may write, if it lies in what is written. */
+static int write_size(uint32_t at, uint32_t max, uint32_t offset,
+                      const uint8_t *data, uint32_t len, uint32_t *size)
+{
+    le32 value;
+    uint32_t n;
+
+    if (offset > at || at + sizeof(value) > offset + len)
+        return -EACCES;
+    memcpy(&value, data + (at - offset), sizeof(value));
+    n = le32toh(value);
+    if (n > max)
+        return -EINVAL;
+    *size = n;
+    return 0;
+}
+
+static int scsi_config_write(struct device *d, uint32_t offset,
+                             const void *data, uint32_t len)
+{
+    struct scsi *s = scsi_of(d);
+    int sense, cdb;
+
+    sense = write_size(offsetof(struct virtio_scsi_config, sense_size),
+                       SCSI_SENSE_ROOM_MAX, offset, data, len, &s->sense_size);
+    cdb = write_size(offsetof(struct virtio_scsi_config, cdb_size),
+                     SCSI_CDB_ROOM_MAX, offset, data, len, &s->cdb_size);
+    if (sense == -EINVAL || cdb == -EINVAL)
+        return -EINVAL;
+    return sense == 0 || cdb == 0 ? 0 : -EACCES;
+}
+
+/* ---- start and stop ---- */
+
+static void answer_start(struct scsi *s)
+{
+    if (s->starting > 0 || s->answered)
+        return;
+    s->answered = true;
+    device_started(&s->device, s->start_err.code ? &s->start_err : NULL);
+}
+
+static void on_lun_started(struct lun *l, const struct err *e)
+{
+    struct scsi *s = l->scsi;
+
+    s->starting--;
+    l->state = e ? LUN_STOPPED : LUN_STARTED;
+    if (e && !s->answered && !s->start_err.code)
+        s->start_err = *e;
+    else if (e && s->answered)
+        log_limited(&s->limit, LOG_ERROR, s->device.id,
+                    "target %u, unit %u: %s: it answers nothing", l->target,
+                    l->lun, e->text);
+    answer_start(s);
+}
+
+static void on_lun_changed(struct lun *l, enum scsi_asc asc, bool attention)
+{
+    if (attention)
+        scsi_attention(l, asc);
+    if (!l->leaves)
+        scsi_event_changed(l->scsi, l->target, l->lun, asc);
+}
+
+const struct lun_host scsi_lun_host = {
+    .task_done = scsi_on_task_done,
+    .tmf_done = scsi_on_tmf_done,
+    .started = on_lun_started,
+    .changed = on_lun_changed,
+};
+
+static void scsi_start(struct device *d, const struct device_start *start)
+{
+    struct scsi *s = scsi_of(d);
+
+    s->features = start->features;
+    s->recovered = start->recovered;
+    s->started = true;
+    s->answered = false;
+    s->start_err.code = 0;
+    s->starting = 1; /* until all are asked */
+    luns_start(s);
+    s->starting--;
+    answer_start(s);
+}
+
+static void scsi_stop(struct device *d)
+{
+    struct scsi *s = scsi_of(d);
+
+    s->answered = true; /* stop takes the answer's place */
+    luns_stop(s);
+    s->starting = 0;
+    s->started = false;
+}
+
+static void scsi_reset(struct device *d)
+{
+    struct scsi *s = scsi_of(d);
+
+    s->sense_size = VIRTIO_SCSI_SENSE_BYTES;
+    s->cdb_size = VIRTIO_SCSI_CDB_BYTES;
+    scsi_events_reset(s);
+    LIST_EACH (&s->luns, node) {
+        struct lun *l = container_of(node, struct lun, node);
+
+        l->num_attentions = 0;
+        if (l->ops->reset)
+            l->ops->reset(l);
+    }
+}
+
+static int scsi_begin(struct device *d, struct err *e)
+{
+    struct scsi *s = scsi_of(d);
+
+    LIST_EACH (&s->luns, node) {
+        int rc = luns_begin(s, container_of(node, struct lun, node), e);
+
+        if (rc < 0)
+            return rc;
+    }
+    s->has_begun = true;
+    return 0;
+}
+
+/* ---- rings ---- */
+
+static int scsi_ring_start(struct device *d, struct ring *q, struct err *e)
+{
+    struct scsi *s = scsi_of(d);
+
+    (void)e;
+    assert(q->loop == d->home);
+    s->repeated[q->index] = q->recovered;
+    q->user = s;
+    if (q->index == VIRTIO_SCSI_EVENTQ)
+        scsi_events_start(s, q);
+    return 0;
+}
+
+static void scsi_ring_kick(struct device *d, struct ring *q)
+{
+    struct scsi *s = scsi_of(d);
+
+    if (LIKELY(q->index >= VIRTIO_SCSI_REQUESTQ))
+        scsi_request_kick(s, q);
+    else if (q->index == VIRTIO_SCSI_EVENTQ)
+        scsi_events_kick(s);
+    else
+        scsi_control_kick(s, q);
+}
+
+static void scsi_ring_drain(struct device *d, struct ring *q, enum drain how)
+{
+    struct scsi *s = scsi_of(d);
+
+    if (q->index >= VIRTIO_SCSI_REQUESTQ)
+        scsi_request_drain(s, q, how);
+    else if (q->index == VIRTIO_SCSI_CONTROLQ)
+        scsi_control_drain(s, q, how);
+}
+
+static void scsi_ring_stop(struct device *d, struct ring *q)
+{
+    if (q->index == VIRTIO_SCSI_EVENTQ)
+        scsi_events_stop(scsi_of(d));
+    q->user = NULL;
+}
+
+/* ---- life ---- */
+
+static void scsi_refresh(struct device *d)
+{
+    LIST_EACH (&scsi_of(d)->luns, node) {
+        struct lun *l = container_of(node, struct lun, node);
+
+        if (l->ops->refresh)
+            l->ops->refresh(l);
+    }
+}
+
+/* Closes them one after the other, then frees the device. */
+static void close_next(void *arg)
+{
+    struct scsi *s = arg;
+
+    if (list_empty(&s->luns)) {
+        free(s);
+        return;
+    }
+    luns_remove(s, container_of(s->luns.next, struct lun, node), close_next, s);
+}
+
+static void scsi_close(struct device *d)
+{
+    struct scsi *s = scsi_of(d);
+
+    s->closing = true;
+    close_next(s);
+}
+
+static const struct device_ops scsi_ops = {
+    .type = "scsi",
+    .virtio_id = VIRTIO_ID_SCSI,
+    .feature_names = scsi_feature_names,
+    .begin = scsi_begin,
+    .features = scsi_features,
+    .config_len = sizeof(struct virtio_scsi_config),
+    .config_read = scsi_config_read,
+    .config_write = scsi_config_write,
+    .start = scsi_start,
+    .stop = scsi_stop,
+    .reset = scsi_reset,
+    .ring_start = scsi_ring_start,
+    .ring_kick = scsi_ring_kick,
+    .ring_drain = scsi_ring_drain,
+    .ring_stop = scsi_ring_stop,
+    .refresh = scsi_refresh,
+    .close = scsi_close,
+};
+
+static int scsi_open(struct device **out, const struct conf_any *c,
+                     struct errs *e)
+{
+    const struct scsi_conf *conf = c->data;
+    struct scsi *s = calloc(1, sizeof(*s));
+    int rc = 0;
+
+    if (!s)
+        return errs_nomem(e);
+    s->conf = conf;
+    list_init(&s->luns);
+    list_init(&s->to_kick);
+    list_init(&s->controls);
+    list_init(&s->tmfs);
+    s->device = (struct device){
+        .ops = &scsi_ops,
+        .id = conf->common.id,
+        .num_queues = SCSI_QUEUES_FIXED + conf->queues,
+        .priv_size = MAX(sizeof(struct scsi_task), sizeof(struct scsi_control)),
+        /* The head and the answer are a piece each. */
+        .chain_max = (uint16_t)(MAX(
+            MIN(conf->seg_max + 2, conf->common.queue_size), 3u)),
+    };
+    s->sense_size = VIRTIO_SCSI_SENSE_BYTES;
+    s->cdb_size = VIRTIO_SCSI_CDB_BYTES;
+    for (int i = 0; i < conf->luns.count; i++) {
+        const struct conf_any *lun = &conf->luns.list[i];
+        int failed = luns_add(s, lun->data, lun->at, NULL, NULL, e);
+
+        if (failed < 0)
+            rc = failed;
+    }
+    if (rc < 0) {
+        scsi_close(&s->device);
+        return rc;
+    }
+    *out = &s->device;
+    return 0;
+}
+
+static unsigned scsi_queues(const void *conf)
+{
+    return SCSI_QUEUES_FIXED + ((const struct scsi_conf *)conf)->queues;
+}
+
+static const struct device_type scsi_type = {
+    .open = scsi_open,
+    .queues = scsi_queues,
+    .commands = scsi_commands,
+    .status = scsi_status,
+    .is_block = true,
+};
+
+static void scsi_check(void *data, const char *at, struct errs *e)
+{
+    const struct scsi_conf *conf = data;
+
+    if (conf->common.worker.count > 1)
+        errs_at(e, at, "worker", "a SCSI host runs on one worker, not %d",
+                conf->common.worker.count);
+    luns_check(&conf->luns, e);
+}
+
+static const struct conf_key scsi_keys[] = {
+    {"luns", CONF_TABLES, CONF_AT(struct scsi_conf, luns), .table = &lun_table,
+     .help = "Its logical units: disks made of stores, iSCSI units, devices of "
+             "the host. More may be added while it runs."},
+    {"queues", CONF_U32, CONF_AT(struct scsi_conf, queues), .def = "1",
+     .min = 1, .max = DEVICE_MAX_QUEUES - SCSI_QUEUES_FIXED,
+     .help = "How many queues for requests the guest may use; two more are for "
+             "task management and for events."},
+    {"seg_max", CONF_U32, CONF_AT(struct scsi_conf, seg_max), .def = "126",
+     .min = 1, .max = RING_SIZE_MAX - 2,
+     .help = "How many pieces of memory a command may be scattered over; not "
+             "more than queue_size less 2."},
+    {NULL},
+};
+
+const struct conf_table scsi_table = {
+    .name = "scsi",
+    .size = sizeof(struct scsi_conf),
+    .keys = scsi_keys,
+    .help = "A SCSI host with any number of targets and logical units: "
+            "virtio-scsi.",
+    .check = scsi_check,
+    .ops = &scsi_type,
+};
