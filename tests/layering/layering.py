@@ -42,6 +42,7 @@ FOREIGN = [
     # The system's own: os/*.h say what, os/linux/*.c how.
     ("pthread.h", ["os/*"]),
     ("linux/*", ["os/linux/*"]),
+    ("scsi/*", ["os/linux/*"]),
     ("asm/*", ["os/linux/*"]),
     ("malloc.h", ["os/linux/*"]),
     ("sched.h", ["os/linux/*"]),

@@ -25,6 +25,7 @@
 #include "base/scsi.h"
 #include "conf/conf.h"
 #include "iscsi/unit.h"
+#include "os/sg.h"
 #include "store/store.h"
 #include "virtio/spec.h"
 
@@ -92,6 +93,7 @@ struct scsi_task {
     union {
         struct store_req store;
         struct iscsi_cmd iscsi;
+        struct sg_cmd sg;
     };
 };
 
@@ -115,9 +117,8 @@ struct scsi_tmf {
     struct list node;
     struct scsi_control *control; /* whose part it is; NULL: nobody's now */
     /* The unit's. */
-    union {
-        struct iscsi_tmf iscsi;
-    };
+    struct list unit_node;
+    struct iscsi_tmf iscsi;
 };
 
 struct lun_conf {
