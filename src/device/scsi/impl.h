@@ -42,7 +42,8 @@ struct scsi_events {
 struct scsi {
     struct device device;
     const struct scsi_conf *conf;
-    struct list luns; /* in order of target and number */
+    struct list luns;   /* in order of target and number */
+    struct lun *recent; /* of them, who was addressed last; may be NULL */
     unsigned per_target[SCSI_TARGETS];
     bool has_begun;
 

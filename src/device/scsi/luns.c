@@ -115,6 +115,8 @@ void luns_remove(struct scsi *s, struct lun *l, void (*gone)(void *arg),
 {
     assert(!l->leaves);
     list_del(&l->node);
+    if (s->recent == l)
+        s->recent = NULL;
     s->per_target[l->target]--;
     l->gone = gone;
     l->gone_arg = arg;

@@ -70,8 +70,15 @@ void scsi_find(struct scsi *s, const uint8_t field[8], struct scsi_to *to)
         return;
     }
     to->kind = SCSI_TO_LUN;
-    if (read_level(field + 2, &to->number))
-        to->lun = luns_find(s, field[1], to->number, NULL);
+    if (!read_level(field + 2, &to->number))
+        return;
+    to->lun = s->recent;
+    if (LIKELY(to->lun && to->lun->target == field[1] &&
+               to->lun->lun == to->number))
+        return;
+    to->lun = luns_find(s, field[1], to->number, NULL);
+    if (to->lun)
+        s->recent = to->lun;
 }
 
 /* ---- unit attentions ---- */
