@@ -1,11 +1,8 @@
 /* Input devices: what a guest sees of them, on every kind of ring; frames that
  * are sent over the control socket; front-ends that come, go and misbehave. */
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "behave.h"
 #include "front/input.h"
+#include "behave.h"
+#include "ctl.h"
 
 #define KEY(id, preset)                                                        \
     "{'id': '" id "', 'type': 'input', 'source': {'type': 'virtual', "         \
@@ -15,86 +12,6 @@ enum { SYN, EVKEY, REL, ABS, LED = 0x11 };
 enum { KEY_A = 30, KEY_B = 48, KEY_SHIFT = 42, BTN_TOUCH = 0x14a };
 
 /* ---- the control socket ---- */
-
-struct ctl {
-    int fd;
-    char buf[65536];
-    size_t len;
-    unsigned id;
-};
-
-static struct vub *start(const char *devices)
-{
-    struct vub *v = vub_new();
-
-    vub_config_whole(v,
-                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [%s]}",
-                     v->dir, devices);
-    vub_run(v);
-    return v;
-}
-
-static void ctl_open(struct ctl *c, struct vub *v)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-
-    memset(c, 0, sizeof(*c));
-    snprintf(to.sun_path, sizeof(to.sun_path), "%s", vub_path(v, "ctl"));
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(c->fd >= 0);
-    assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof(to)), 0);
-}
-
-/* Sends a call; ' stands for ". */
-static void ctl_call(struct ctl *c, const char *method, const char *params)
-{
-    char line[8192];
-    int n = snprintf(line, sizeof(line),
-                     "{'jsonrpc': '2.0', 'id': %u, 'method': '%s', "
-                     "'params': %s}\n",
-                     ++c->id, method, params);
-
-    assert_true(n > 0 && (size_t)n < sizeof(line));
-    for (int i = 0; i < n; i++)
-        if (line[i] == '\'')
-            line[i] = '"';
-    assert_int_equal(send(c->fd, line, (size_t)n, MSG_NOSIGNAL), n);
-}
-
-/* The next answer; good until the next call. */
-static const char *ctl_answer(struct ctl *c)
-{
-    static char line[65536];
-    char *end;
-
-    while ((end = memchr(c->buf, '\n', c->len)) == NULL) {
-        ssize_t n;
-
-        front_need_fd(c->fd, 1 /* POLLIN */, "an answer on the control socket");
-        n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - c->len, 0);
-        if (n <= 0)
-            front_fail("the control socket is closed");
-        c->len += (size_t)n;
-    }
-    *end = '\0';
-    strcpy(line, c->buf);
-    c->len -= (size_t)(end + 1 - c->buf);
-    memmove(c->buf, end + 1, c->len);
-    return line;
-}
-
-static void ctl_need(struct ctl *c, const char *text)
-{
-    const char *line = ctl_answer(c);
-
-    if (!strstr(line, text))
-        front_fail("the answer is %s, without %s", line, text);
-}
-
-static bool ctl_has_answer(struct ctl *c)
-{
-    return memchr(c->buf, '\n', c->len) || front_wait_fd(c->fd, 1, 0);
-}
 
 static void send_key(struct ctl *c, const char *id, const char *key, int value)
 {
@@ -110,7 +27,7 @@ static void send_key(struct ctl *c, const char *id, const char *key, int value)
 
 static void the_config_space_answers(void **state)
 {
-    struct vub *v = start(KEY("t", "touch") "," KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("t", "touch") "," KEY("k", "keyboard"));
     struct input *in = input_new(v, "t", NULL, 4);
     uint8_t out[128], byte;
     char name[16] = "";
@@ -146,7 +63,7 @@ static void the_config_space_answers(void **state)
 static void events_arrive_on_every_kind_of_ring(void **state)
 {
     static const unsigned buffers[] = {1, 4, 64};
-    struct vub *v = start(KEY("t", "touch") "," KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("t", "touch") "," KEY("k", "keyboard"));
     struct ctl c;
 
     (void)state;
@@ -192,13 +109,13 @@ static void events_arrive_on_every_kind_of_ring(void **state)
         input_free(in);
     }
     front_note(" ");
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void a_frame_that_fits_calls_once(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 64);
     struct ctl c;
 
@@ -223,13 +140,13 @@ static void a_frame_that_fits_calls_once(void **state)
     input_refill(in, 1);
     ctl_need(&c, "\"id\":1");
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void a_text_is_typed(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(
         v, "k", &(struct front_conf){.packed = true, .event_idx = true}, 4);
     struct ctl c;
@@ -247,13 +164,13 @@ static void a_text_is_typed(void **state)
     ctl_call(&c, "input.type", "{'device': 'k', 'text': 'a\303\251'}");
     ctl_need(&c, "character 2");
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void the_guest_sets_leds(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 64);
     struct ctl c;
 
@@ -268,7 +185,7 @@ static void the_guest_sets_leds(void **state)
     ctl_call(&c, "status", "{'device': 'k'}");
     ctl_need(&c, "\"leds\":[]");
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
@@ -278,7 +195,7 @@ static void a_held_key_goes_up_when_the_front_end_hangs_up(void **state)
 {
     (void)state;
     for (unsigned packed = 0; packed < 2; packed++) {
-        struct vub *v = start(KEY("k", "keyboard"));
+        struct vub *v = ctl_start(KEY("k", "keyboard"));
         struct input *in =
             input_new(v, "k", &(struct front_conf){.packed = packed}, 64);
         struct ctl c;
@@ -298,14 +215,14 @@ static void a_held_key_goes_up_when_the_front_end_hangs_up(void **state)
         input_need_frame(in, EVKEY, KEY_B, 1);
         ctl_need(&c, "\"events\":2");
         input_free(in);
-        close(c.fd);
+        ctl_close(&c);
         vub_free(v);
     }
 }
 
 static void a_held_key_goes_up_before_a_ring_has_stopped(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 64);
     struct ctl c;
 
@@ -325,13 +242,13 @@ static void a_held_key_goes_up_before_a_ring_has_stopped(void **state)
     input_need_frame(in, EVKEY, KEY_B, 1);
     ctl_need(&c, "\"events\":2");
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void a_disabled_ring_gets_nothing(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 64);
     struct ctl c;
 
@@ -349,7 +266,7 @@ static void a_disabled_ring_gets_nothing(void **state)
     input_need_frame(in, EVKEY, KEY_A, 0);
     ctl_need(&c, "\"events\":2");
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
@@ -365,7 +282,8 @@ static void still_works(struct ctl *c, struct input *other, int value)
 
 static void a_guest_that_never_refills_harms_nobody(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
+    struct vub *v =
+        ctl_start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 4);
     struct input *other = input_new(v, "other", NULL, 4);
     struct ctl c;
@@ -394,13 +312,14 @@ static void a_guest_that_never_refills_harms_nobody(void **state)
         assert_true(vub_rss_kib(v) - before < 4096);
     input_free(in);
     input_free(other);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void bad_buffers_harm_nobody(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
+    struct vub *v =
+        ctl_start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
     struct input *other = input_new(v, "other", NULL, 4);
     struct ctl c;
 
@@ -446,14 +365,15 @@ static void bad_buffers_harm_nobody(void **state)
         still_works(&c, other, (int)packed ^ 1);
     }
     input_free(other);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 /* An available index that runs away, while an event waits for buffers. */
 static void a_broken_ring_harms_nobody(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
+    struct vub *v =
+        ctl_start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 2);
     struct input *other = input_new(v, "other", NULL, 4);
     struct ctl c;
@@ -478,13 +398,13 @@ static void a_broken_ring_harms_nobody(void **state)
     ctl_need(&c, "\"events\":2");
     input_free(in);
     input_free(other);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 
 static void a_device_that_stops_ends_its_calls(void **state)
 {
-    struct vub *v = start(KEY("k", "keyboard"));
+    struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 1);
     struct ctl c;
 
@@ -497,7 +417,7 @@ static void a_device_that_stops_ends_its_calls(void **state)
     input_need(in, EVKEY, 35, 1);
     vub_stop(v);
     input_free(in);
-    close(c.fd);
+    ctl_close(&c);
     vub_free(v);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "front/pieces.h"
+
 struct blk_req *blk_new(struct front *f, uint32_t len)
 {
     struct blk_req *r, **at;
@@ -142,57 +144,6 @@ void blk_verify(struct vq *q, uint64_t sector, uint32_t len, uint64_t seed)
 
 /* ---- Cutting ---- */
 
-#define GUARD 16
-#define GUARD_BYTE 0x5c
-#define PIECES_MAX 512
-
-/* Pieces of a stream of len bytes, each between guards. */
-static unsigned cut(struct front *f, uint32_t len, const uint32_t *cuts,
-                    struct vq_buf *b, unsigned room)
-{
-    unsigned n = 0;
-    uint32_t piece;
-
-    while (len) {
-        piece = cuts && *cuts ? *cuts++ : len;
-        if (piece > len || n == room)
-            front_fail("cuts do not fit %u bytes", len);
-        b[n].gpa = front_alloc(f, piece + 2 * GUARD, 1) + GUARD;
-        b[n].len = piece;
-        memset((uint8_t *)front_ptr(f, b[n].gpa) - GUARD, GUARD_BYTE,
-               piece + 2 * GUARD);
-        len -= piece;
-        n++;
-    }
-    return n;
-}
-
-static void put(struct front *f, const struct vq_buf *b, unsigned n,
-                const uint8_t *from)
-{
-    for (unsigned i = 0; i < n; from += b[i++].len)
-        memcpy(front_ptr(f, b[i].gpa), from, b[i].len);
-}
-
-static void get(struct front *f, const struct vq_buf *b, unsigned n,
-                uint8_t *to)
-{
-    for (unsigned i = 0; i < n; to += b[i++].len)
-        memcpy(to, front_ptr(f, b[i].gpa), b[i].len);
-}
-
-static void check_guards(struct front *f, const struct vq_buf *b, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        const uint8_t *p = front_ptr(f, b[i].gpa);
-
-        for (int k = 1; k <= GUARD; k++)
-            if (p[-k] != GUARD_BYTE ||
-                p[b[i].len + (uint32_t)k - 1] != GUARD_BYTE)
-                front_fail("bytes beside piece %u of %u were written", i, n);
-    }
-}
-
 uint8_t blk_cut(struct vq *q, uint32_t type, uint64_t sector, const void *out,
                 uint32_t out_len, void *in, uint32_t in_len,
                 const uint32_t *out_cuts, const uint32_t *in_cuts)
@@ -204,14 +155,14 @@ uint8_t blk_cut(struct vq *q, uint32_t type, uint64_t sector, const void *out,
     uint8_t *stream = front_calloc(1, outs + in_len + 1), status;
     unsigned o, i;
 
-    o = cut(q->f, outs, out_cuts, b, PIECES_MAX);
-    i = cut(q->f, in_len + 1, in_cuts, b + o, PIECES_MAX);
+    o = pieces_cut(q->f, outs, out_cuts, b, PIECES_MAX);
+    i = pieces_cut(q->f, in_len + 1, in_cuts, b + o, PIECES_MAX);
     memcpy(stream, &head, sizeof(head));
     if (out_len)
         memcpy(stream + sizeof(head), out, out_len);
-    put(q->f, b, o, stream);
+    pieces_put(q->f, b, o, stream);
     memset(stream, BLK_S_NONE, in_len + 1);
-    put(q->f, b + o, i, stream);
+    pieces_put(q->f, b + o, i, stream);
     r.status = &status; /* blk_wait's; the real one is the last byte */
     status = 0;
     r.id = vq_add(q, b, o, i, &r);
@@ -219,8 +170,8 @@ uint8_t blk_cut(struct vq *q, uint32_t type, uint64_t sector, const void *out,
         front_fail("%u descriptors do not fit ring %u", o + i, q->index);
     vq_kick(q);
     blk_wait(q, &r);
-    check_guards(q->f, b, o + i);
-    get(q->f, b + o, i, stream);
+    pieces_check_guards(q->f, b, o + i);
+    pieces_get(q->f, b + o, i, stream);
     status = stream[in_len];
     if (in_len)
         memcpy(in, stream, in_len);

@@ -3,7 +3,7 @@
  * This library is the other side of vub: it starts the program, connects,
  * negotiates, shares memory, drives rings and sends block requests; and it can
  * do each of these wrongly, byte by byte, for tests of bad input. It shares no
- * code with src but the numbers of virtio/spec.h.
+ * code with src but the numbers of virtio/spec.h and base/scsi.h.
  *
  *     struct vub *v = vub_start("{'id': 'd', 'type': 'block', 'store':"
  *                               " {'type': 'memory', 'size': '64M'}}");
@@ -16,9 +16,10 @@
  *     front_free(f);
  *     vub_free(v);
  *
- * From the top: blk.h has requests, vq.h has rings (the hot path is inline:
- * the benchmark uses it too), session.h the session, daemon.h the program
- * and check.h what happens when something fails. wire.h has the messages.
+ * From the top: blk.h has requests (input.h and scsi.h are the drivers of other
+ * devices), vq.h has rings (the hot path is inline: the benchmark uses it too),
+ * session.h the session, daemon.h the program and check.h what happens when
+ * something fails. wire.h has the messages.
  *
  * Guest memory is one memfd per region. Guest addresses, the user addresses
  * in messages and our own pointers all differ, so that no mix-up goes

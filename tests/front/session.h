@@ -60,6 +60,7 @@ struct front {
     uint8_t *log; /* the dirty log, mapped; NULL: none */
     uint64_t log_len;
     struct blk_req *reqs, *spare; /* blk.c's */
+    void *user;                   /* of whoever made it: scsi.c's */
     struct front *next;
 };
 
