@@ -23,6 +23,7 @@ KITS = {
     "fio": (("fio",), ()),
     "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
     "uinput": ((), ("uinput", "evdev")),
+    "node": ((), ("sg", "scsi_debug")),
 }
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -15,7 +15,7 @@ from .loop import Failure, Loop
 from .qemu import Disk, Input, Qemu
 from .vub import Vub, write_config
 
-MEMORY = {"fio": "448M", "uinput": "512M"}  # of guests, by kit
+MEMORY = {"fio": "448M", "uinput": "512M", "node": "512M"}  # of guests, by kit
 TAIL = 25  # lines of each log that a failure shows
 
 
