@@ -90,6 +90,14 @@ void scsi_sense_fixed(uint8_t *sense, enum scsi_sense_key key,
     be16_put(sense + 12, (uint16_t)asc);
 }
 
+void scsi_sense_info(uint8_t *sense, uint64_t info)
+{
+    if (info > UINT32_MAX)
+        return;
+    sense[0] |= 0x80; /* VALID */
+    be32_put(sense + 3, (uint32_t)info);
+}
+
 bool scsi_sense_read(const uint8_t *sense, size_t len, uint8_t *key,
                      uint16_t *asc)
 {

@@ -84,6 +84,7 @@ enum scsi_opcode {
     SCSI_READ_16 = 0x88,
     SCSI_COMPARE_AND_WRITE = 0x89,
     SCSI_WRITE_16 = 0x8a,
+    SCSI_ORWRITE_16 = 0x8b,
     SCSI_WRITE_VERIFY_16 = 0x8e,
     SCSI_VERIFY_16 = 0x8f,
     SCSI_PREFETCH_16 = 0x90,
@@ -141,6 +142,7 @@ enum scsi_sense_key {
 enum scsi_asc {
     SCSI_ASC_NONE = 0x0000,
     SCSI_ASC_BECOMING_READY = 0x0401,
+    SCSI_ASC_START_REQUIRED = 0x0402, /* INITIALIZING COMMAND REQUIRED */
     SCSI_ASC_WRITE_ERROR = 0x0c00,
     SCSI_ASC_UNRECOVERED_READ_ERROR = 0x1100,
     SCSI_ASC_PARAMETER_LIST_LENGTH = 0x1a00,
@@ -151,6 +153,7 @@ enum scsi_asc {
     SCSI_ASC_LUN_NOT_SUPPORTED = 0x2500,
     SCSI_ASC_INVALID_FIELD_IN_LIST = 0x2600,
     SCSI_ASC_WRITE_PROTECTED = 0x2700,
+    SCSI_ASC_SOFTWARE_WRITE_PROTECTED = 0x2702,
     SCSI_ASC_SPACE_ALLOCATION_FAILED = 0x2707,
     SCSI_ASC_POWER_ON = 0x2900, /* power on, reset, or bus device reset */
     SCSI_ASC_DEVICE_RESET = 0x2903,
@@ -161,7 +164,8 @@ enum scsi_asc {
     SCSI_ASC_SAVING_NOT_SUPPORTED = 0x3900,
     SCSI_ASC_LUNS_CHANGED = 0x3f0e, /* REPORTED LUNS DATA HAS CHANGED */
     SCSI_ASC_INTERNAL_FAILURE = 0x4400,
-    SCSI_ASC_OVERLAPPED = 0x4e00, /* a tag that is in use */
+    SCSI_ASC_INVALID_MESSAGE = 0x4900, /* a task attribute that cannot be */
+    SCSI_ASC_OVERLAPPED = 0x4e00,      /* a tag that is in use */
 };
 
 /* How long the CDB is that starts with these bytes, of which `have` can be
@@ -177,6 +181,8 @@ bool scsi_is_repeatable(const uint8_t *cdb);
 /* Fixed format sense data, SPC-4 4.5.3: SCSI_SENSE_FIXED_BYTES of it. */
 void scsi_sense_fixed(uint8_t *sense, enum scsi_sense_key key,
                       enum scsi_asc asc);
+/* And its INFORMATION field, if `info` fits it: 32 bits. */
+void scsi_sense_info(uint8_t *sense, uint64_t info);
 /* Either format, from whoever. False: it is neither, or too short. */
 bool scsi_sense_read(const uint8_t *sense, size_t len, uint8_t *key,
                      uint16_t *asc);

@@ -90,6 +90,7 @@ struct scsi_task {
     /* The unit's, while it has it. */
     struct list unit_node;
     uint64_t unit_user;
+    void *unit_data;
     union {
         struct store_req store;
         struct iscsi_cmd iscsi;
@@ -118,7 +119,13 @@ struct scsi_tmf {
     struct scsi_control *control; /* whose part it is; NULL: nobody's now */
     /* The unit's. */
     struct list unit_node;
-    struct iscsi_tmf iscsi;
+    union {
+        struct iscsi_tmf iscsi;
+        struct {
+            uint64_t until; /* tasks that came before, by unit_user */
+            unsigned awaits;
+        } local;
+    };
 };
 
 struct lun_conf {
