@@ -13,8 +13,7 @@
  *
  * The image lock is taken when the first ring of a session starts, and given
  * back when the last has drained, so that a guest may migrate: the other side
- * tries again every LOCK_RETRY_MS until this side lets go. A back-end that
- * was killed holds it until the kernel is done with its last write. */
+ * tries again until this side lets go (store/acquire.h). */
 #include "device/block/block.h"
 
 #include <assert.h>
@@ -24,9 +23,6 @@
 #include <string.h>
 
 #include "device/block/impl.h"
-
-#define LOCK_RETRY_MS 100
-#define LOCK_TRIES 100
 
 struct block_conf {
     struct device_common common;
@@ -199,33 +195,9 @@ static int block_config_write(struct device *d, uint32_t offset,
 
 /* ---- start and stop ---- */
 
-/* Takes the image lock, now or some tries later, and answers the start. */
-static void try_lock(struct block *b)
+static void on_acquired(struct store_acquire *a, const struct err *e)
 {
-    struct err e;
-    int rc = store_acquire(b->store, &e);
-
-    if (rc == -EAGAIN && ++b->tries < LOCK_TRIES) {
-        if (b->tries == 1)
-            log_limited(&b->limit, LOG_INFO, b->device.id, "%s; waiting for it",
-                        e.text);
-        timer_start(&b->timer, LOCK_RETRY_MS);
-        return;
-    }
-    if (rc < 0) {
-        b->started = false;
-        device_started(&b->device, &e);
-        return;
-    }
-    device_started(&b->device, NULL);
-}
-
-static void on_timer(struct timer *t)
-{
-    struct block *b = container_of(t, struct block, timer);
-
-    if (b->started)
-        try_lock(b);
+    device_started(&container_of(a, struct block, acquire)->device, e);
 }
 
 /* A store whose outcome depends on order must see one order. */
@@ -257,24 +229,13 @@ static void block_start(struct device *d, const struct device_start *s)
         (!b->flush_acked && s->features & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)))
         b->wce = false;
     update_write_through(b);
-    if (!b->has_timer) {
-        b->timer.fire = on_timer;
-        timer_open(&b->timer, d->home);
-        b->has_timer = true;
-    }
-    b->started = true;
-    b->tries = 0;
-    try_lock(b);
+    b->acquire.loop = d->home;
+    store_acquire_start(&b->acquire);
 }
 
 static void block_stop(struct device *d)
 {
-    struct block *b = block_of(d);
-
-    b->started = false;
-    if (b->has_timer)
-        timer_stop(&b->timer);
-    store_release(b->store);
+    store_acquire_stop(&block_of(d)->acquire);
 }
 
 static void block_reset(struct device *d)
@@ -391,21 +352,14 @@ static void block_free(struct block *b)
     free(b);
 }
 
-static void on_timer_gone(struct timer *t)
+static void on_acquire_gone(struct store_acquire *a)
 {
-    block_free(container_of(t, struct block, timer));
+    block_free(container_of(a, struct block, acquire));
 }
 
 static void block_close(struct device *d)
 {
-    struct block *b = block_of(d);
-
-    if (!b->has_timer) {
-        block_free(b);
-        return;
-    }
-    b->timer.gone = on_timer_gone;
-    timer_close(&b->timer);
+    store_acquire_close(&block_of(d)->acquire);
 }
 
 static const struct device_ops block_ops = {
@@ -478,6 +432,9 @@ static int block_open(struct device **out, const struct conf_any *c,
     rc = store_open(&b->store, &conf->store, conf->read_only, id, e);
     if (rc < 0)
         goto out;
+    b->acquire.store = b->store;
+    b->acquire.done = on_acquired;
+    b->acquire.gone = on_acquire_gone;
     b->block_mask = (conf->logical_block_size ? conf->logical_block_size
                                               : b->store->info.block_size) -
                     1;

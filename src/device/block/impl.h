@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "device/block/block.h"
 #include "loop/loop.h"
-#include "loop/timer.h"
 #include "os/thread.h"
+#include "store/acquire.h"
 #include "store/store.h"
 
 /* Limits in the config space, and enforced. */
@@ -64,10 +64,8 @@ struct block {
 
     bool wce;         /* as the config space says; see block.c */
     bool flush_acked; /* the driver may send flushes */
-    bool started, has_timer;
-    bool forgot;    /* rings cannot go on: the store does not know of before */
-    unsigned tries; /* for the image lock */
-    struct timer timer;
+    bool forgot; /* rings cannot go on: the store does not know of before */
+    struct store_acquire acquire;
     struct thread syncer; /* stabilizes what was cached when wce ended */
     bool has_syncer;
     bool lost; /* atomic: it failed, which the next flush tells the guest */

@@ -264,11 +264,11 @@ static void waiting_for_the_lock_ends_with_a_sentence(void **state)
     snprintf(config, sizeof(config),
              "'store': {'type': 'file', 'path': '%s/disk'}", first->dir);
     second = disk_open(config);
-    block_of(second->device)->tries = 0;
+    block_of(second->device)->acquire.tries = 0;
     second->device->ops->start(
         second->device, &(struct device_start){disk_features(second), false});
     /* As if the other tries had been made. */
-    block_of(second->device)->tries = 98;
+    block_of(second->device)->acquire.tries = 98;
     while (!second->starts_answered)
         uv_run(&second->loop.uv, UV_RUN_ONCE);
     assert_int_equal(second->start_err.code, -EAGAIN);
