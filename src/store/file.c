@@ -329,6 +329,8 @@ static void describe(struct file_store *f, const struct file_info *info,
         .read_only = read_only,
         .can_discard = info->can_discard,
         .can_zero = true,
+        /* A hole in a file is zeros; what a disk does is its own affair. */
+        .discard_zeroes = info->can_discard && info->kind != FILE_BLOCK,
         .cached = true,
     };
 }

@@ -71,6 +71,7 @@ static int memory_open(struct store **out, const struct conf_any *c,
         .read_only = read_only,
         .can_discard = true,
         .can_zero = true,
+        .discard_zeroes = true,
         .is_volatile = true,
     };
     *out = &m->store;

@@ -45,6 +45,7 @@ static int null_open(struct store **out, const struct conf_any *c,
         .read_only = read_only,
         .can_discard = true,
         .can_zero = true,
+        .discard_zeroes = conf->read_zeros,
         /* A guest cannot tell before from after a crash. */
         .is_volatile = false,
     };
