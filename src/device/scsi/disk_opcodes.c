@@ -1,0 +1,237 @@
+/* The commands of a disk: one table, from which they are dispatched, and which
+ * REPORT SUPPORTED OPERATION CODES tells: what is not in it is refused, and so
+ * is a bit of a CDB that its row does not have. The last byte, CONTROL, is
+ * dealt with apart. */
+#include <string.h>
+
+#include "device/scsi/disk.h"
+
+/* Runs of bytes of an address, a length or a count. */
+#define B2 0xff, 0xff
+#define B4 B2, B2
+#define B8 B4, B4
+
+#define GROUP 0x3f /* GROUP NUMBER, which is taken and means nothing */
+#define PROTECT_DPO_FUA 0x18
+#define READS DISK_MEDIUM
+#define WRITES (DISK_MEDIUM | DISK_WRITES)
+
+/* Rows of one opcode stand together. */
+static const struct disk_command commands[] = {
+    {SCSI_TEST_UNIT_READY, 0, 6, DISK_MEDIUM, disk_test_unit_ready, {0}},
+    {SCSI_REQUEST_SENSE, 0, 6, 0, disk_request_sense, {0x01, 0, 0, 0xff}},
+    {SCSI_READ_6, 0, 6, READS, disk_read, {0x1f, B2, 0xff}},
+    {SCSI_WRITE_6, 0, 6, WRITES, disk_write, {0x1f, B2, 0xff}},
+    {SCSI_INQUIRY, 0, 6, 0, disk_inquiry, {0x01, 0xff, B2}},
+    {SCSI_MODE_SELECT_6, 0, 6, 0, disk_mode_select, {0x11, 0, 0, 0xff}},
+    {SCSI_MODE_SENSE_6, 0, 6, 0, disk_mode_sense, {0x08, 0xff, 0xff, 0xff}},
+    {SCSI_START_STOP_UNIT, 0, 6, 0, disk_start_stop, {0x01, 0, 0, 0x01}},
+    {SCSI_READ_CAPACITY_10, 0, 10, READS, disk_read_capacity_10, {0}},
+    {SCSI_READ_10, 0, 10, READS, disk_read, {PROTECT_DPO_FUA, B4, GROUP, B2}},
+    {SCSI_WRITE_10,
+     0,
+     10,
+     WRITES,
+     disk_write,
+     {PROTECT_DPO_FUA, B4, GROUP, B2}},
+    {SCSI_SYNC_CACHE_10, 0, 10, READS, disk_sync_cache, {0x02, B4, GROUP, B2}},
+    {SCSI_MODE_SELECT_10,
+     0,
+     10,
+     0,
+     disk_mode_select,
+     {0x11, 0, 0, 0, 0, 0, B2}},
+    {SCSI_MODE_SENSE_10,
+     0,
+     10,
+     0,
+     disk_mode_sense,
+     {0x18, 0xff, 0xff, 0, 0, 0, B2}},
+    {SCSI_READ_16, 0, 16, READS, disk_read, {PROTECT_DPO_FUA, B8, B4, GROUP}},
+    {SCSI_WRITE_16,
+     0,
+     16,
+     WRITES,
+     disk_write,
+     {PROTECT_DPO_FUA, B8, B4, GROUP}},
+    {SCSI_SYNC_CACHE_16, 0, 16, READS, disk_sync_cache, {0x02, B8, B4, GROUP}},
+    {SCSI_SERVICE_ACTION_IN_16,
+     SCSI_SAI_READ_CAPACITY_16,
+     16,
+     READS | DISK_ACTION,
+     disk_read_capacity_16,
+     {0x1f, 0, 0, 0, 0, 0, 0, 0, 0, B4}},
+    {SCSI_REPORT_LUNS, 0, 12, 0, NULL, {0, 0xff, 0, 0, 0, B4}},
+    {SCSI_MAINTENANCE_IN,
+     SCSI_MI_REPORT_OPCODES,
+     12,
+     DISK_ACTION,
+     disk_report_opcodes,
+     {0x1f, 0x87, 0xff, B2, B4}},
+    {SCSI_MAINTENANCE_IN,
+     SCSI_MI_REPORT_TMFS,
+     12,
+     DISK_ACTION,
+     disk_report_tmfs,
+     {0x1f, 0x80, 0, 0, 0, B4}},
+    {SCSI_READ_12, 0, 12, READS, disk_read, {PROTECT_DPO_FUA, B4, B4, GROUP}},
+    {SCSI_WRITE_12,
+     0,
+     12,
+     WRITES,
+     disk_write,
+     {PROTECT_DPO_FUA, B4, B4, GROUP}},
+};
+
+static bool is_here(const struct disk *d, const struct disk_command *c)
+{
+    return !(c->flags & DISK_UNMAPS) || d->can_unmap;
+}
+
+void disk_commands_init(struct disk *d)
+{
+    memset(d->by_opcode, 0, sizeof(d->by_opcode));
+    for (unsigned i = ARRAY_LEN(commands); i-- > 0;)
+        if (is_here(d, &commands[i]))
+            d->by_opcode[commands[i].opcode] = (uint8_t)(i + 1);
+}
+
+bool disk_has_opcode(const struct disk *d, uint8_t opcode)
+{
+    return d->by_opcode[opcode];
+}
+
+static const struct disk_command *find(const struct disk *d, uint8_t opcode,
+                                       unsigned action)
+{
+    unsigned i = d->by_opcode[opcode];
+
+    if (i == 0)
+        return NULL;
+    for (i--; i < ARRAY_LEN(commands) && commands[i].opcode == opcode; i++)
+        if (!(commands[i].flags & DISK_ACTION) || commands[i].action == action)
+            return &commands[i];
+    return NULL;
+}
+
+const struct disk_command *disk_command(const struct disk *d,
+                                        const uint8_t *cdb)
+{
+    return find(d, cdb[0], cdb[1] & 0x1f);
+}
+
+/* ---- REPORT SUPPORTED OPERATION CODES: SPC-4 6.35 ---- */
+
+#define TIMEOUTS_BYTES 12
+
+/* A timeouts descriptor that tells nothing: 6.35.4. */
+static uint8_t *put_timeouts(uint8_t *at)
+{
+    memset(at, 0, TIMEOUTS_BYTES);
+    be16_put(at, TIMEOUTS_BYTES - 2);
+    return at + TIMEOUTS_BYTES;
+}
+
+static void report_all(struct disk *d, struct scsi_task *t, bool timeouts,
+                       uint32_t allocated)
+{
+    uint8_t data[4 + ARRAY_LEN(commands) * (8 + TIMEOUTS_BYTES)];
+    uint8_t *at = data + 4;
+
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+        const struct disk_command *c = &commands[i];
+
+        if (!is_here(d, c))
+            continue;
+        memset(at, 0, 8);
+        at[0] = c->opcode;
+        be16_put(at + 2, c->action);
+        at[5] =
+            (uint8_t)((timeouts ? 2 : 0) | (c->flags & DISK_ACTION ? 1 : 0));
+        be16_put(at + 6, c->len);
+        at += 8;
+        if (timeouts)
+            at = put_timeouts(at);
+    }
+    be32_put(data, (uint32_t)(at - data - 4));
+    disk_data(d, t, data, (size_t)(at - data), allocated);
+}
+
+static void report_one(struct disk *d, struct scsi_task *t,
+                       const struct disk_command *c, bool timeouts,
+                       uint32_t allocated)
+{
+    uint8_t data[4 + 16 + TIMEOUTS_BYTES] = {0};
+    uint8_t *at = data + 4;
+
+    data[1] = c ? 3 : 1; /* SUPPORT: by the standard, or not at all */
+    if (c) {
+        be16_put(data + 2, c->len);
+        memcpy(at + 1, c->usage, c->len - 1u);
+        at[0] = c->opcode;
+        if (c->flags & DISK_ACTION)
+            at[1] = (uint8_t)((at[1] & ~0x1f) | c->action);
+        at += c->len;
+        if (timeouts) {
+            data[1] |= 0x80; /* CTDP */
+            at = put_timeouts(at);
+        }
+    }
+    disk_data(d, t, data, (size_t)(at - data), allocated);
+}
+
+void disk_report_opcodes(struct disk *d, struct scsi_task *t)
+{
+    bool timeouts = t->cdb[2] & 0x80; /* RCTD */
+    uint8_t opcode = t->cdb[3];
+    uint16_t action = be16_at(t->cdb + 4);
+    uint32_t allocated = be32_at(t->cdb + 6);
+    const struct disk_command *c = find(d, opcode, action);
+    const struct disk_command *any = NULL;
+    bool has_actions;
+
+    if (disk_has_opcode(d, opcode))
+        any = &commands[d->by_opcode[opcode] - 1];
+    has_actions = any && any->flags & DISK_ACTION;
+    switch (t->cdb[2] & 0x7) {
+    case 0:
+        report_all(d, t, timeouts, allocated);
+        return;
+    case 1: /* the opcode has no service actions */
+        if (has_actions)
+            break;
+        report_one(d, t, c, timeouts, allocated);
+        return;
+    case 2: /* it has */
+        if (any && !has_actions)
+            break;
+        report_one(d, t, c, timeouts, allocated);
+        return;
+    case 3: /* either, and an action that must be zero if it has none */
+        if (any && !has_actions && action)
+            c = NULL;
+        report_one(d, t, c, timeouts, allocated);
+        return;
+    default:
+        break;
+    }
+    disk_bad_field(d, t);
+}
+
+/* SPC-4 6.36. The controller does QUERY TASK, QUERY TASK SET and I_T NEXUS
+ * RESET. */
+void disk_report_tmfs(struct disk *d, struct scsi_task *t)
+{
+    uint8_t data[16] = {
+        0x80 | 0x40 | 0x20 | 0x10 | 0x08 | 0x04, /* ABORT TASK, ABORT TASK SET,
+                                                  * CLEAR ACA, CLEAR TASK SET,
+                                                  * LOGICAL UNIT RESET, QUERY
+                                                  * TASK */
+        0x02 | 0x01, /* QUERY TASK SET, I_T NEXUS RESET */
+    };
+    bool extended = t->cdb[2] & 0x80; /* REPD: no timeouts to tell */
+
+    if (extended)
+        data[3] = sizeof(data) - 4;
+    disk_data(d, t, data, extended ? sizeof(data) : 4, be32_at(t->cdb + 6));
+}
