@@ -3,6 +3,7 @@
 
 #include "device/block/block.h"
 #include "device/input/input.h"
+#include "device/scsi/scsi.h"
 
 static const char *const poll_words[] = {"always", NULL};
 static const char *const disconnect_words[] = {"listen", "exit", NULL};
@@ -79,6 +80,7 @@ const struct conf_key device_common_keys[] = {
 static const struct conf_table *const device_tables[] = {
     &block_table,
     &input_table,
+    &scsi_table,
     NULL,
 };
 

@@ -40,9 +40,10 @@ int sg_open(const char *path, int *fd, struct err *e);
 /* 0, c is the kernel's; or -EAGAIN: the queue is full; -EPERM: not with our
  * rights; or another negative errno. */
 int sg_send(int fd, struct sg_cmd *c);
-/* One that is done, filled in; NULL: none is. *rc: a negative errno, then, if
- * the device has gone. */
-struct sg_cmd *sg_fetch(int fd, int *rc);
+/* One that is done, filled in; NULL: none is now. */
+struct sg_cmd *sg_fetch(int fd);
+/* Has the device gone? The node is readable for ever then. */
+bool sg_is_gone(int fd);
 /* Resets the logical unit and waits for that: seconds. [any thread] */
 int sg_reset(int fd);
 

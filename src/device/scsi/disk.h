@@ -208,8 +208,8 @@ void disk_work_init(struct disk *d);
 typedef void disk_run(struct disk *d, struct scsi_task *t);
 
 /* disk_rw.c */
-disk_run disk_test_unit_ready, disk_read, disk_write, disk_sync_cache,
-    disk_prefetch, disk_start_stop;
+disk_run disk_test_unit_ready, disk_read_blocks, disk_write_blocks,
+    disk_sync_cache, disk_prefetch, disk_start_stop;
 /* disk_inquiry.c */
 disk_run disk_inquiry, disk_request_sense, disk_read_capacity_10,
     disk_read_capacity_16, disk_get_lba_status;

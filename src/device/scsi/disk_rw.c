@@ -203,12 +203,12 @@ static void transfer(struct disk *d, struct scsi_task *t, bool write)
                r.blocks);
 }
 
-void disk_read(struct disk *d, struct scsi_task *t)
+void disk_read_blocks(struct disk *d, struct scsi_task *t)
 {
     transfer(d, t, false);
 }
 
-void disk_write(struct disk *d, struct scsi_task *t)
+void disk_write_blocks(struct disk *d, struct scsi_task *t)
 {
     transfer(d, t, true);
 }

@@ -266,7 +266,7 @@ static void tmf_ends(struct disk *d, struct scsi_tmf *m)
 {
     if (m->function == SCSI_TMF_LUN_RESET)
         disk_defaults(d);
-    list_del(&m->local.node);
+    list_del(&m->unit_node);
     lun_tmf_done(&d->lun, m);
 }
 
@@ -282,7 +282,7 @@ static void tell_tmfs(struct disk *d, const struct scsi_task *t,
                       uint64_t number)
 {
     LIST_EACH_SAFE (&d->tmfs, at) {
-        struct scsi_tmf *m = container_of(at, struct scsi_tmf, local.node);
+        struct scsi_tmf *m = container_of(at, struct scsi_tmf, unit_node);
         bool mine = m->function == SCSI_TMF_ABORT_TASK
                         ? m->task == t
                         : number < m->local.until;
@@ -416,7 +416,7 @@ void disk_tmf(struct lun *l, struct scsi_tmf *m)
         LIST_EACH (&d->active, at)
             m->local.awaits += concerns(m, task_at(at));
     }
-    list_add(&d->tmfs, &m->local.node);
+    list_add(&d->tmfs, &m->unit_node);
     if (m->local.awaits > 1)
         abort_tasks(d, m);
     if (--m->local.awaits == 0)

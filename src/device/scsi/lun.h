@@ -77,7 +77,6 @@ struct scsi_task {
                         * the residual is len - moved */
     uint64_t overflow; /* bytes the command had beyond len; then response is
                         * SCSI_R_OVERRUN if the unit says so */
-    bool stained;      /* beyond `moved` too, memory may have been written */
 
     /* The controller's. */
     struct list node;         /* in lun->tasks, in order of arrival */

@@ -53,7 +53,6 @@ static struct sg_unit *unit_of(struct lun *l)
 static void transport_failed(struct scsi_task *t)
 {
     t->response = SCSI_R_TRANSPORT_FAILURE;
-    t->stained = true;
     scsi_task_done(t);
 }
 
@@ -67,7 +66,6 @@ static void end(struct sg_unit *u, struct scsi_task *t)
     t->moved = t->len - c->residual;
     t->status = c->status;
     t->sense_len = (uint8_t)MIN(c->sense_len, sizeof(t->sense));
-    t->stained = c->status != SCSI_GOOD;
     if (c->result == -ETIMEDOUT)
         t->response = SCSI_R_TARGET_FAILURE;
     else if (c->result < 0)
@@ -145,16 +143,15 @@ static void send_waiting(struct sg_unit *u)
 static void on_ready(struct watch *w, int status, int events)
 {
     struct sg_unit *u = container_of(w, struct sg_unit, watch);
-    struct sg_cmd *c;
-    int rc = 0;
+    struct sg_cmd *c = sg_fetch(u->fd);
 
     (void)events;
-    while ((c = sg_fetch(u->fd, &rc)) != NULL)
-        end(u, container_of(c, struct scsi_task, sg));
-    if ((rc < 0 || status < 0) && !u->lost) {
+    if (!u->lost && !c && (status < 0 || sg_is_gone(u->fd))) {
         u->lost = true;
         log_error(u->lun.id, "%s: the device has gone", u->path);
     }
+    for (; c; c = sg_fetch(u->fd))
+        end(u, container_of(c, struct scsi_task, sg));
     if (u->lost && u->busy == 0)
         watch_stop(w); /* it would be ready for ever */
     send_waiting(u);

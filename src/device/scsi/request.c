@@ -60,9 +60,7 @@ static void answer(struct scsi_task *t)
         memcpy(out.sense, t->sense, sense_len);
     chain_write(c, 0, &out,
                 sizeof(out.head) + MIN(t->sense_room, sizeof(out.sense)));
-    if (t->stained && t->dir == SCSI_DATA_IN)
-        written = c->in_len;
-    else if (t->dir == SCSI_DATA_IN)
+    if (t->dir == SCSI_DATA_IN)
         written += t->moved;
     chain_done(c, (uint32_t)MIN(written, UINT32_MAX));
 }
@@ -77,7 +75,6 @@ void scsi_on_task_done(struct scsi_task *t)
         t->status = 0;
         t->sense_len = 0;
         t->moved = 0;
-        t->stained = true; /* how far it got does not matter to anybody */
     }
     count(l, t);
     answer(t);
@@ -200,7 +197,6 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
     t->because = NULL;
     t->status = SCSI_GOOD;
     t->sense_len = 0;
-    t->stained = false;
     t->cut = NULL;
     t->sense_room = s->sense_size;
     if (UNLIKELY(c->in_len < sizeof(struct virtio_scsi_resp_cmd) +

@@ -63,17 +63,14 @@ int sg_send(int fd, struct sg_cmd *c)
     return errno == EDOM ? -EAGAIN : -errno; /* EDOM: too many */
 }
 
-struct sg_cmd *sg_fetch(int fd, int *rc)
+struct sg_cmd *sg_fetch(int fd)
 {
     struct sg_io_hdr h = {.interface_id = 'S', .pack_id = -1};
     struct sg_cmd *c;
 
-    *rc = 0;
-    if (read(fd, &h, sizeof(h)) < 0 && !h.usr_ptr) {
-        if (errno != EAGAIN && errno != EINTR)
-            *rc = -errno;
+    /* An error with a command is that command's. */
+    if (read(fd, &h, sizeof(h)) < 0 && !h.usr_ptr)
         return NULL;
-    }
     c = h.usr_ptr;
     c->status = h.status;
     c->sense_len = h.sb_len_wr;
@@ -88,6 +85,13 @@ struct sg_cmd *sg_fetch(int fd, int *rc)
     else if (h.host_status != 0 && h.status == 0)
         c->result = -EIO;
     return c;
+}
+
+bool sg_is_gone(int fd)
+{
+    struct sg_scsi_id id;
+
+    return ioctl(fd, SG_GET_SCSI_ID, &id) < 0 && errno == ENODEV;
 }
 
 int sg_reset(int fd)

@@ -21,7 +21,8 @@ static void set(const char *path, const char *value)
 
 static struct vub *serve(void)
 {
-    return vub_start("{'id': 'san', 'type': 'scsi', 'drain_timeout': 20000,"
+    return vub_start("{'id': 'san', 'type': 'scsi', 'queues': 2,"
+                     " 'drain_timeout': 20000,"
                      " 'luns': [{'target': 2, 'lun': 1, 'sg': '/dev/sg0'}]}");
 }
 
@@ -71,7 +72,7 @@ static void more_commands_than_the_kernel_takes_wait_their_turn(void **state)
     struct vub *v = serve();
     struct scsi *s = scsi_open(v, "san", NULL, 0);
     struct vq *q = s->queue[0];
-    struct scsi_req *r[64];
+    struct scsi_req *r[40];
 
     (void)state;
     scsi_attend(q, unit());
@@ -121,6 +122,9 @@ static void a_reset_is_done_and_waits_for_what_was_under_way(void **state)
     scsi_attend(q, unit());
     set(DEBUG "delay", "250"); /* jiffies: a second */
     scsi_go(q, r, CDB_16(SCSI_READ_16, 0, 8), 0, 4096);
+    while (scsi_tmf(s, VIRTIO_SCSI_T_TMF_QUERY_TASK, unit(), r->tag) !=
+           VIRTIO_SCSI_S_FUNCTION_SUCCEEDED)
+        assert_false(scsi_is_done(q, r));
     scsi_tmf_go(s, &c, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, unit(), 0);
     assert_int_equal(scsi_tmf_wait(s, &c), VIRTIO_SCSI_S_FUNCTION_COMPLETE);
     /* Its end came first. */
