@@ -1,0 +1,66 @@
+/* behave/luns.h: SCSI controllers for behaviour tests. */
+#ifndef BEHAVE_LUNS_H
+#define BEHAVE_LUNS_H
+
+#include "behave.h"
+#include "front/scsi.h"
+
+#define SMALL "{'type': 'memory', 'size': '8M'}"
+#define SMALL_BLOCKS 16384u
+/* Its upper half never answers. */
+#define STUCK                                                                  \
+    "{'type': 'fault', 'next': " SMALL                                         \
+    ", 'rules': [{'op': 'any', 'offset': '4M', 'stuck': true}]}"
+#define STUCK_BLOCK 8192u
+#define LUN(target, lun, store)                                                \
+    "{'target': " #target ", 'lun': " #lun ", 'store': " store "}"
+/* Device "san"; more: further keys, "" for none. */
+#define SAN(more, luns)                                                        \
+    "{'id': 'san', 'type': 'scsi', 'queues': 2, " more "'luns': [" luns "]}"
+
+static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
+{
+    static char text[64];
+
+    snprintf(text, sizeof(text), "%s%s%s", c->packed ? "packed" : "split",
+             c->event_idx ? ", event index" : "",
+             c->indirect ? ", indirect" : "");
+    return text;
+}
+
+/* A session of "san" over each kind of ring, one after the other on one vub,
+ * with four buffers for events. */
+static __attribute__((unused)) void on_all_rings(const char *devices,
+                                                 void (*one)(struct scsi *s))
+{
+    struct vub *v = vub_start("%s", devices);
+
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct scsi *s = scsi_open(v, "san", &ring_modes[mode], 4);
+
+        front_note("%s", mode_name(&ring_modes[mode]));
+        one(s);
+        scsi_close(s);
+    }
+    front_note(" ");
+    vub_free(v);
+}
+
+/* Reads a block on the stuck half. It is known to be there when what came
+ * behind it on the same ring has ended. */
+static __attribute__((unused)) struct scsi_req *
+get_stuck(struct vq *q, struct scsi_lun lun, unsigned n)
+{
+    struct scsi_req *r = scsi_new(scsi_of(q), lun, 512);
+    struct scsi_req *behind = scsi_new(scsi_of(q), lun, 36);
+
+    scsi_go(q, r, CDB_16(SCSI_READ_16, STUCK_BLOCK + n, 1), 0, 512);
+    scsi_go(q, behind, CDB(SCSI_INQUIRY, 0, 0, 0, 36, 0), 0, 36);
+    scsi_wait(q, behind);
+    scsi_free(behind);
+    if (r->done)
+        front_fail("it is not stuck");
+    return r;
+}
+
+#endif

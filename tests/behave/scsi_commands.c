@@ -1,0 +1,636 @@
+/* Commands to a SCSI controller, on every kind of ring: whom they address, what
+ * their answers say, and in which pieces they may come. */
+#include "luns.h"
+
+static const char controller[] =
+    SAN("", LUN(0, 0, SMALL) "," LUN(0, 300, SMALL) "," LUN(5, 7, SMALL));
+
+/* ---- What it is ---- */
+
+static void the_config_space_is_true(void **state)
+{
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", NULL, 1);
+    struct virtio_scsi_config c;
+
+    (void)state;
+    scsi_config(s, &c);
+    assert_int_equal(le32_load(&c.num_queues), 2);
+    assert_int_equal(s->f->queues_offered, 4);
+    assert_int_equal(le32_load(&c.seg_max), 126);
+    assert_true(le32_load(&c.max_sectors) >= 128);
+    assert_true(le32_load(&c.cmd_per_lun) >= 1);
+    assert_int_equal(le32_load(&c.event_info_size), 16);
+    assert_int_equal(le32_load(&c.sense_size), 96);
+    assert_int_equal(le32_load(&c.cdb_size), 32);
+    assert_int_equal(le16_load(&c.max_channel), 0);
+    assert_int_equal(le16_load(&c.max_target), 255);
+    assert_int_equal(le32_load(&c.max_lun), 16383);
+    scsi_close(s);
+    vub_free(v);
+}
+
+static void it_offers_hotplug_and_change_and_no_more(void **state)
+{
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", NULL, 1);
+
+    (void)state;
+    assert_int_equal(s->f->offered & 0xffffff,
+                     FEATURE(VIRTIO_SCSI_F_HOTPLUG) |
+                         FEATURE(VIRTIO_SCSI_F_CHANGE));
+    assert_true(s->f->offered & FEATURE(VIRTIO_F_RING_PACKED));
+    assert_true(s->f->offered & FEATURE(VIRTIO_F_EVENT_IDX));
+    assert_true(s->f->offered & FEATURE(VIRTIO_F_INDIRECT_DESC));
+    scsi_close(s);
+    vub_free(v);
+}
+
+static void set_size(struct scsi *s, uint32_t offset, uint32_t value)
+{
+    le32 wire = htole32(value);
+
+    assert_int_equal(front_set_config(s->f, offset, &wire, 4), 0);
+}
+
+#define SENSE_SIZE offsetof(struct virtio_scsi_config, sense_size)
+#define CDB_SIZE offsetof(struct virtio_scsi_config, cdb_size)
+
+static void the_driver_says_how_long_cdbs_and_sense_are(void **state)
+{
+    static const uint32_t sizes[][2] = {{32, 96},   {16, 96}, {32, 18},
+                                        {255, 255}, {20, 0},  {6, 14}};
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", NULL, 1);
+    uint8_t block[512] = {1};
+    le32 wire;
+
+    (void)state;
+    scsi_attend(s->queue[0], scsi_at(0, 0));
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct scsi_answer a;
+
+        front_note("CDBs of %u, sense of %u bytes", sizes[i][0], sizes[i][1]);
+        set_size(s, CDB_SIZE, s->cdb_size = sizes[i][0]);
+        set_size(s, SENSE_SIZE, s->sense_size = sizes[i][1]);
+        if (s->cdb_size >= 16)
+            scsi_verify(s->queue[0], scsi_at(0, 0), i, 512, i);
+        a = scsi_in(s->queue[0], scsi_at(0, 0), CDB(SCSI_READ_6, 0, 0, 1, 1, 0),
+                    block, 512);
+        scsi_need_good(a);
+        /* Beyond its end. */
+        a = scsi_in(s->queue[0], scsi_at(0, 0),
+                    CDB(SCSI_READ_6, 0x1f, 0xff, 0xff, 1, 0), block, 512);
+        assert_int_equal(a.status, SCSI_CHECK_CONDITION);
+        assert_int_equal(a.sense_len, MIN(s->sense_size, 18u));
+    }
+    /* 10 bytes of CDB, where 6 are sent. */
+    scsi_need_sense(
+        scsi_do(s->queue[0], scsi_at(0, 0), CDB(SCSI_SYNC_CACHE_10)),
+        SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
+    /* Without measure. */
+    wire = htole32(UINT32_MAX);
+    assert_true(front_set_config(s->f, CDB_SIZE, &wire, 4) != 0);
+    assert_true(front_set_config(s->f, SENSE_SIZE, &wire, 4) != 0);
+    assert_true(front_set_config(s->f, 0, &wire, 4) !=
+                0); /* not the driver's */
+    scsi_need_good(scsi_in(s->queue[0], scsi_at(0, 0),
+                           CDB(SCSI_READ_6, 0, 0, 1, 1, 0), block, 512));
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* ---- Whom it is for ---- */
+
+static void a_unit_has_two_addresses(struct scsi *s)
+{
+    struct vq *q = s->queue[0];
+    uint8_t a[512], b[512];
+
+    for (unsigned i = 0; i < 3; i++) {
+        static const unsigned units[][2] = {{0, 0}, {0, 300}, {5, 7}};
+        struct scsi_lun lun = scsi_at(units[i][0], units[i][1]);
+
+        scsi_attend(q, lun);
+        front_fill(a, sizeof(a), i);
+        scsi_write(q, lun, 17, a, sizeof(a));
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        front_fill(a, sizeof(a), 0);
+        scsi_read(s->queue[k], scsi_at_peripheral(0, 0), 17, b, sizeof(b));
+        assert_memory_equal(a, b, sizeof(a));
+        front_fill(a, sizeof(a), 1);
+        scsi_read(s->queue[k], scsi_at(0, 300), 17, b, sizeof(b));
+        assert_memory_equal(a, b, sizeof(a));
+        front_fill(a, sizeof(a), 2);
+        scsi_read(s->queue[k], scsi_at_peripheral(5, 7), 17, b, sizeof(b));
+        assert_memory_equal(a, b, sizeof(a));
+    }
+}
+
+static void units_are_found_by_target_and_number(void **state)
+{
+    (void)state;
+    on_all_rings(controller, a_unit_has_two_addresses);
+}
+
+static void find_no_target(struct scsi *s)
+{
+    static const struct scsi_lun nobody[] = {
+        {{1, 1}},                   /* a target without units */
+        {{1, 255, 0x40}},           /* the last one */
+        {{0}},                      /* no format of virtio's */
+        {{2, 0}},                   /* likewise */
+        {{1, 0, 0, 0, 0, 0, 0, 1}}, /* more levels than there are */
+        {{0xc1, 0x01, 0, 0, 1}},    /* a well-known unit, and more */
+        {{0xc1, 0x02}},             /* ACCESS CONTROLS */
+    };
+    uint8_t data[96];
+
+    for (unsigned i = 0; i < ARRAY_LEN(nobody); i++) {
+        struct vq *q = s->queue[i % 2];
+
+        scsi_need_response(scsi_do(q, nobody[i], TEST_UNIT_READY),
+                           VIRTIO_SCSI_S_BAD_TARGET);
+        scsi_need_response(scsi_in(q, nobody[i],
+                                   CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), data,
+                                   sizeof(data)),
+                           VIRTIO_SCSI_S_BAD_TARGET);
+        scsi_need_response(
+            scsi_out(q, nobody[i], CDB_16(SCSI_WRITE_16, 0, 1), data, 96),
+            VIRTIO_SCSI_S_BAD_TARGET);
+    }
+}
+
+static void an_unknown_target_is_a_bad_target(void **state)
+{
+    (void)state;
+    on_all_rings(controller, find_no_target);
+}
+
+static void find_no_unit(struct scsi *s)
+{
+    static const struct scsi_lun nobody[] = {
+        {{1, 0, 0x40, 1}},    /* not there */
+        {{1, 0, 0, 255}},     /* likewise */
+        {{1, 0, 0x7f, 0xff}}, /* the last one */
+        {{1, 5, 0, 0}},       /* target 5 has no unit 0 */
+        {{1, 0, 1, 0}},       /* peripheral, of another bus */
+        {{1, 0, 0x80, 0}},    /* logical unit addressing */
+        {{1, 0, 0xc0, 0}},    /* extended */
+    };
+    uint8_t data[96];
+    struct scsi_answer a;
+
+    for (unsigned i = 0; i < ARRAY_LEN(nobody); i++) {
+        struct vq *q = s->queue[i % 2];
+
+        memset(data, 0xaa, sizeof(data));
+        a = scsi_in(q, nobody[i], CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), data, 96);
+        scsi_need_good(a);
+        assert_int_equal(data[0], 0x7f);
+        assert_true(96 - a.residual >= 36);
+        scsi_need_sense(scsi_do(q, nobody[i], TEST_UNIT_READY),
+                        SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+        a = scsi_in(q, nobody[i], CDB_16(SCSI_READ_16, 0, 1), data, 96);
+        scsi_need_sense(a, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+        assert_int_equal(a.residual, 96);
+        /* It says so when asked, too. */
+        a = scsi_in(q, nobody[i], CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 96, 0), data,
+                    96);
+        scsi_need_good(a);
+        assert_int_equal(data[0] & 0x7f, 0x70);
+        assert_int_equal(data[2] & 0xf, SCSI_ILLEGAL_REQUEST);
+        assert_int_equal(be16_at(data + 12), SCSI_ASC_LUN_NOT_SUPPORTED);
+        a = scsi_in(q, nobody[i], CDB(SCSI_REQUEST_SENSE, 1, 0, 0, 96, 0), data,
+                    96);
+        scsi_need_good(a);
+        assert_int_equal(data[0] & 0x7f, 0x72);
+        assert_int_equal(data[1] & 0xf, SCSI_ILLEGAL_REQUEST);
+        assert_int_equal(be16_at(data + 2), SCSI_ASC_LUN_NOT_SUPPORTED);
+    }
+}
+
+static void a_unit_that_is_not_there_says_so(void **state)
+{
+    (void)state;
+    on_all_rings(controller, find_no_unit);
+}
+
+/* ---- REPORT LUNS ---- */
+
+#define REPORT_LUNS(select, len)                                               \
+    CDB(SCSI_REPORT_LUNS, 0, select, 0, 0, 0, BE32(len), 0, 0)
+
+struct report {
+    unsigned count; /* of entries, as the head says */
+    uint8_t entry[16][8];
+};
+
+static void report(struct vq *q, struct scsi_lun lun, unsigned select,
+                   struct report *r)
+{
+    uint8_t data[136];
+    struct scsi_answer a =
+        scsi_in(q, lun, REPORT_LUNS(select, sizeof(data)), data, sizeof(data));
+
+    scsi_need_good(a);
+    r->count = be32_at(data) / 8;
+    assert_int_equal(sizeof(data) - a.residual, 8 + 8 * r->count);
+    memcpy(r->entry, data + 8, sizeof(r->entry));
+}
+
+static void report_everything(struct scsi *s)
+{
+    static const uint8_t first[8] = {0}, second[8] = {0x41, 0x2c};
+    static const uint8_t reporter[8] = {0xc1, 0x01};
+    struct vq *q = s->queue[1];
+    struct scsi_lun asked[] = {
+        scsi_at(0, 0),
+        scsi_at(0, 300),
+        scsi_at(0, 99),
+        {{1, 0, 0xc1, 0x01}} /* the well-known unit of the target */
+    };
+    struct report r;
+
+    for (unsigned i = 0; i < ARRAY_LEN(asked); i++) {
+        report(q, asked[i], 0, &r);
+        assert_int_equal(r.count, 2);
+        assert_memory_equal(r.entry[0], first, 8);
+        assert_memory_equal(r.entry[1], second, 8);
+        report(q, asked[i], 1, &r); /* well-known units only */
+        assert_int_equal(r.count, 1);
+        assert_memory_equal(r.entry[0], reporter, 8);
+        report(q, asked[i], 2, &r);
+        assert_int_equal(r.count, 3);
+        scsi_need_sense(scsi_do(q, asked[i], REPORT_LUNS(3, 96)),
+                        SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
+    }
+    report(q, scsi_at(5, 7), 0, &r);
+    assert_int_equal(r.count, 1);
+    assert_int_equal(r.entry[0][1], 7);
+}
+
+static void a_target_reports_its_units(void **state)
+{
+    (void)state;
+    on_all_rings(controller, report_everything);
+}
+
+/* As a driver writes them into a request. */
+static void the_host_reports_the_units_of_all_targets(void **state)
+{
+    static const uint8_t want[][8] = {
+        {1, 0, 0, 0}, {1, 0, 0x41, 0x2c}, {1, 5, 0, 7}};
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", NULL, 1);
+    struct report r;
+    uint8_t data[36];
+
+    (void)state;
+    report(s->queue[0], scsi_well_known(), 0, &r);
+    assert_int_equal(r.count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct scsi_lun lun;
+
+        assert_memory_equal(r.entry[i], want[i], 8);
+        memcpy(lun.b, r.entry[i], 8);
+        assert_int_equal(scsi_attend(s->queue[0], lun), 1);
+    }
+    scsi_need_good(scsi_do(s->queue[0], scsi_well_known(), TEST_UNIT_READY));
+    scsi_need_good(scsi_in(s->queue[0], scsi_well_known(),
+                           CDB(SCSI_INQUIRY, 0, 0, 0, 36, 0), data, 36));
+    assert_int_equal(data[0], 0x1e); /* well-known logical unit */
+    scsi_need_sense(scsi_in(s->queue[0], scsi_well_known(),
+                            CDB_16(SCSI_READ_16, 0, 1), data, 36),
+                    SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* ---- How much of it ---- */
+
+static void cut_answers(struct scsi *s)
+{
+    uint8_t whole[96], part[96];
+    struct scsi_answer a;
+    uint32_t all;
+
+    a = scsi_in(s->queue[0], scsi_at(0, 0), CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0),
+                whole, 96);
+    scsi_need_good(a);
+    all = 96 - a.residual;
+    assert_true(all >= 36);
+    assert_int_equal(all, whole[4] + 5u);
+    for (uint32_t len = 0; len < all; len += 5) {
+        /* Fewer bytes are asked for than there is room for. */
+        memset(part, 0xaa, sizeof(part));
+        a = scsi_in(s->queue[0], scsi_at(0, 0),
+                    CDB(SCSI_INQUIRY, 0, 0, 0, (uint8_t)len, 0), part, 96);
+        scsi_need_good(a);
+        assert_int_equal(a.residual, 96 - len);
+        assert_memory_equal(part, whole, len);
+        for (uint32_t i = len; i < sizeof(part); i++)
+            assert_int_equal(part[i], 0xaa);
+        /* There is less room than is asked for. */
+        if (len == 0)
+            continue;
+        memset(part, 0xaa, sizeof(part));
+        a = scsi_in(s->queue[0], scsi_at(0, 0),
+                    CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), part, len);
+        assert_true(a.response == VIRTIO_SCSI_S_OK ||
+                    a.response == VIRTIO_SCSI_S_OVERRUN);
+        assert_int_equal(a.residual, 0);
+        assert_memory_equal(part, whole, len);
+    }
+}
+
+static void an_answer_is_cut_where_it_is_asked_to(void **state)
+{
+    (void)state;
+    on_all_rings(controller, cut_answers);
+}
+
+static void tell_residuals(struct scsi *s)
+{
+    struct scsi_lun lun = scsi_at(0, 0);
+    struct vq *q = s->queue[0];
+    uint8_t data[4096], again[4096], want[4096];
+    struct scsi_answer a;
+
+    scsi_attend(q, lun);
+    front_fill(want, sizeof(want), 7);
+    scsi_write(q, lun, 64, want, sizeof(want));
+    /* More room than is read. */
+    memset(data, 0xaa, sizeof(data));
+    a = scsi_in(q, lun, CDB_16(SCSI_READ_16, 64, 3), data, sizeof(data));
+    scsi_need_good(a);
+    assert_int_equal(a.residual, sizeof(data) - 3 * 512);
+    assert_memory_equal(data, want, 3 * 512);
+    assert_int_equal(data[3 * 512], 0xaa);
+    /* More bytes than are written. */
+    memset(data, 0x55, sizeof(data));
+    a = scsi_out(q, lun, CDB_16(SCSI_WRITE_16, 65, 2), data, sizeof(data));
+    scsi_need_good(a);
+    assert_int_equal(a.residual, sizeof(data) - 2 * 512);
+    memset(want + 512, 0x55, 1024);
+    scsi_read(q, lun, 64, again, sizeof(again));
+    assert_memory_equal(again, want, sizeof(want));
+    /* Less: nothing half done counts as done. */
+    a = scsi_in(q, lun, CDB_16(SCSI_READ_16, 64, 8), data, 1024);
+    scsi_need_response(a, VIRTIO_SCSI_S_OVERRUN);
+    a = scsi_out(q, lun, CDB_16(SCSI_WRITE_16, 64, 8), data, 1024);
+    scsi_need_response(a, VIRTIO_SCSI_S_OVERRUN);
+    /* Neither direction, or the other one. */
+    a = scsi_do(q, lun, CDB_16(SCSI_READ_16, 64, 8));
+    scsi_need_response(a, VIRTIO_SCSI_S_OVERRUN);
+    a = scsi_out(q, lun, CDB_16(SCSI_READ_16, 64, 8), data, 4096);
+    assert_true(a.response != VIRTIO_SCSI_S_OK || a.status != SCSI_GOOD);
+    a = scsi_in(q, lun, CDB_16(SCSI_WRITE_16, 64, 8), data, 4096);
+    assert_true(a.response != VIRTIO_SCSI_S_OK || a.status != SCSI_GOOD);
+    /* No data, and room for it. */
+    a = scsi_in(q, lun, TEST_UNIT_READY, data, 4096);
+    scsi_need_good(a);
+    assert_int_equal(a.residual, 4096);
+}
+
+static void what_was_not_moved_is_told(void **state)
+{
+    (void)state;
+    on_all_rings(controller, tell_residuals);
+}
+
+/* ---- CDBs ---- */
+
+static void send_odd_cdbs(struct scsi *s)
+{
+    static const struct {
+        uint8_t cdb[32];
+        uint16_t asc;
+    } odd[] = {
+        {{0x7f, 0, 0, 0, 0, 0, 0, 24, 0, 9}, SCSI_ASC_INVALID_OPCODE},
+        {{0x7f, 0, 0, 0, 0, 0, 0, 0}, SCSI_ASC_INVALID_OPCODE},
+        {{0x7f, 0, 0, 0, 0, 0, 0, 28}, SCSI_ASC_INVALID_OPCODE}, /* 36 bytes */
+        {{0x7f, 0, 0, 0, 0, 0, 0, 252}, SCSI_ASC_INVALID_OPCODE},
+        {{0x7f, 0, 0, 0, 0, 0, 0, 23}, SCSI_ASC_INVALID_OPCODE}, /* odd */
+        {{0x60}, SCSI_ASC_INVALID_OPCODE},                       /* reserved */
+        {{0x7e}, SCSI_ASC_INVALID_OPCODE}, /* extended, of any length */
+        {{0xc0}, SCSI_ASC_INVALID_OPCODE}, /* vendors' */
+        {{0xff, 0xff, 0xff}, SCSI_ASC_INVALID_OPCODE},
+        {{0x01}, SCSI_ASC_INVALID_OPCODE},
+        {{0x9f, 0x1f}, SCSI_ASC_INVALID_OPCODE},
+    };
+    uint8_t data[96];
+
+    scsi_attend(s->queue[0], scsi_at(0, 0));
+    for (unsigned i = 0; i < ARRAY_LEN(odd); i++) {
+        struct scsi_answer a;
+
+        scsi_need_sense(scsi_do(s->queue[0], scsi_at(0, 0), odd[i].cdb, 32),
+                        SCSI_ILLEGAL_REQUEST, odd[i].asc);
+        a = scsi_in(s->queue[0], scsi_at(0, 0), odd[i].cdb, 32, data, 96);
+        scsi_need_sense(a, SCSI_ILLEGAL_REQUEST, odd[i].asc);
+        assert_int_equal(a.residual, 96);
+        scsi_need_sense(scsi_do(s->queue[0], scsi_at(0, 1), odd[i].cdb, 32),
+                        SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+    }
+}
+
+static void a_cdb_that_nobody_knows_is_an_illegal_request(void **state)
+{
+    (void)state;
+    on_all_rings(controller, send_odd_cdbs);
+}
+
+/* Whatever is behind a CDB's own length does not matter. */
+static void bytes_behind_a_cdb_are_ignored(void **state)
+{
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", NULL, 1);
+    uint8_t cdb[32], block[512];
+
+    (void)state;
+    scsi_attend(s->queue[0], scsi_at(0, 0));
+    memset(cdb, 0xff, sizeof(cdb));
+    memcpy(cdb, (const uint8_t[]){SCSI_READ_10, 0, 0, 0, 0, 5, 0, 0, 1, 0}, 10);
+    scsi_need_good(
+        scsi_in(s->queue[0], scsi_at(0, 0), cdb, 32, block, sizeof(block)));
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* ---- Unit attention ---- */
+
+static void attend(struct scsi *s)
+{
+    uint8_t data[96];
+    struct scsi_answer a;
+
+    /* INQUIRY and REPORT LUNS look, and leave it. */
+    a = scsi_in(s->queue[0], scsi_at(0, 0), CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0),
+                data, 96);
+    scsi_need_good(a);
+    a = scsi_in(s->queue[0], scsi_at(0, 0), REPORT_LUNS(0, 96), data, 96);
+    scsi_need_good(a);
+    a = scsi_in(s->queue[0], scsi_at(0, 0), CDB_16(SCSI_READ_16, 0, 1), data,
+                96);
+    scsi_need_sense(a, SCSI_UNIT_ATTENTION, SCSI_ASC_POWER_ON);
+    assert_int_equal(a.residual, 96);
+    /* Once, whatever the ring. */
+    scsi_need_good(scsi_do(s->queue[0], scsi_at(0, 0), TEST_UNIT_READY));
+    scsi_need_good(scsi_do(s->queue[1], scsi_at(0, 0), TEST_UNIT_READY));
+    /* The others still have theirs; REQUEST SENSE tells it as data. */
+    a = scsi_in(s->queue[1], scsi_at(0, 300),
+                CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 96, 0), data, 96);
+    scsi_need_good(a);
+    assert_int_equal(data[2] & 0xf, SCSI_UNIT_ATTENTION);
+    assert_int_equal(be16_at(data + 12), SCSI_ASC_POWER_ON);
+    a = scsi_in(s->queue[1], scsi_at(0, 300),
+                CDB(SCSI_REQUEST_SENSE, 0, 0, 0, 96, 0), data, 96);
+    scsi_need_good(a);
+    assert_int_equal(data[2] & 0xf, SCSI_NO_SENSE);
+    assert_int_equal(be16_at(data + 12), SCSI_ASC_NONE);
+    scsi_need_good(scsi_do(s->queue[0], scsi_at(0, 300), TEST_UNIT_READY));
+    scsi_need_sense(scsi_do(s->queue[0], scsi_at(5, 7), TEST_UNIT_READY),
+                    SCSI_UNIT_ATTENTION, SCSI_ASC_POWER_ON);
+}
+
+static void a_session_begins_with_a_unit_attention(void **state)
+{
+    (void)state;
+    on_all_rings(controller, attend);
+}
+
+/* ---- Framing ---- */
+
+/* Of what is read: 19 bytes of head, 32 of CDB, data; of what is written: 12
+ * bytes of head, 96 of sense, data. */
+static const uint32_t cuts[][24] = {
+    {0},
+    {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0},
+    {19, 32, 0},
+    {50, 0},
+    {51, 0},
+    {52, 0},
+    {12, 96, 0},
+    {12, 95, 2, 0},
+    {107, 0},
+    {108, 0},
+    {109, 0},
+    {3, 100, 5, 7, 300, 0},
+};
+
+static bool fits(const uint32_t *c, uint32_t len)
+{
+    uint32_t sum = 0;
+
+    while (*c)
+        sum += *c++;
+    return sum <= len;
+}
+
+static void cut_anywhere(struct scsi *s)
+{
+    struct scsi_lun lun = scsi_at(5, 7);
+    struct vq *q = s->queue[0];
+    uint8_t want[2048], got[2048], inquiry[96], part[96];
+
+    scsi_attend(q, lun);
+    memset(inquiry, 0, sizeof(inquiry));
+    scsi_in(q, lun, CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), inquiry, 96);
+    for (unsigned o = 0; o < ARRAY_LEN(cuts); o++)
+        for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
+            const uint32_t *none = fits(cuts[o], 19 + 32) ? cuts[o] : NULL;
+            const uint32_t *bare = fits(cuts[i], 12 + 96) ? cuts[i] : NULL;
+
+            front_fill(want, sizeof(want), o * 100 + i);
+            scsi_need_good(scsi_cut(q, lun, CDB_16(SCSI_WRITE_16, o, 4), want,
+                                    sizeof(want), NULL, 0, cuts[o], bare));
+            scsi_need_good(scsi_cut(q, lun, CDB_16(SCSI_READ_16, o, 4), NULL, 0,
+                                    got, sizeof(got), none, cuts[i]));
+            assert_memory_equal(got, want, sizeof(want));
+            memset(part, 0, sizeof(part));
+            if (fits(cuts[i], 12 + 96 + 96)) {
+                scsi_need_good(scsi_cut(q, lun,
+                                        CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), NULL,
+                                        0, part, 96, none, cuts[i]));
+                assert_memory_equal(part, inquiry, sizeof(inquiry));
+            }
+            scsi_need_sense(scsi_cut(q, lun,
+                                     CDB_16(SCSI_READ_16, SMALL_BLOCKS, 4),
+                                     NULL, 0, got, sizeof(got), none, cuts[i]),
+                            SCSI_ILLEGAL_REQUEST, SCSI_ASC_LBA_OUT_OF_RANGE);
+            scsi_need_response(scsi_cut(q, scsi_at(9, 9), TEST_UNIT_READY, NULL,
+                                        0, NULL, 0, none, bare),
+                               VIRTIO_SCSI_S_BAD_TARGET);
+        }
+}
+
+static void a_command_may_be_cut_anywhere(void **state)
+{
+    (void)state;
+    on_all_rings(controller, cut_anywhere);
+}
+
+/* ---- Many ---- */
+
+/* Both queues full, of commands of every attribute. */
+static void many_at_once(struct scsi *s)
+{
+    enum { DEPTH = 24, ROUNDS = 8 };
+    struct scsi_req *r[2][DEPTH];
+    uint8_t want[4096];
+
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < DEPTH; i++) {
+            r[k][i] =
+                scsi_new(s, i % 2 ? scsi_at(0, 300) : scsi_at(5, 7), 4096);
+            r[k][i]->attr = (uint8_t)(i % 7); /* some that there are not */
+        }
+    scsi_attend(s->queue[0], scsi_at(0, 300));
+    scsi_attend(s->queue[0], scsi_at(5, 7));
+    for (unsigned round = 0; round < 2 * ROUNDS; round++) {
+        bool write = round % 2 == 0;
+
+        for (unsigned i = 0; i < DEPTH; i++)
+            for (unsigned k = 0; k < 2; k++) {
+                uint64_t lba = (k * DEPTH + i) * 8;
+
+                if (write)
+                    front_fill(r[k][i]->data, 4096, round * 100 + lba);
+                else
+                    memset(r[k][i]->data, 0, 4096);
+                scsi_go(s->queue[k], r[k][i],
+                        CDB_16(write ? SCSI_WRITE_16 : SCSI_READ_16, lba, 8),
+                        write ? 4096 : 0, write ? 0 : 4096);
+            }
+        for (unsigned i = 0; i < DEPTH; i++)
+            for (unsigned k = 0; k < 2; k++)
+                scsi_need_good(*scsi_wait(s->queue[k], r[k][i]));
+        for (unsigned i = 0; i < DEPTH && !write; i++)
+            for (unsigned k = 0; k < 2; k++) {
+                front_fill(want, 4096, (round - 1) * 100 + (k * DEPTH + i) * 8);
+                assert_memory_equal(r[k][i]->data, want, 4096);
+            }
+    }
+}
+
+static void two_full_queues_do_not_mix(void **state)
+{
+    (void)state;
+    on_all_rings(controller, many_at_once);
+}
+
+BEHAVE_MAIN(T(the_config_space_is_true),
+            T(it_offers_hotplug_and_change_and_no_more),
+            T(the_driver_says_how_long_cdbs_and_sense_are),
+            T(units_are_found_by_target_and_number),
+            T(an_unknown_target_is_a_bad_target),
+            T(a_unit_that_is_not_there_says_so), T(a_target_reports_its_units),
+            T(the_host_reports_the_units_of_all_targets),
+            T(an_answer_is_cut_where_it_is_asked_to),
+            T(what_was_not_moved_is_told),
+            T(a_cdb_that_nobody_knows_is_an_illegal_request),
+            T(bytes_behind_a_cdb_are_ignored),
+            T(a_session_begins_with_a_unit_attention),
+            T(a_command_may_be_cut_anywhere), T(two_full_queues_do_not_mix))
