@@ -4,77 +4,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "behave.h"
+#include "neighbours.h"
 
 #define ZEROS "{'type': 'null', 'size': '1G', 'read_zeros': true}"
 
 /* ---- The victim's neighbours ---- */
-
-#define DEPTH 8
-
-/* A front-end with requests in flight all the time, each of which is looked
- * at when it ends. */
-struct load {
-    struct front *f;
-    struct vq *q;
-    struct blk_req *r[DEPTH];
-    bool reading[DEPTH];
-    uint64_t round[DEPTH], done;
-};
-
-static void load_next(struct load *l, unsigned i)
-{
-    if (l->reading[i]) {
-        front_fill(l->r[i]->data, 4096, ++l->round[i] * DEPTH + i);
-        l->reading[i] = false;
-    } else if (l->round[i]) {
-        memset(l->r[i]->data, 0, 4096);
-        l->reading[i] = true;
-    } else {
-        front_fill(l->r[i]->data, 4096, ++l->round[i] * DEPTH + i);
-    }
-    blk_go(l->q, l->r[i], l->reading[i] ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT,
-           i * 8, 4096);
-}
-
-static void load_start(struct load *l, struct vub *v, const char *id,
-                       const struct front_conf *c)
-{
-    memset(l, 0, sizeof(*l));
-    l->f = front_new(v, id, c);
-    l->q = l->f->vq[0];
-    for (unsigned i = 0; i < DEPTH; i++) {
-        l->r[i] = blk_new(l->f, 4096);
-        load_next(l, i);
-    }
-}
-
-/* Waits for n more answers, and checks each. */
-static void load_turn(struct load *l, unsigned n)
-{
-    uint8_t want[4096];
-    void *cookie;
-
-    while (n > 0) {
-        vq_wait(l->q);
-        while (vq_pop(l->q, NULL, &cookie) != VQ_NONE) {
-            struct blk_req *r = cookie;
-            unsigned i = (unsigned)(le64toh(r->head->sector) / 8);
-
-            if (*r->status != VIRTIO_BLK_S_OK)
-                front_fail("a neighbour's request ends with status %u",
-                           *r->status);
-            if (l->reading[i]) {
-                front_fill(want, 4096, l->round[i] * DEPTH + i);
-                if (memcmp(want, r->data, 4096) != 0)
-                    front_fail("a neighbour's data has changed");
-            }
-            l->done++;
-            n -= n > 0;
-            load_next(l, i);
-        }
-    }
-}
 
 struct scene {
     struct vub *v;
@@ -115,15 +49,6 @@ static void scene_close(struct scene *s)
     front_free(s->same.f);
     front_free(s->other.f);
     vub_free(s->v);
-}
-
-/* A xorshift of our own: failures say the seed, and come again. */
-static uint64_t next(uint64_t *x)
-{
-    *x ^= *x << 13;
-    *x ^= *x >> 7;
-    *x ^= *x << 17;
-    return *x;
 }
 
 /* ---- Messages ---- */
