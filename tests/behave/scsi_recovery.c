@@ -313,9 +313,11 @@ static void refuse_volatile(const struct front_conf *c)
     configure(v, SMALL, false);
     vub_run(v);
     resume(s);
-    vq_need_err(s->queue[0]);
     vub_log_wait(v, "has forgotten what was written");
-    assert_int_equal(r->resp[11], SCSI_R_NONE);
+    scsi_need_sense(*scsi_wait(s->queue[0], r), SCSI_HARDWARE_ERROR,
+                    SCSI_ASC_INTERNAL_FAILURE);
+    scsi_need_sense(scsi_do(s->queue[0], sick, TEST_UNIT_READY),
+                    SCSI_HARDWARE_ERROR, SCSI_ASC_INTERNAL_FAILURE);
     other = scsi_open(v, "other", NULL, 1);
     scsi_attend(other->queue[0], sick);
     scsi_verify(other->queue[0], sick, 0, 4096, 1);

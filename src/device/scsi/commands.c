@@ -50,13 +50,15 @@ void scsi_status(struct device *d, struct json_out *o)
 
 /* ---- commands ---- */
 
-/* The guest is told that a target has other units now than it had. */
-static void list_has_changed(struct scsi *s, uint8_t target)
+/* The guest is told that a target has other units now than it had; by those
+ * that are there, except the new one. */
+static void list_has_changed(struct scsi *s, uint8_t target,
+                             const struct lun *new)
 {
     LIST_EACH (&s->luns, node) {
         struct lun *l = container_of(node, struct lun, node);
 
-        if (l->target == target)
+        if (l->target == target && l != new)
             scsi_attention(l, SCSI_ASC_LUNS_CHANGED);
     }
 }
@@ -103,7 +105,7 @@ static void run_lun_add(struct device *d, struct call *c)
         fail(c, &e);
         return;
     }
-    list_has_changed(s, l->target);
+    list_has_changed(s, l->target, l);
     scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_RESCAN);
     log_info(d->id, "target %u has a unit %u, %s", l->target, l->lun,
              l->ops->type);
@@ -150,7 +152,7 @@ static void run_lun_remove(struct device *d, struct call *c)
     log_info(d->id, "target %u loses its unit %u", l->target, l->lun);
     scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
     luns_remove(s, l, on_removed, c);
-    list_has_changed(s, (uint8_t)args->target);
+    list_has_changed(s, (uint8_t)args->target, NULL);
 }
 
 static void run_resize(struct device *d, struct call *c)

@@ -19,19 +19,24 @@
 
 /* ---- answers ---- */
 
-static void answer_tmf(struct scsi_control *ctl)
+/* A guest that sees this one looks for the ends of the tasks: they are shown
+ * first. */
+static void answer_tmf(struct scsi *s, struct scsi_control *ctl)
 {
     struct chain *c = chain_of_priv(ctl);
 
+    for (unsigned i = VIRTIO_SCSI_REQUESTQ; i < s->device.num_queues; i++)
+        if (s->rings[i])
+            ring_publish(s->rings[i]);
     list_del(&ctl->node);
     chain_write(c, 0, &ctl->response, 1);
     chain_done(c, 1);
 }
 
-static void release(struct scsi_control *ctl)
+static void release(struct scsi *s, struct scsi_control *ctl)
 {
     if (--ctl->awaits == 0)
-        answer_tmf(ctl);
+        answer_tmf(s, ctl);
 }
 
 void scsi_on_tmf_done(struct lun *l, struct scsi_tmf *m)
@@ -53,7 +58,7 @@ void scsi_on_tmf_done(struct lun *l, struct scsi_tmf *m)
             ctl->response = VIRTIO_SCSI_S_FUNCTION_REJECTED;
         else if (m->failed)
             ctl->response = VIRTIO_SCSI_S_FAILURE;
-        release(ctl);
+        release(l->scsi, ctl);
     }
     free(m);
     l->num_tmfs--;
@@ -200,7 +205,7 @@ static void task_management(struct scsi *s, struct ring *q, struct chain *c)
     list_init(&ctl->node);
     if (chain_read(c, 0, &ask, sizeof(ask)) < sizeof(ask)) {
         ctl->response = VIRTIO_SCSI_S_FAILURE;
-        release(ctl);
+        release(s, ctl);
         return;
     }
     list_add(&s->controls, &ctl->node);
@@ -214,7 +219,7 @@ static void task_management(struct scsi *s, struct ring *q, struct chain *c)
         ctl->response = VIRTIO_SCSI_S_INCORRECT_LUN;
     else
         start_function(ctl, function, to.lun, le64toh(ask.id));
-    release(ctl);
+    release(s, ctl);
 }
 
 /* ---- asynchronous notifications ---- */
@@ -293,7 +298,7 @@ static void abandon(struct scsi *s, struct scsi_control *ctl)
             m->control = NULL;
     }
     ctl->response = VIRTIO_SCSI_S_FAILURE;
-    answer_tmf(ctl);
+    answer_tmf(s, ctl);
 }
 
 void scsi_control_drain(struct scsi *s, struct ring *q, enum drain how)

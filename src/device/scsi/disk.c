@@ -264,6 +264,7 @@ static void disk_close(struct lun *l, void (*gone)(void *arg), void *arg)
 
 const struct lun_ops lun_disk_ops = {
     .type = "disk",
+    .is_ours = true,
     .open = disk_open,
     .start = disk_start,
     .stop = disk_stop,

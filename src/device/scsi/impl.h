@@ -50,11 +50,11 @@ struct scsi {
     uint32_t sense_size, cdb_size; /* bytes; the config space's */
     uint64_t features;             /* of the session */
     bool started, recovered;
-    bool answered;     /* that the device has started, or has not */
+    bool answered;     /* that the device has started */
     unsigned starting; /* units whose answer is due */
-    struct err start_err;
 
-    struct list to_kick;  /* units */
+    struct ring *rings[DEVICE_MAX_QUEUES]; /* that run */
+    struct list to_kick;                   /* units */
     struct list controls; /* requests for task management that wait */
     struct list tmfs;     /* under way, for them or for nobody any more */
     unsigned repeated[DEVICE_MAX_QUEUES]; /* chains of a dead back-end that are

@@ -184,7 +184,7 @@ struct lun_ops {
 struct lun_host {
     void (*task_done)(struct scsi_task *t);
     void (*tmf_done)(struct lun *l, struct scsi_tmf *m);
-    /* e NULL, or why no ring can run. */
+    /* e NULL, or why it cannot serve this session. */
     void (*started)(struct lun *l, const struct err *e);
     /* Something about it has changed, which a guest is told of by an event
      * and, if `attention`, by a unit attention. */
@@ -212,7 +212,7 @@ struct lun {
     /* Pending unit attentions, the oldest first: SAM-5 5.14. */
     uint16_t attentions[LUN_ATTENTIONS];
     uint8_t num_attentions;
-    enum { LUN_STOPPED, LUN_STARTING, LUN_STARTED } state;
+    enum { LUN_STOPPED, LUN_STARTING, LUN_STARTED, LUN_FAILED } state;
     bool has_begun;
     unsigned num_tmfs;       /* that it does */
     struct list to_kick;     /* in scsi->to_kick: this turn has submitted */

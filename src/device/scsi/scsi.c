@@ -82,21 +82,20 @@ static void answer_start(struct scsi *s)
     if (s->starting > 0 || s->answered)
         return;
     s->answered = true;
-    device_started(&s->device, s->start_err.code ? &s->start_err : NULL);
+    device_started(&s->device, NULL);
 }
 
+/* One that cannot start keeps nobody from the others. */
 static void on_lun_started(struct lun *l, const struct err *e)
 {
     struct scsi *s = l->scsi;
 
     s->starting--;
-    l->state = e ? LUN_STOPPED : LUN_STARTED;
-    if (e && !s->answered && !s->start_err.code)
-        s->start_err = *e;
-    else if (e && s->answered)
+    l->state = e ? LUN_FAILED : LUN_STARTED;
+    if (e)
         log_limited(&s->limit, LOG_ERROR, s->device.id,
-                    "target %u, unit %u: %s: it answers nothing", l->target,
-                    l->lun, e->text);
+                    "%s: its commands fail until the guest is started anew",
+                    e->text);
     answer_start(s);
 }
 
@@ -123,7 +122,6 @@ static void scsi_start(struct device *d, const struct device_start *start)
     s->recovered = start->recovered;
     s->started = true;
     s->answered = false;
-    s->start_err.code = 0;
     s->starting = 1; /* until all are asked */
     luns_start(s);
     s->starting--;
@@ -179,7 +177,7 @@ static int scsi_ring_start(struct device *d, struct ring *q, struct err *e)
     (void)e;
     assert(q->loop == d->home);
     s->repeated[q->index] = q->recovered;
-    q->user = s;
+    s->rings[q->index] = q;
     if (q->index == VIRTIO_SCSI_EVENTQ)
         scsi_events_start(s, q);
     return 0;
@@ -211,7 +209,7 @@ static void scsi_ring_stop(struct device *d, struct ring *q)
 {
     if (q->index == VIRTIO_SCSI_EVENTQ)
         scsi_events_stop(scsi_of(d));
-    q->user = NULL;
+    scsi_of(d)->rings[q->index] = NULL;
 }
 
 /* ---- life ---- */

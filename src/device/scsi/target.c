@@ -292,13 +292,19 @@ bool scsi_answer_for(struct scsi *s, const struct scsi_to *to,
         report_luns(s, to, t);
         return true;
     }
-    if (LIKELY(l && l->state == LUN_STARTED))
-        return UNLIKELY(l->num_attentions) && tell_attention(l, t);
+    if (LIKELY(l && l->state == LUN_STARTED)) {
+        /* What is done again was asked before there was anything to tell. */
+        if (LIKELY(!l->num_attentions) || t->repeated)
+            return false;
+        return tell_attention(l, t);
+    }
     if (to->kind == SCSI_TO_REPORTER)
         answer_reporter(t);
     else if (!l)
         answer_nobody(t);
-    else /* added a moment ago, or it could not start */
+    else if (l->state == LUN_FAILED)
+        scsi_task_check(t, SCSI_HARDWARE_ERROR, SCSI_ASC_INTERNAL_FAILURE);
+    else /* added a moment ago */
         scsi_task_check(t, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
     return true;
 }
