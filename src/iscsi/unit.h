@@ -95,7 +95,7 @@ struct iscsi_cmd {
     struct list node;
     void *task; /* libiscsi's, while it has it */
     uint64_t deadline_ms;
-    unsigned state;
+    unsigned state, lost_with;
 };
 
 enum iscsi_tmf_function {
@@ -119,8 +119,6 @@ struct iscsi_tmf {
     /* iscsi/ only */
     struct iscsi_unit *unit;
     struct list node;
-    uint64_t deadline_ms;
-    unsigned state;
 };
 
 /* Of one user, in its memory. */
@@ -135,8 +133,7 @@ struct iscsi_unit {
     struct iscsi_session *session;
     const char *id;
     unsigned lun;
-    struct list node, cmds, tmfs;
-    bool closing;
+    struct list node;
 };
 
 /* Checks what needs no network: the url, the names, the secret's file. Says

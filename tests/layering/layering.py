@@ -46,7 +46,7 @@ FOREIGN = [
     ("asm/*", ["os/linux/*"]),
     ("malloc.h", ["os/linux/*"]),
     ("sched.h", ["os/linux/*"]),
-    ("poll.h", ["os/linux/*"]),
+    ("poll.h", ["os/linux/*", "iscsi/*"]),  # libiscsi's events are poll's
     ("sys/types.h", ["*"]),
     ("sys/stat.h", ["*"]),
     ("sys/uio.h", ["*"]),
