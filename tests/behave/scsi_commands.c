@@ -534,10 +534,11 @@ static void cut_anywhere(struct scsi *s)
     struct scsi_lun lun = scsi_at(5, 7);
     struct vq *q = s->queue[0];
     uint8_t want[2048], got[2048], inquiry[96], part[96];
+    uint32_t len;
 
     scsi_attend(q, lun);
-    memset(inquiry, 0, sizeof(inquiry));
-    scsi_in(q, lun, CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), inquiry, 96);
+    len = 96 - scsi_in(q, lun, CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), inquiry, 96)
+                   .residual;
     for (unsigned o = 0; o < ARRAY_LEN(cuts); o++)
         for (unsigned i = 0; i < ARRAY_LEN(cuts); i++) {
             const uint32_t *none = fits(cuts[o], 19 + 32) ? cuts[o] : NULL;
@@ -549,12 +550,11 @@ static void cut_anywhere(struct scsi *s)
             scsi_need_good(scsi_cut(q, lun, CDB_16(SCSI_READ_16, o, 4), NULL, 0,
                                     got, sizeof(got), none, cuts[i]));
             assert_memory_equal(got, want, sizeof(want));
-            memset(part, 0, sizeof(part));
             if (fits(cuts[i], 12 + 96 + 96)) {
                 scsi_need_good(scsi_cut(q, lun,
                                         CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), NULL,
                                         0, part, 96, none, cuts[i]));
-                assert_memory_equal(part, inquiry, sizeof(inquiry));
+                assert_memory_equal(part, inquiry, len);
             }
             scsi_need_sense(scsi_cut(q, lun,
                                      CDB_16(SCSI_READ_16, SMALL_BLOCKS, 4),
@@ -574,10 +574,12 @@ static void a_command_may_be_cut_anywhere(void **state)
 
 /* ---- Many ---- */
 
-/* Both queues full, of commands of every attribute. */
+/* Both queues full, of commands of every attribute, and some of none. */
 static void many_at_once(struct scsi *s)
 {
     enum { DEPTH = 24, ROUNDS = 8 };
+    static const uint8_t attrs[] = {SCSI_SIMPLE, SCSI_ORDERED,
+                                    SCSI_HEAD_OF_QUEUE, 4, 255};
     struct scsi_req *r[2][DEPTH];
     uint8_t want[4096];
 
@@ -585,7 +587,7 @@ static void many_at_once(struct scsi *s)
         for (unsigned i = 0; i < DEPTH; i++) {
             r[k][i] =
                 scsi_new(s, i % 2 ? scsi_at(0, 300) : scsi_at(5, 7), 4096);
-            r[k][i]->attr = (uint8_t)(i % 7); /* some that there are not */
+            r[k][i]->attr = attrs[i % ARRAY_LEN(attrs)];
         }
     scsi_attend(s->queue[0], scsi_at(0, 300));
     scsi_attend(s->queue[0], scsi_at(5, 7));
@@ -621,16 +623,32 @@ static void two_full_queues_do_not_mix(void **state)
     on_all_rings(controller, many_at_once);
 }
 
-BEHAVE_MAIN(T(the_config_space_is_true),
-            T(it_offers_hotplug_and_change_and_no_more),
-            T(the_driver_says_how_long_cdbs_and_sense_are),
-            T(units_are_found_by_target_and_number),
-            T(an_unknown_target_is_a_bad_target),
-            T(a_unit_that_is_not_there_says_so), T(a_target_reports_its_units),
-            T(the_host_reports_the_units_of_all_targets),
-            T(an_answer_is_cut_where_it_is_asked_to),
-            T(what_was_not_moved_is_told),
-            T(a_cdb_that_nobody_knows_is_an_illegal_request),
-            T(bytes_behind_a_cdb_are_ignored),
-            T(a_session_begins_with_a_unit_attention),
-            T(a_command_may_be_cut_anywhere), T(two_full_queues_do_not_mix))
+/* Nobody has an ACA, whose commands those would be. */
+static void send_aca(struct scsi *s)
+{
+    struct scsi_req *r = scsi_new(s, scsi_at(0, 0), 0);
+
+    scsi_attend(s->queue[0], scsi_at(0, 0));
+    r->attr = SCSI_ACA;
+    scsi_go(s->queue[0], r, TEST_UNIT_READY, 0, 0);
+    scsi_need_sense(*scsi_wait(s->queue[0], r), SCSI_ILLEGAL_REQUEST, 0x4900);
+    scsi_need_good(scsi_do(s->queue[0], scsi_at(0, 0), TEST_UNIT_READY));
+}
+
+static void the_attribute_aca_is_refused(void **state)
+{
+    (void)state;
+    on_all_rings(controller, send_aca);
+}
+
+BEHAVE_MAIN(
+    T(the_config_space_is_true), T(it_offers_hotplug_and_change_and_no_more),
+    T(the_driver_says_how_long_cdbs_and_sense_are),
+    T(units_are_found_by_target_and_number),
+    T(an_unknown_target_is_a_bad_target), T(a_unit_that_is_not_there_says_so),
+    T(a_target_reports_its_units), T(the_host_reports_the_units_of_all_targets),
+    T(an_answer_is_cut_where_it_is_asked_to), T(what_was_not_moved_is_told),
+    T(a_cdb_that_nobody_knows_is_an_illegal_request),
+    T(bytes_behind_a_cdb_are_ignored),
+    T(a_session_begins_with_a_unit_attention), T(a_command_may_be_cut_anywhere),
+    T(two_full_queues_do_not_mix), T(the_attribute_aca_is_refused))

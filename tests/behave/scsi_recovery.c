@@ -300,8 +300,8 @@ static void commands_that_are_not_known_are_not_repeated(void **state)
 static void refuse_volatile(const struct front_conf *c)
 {
     struct vub *v = new_with_image();
-    struct scsi_req *r;
     struct scsi *s, *other;
+    struct scsi_req *r;
 
     configure(v, SMALL, true);
     vub_run(v);

@@ -37,6 +37,18 @@ struct scsi_lun scsi_well_known(void)
 
 /* ---- A session ---- */
 
+static void free_session(void *user)
+{
+    struct scsi *s = user;
+    struct scsi_req *r;
+
+    while ((r = s->reqs)) {
+        s->reqs = r->next;
+        free(r);
+    }
+    free(s);
+}
+
 struct scsi *scsi_open(struct vub *v, const char *id,
                        const struct front_conf *conf, unsigned event_buffers)
 {
@@ -50,6 +62,7 @@ struct scsi *scsi_open(struct vub *v, const char *id,
     c.queues = VIRTIO_SCSI_REQUESTQ + s->num_queues;
     s->f = front_new(v, id, &c);
     s->f->user = s;
+    s->f->free_user = free_session;
     s->control = s->f->vq[VIRTIO_SCSI_CONTROLQ];
     s->events = s->f->vq[VIRTIO_SCSI_EVENTQ];
     for (unsigned i = 0; i < s->num_queues; i++)
@@ -69,16 +82,8 @@ struct scsi *scsi_of(const struct vq *q)
 
 void scsi_close(struct scsi *s)
 {
-    struct scsi_req *r;
-
-    if (!s)
-        return;
-    while ((r = s->reqs)) {
-        s->reqs = r->next;
-        free(r);
-    }
-    front_free(s->f);
-    free(s);
+    if (s)
+        front_free(s->f);
 }
 
 void scsi_config(struct scsi *s, struct virtio_scsi_config *c)
@@ -268,8 +273,8 @@ static struct scsi_answer one(struct vq *q, struct scsi_lun lun,
     struct scsi_req *r = scsi_new(scsi_of(q), lun, len);
     struct scsi_answer a;
 
-    if (out && len)
-        memcpy(r->data, out, len);
+    if (len) /* what is not written stays as it is */
+        memcpy(r->data, out ? out : in, len);
     scsi_go(q, r, cdb, cdb_len, out ? len : 0, in ? len : 0);
     a = *scsi_wait(q, r);
     if (in && len)

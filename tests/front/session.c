@@ -136,6 +136,8 @@ void front_free(struct front *f)
     for (at = &all; *at != f; at = &(*at)->next)
         ;
     *at = f->next;
+    if (f->free_user)
+        f->free_user(f->user);
     front_disconnect(f);
     for (unsigned i = 0; i < FRONT_QUEUES_MAX; i++)
         if (f->vq[i])

@@ -59,8 +59,9 @@ struct front {
     int log_fd;
     uint8_t *log; /* the dirty log, mapped; NULL: none */
     uint64_t log_len;
-    struct blk_req *reqs, *spare; /* blk.c's */
-    void *user;                   /* of whoever made it: scsi.c's */
+    struct blk_req *reqs, *spare;  /* blk.c's */
+    void *user;                    /* of whoever made it: scsi.c's */
+    void (*free_user)(void *user); /* NULL: nothing to do */
     struct front *next;
 };
 
