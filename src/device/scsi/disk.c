@@ -160,7 +160,6 @@ static int disk_resize(struct lun *l, uint64_t size, struct err *e)
 static void disk_status(struct lun *l, struct json_out *o)
 {
     const struct disk *d = disk_of(l);
-    const struct disk_stats *s = &d->stats;
 
     json_add_str(o, "store", d->store->ops->type);
     json_add_str(o, "serial", d->serial);
@@ -169,13 +168,6 @@ static void disk_status(struct lun *l, struct json_out *o)
     json_add_bool(o, "read_only", d->read_only);
     json_add_bool(o, "write_cache", d->wce);
     json_add_bool(o, "stopped", d->stopped);
-    json_add_u64(o, "reads", s->reads);
-    json_add_u64(o, "writes", s->writes);
-    json_add_u64(o, "flushes", s->flushes);
-    json_add_u64(o, "others", s->others);
-    json_add_u64(o, "bytes_read", s->bytes_read);
-    json_add_u64(o, "bytes_written", s->bytes_written);
-    json_add_u64(o, "errors", s->errors);
 }
 
 /* ---- life ---- */
@@ -184,6 +176,12 @@ static int check_sizes(const struct disk *d, const char *at, struct errs *e)
 {
     const struct store_info *info = &d->store->info;
 
+    if (d->block_bytes & (d->block_bytes - 1))
+        return errs_at(e, at, "logical_block_size",
+                       "%" PRIu32 " is not a power of two", d->block_bytes);
+    if (d->physical_bytes & (d->physical_bytes - 1))
+        return errs_at(e, at, "physical_block_size",
+                       "%" PRIu32 " is not a power of two", d->physical_bytes);
     if (d->block_bytes < info->block_size)
         return errs_at(e, at, "logical_block_size",
                        "%" PRIu32 " bytes is less than the %" PRIu32

@@ -75,10 +75,6 @@ struct disk_work {
     uint8_t buf[];
 };
 
-struct disk_stats {
-    uint64_t reads, writes, flushes, others, bytes_read, bytes_written, errors;
-};
-
 struct disk {
     struct lun lun;
     const struct lun_conf *conf;
@@ -110,7 +106,6 @@ struct disk {
     struct list later;
     struct spin spin;
 
-    struct disk_stats stats;
     uint8_t by_opcode[256]; /* disk_opcodes.c: its first row + 1; 0: none */
 };
 

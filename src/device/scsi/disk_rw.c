@@ -136,26 +136,11 @@ static void finish(struct disk *d, struct scsi_task *t)
 {
     const struct store_req *r = &t->store;
 
-    if (UNLIKELY(r->result < 0)) {
-        disk_failed(d, t);
+    if (LIKELY(r->result == 0)) {
+        disk_good(d, t, r->len);
         return;
     }
-    switch (r->op) {
-    case STORE_READ:
-        d->stats.reads++;
-        d->stats.bytes_read += r->len;
-        disk_good(d, t, r->len);
-        break;
-    case STORE_WRITE:
-        d->stats.writes++;
-        d->stats.bytes_written += r->len;
-        disk_good(d, t, r->len);
-        break;
-    default:
-        d->stats.others++;
-        disk_good(d, t, 0);
-        break;
-    }
+    disk_failed(d, t);
 }
 
 static void on_done(struct store_req *r)
@@ -229,7 +214,6 @@ void disk_sync_cache(struct disk *d, struct scsi_task *t)
 
     if (!disk_range_ok(d, t, &r, UINT64_MAX))
         return;
-    d->stats.flushes++;
     disk_store(d, t, STORE_FLUSH, 0, 0, 0);
 }
 

@@ -118,7 +118,6 @@ void disk_failed(struct disk *d, struct scsi_task *t)
         return;
     }
     log_failure(d, r);
-    d->stats.errors++;
     if (r->op == STORE_READ) {
         asc = SCSI_ASC_UNRECOVERED_READ_ERROR;
     } else if (r->result == -ENOSPC || r->result == -EDQUOT) {
