@@ -39,8 +39,10 @@ enum {
     DISK_WRITES = 1 << 0,    /* the medium: refused if write protected */
     DISK_MEDIUM = 1 << 1,    /* needs the unit to be started */
     DISK_EXCLUSIVE = 1 << 2, /* nothing else runs meanwhile */
-    DISK_UNMAPS = 1 << 3,    /* exists only if the store can give space back */
-    DISK_ACTION = 1 << 4,    /* one of several, by the service action */
+    /* It is there only if the store can give space back, or cannot. */
+    DISK_THIN = 1 << 3,
+    DISK_THICK = 1 << 4,
+    DISK_ACTION = 1 << 5, /* one of several, by the service action */
 };
 
 /* A command: dispatch, and what REPORT SUPPORTED OPERATION CODES tells. */
@@ -66,9 +68,11 @@ struct disk_work {
      * good. */
     bool (*step)(struct disk_work *w);
     bool is_long;
-    unsigned state;           /* the step's */
-    uint64_t lba, blocks, at; /* the step's: at: bytes done */
-    uint64_t compare;         /* verify: bytes per repetition, or 0 */
+    /* The step's own: */
+    unsigned state, check;
+    uint64_t lba, blocks, at, moved;
+
+    /* disk_work.c */
     struct iovec one;
     void *more; /* freed with the work */
     size_t buf_bytes;
@@ -165,6 +169,7 @@ struct disk_range {
 };
 
 #define DISK_FUA 0x08
+#define DISK_UNMAP 0x08 /* of WRITE SAME */
 
 struct disk_range disk_range(const struct scsi_task *t);
 /* Is it on the disk, and not more than `most` blocks? Or ends t. */
@@ -191,9 +196,12 @@ struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
                             bool (*step)(struct disk_work *w));
 /* From now on step is called. long: in turns of the loop. */
 void disk_work_start(struct disk_work *w, bool is_long);
-/* Fills in the store's request: [at, at + len) of the work's range. */
+/* Fills in the store's request: [at, at + len) of the work's range, with a
+ * buffer, or with none yet. */
 void disk_work_io(struct disk_work *w, enum store_op op, uint16_t flags,
                   uint64_t at, void *buf, size_t len);
+void disk_work_range(struct disk_work *w, enum store_op op, uint16_t flags,
+                     uint64_t at, uint64_t len);
 void disk_work_give_up(struct disk *d, struct scsi_task *t);
 void disk_work_free(struct scsi_task *t);
 void disk_work_init(struct disk *d);

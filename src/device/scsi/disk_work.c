@@ -125,17 +125,27 @@ void disk_work_start(struct disk_work *w, bool is_long)
         ;
 }
 
+void disk_work_range(struct disk_work *w, enum store_op op, uint16_t flags,
+                     uint64_t at, uint64_t len)
+{
+    struct store_req *r = &w->task->store;
+
+    r->op = op;
+    r->flags = flags;
+    r->offset = (w->lba << w->disk->block_shift) + at;
+    r->len = len;
+    r->iov = NULL;
+    r->iov_num = 0;
+}
+
 void disk_work_io(struct disk_work *w, enum store_op op, uint16_t flags,
                   uint64_t at, void *buf, size_t len)
 {
     struct store_req *r = &w->task->store;
 
+    disk_work_range(w, op, flags, at, len);
     w->one.iov_base = buf;
     w->one.iov_len = len;
-    r->op = op;
-    r->flags = flags;
-    r->offset = (w->lba << w->disk->block_shift) + at;
-    r->len = len;
     r->iov = &w->one;
     r->iov_num = 1;
 }
