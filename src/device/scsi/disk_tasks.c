@@ -206,22 +206,40 @@ static void start(struct disk *d, struct scsi_task *t,
     run(d, t, c);
 }
 
-/* Starts what may start now. A task that ends at once starts others: they are
- * started from here, not from inside it, however many there are. */
+/* Starts the first of those that wait, if it may start. */
+static bool start_first(struct disk *d)
+{
+    struct scsi_task *t;
+    const struct disk_command *c;
+
+    if (list_empty(&d->waiting))
+        return false;
+    t = task_at(d->waiting.next);
+    c = disk_command(d, t->cdb);
+    if (!may_start(d, t, is_exclusive(c)))
+        return false;
+    list_del(&t->unit_node);
+    start(d, t, c);
+    return true;
+}
+
+/* Starts what may start now, and sends it. A task that ends meanwhile, at once
+ * or from inside the kick, may let others start: they are started from here,
+ * not from inside it, however many there are. */
 static void choose(struct disk *d)
 {
+    bool any;
+
     if (d->choosing)
         return;
     d->choosing = true;
-    while (!list_empty(&d->waiting)) {
-        struct scsi_task *t = task_at(d->waiting.next);
-        const struct disk_command *c = disk_command(d, t->cdb);
-
-        if (!may_start(d, t, is_exclusive(c)))
-            break;
-        list_del(&t->unit_node);
-        start(d, t, c);
-    }
+    do {
+        any = false;
+        while (start_first(d))
+            any = true;
+        if (any)
+            store_kick(d->ch);
+    } while (any);
     d->choosing = false;
 }
 

@@ -1,0 +1,230 @@
+/* A disk's life: opening, starting, sizes, the image lock, recovery. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/scsi/disk.h"
+
+#define FILE_UNIT "'store': {'type': 'file', 'path': '@/disk'}"
+
+static void sizes_that_cannot_be(void **state)
+{
+    struct err e;
+
+    (void)state;
+    unit_open_fails("'logical_block_size': 1000, " MEMORY_UNIT, &e);
+    assert_non_null(strstr(e.text, "power of two"));
+    unit_open_fails("'physical_block_size': 1000, " MEMORY_UNIT, &e);
+    assert_non_null(strstr(e.text, "power of two"));
+    unit_open_fails("'logical_block_size': 4096,"
+                    "'store': {'type': 'memory', 'size': 512}",
+                    &e);
+    assert_non_null(strstr(e.text, "not one block"));
+}
+
+static void a_store_that_is_not_there(void **state)
+{
+    struct err e;
+
+    (void)state;
+    unit_open_fails("'store': {'type': 'file', 'path': '@/nothing'}", &e);
+    assert_non_null(strstr(e.text, "nothing"));
+}
+
+static void one_that_never_started_is_closed(void **state)
+{
+    (void)state;
+    unit_free(unit_open(MEMORY_UNIT));
+    unit_free(unit_open(FILE_UNIT));
+}
+
+static void sessions_follow_each_other(void **state)
+{
+    struct unit *u = unit_new(FILE_UNIT);
+    uint8_t block[512];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        memset(block, i, sizeof(block));
+        unit_write(u, 0, block, 1);
+        lun_disk_ops.stop(u->lun);
+        assert_int_equal(unit_start(u, i == 1), 0);
+    }
+    unit_free(u);
+}
+
+/* What a guest that comes back after a crash finds. */
+static void a_recovered_session_writes_through(void **state)
+{
+    struct unit *u = unit_open(FILE_UNIT);
+    uint8_t page[24];
+    struct ask a;
+
+    (void)state;
+    assert_int_equal(unit_start(u, true), 0);
+    unit_in(u, &a, CDB(SCSI_MODE_SENSE_6, 8, 8, 0, 24, 0), page, 24);
+    assert_good(&a, 24);
+    assert_int_equal(page[6], 0); /* WCE */
+    unit_free(u);
+}
+
+static void a_store_that_forgets_is_not_recovered(void **state)
+{
+    struct unit *u = unit_open("'lun': 3, 'target': 1, " MEMORY_UNIT);
+
+    (void)state;
+    assert_int_equal(unit_start(u, true), -EINVAL);
+    assert_non_null(strstr(u->start_err.text, "LUN 3 of target 1"));
+    assert_non_null(strstr(u->start_err.text, "forgotten"));
+    unit_free(u);
+}
+
+/* The lock of the image: waited for, and taken when it is free. */
+static void a_locked_image_is_waited_for(void **state)
+{
+    struct unit *first = unit_new(FILE_UNIT), *second;
+    char config[192];
+
+    (void)state;
+    snprintf(config, sizeof(config),
+             "'store': {'type': 'file', 'path': '%s/disk'}", first->dir);
+    second = unit_open(config);
+    lun_disk_ops.start(second->lun, false);
+    unit_settle(second);
+    assert_int_equal(second->starts, 0);
+    lun_disk_ops.stop(first->lun);
+    while (!second->starts)
+        uv_run(&second->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(second->start_err.code, 0);
+    unit_free(second);
+    unit_free(first);
+}
+
+static void a_start_can_be_taken_back(void **state)
+{
+    struct unit *first = unit_new(FILE_UNIT), *second;
+    char config[192];
+
+    (void)state;
+    snprintf(config, sizeof(config),
+             "'store': {'type': 'file', 'path': '%s/disk'}", first->dir);
+    second = unit_open(config);
+    lun_disk_ops.start(second->lun, false);
+    lun_disk_ops.stop(second->lun);
+    lun_disk_ops.stop(first->lun);
+    unit_settle(second);
+    assert_int_equal(second->starts, 0);
+    unit_free(second);
+    unit_free(first);
+}
+
+static void waiting_for_a_lock_has_an_end(void **state)
+{
+    struct unit *first = unit_new(FILE_UNIT), *second;
+    char config[192];
+    struct disk *d;
+
+    (void)state;
+    snprintf(config, sizeof(config),
+             "'store': {'type': 'file', 'path': '%s/disk'}", first->dir);
+    second = unit_open(config);
+    d = container_of(second->lun, struct disk, lun);
+    lun_disk_ops.start(second->lun, false);
+    d->acquire.tries = STORE_ACQUIRE_TRIES - 1; /* as if they had been made */
+    while (!second->starts)
+        uv_run(&second->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(second->start_err.code, -EAGAIN);
+    unit_free(second);
+    unit_free(first);
+}
+
+static uint32_t last_block(struct unit *u)
+{
+    uint8_t capacity[8];
+    struct ask a;
+
+    unit_in(u, &a, CDB(SCSI_READ_CAPACITY_10, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+            capacity, 8);
+    assert_good(&a, 8);
+    return be32_at(capacity);
+}
+
+static void a_file_that_grows(void **state)
+{
+    struct unit *u = unit_new(FILE_UNIT);
+    char path[128];
+
+    (void)state;
+    lun_disk_ops.refresh(u->lun);
+    assert_int_equal(u->changes, 0);
+    snprintf(path, sizeof(path), "%s/disk", u->dir);
+    unit_file(path, 2 << 20);
+    lun_disk_ops.refresh(u->lun);
+    assert_int_equal(u->changes, 1);
+    assert_int_equal(u->change, SCSI_ASC_CAPACITY_CHANGED);
+    assert_true(u->attention);
+    assert_int_equal(last_block(u), 4095);
+    unit_file(path, 1 << 19);
+    lun_disk_ops.refresh(u->lun);
+    assert_int_equal(u->changes, 2);
+    assert_int_equal(last_block(u), 1023);
+    unit_free(u);
+}
+
+static void a_memory_disk_is_resized(void **state)
+{
+    struct unit *u = unit_new("'logical_block_size': 4096, " MEMORY_UNIT);
+    struct err e;
+
+    (void)state;
+    assert_int_equal(lun_disk_ops.resize(u->lun, 512, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "not one block"));
+    assert_int_equal(lun_disk_ops.resize(u->lun, 1000, &e), -EINVAL);
+    assert_int_equal(u->changes, 0);
+    assert_int_equal(lun_disk_ops.resize(u->lun, 4096 * 3 + 512, &e), 0);
+    assert_int_equal(u->changes, 1);
+    assert_int_equal(last_block(u), 2);
+    assert_int_equal(lun_disk_ops.resize(u->lun, 4096 * 3, &e), 0);
+    assert_int_equal(u->changes, 1); /* the same number of blocks */
+    unit_free(u);
+}
+
+static void what_there_is_to_know(void **state)
+{
+    struct unit *u = unit_new("'serial': 'mine', " FILE_UNIT);
+    struct json_out o = JSON_OUT_EMPTY;
+
+    (void)state;
+    json_begin(&o, NULL, '{');
+    lun_disk_ops.status(u->lun, &o);
+    json_end(&o, '}');
+    assert_string_equal(o.text, "{\"store\":\"file\",\"serial\":\"mine\","
+                                "\"size\":1048576,\"block_size\":512,"
+                                "\"read_only\":false,\"write_cache\":true,"
+                                "\"stopped\":false}");
+    json_out_free(&o);
+    unit_free(u);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_that_cannot_be),
+        cmocka_unit_test(a_store_that_is_not_there),
+        cmocka_unit_test(one_that_never_started_is_closed),
+        cmocka_unit_test(sessions_follow_each_other),
+        cmocka_unit_test(a_recovered_session_writes_through),
+        cmocka_unit_test(a_store_that_forgets_is_not_recovered),
+        cmocka_unit_test(a_locked_image_is_waited_for),
+        cmocka_unit_test(a_start_can_be_taken_back),
+        cmocka_unit_test(waiting_for_a_lock_has_an_end),
+        cmocka_unit_test(a_file_that_grows),
+        cmocka_unit_test(a_memory_disk_is_resized),
+        cmocka_unit_test(what_there_is_to_know),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
