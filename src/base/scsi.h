@@ -71,6 +71,7 @@ enum scsi_opcode {
     SCSI_VERIFY_10 = 0x2f,
     SCSI_PREFETCH_10 = 0x34,
     SCSI_SYNC_CACHE_10 = 0x35,
+    SCSI_READ_DEFECT_DATA_10 = 0x37,
     SCSI_WRITE_SAME_10 = 0x41,
     SCSI_UNMAP = 0x42,
     SCSI_LOG_SENSE = 0x4d,
@@ -97,6 +98,7 @@ enum scsi_opcode {
     SCSI_WRITE_12 = 0xaa,
     SCSI_WRITE_VERIFY_12 = 0xae,
     SCSI_VERIFY_12 = 0xaf,
+    SCSI_READ_DEFECT_DATA_12 = 0xb7,
 };
 
 /* Service actions, of SERVICE ACTION IN (16) and of MAINTENANCE IN. */

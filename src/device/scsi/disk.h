@@ -25,7 +25,7 @@
 #define DISK_COMPARE_MAX_BLOCKS 255 /* there is a byte for it in the CDB */
 #define DISK_SAME_MAX_BLOCKS 32768
 #define DISK_UNMAP_MAX_BLOCKS (UINT32_C(1) << 20)
-#define DISK_UNMAP_MAX_RANGES 32
+#define DISK_UNMAP_MAX_RANGES 256
 
 #define DISK_SERIAL_BYTES 64
 #define DISK_STEP_BYTES (UINT32_C(256) << 10)
@@ -47,14 +47,13 @@ enum {
 
 /* A command: dispatch, and what REPORT SUPPORTED OPERATION CODES tells. */
 struct disk_command {
-    uint8_t opcode, action; /* action: if DISK_ACTION */
-    uint8_t len;
-    uint8_t flags;
+    uint8_t opcode, len, flags;
     void (*run)(struct disk *d, struct scsi_task *t); /* NULL: it is the
                                                        * controller's */
-    /* The bits of the CDB that are looked at, but for byte 0: SPC-4 6.35.3.
-     * Others must be zero; but for the control byte. */
+    /* The bits of the CDB that are looked at, from byte 1 on: SPC-4 6.35.3.
+     * Others must be zero, but those of the control byte. */
     uint8_t usage[15];
+    uint8_t action; /* if DISK_ACTION */
 };
 
 /* A command of several steps, in t->unit_data. */
@@ -215,7 +214,7 @@ disk_run disk_test_unit_ready, disk_read_blocks, disk_write_blocks,
     disk_sync_cache, disk_prefetch, disk_start_stop;
 /* disk_inquiry.c */
 disk_run disk_inquiry, disk_request_sense, disk_read_capacity_10,
-    disk_read_capacity_16, disk_get_lba_status;
+    disk_read_capacity_16, disk_get_lba_status, disk_read_defect_data;
 /* disk_mode.c */
 disk_run disk_mode_sense, disk_mode_select;
 /* disk_opcodes.c */

@@ -1,5 +1,5 @@
 /* What a disk tells of itself: INQUIRY and its VPD pages, READ CAPACITY,
- * GET LBA STATUS, REQUEST SENSE.
+ * GET LBA STATUS, READ DEFECT DATA, REQUEST SENSE.
  *
  * Who the disk is (pages 80 and 83) comes from the config alone, so that a
  * guest finds it again under the same names after any restart. */
@@ -239,4 +239,16 @@ void disk_get_lba_status(struct disk *d, struct scsi_task *t)
     be64_put(data + 8, lba);
     be32_put(data + 16, (uint32_t)MIN(d->blocks - lba, (uint64_t)UINT32_MAX));
     disk_data(d, t, data, sizeof(data), be32_at(t->cdb + 10));
+}
+
+/* SBC-3 5.17, 5.18. There are none, in whatever format. */
+void disk_read_defect_data(struct disk *d, struct scsi_task *t)
+{
+    bool ten = t->cdb[0] == SCSI_READ_DEFECT_DATA_10;
+    uint8_t data[8] = {0};
+
+    /* Which lists these are, and their format: as asked. */
+    data[1] = t->cdb[ten ? 2 : 1];
+    disk_data(d, t, data, ten ? 4 : 8,
+              ten ? be16_at(t->cdb + 7) : be32_at(t->cdb + 6));
 }

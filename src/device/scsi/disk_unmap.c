@@ -14,6 +14,7 @@
 
 #define HEAD_BYTES 8
 #define DESCRIPTOR_BYTES 16
+#define AT_ONCE 8 /* ranges; more of them take turns with others */
 
 struct extent {
     uint64_t lba, blocks;
@@ -96,7 +97,7 @@ void disk_unmap(struct disk *d, struct scsi_task *t)
         return;
     w->moved = len;
     if (read_extents(w, num))
-        disk_work_start(w, false);
+        disk_work_start(w, num > AT_ONCE);
 }
 
 /* ---- WRITE SAME ---- */

@@ -249,6 +249,25 @@ static void lba_status(void **state)
     unit_free(u);
 }
 
+static void there_are_no_defects(void **state)
+{
+    struct unit *u = unit_new(MEMORY_UNIT);
+    struct ask a;
+
+    (void)state;
+    unit_in(u, &a, CDB(SCSI_READ_DEFECT_DATA_10, 0, 0x1d, 0, 0, 0, 0, 0, 32, 0),
+            back, 32);
+    assert_good(&a, 4);
+    assert_int_equal(be32_at(back), 0x001d0000);
+    unit_in(u, &a,
+            CDB(SCSI_READ_DEFECT_DATA_12, 0x0d, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0),
+            back, 32);
+    assert_good(&a, 8);
+    assert_int_equal(be32_at(back), 0x000d0000);
+    assert_int_equal(be32_at(back + 4), 0);
+    unit_free(u);
+}
+
 static void sense_on_request(void **state)
 {
     struct unit *u = unit_new(MEMORY_UNIT);
@@ -453,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup(limits, setup),
         cmocka_unit_test_setup(capacity, setup),
         cmocka_unit_test_setup(lba_status, setup),
+        cmocka_unit_test_setup(there_are_no_defects, setup),
         cmocka_unit_test_setup(sense_on_request, setup),
         cmocka_unit_test_setup(every_command_is_told_of_in_every_way, setup),
         cmocka_unit_test_setup(commands_with_timeouts, setup),

@@ -42,7 +42,7 @@ static void unmap(struct unit *u, struct ask *a, const uint8_t *list,
     uint8_t cdb[10] = {SCSI_UNMAP};
 
     be16_put(cdb + 7, (uint16_t)len);
-    ask_init(a, cdb, 10, SCSI_DATA_OUT, (void *)list, len, 7);
+    ask_init(a, cdb, 10, SCSI_DATA_OUT, (void *)list, len, len > 1000 ? 99 : 7);
     unit_do(u, a);
 }
 
@@ -83,7 +83,7 @@ static void lists_that_are_wrong(void **state)
     static const uint64_t far[][2] = {{0, 1}, {UINT64_MAX, UINT32_MAX}};
     uint64_t many[DISK_UNMAP_MAX_RANGES + 1][2] = {{0}};
     struct unit *u = unit_new(MEMORY_UNIT);
-    uint8_t list[1024];
+    uint8_t list[8192];
     struct ask a;
     size_t len;
 
