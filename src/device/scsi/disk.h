@@ -51,8 +51,8 @@ struct disk_command {
     void (*run)(struct disk *d, struct scsi_task *t); /* NULL: it is the
                                                        * controller's */
     /* The bits of the CDB that are looked at, from byte 1 on: SPC-4 6.35.3.
-     * Others must be zero, but those of the control byte. */
-    uint8_t usage[15];
+     * Others must be zero. */
+    uint8_t usage[16];
     uint8_t action; /* if DISK_ACTION */
 };
 

@@ -1,7 +1,6 @@
 /* The commands of a disk: one table, from which they are dispatched, and which
  * REPORT SUPPORTED OPERATION CODES tells: what is not in it is refused, and so
- * is a bit of a CDB that its row does not have. The last byte, CONTROL, is
- * dealt with apart. */
+ * is a bit of a CDB that its row does not have. */
 #include <string.h>
 
 #include "device/scsi/disk.h"

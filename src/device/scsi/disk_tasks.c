@@ -157,6 +157,17 @@ static bool may_start(const struct disk *d, const struct scsi_task *t,
     return t->attr == SCSI_HEAD_OF_QUEUE || d->num_barriers == 0;
 }
 
+/* Bits of a CDB, from its byte 1 on, that its usage does not have: among them
+ * NACA of the control byte, as NORMACA is zero (SAM-5 5.2). */
+static bool has_other_bits(const uint8_t *cdb, const uint8_t *usage)
+{
+    uint64_t c[2], u[2];
+
+    memcpy(c, cdb + 1, sizeof(c)); /* behind it are zeros */
+    memcpy(u, usage, sizeof(u));
+    return (c[0] & ~u[0]) | (c[1] & ~u[1]);
+}
+
 /* c: t's command, NULL: there is none. */
 static void run(struct disk *d, struct scsi_task *t,
                 const struct disk_command *c)
@@ -168,18 +179,13 @@ static void run(struct disk *d, struct scsi_task *t,
             disk_check(d, t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
         return;
     }
-    for (unsigned i = 1; i + 1u < c->len; i++)
-        if (UNLIKELY(t->cdb[i] & ~c->usage[i - 1])) {
-            disk_bad_field(d, t);
-            return;
-        }
-    /* SAM-5 5.2: NACA, and NORMACA is zero. */
-    if (UNLIKELY(t->cdb[c->len - 1u] & 0x04)) {
+    if (UNLIKELY(has_other_bits(t->cdb, c->usage))) {
         disk_bad_field(d, t);
         return;
     }
-    if (UNLIKELY(c->flags & DISK_MEDIUM && d->stopped)) {
-        disk_check(d, t, SCSI_NOT_READY, SCSI_ASC_START_REQUIRED);
+    if (UNLIKELY(c->flags & DISK_MEDIUM && (d->stopped || d->blocks == 0))) {
+        disk_check(d, t, SCSI_NOT_READY,
+                   d->stopped ? SCSI_ASC_START_REQUIRED : SCSI_ASC_NO_MEDIUM);
         return;
     }
     if (UNLIKELY(c->flags & DISK_WRITES && (d->read_only || d->swp))) {

@@ -424,7 +424,7 @@ static void bits_that_are_not_told_of_are_refused(void **state)
             continue; /* the controller's */
         ask_codes(u, &a, 3, list[at], be16_at(list + at + 2));
         memcpy(usage, back + 4, size);
-        for (unsigned bit = 8; bit < 8u * (size - 1u); bit++) {
+        for (unsigned bit = 8; bit < 8u * size; bit++) {
             uint8_t cdb[16] = {list[at]};
 
             if (usage[bit / 8] & 1 << bit % 8)

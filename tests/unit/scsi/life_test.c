@@ -156,6 +156,7 @@ static void a_file_that_grows(void **state)
 {
     struct unit *u = unit_new(FILE_UNIT);
     char path[128];
+    struct ask a;
 
     (void)state;
     lun_disk_ops.refresh(u->lun);
@@ -171,6 +172,16 @@ static void a_file_that_grows(void **state)
     lun_disk_ops.refresh(u->lun);
     assert_int_equal(u->changes, 2);
     assert_int_equal(last_block(u), 1023);
+    /* And nothing is left. */
+    unit_file(path, 100);
+    lun_disk_ops.refresh(u->lun);
+    unit_none(u, &a, CDB(SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0));
+    assert_check(&a, SCSI_NOT_READY, SCSI_ASC_NO_MEDIUM);
+    unit_none(u, &a, CDB(SCSI_READ_CAPACITY_10, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    assert_check(&a, SCSI_NOT_READY, SCSI_ASC_NO_MEDIUM);
+    unit_file(path, 512);
+    lun_disk_ops.refresh(u->lun);
+    assert_int_equal(last_block(u), 0);
     unit_free(u);
 }
 

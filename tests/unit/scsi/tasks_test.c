@@ -204,6 +204,32 @@ static void many_that_wait_start_together(void **state)
     unit_free(u);
 }
 
+/* Nor does it when each ends inside the call that sent it. */
+static void many_ordered_reads_of_a_file(void **state)
+{
+    enum { MANY = 5000 };
+    struct ask *a = calloc(MANY, sizeof(*a));
+
+    (void)state;
+    for (unsigned alone = 0; alone < 2; alone++) {
+        struct unit *u =
+            unit_open("'store': {'type': 'file', 'path': '@/disk'}");
+
+        u->loop.devices = u->loop.block_devices = alone ? 1 : 2;
+        assert_int_equal(unit_start(u, false), 0);
+        for (unsigned i = 0; i < MANY; i++) {
+            ask_rw(&a[i], SCSI_READ_16, i % MEMORY_BLOCKS, back, 512, 0);
+            a[i].task.lun = u->lun;
+            a[i].task.attr = SCSI_ORDERED;
+            lun_disk_ops.submit(u->lun, &a[i].task);
+        }
+        lun_disk_ops.kick(u->lun);
+        wait_all(u, a, MANY);
+        unit_free(u);
+    }
+    free(a);
+}
+
 /* ---- nobody between comparing and writing ---- */
 
 /* A file whose loop serves others too: nothing is done at once. */
@@ -551,6 +577,7 @@ int main(void)
         TEST(simple_tasks_wait_for_the_head_of_the_queue),
         TEST(there_is_no_aca),
         TEST(many_that_wait_start_together),
+        TEST(many_ordered_reads_of_a_file),
         TEST(of_many_that_compare_one_writes),
         TEST(nobody_writes_while_one_compares),
         TEST(one_task_is_aborted),
