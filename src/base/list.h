@@ -47,6 +47,18 @@ static inline struct list *list_pop(struct list *head)
     return node;
 }
 
+/* All of `from`, in its order, to the end of `to`. */
+static inline void list_move(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 #define LIST_EACH(head, it)                                                    \
     for (struct list *it = (head)->next; it != (head); it = it->next)
 

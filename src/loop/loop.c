@@ -4,6 +4,10 @@
  *   poll      sleeps, or only looks if the idle handle is on; callbacks of fds
  *   check     deferred work of those callbacks
  *
+ * Deferred work that defers more gets its turn, and so do fds, timers and mail:
+ * a pass runs what was there when it began, and a loop that has more of it does
+ * not sleep.
+ *
  * Mail is a stack that any thread pushes onto; the loop takes all of it at
  * once and turns it around. uv_async only wakes the loop. */
 #include "loop/loop.h"
@@ -41,9 +45,11 @@ void loop_run_mail(struct loop *l)
 
 void loop_run_defers(struct loop *l)
 {
-    struct list *node;
+    struct list now, *node;
 
-    while ((node = list_pop(&l->defers)) != NULL) {
+    list_init(&now);
+    list_move(&now, &l->defers);
+    while ((node = list_pop(&now)) != NULL) {
         struct defer *d = container_of(node, struct defer, node);
 
         d->run(d);

@@ -20,7 +20,8 @@ struct mail {
     void (*run)(struct mail *m);
 };
 
-/* Something that runs at the end of the current turn, once: flushes. */
+/* Something that runs at the end of the current turn, once: flushes. What is
+ * deferred by such work runs after fds and timers have been looked at. */
 struct defer {
     struct list node;
     void (*run)(struct defer *d);

@@ -54,7 +54,7 @@ static bool look(struct loop *l)
         loop_run_mail(l);
         hit = true;
     }
-    if (hit)
+    if (hit || !list_empty(&l->defers))
         loop_run_defers(l);
     return hit;
 }
@@ -89,6 +89,10 @@ bool spin_turn(struct loop *l)
 {
     bool work = false;
 
+    if (UNLIKELY(!list_empty(&l->defers))) {
+        look(l); /* nothing is armed, for the loop will not sleep */
+        return true;
+    }
     if (list_empty(&l->spins))
         return false;
     if (l->spin_max_us == LOOP_SPIN_ALWAYS) {
@@ -100,7 +104,7 @@ bool spin_turn(struct loop *l)
     LIST_EACH_SAFE (&l->spins, node)
         work |= container_of(node, struct spin, node)
                     ->arm(container_of(node, struct spin, node));
-    if (work) {
+    if (work || !list_empty(&l->defers)) {
         loop_run_defers(l);
         return true;
     }

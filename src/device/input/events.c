@@ -71,8 +71,7 @@ static void tell_all(struct events *ev)
     struct list now, *node;
 
     list_init(&now);
-    while ((node = list_pop(&ev->done)) != NULL)
-        list_add(&now, node);
+    list_move(&now, &ev->done);
     while ((node = list_pop(&now)) != NULL) {
         struct wait *w = container_of(node, struct wait, node);
 

@@ -105,9 +105,101 @@ static void deferred_work_runs_once_after_the_callback(void **state)
     close(bell_fd);
 }
 
-/* ---- the spinner ---- */
+/* ---- deferred work that defers itself ---- */
+
+#define ENDLESS 1000000 /* runs: nothing came between */
 
 static struct spin word;
+static struct timer clock_;
+static struct letter note;
+static bool timer_fired, note_read, looked_at;
+
+static void stop_when_all_had_a_turn(void)
+{
+    if (rung && timer_fired && note_read && looked_at)
+        loop_stop(&loop);
+}
+
+static void on_deferred_again(struct defer *d)
+{
+    if (++deferred_runs == ENDLESS)
+        fail_msg("fd %d, timer %d, mail %d, word %d", rung, timer_fired,
+                 note_read, looked_at);
+    loop_defer(&loop, d);
+}
+
+static void on_bell_once(struct watch *w, int status, int events)
+{
+    (void)w;
+    (void)status;
+    (void)events;
+    event_clear(bell_fd);
+    rung++;
+    stop_when_all_had_a_turn();
+}
+
+static void on_time_once(struct timer *t)
+{
+    (void)t;
+    timer_fired = true;
+    stop_when_all_had_a_turn();
+}
+
+static void on_note(struct mail *m)
+{
+    (void)m;
+    note_read = true;
+    stop_when_all_had_a_turn();
+}
+
+static bool on_word(struct spin *s)
+{
+    (void)s;
+    looked_at = true;
+    stop_when_all_had_a_turn();
+    return false;
+}
+
+static bool on_word_armed(struct spin *s)
+{
+    (void)s;
+    fail_msg("the loop is about to sleep");
+    return false;
+}
+
+static void deferred_work_without_end_lets_others_have_their_turn(void **state)
+{
+    (void)state;
+    rung = deferred_runs = 0;
+    timer_fired = note_read = looked_at = false;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    bell_fd = event_open();
+    bell = (struct watch){.ready = on_bell_once};
+    assert_int_equal(watch_open(&bell, &loop, bell_fd), 0);
+    watch_start(&bell, UV_READABLE);
+    event_signal(bell_fd);
+    clock_ = (struct timer){.fire = on_time_once};
+    timer_open(&clock_, &loop);
+    timer_start(&clock_, 1);
+    note.mail.run = on_note;
+    loop_post(&loop, &note.mail);
+    word = (struct spin){.poll = on_word, .arm = on_word_armed};
+    list_init(&word.node);
+    loop_spin_add(&loop, &word);
+    defer_init(&deferred, on_deferred_again);
+    loop_defer(&loop, &deferred);
+    loop_run(&loop);
+    assert_true(rung && timer_fired && note_read && looked_at);
+    defer_cancel(&deferred);
+    loop_spin_del(&word);
+    timer_close(&clock_);
+    watch_close(&bell);
+    loop_close(&loop);
+    close(bell_fd);
+}
+
+/* ---- the spinner ---- */
+
 static int polls, arms, work_when_armed;
 
 static bool on_poll(struct spin *s)
@@ -193,8 +285,6 @@ static void a_sleep_shorter_than_the_limit_grows_the_budget(void **state)
 
 /* ---- timers ---- */
 
-static struct timer clock_;
-
 static void on_time(struct timer *t)
 {
     (void)t;
@@ -220,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mail_arrives_in_the_order_sent),
         cmocka_unit_test(deferred_work_runs_once_after_the_callback),
+        cmocka_unit_test(deferred_work_without_end_lets_others_have_their_turn),
         cmocka_unit_test(a_loop_without_budget_arms_and_sleeps),
         cmocka_unit_test(a_loop_with_budget_looks_before_it_arms),
         cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
