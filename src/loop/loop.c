@@ -99,6 +99,7 @@ static void on_prepare(uv_prepare_t *h)
         uv_idle_start(&l->idle, on_idle);
     } else {
         uv_idle_stop(&l->idle);
+        uv_update_time(&l->uv); /* it sleeps until a timer is due, from now */
         __atomic_store_n(&l->rests, true, __ATOMIC_RELAXED);
     }
 }

@@ -30,9 +30,13 @@ void timer_open(struct timer *t, struct loop *loop)
 
 void timer_start(struct timer *t, uint64_t after_ms)
 {
-    /* The loop's idea of now may be as old as its last sleep. */
-    uv_update_time(t->uv.loop);
-    uv_timer_start(&t->uv, on_timer, after_ms, 0);
+    /* The loop's idea of now may be as old as its last sleep. It is left as it
+     * is: libuv runs timers until none is due, and those that start themselves
+     * again would keep all else waiting if its time went on meanwhile. */
+    uint64_t now_ms = loop_now_ns() / 1000000, then_ms = uv_now(t->uv.loop);
+    uint64_t late_ms = now_ms > then_ms ? now_ms - then_ms : 0;
+
+    uv_timer_start(&t->uv, on_timer, MAX(after_ms + late_ms, 1), 0);
 }
 
 void timer_stop(struct timer *t)

@@ -12,7 +12,8 @@ struct timer {
 
 /* fire and gone are set before. Cannot fail. */
 void timer_open(struct timer *t, struct loop *loop);
-/* Starts it again if it runs. Does not keep a loop from ending. */
+/* Starts it again if it runs. It fires in a later turn, even after 0 ms, which
+ * are 1. Does not keep a loop from ending. */
 void timer_start(struct timer *t, uint64_t after_ms);
 void timer_stop(struct timer *t);
 /* Safe twice; t is freed in gone. */

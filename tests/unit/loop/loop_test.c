@@ -305,6 +305,49 @@ static void a_timer_fires_once(void **state)
     loop_close(&loop);
 }
 
+/* Each takes longer than until the other is due. */
+#define BUSY 500 /* times: nothing came between */
+
+static struct timer busy[2];
+static int busy_for_ms, fired;
+
+static void on_busy(struct timer *t)
+{
+    uint64_t end = loop_now_ns() + (uint64_t)busy_for_ms * 1000000;
+
+    while (loop_now_ns() < end)
+        ;
+    if (++fired == BUSY)
+        fail_msg("only timers have their turn");
+    timer_start(t, busy_for_ms ? 1 : 0);
+}
+
+static void timers_without_end_let_others_have_their_turn(void **state)
+{
+    (void)state;
+    for (busy_for_ms = 0; busy_for_ms < 4; busy_for_ms += 2) {
+        fired = 0;
+        assert_int_equal(loop_open(&loop, "test"), 0);
+        bell_fd = event_open();
+        bell = (struct watch){.ready = on_bell_stop};
+        assert_int_equal(watch_open(&bell, &loop, bell_fd), 0);
+        watch_start(&bell, UV_READABLE);
+        event_signal(bell_fd);
+        for (unsigned i = 0; i < ARRAY_LEN(busy); i++) {
+            busy[i] = (struct timer){.fire = on_busy};
+            timer_open(&busy[i], &loop);
+            on_busy(&busy[i]);
+        }
+        while (!loop.stopping && uv_run(&loop.uv, UV_RUN_NOWAIT))
+            ;
+        for (unsigned i = 0; i < ARRAY_LEN(busy); i++)
+            timer_close(&busy[i]);
+        watch_close(&bell);
+        loop_close(&loop);
+        close(bell_fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
         cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
         cmocka_unit_test(a_timer_fires_once),
+        cmocka_unit_test(timers_without_end_let_others_have_their_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
