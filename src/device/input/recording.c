@@ -13,8 +13,6 @@
 #include "device/input/codes.h"
 #include "device/input/framing.h"
 
-#define SECONDS_MAX (UINT64_C(1) << 40) /* far beyond every clock */
-
 int recording_fail(struct recording_maker *m, unsigned long line,
                    const char *fmt, ...)
 {
@@ -116,10 +114,15 @@ static int check_time(struct recording_maker *m, unsigned long line,
 {
     uint64_t now;
 
-    if (ev->sec >= SECONDS_MAX || ev->usec >= 1000000)
+    if (ev->usec >= 1000000 || (int64_t)ev->sec < 0)
         return recording_fail(
-            m, line, "%" PRIu64 " s and %" PRIu64 " microseconds are no time",
-            ev->sec, ev->usec);
+            m, line, "%" PRId64 " s and %" PRId64 " microseconds are no time",
+            (int64_t)ev->sec, (int64_t)ev->usec);
+    if (ev->sec >= RECORDING_SECONDS_MAX)
+        return recording_fail(m, line,
+                              "the time, %" PRIu64 " s, is beyond what can be "
+                              "replayed: it must be less than %" PRIu64 " s",
+                              ev->sec, RECORDING_SECONDS_MAX);
     now = ev->sec * 1000000 + ev->usec;
     if (!m->has_first)
         m->first_usec = now;
@@ -168,6 +171,11 @@ int recording_event(struct recording_maker *m, unsigned long line,
     if (m->r->count == RECORDING_EVENTS_MAX)
         return recording_fail(m, line, "more than %d events",
                               RECORDING_EVENTS_MAX);
+    if (m->in_frame == RECORDING_FRAME_MAX - 1 && !ends)
+        return recording_fail(m, line,
+                              "more than %d events in a frame: SYN_REPORT is "
+                              "missing",
+                              RECORDING_FRAME_MAX);
     one = append(m->r);
     if (!one)
         return err_nomem(m->e);
@@ -177,7 +185,7 @@ int recording_event(struct recording_maker *m, unsigned long line,
         .code = (uint16_t)ev->code,
         .value = (int32_t)ev->value,
     };
-    m->in_frame = !ends;
+    m->in_frame = ends ? 0 : m->in_frame + 1;
     m->r->frames += ends;
     return 0;
 }

@@ -11,8 +11,8 @@
  * recording has the repeats that were, and the guest is not told to make its
  * own. What framing_takes() leaves out is left out here.
  *
- * Everything is bounded: bytes of the file, events, depth of YAML. Threads: the
- * main one. */
+ * Everything is bounded: bytes of the file, events, also those of a frame,
+ * times, depth of YAML. Threads: the main one. */
 #ifndef VUB_DEVICE_INPUT_RECORDING_H
 #define VUB_DEVICE_INPUT_RECORDING_H
 
@@ -21,6 +21,11 @@
 
 #define RECORDING_BYTES_MAX ((size_t)64 << 20)
 #define RECORDING_EVENTS_MAX 10000000
+/* Of a frame, SYN_REPORT too: more than a device of Linux ever says at once, and
+ * no more than a guest can be kept to get whole. */
+#define RECORDING_FRAME_MAX 1024
+/* Of times: until the year 2242, and in 64 bits as nanoseconds. */
+#define RECORDING_SECONDS_MAX (UINT64_C(1) << 33)
 
 struct recorded {
     uint64_t usec; /* since the first event; never less than the one before */

@@ -176,7 +176,8 @@ static void bad_evemu_is_refused_with_line_and_reason(void **state)
          "line 2: must be \"E: seconds.microseconds type code value\", not "
          "\"E: 0.000000 0001 001e 1 1\""},
         {KEYS "E: 99999999999999.000000 0001 001e 1\n",
-         "line 2: 99999999999999 s and 0 microseconds are no time"},
+         "line 2: the time, 99999999999999 s, is beyond what can be "
+         "replayed: it must be less than 8589934592 s"},
         {KEYS "E: 1.000000 0001 001e 1\nE: 0.999999 0000 0000 0\n",
          "line 3: the time goes back by 1 microseconds"},
         {KEYS TAP KEYS, "line 6: the device is described after its first "
@@ -322,7 +323,7 @@ static void bad_yaml_is_refused_with_line_and_reason(void **state)
          "line 14: an event must have 5 numbers, not 4"},
         {YAML_HEAD "- evdev:\n    codes:\n      1: [30]\n  events:\n"
                    "  - evdev:\n    - [0, -1, 1, 30, 1]\n",
-         "line 14: 0 s and 18446744073709551615 microseconds are no time"},
+         "line 14: 0 s and -1 microseconds are no time"},
         {YAML_HEAD "- evdev:\n    codes:\n      1: [30]\n  events:\n"
                    "  - evdev:\n    - [0, 0, 1, 30, 1]\n",
          "the recording ends inside a frame: SYN_REPORT is missing"},
@@ -334,6 +335,48 @@ static void bad_yaml_is_refused_with_line_and_reason(void **state)
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
         bad(cases[i].text, cases[i].said);
+}
+
+/* One frame of so many events, SYN_REPORT too. */
+static char *one_frame(unsigned events)
+{
+    char *text = malloc(100 + events * 30u), *at = text;
+
+    assert_non_null(text);
+    at += sprintf(at, "%s", KEYS);
+    for (unsigned i = 0; i + 1 < events; i++)
+        at += sprintf(at, "E: 0.000000 0001 001e %u\n", i % 2);
+    sprintf(at, "E: 0.000000 0000 0000 0\n");
+    return text;
+}
+
+static void a_frame_has_a_length(void **state)
+{
+    char *longest = one_frame(1024), *longer = one_frame(1025);
+
+    (void)state;
+    good(longest);
+    assert_int_equal(rec.frames, 1);
+    assert_int_equal(rec.count, 1024);
+    recording_free(&rec);
+    bad(longer, "line 1025: more than 1024 events in a frame: SYN_REPORT is "
+                "missing");
+    free(longest);
+    free(longer);
+}
+
+static void times_go_as_far_as_can_be_replayed(void **state)
+{
+    (void)state;
+    good(KEYS "E: 0.000000 0001 001e 1\n"
+              "E: 8589934591.999999 0000 0000 0\n");
+    /* As replay.c reckons with it. */
+    assert_true(rec.usec <= (uint64_t)INT64_MAX / 1000);
+    recording_free(&rec);
+    bad(KEYS "E: 0.000000 0001 001e 1\n"
+             "E: 8589934592.000000 0000 0000 0\n",
+        "line 3: the time, 8589934592 s, is beyond what can be replayed: it "
+        "must be less than 8589934592 s");
 }
 
 static void yaml_has_a_depth(void **state)
@@ -385,6 +428,8 @@ int main(void)
         cmocka_unit_test(libinput_is_read),
         cmocka_unit_test(libinput_may_have_several_devices),
         cmocka_unit_test(bad_yaml_is_refused_with_line_and_reason),
+        cmocka_unit_test(a_frame_has_a_length),
+        cmocka_unit_test(times_go_as_far_as_can_be_replayed),
         cmocka_unit_test(yaml_has_a_depth),
         cmocka_unit_test(files_are_read_and_refused),
     };
