@@ -18,10 +18,6 @@
 extern const struct conf_table file_table, memory_table, null_table,
     fault_table;
 
-/* So that no sum of an offset and a length of a store wraps, in bytes or as
- * the kernel's loff_t. */
-#define STORE_SIZE_MAX (UINT64_C(1) << 62)
-
 /* A "size" that the config gives. */
 void store_check_size(uint64_t size, const char *at, struct errs *e);
 

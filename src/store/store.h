@@ -29,6 +29,10 @@ struct store;
 struct store_channel;
 struct store_req;
 
+/* Of a size: so that no sum of an offset and a length of a store wraps, in bytes
+ * or as the kernel's loff_t. */
+#define STORE_SIZE_MAX (UINT64_C(1) << 62)
+
 enum store_op {
     STORE_READ,
     STORE_WRITE,
@@ -135,7 +139,8 @@ int store_acquire(struct store *s, struct err *e);
 void store_release(struct store *s);
 /* [home] 1: the size has changed, 0: not, negative: e says why not known. */
 int store_refresh(struct store *s, struct err *e);
-/* [home] Changes the size, whose content is zeros where it grows. */
+/* [home] Changes the size, at most STORE_SIZE_MAX, whose content is zeros where
+ * it grows. */
 int store_resize(struct store *s, uint64_t size, struct err *e);
 /* [any thread; blocks] All completed writes are stable; a negative errno if
  * that is not known. For what is no request of a guest. */

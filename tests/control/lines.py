@@ -81,8 +81,8 @@ MALFORMED = {
     request('"block.resize"'): error(-32602, "is missing", "/params/device",
                                      1),
     request('"block.resize"', ',"params":{"device":"d","size":1}'): error(
-        -32602, 'must be a size of at least 512: bytes, or a string like '
-                '"64M", not 1', "/params/size", 1),
+        -32602, 'must be a size from 512 to 4194304T: bytes, or a string '
+                'like "64M", not 1', "/params/size", 1),
     request('"block.resize"', ',"params":{"device":"d","size":"1K",'
                               '"size":"2K"}'): error(
         -32600, "the key is given more than once", "/params/size", 1),

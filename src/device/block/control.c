@@ -103,8 +103,10 @@ static void run_resize(struct device *d, struct call *c)
 
 static const struct conf_key resize_keys[] = {
     {"size", CONF_SIZE, CONF_AT(struct resize_args, size), .min = 512,
+     .max = STORE_SIZE_MAX,
      .seen_offset = CONF_SEEN(struct resize_args, has_size),
-     .help = "The new size, of a store that lives in vub: memory or null."},
+     .help = "The new size, of a store that lives in vub: memory, which grows "
+             "to sixteen times what it began with at most, or null."},
     {NULL},
 };
 
