@@ -181,8 +181,12 @@ def only_the_same_user_and_root():
         f'{NOBODY} may not control this vub: only user 0 and root may"}}}}\n'
         ), done
     Client(path).do("help")
+    for _ in range(15):
+        assert "may not control" in as_nobody().stdout
     said = vub.end()
     assert f"vub: warning: user {NOBODY} (process " in said, said
+    # One who tries again and again does not fill the log.
+    assert 1 <= said.count("may not use the control socket") < 16, said
     # Of a vub of nobody's, root may ask too.
     os.mkdir("theirs")
     os.chown("theirs", NOBODY, NOBODY)

@@ -154,8 +154,9 @@ static void drop(struct client *c)
 static void on_ended(struct client *c, const char *why)
 {
     if (why)
-        log_warn(NULL, "a control client (process %d) is dropped: %s", c->pid,
-                 why);
+        log_limited(&guest_of(c)->control->failures, LOG_WARN, NULL,
+                    "a control client (process %d) is dropped: %s", c->pid,
+                    why);
     drop(c);
 }
 
@@ -191,8 +192,9 @@ static void welcome(struct control *c, int fd)
 
     sock_peer(fd, &pid, &uid);
     if (uid != 0 && uid != geteuid()) {
-        log_warn(NULL, "user %u (process %d) may not use the control socket",
-                 uid, pid);
+        log_limited(&c->strangers, LOG_WARN, NULL,
+                    "user %u (process %d) may not use the control socket", uid,
+                    pid);
         refuse(fd, RPC_DENIED,
                "user %u may not control this vub: only user %u and root may",
                uid, (unsigned)geteuid());
@@ -233,7 +235,8 @@ static void on_readable(struct watch *w, int status, int events)
     if (fd >= 0) {
         welcome(c, fd);
     } else if (fd != -EAGAIN && fd != -ECONNABORTED) {
-        log_error(NULL, "cannot accept a control client: %s", strerror(-fd));
+        log_limited(&c->failures, LOG_ERROR, NULL,
+                    "cannot accept a control client: %s", strerror(-fd));
         watch_stop(&c->watch); /* it stays readable: try again later */
         timer_start(&c->retry, RETRY_MS);
     }

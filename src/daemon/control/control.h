@@ -9,6 +9,7 @@
 #ifndef VUB_DAEMON_CONTROL_CONTROL_H
 #define VUB_DAEMON_CONTROL_CONTROL_H
 
+#include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/control/request.h"
 #include "loop/timer.h"
@@ -29,6 +30,7 @@ struct control {
     struct list clients, requests;
     unsigned num_clients;
     bool open, watching;
+    struct log_limit strangers, failures;
 
     unsigned subscribers;    /* atomic */
     unsigned events_waiting; /* atomic: posted, and not yet told */
