@@ -235,6 +235,44 @@ static void a_resize_reaches_the_guest(void **state)
     vub_free(v);
 }
 
+/* A terabyte below 2^62 bytes, and those. */
+#define NEARLY "4194303T"
+#define MOST "4194304T"
+
+static void sizes_have_an_end(void **state)
+{
+    struct vub *v = with_control(DISK("d", "", MEMORY) "," DISK(
+        "n", "", "{'type': 'null', 'size': '1M'}"));
+    struct front *f = front_new(v, "n", NULL);
+    struct ctl *c = ctl_open(v);
+    uint8_t buf[512];
+
+    (void)state;
+    need(ctl_ask(c, "block.resize", "'device':'n','size':'" NEARLY "'"),
+         "'result':{'size':4611684918915760128,");
+    need(ctl_ask(c, "block.resize", "'device':'n','size':'" MOST "'"),
+         "'result':{'size':4611686018427387904,");
+    assert_int_equal(blk_capacity(f), UINT64_C(1) << 53);
+    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN,
+                            (UINT64_C(1) << 53) - 1, buf, sizeof(buf)),
+                     VIRTIO_BLK_S_OK);
+    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN, UINT64_C(1) << 53, buf,
+                            sizeof(buf)),
+                     VIRTIO_BLK_S_IOERR);
+    need(ctl_ask(c, "block.resize", "'device':'n','size':'4194305T'"),
+         "must be a size from 512 to " MOST);
+    need(ctl_ask(c, "block.resize",
+                 "'device':'n','size':'18446744073709551615'"),
+         "must be a size from 512 to " MOST);
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'" MOST "'"),
+         "can grow to 1073741824 bytes");
+    need(ctl_ask(c, "block.resize", "'device':'d','size':'1G'"),
+         "'result':{'size':1073741824,");
+    front_free(f);
+    ctl_close(c);
+    vub_free(v);
+}
+
 /* ---- those who do not answer, and those who do not read ---- */
 
 /* The thread of that name stands still until it is let go. -1: we may not. */
@@ -315,7 +353,7 @@ static void a_stuck_worker_does_not_stop_status(void **state)
     vub_free(v);
 }
 
-static void clients_may_leave_a_stuck_worker(void **state)
+static void what_a_client_that_leaves_has_asked_for_does_not_begin(void **state)
 {
     pid_t held;
     struct vub *v = with_two(&held);
@@ -330,7 +368,32 @@ static void clients_may_leave_a_stuck_worker(void **state)
         need(ctl_line(c), "'was'"); /* all three are under way */
         ctl_close(c);
     }
-    need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
+    /* That they have gone is seen in the turn of the first call, if not
+     * before. */
+    for (unsigned i = 0; i < 2; i++)
+        need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
+    let_go(held);
+    need(ctl_ask(other, "status", "'device':'d'"), "'size':67108864");
+    ctl_close(other);
+    vub_free(v);
+}
+
+static void a_notification_is_done_though_its_client_has_left(void **state)
+{
+    static const char line[] =
+        "{\"jsonrpc\":\"2.0\",\"method\":\"block.resize\","
+        "\"params\":{\"device\":\"d\",\"size\":\"128M\"}}\n";
+    pid_t held;
+    struct vub *v = with_two(&held);
+    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+    const ssize_t len = sizeof(line) - 1;
+
+    (void)state;
+    assert_int_equal(send(c->fd, line, (size_t)len, MSG_NOSIGNAL), len);
+    need(ctl_ask(c, "log.level", "'level':'debug'"), "'was'");
+    ctl_close(c);
+    for (unsigned i = 0; i < 2; i++)
+        need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
     let_go(held);
     need(ctl_ask(other, "status", "'device':'d'"), "'size':134217728");
     ctl_close(other);
@@ -388,7 +451,9 @@ static void one_that_does_not_read_keeps_no_device_waiting(void **state)
 
 BEHAVE_MAIN(T(status_tells_of_a_session), T(what_is_in_flight_is_counted),
             T(events_come_in_their_order), T(a_resize_reaches_the_guest),
+            T(sizes_have_an_end),
             T(a_stuck_worker_does_not_stop_status),
-            T(clients_may_leave_a_stuck_worker),
+            T(what_a_client_that_leaves_has_asked_for_does_not_begin),
+            T(a_notification_is_done_though_its_client_has_left),
             T(a_stop_with_calls_under_way_is_clean),
             T(one_that_does_not_read_keeps_no_device_waiting))

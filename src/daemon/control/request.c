@@ -1,6 +1,7 @@
 /* The letters of a call: `there` carries it home, where the device may keep it;
- * `back` brings the answer. If the client goes meanwhile, `stop` follows it
- * home, and comes back as `stopped`, whether it found the call there or not.
+ * `back` brings the answer. If the client goes meanwhile, a call that has not
+ * yet begun does not begin, and `stop` follows it home, and comes back as
+ * `stopped`, whether it found the call there or not.
  * The request is freed when all of its letters are back. */
 #include "daemon/control/request.h"
 
@@ -91,6 +92,11 @@ static void on_there(struct mail *m)
     struct device *d = served_call_begin(r->served, &r->at_home, &r->call);
     struct err e;
 
+    if (__atomic_load_n(&r->abandoned, __ATOMIC_RELAXED)) {
+        err_set(&e, -ECANCELED, "", "nobody waits any more");
+        on_answered(&r->call, &e);
+        return;
+    }
     if (d) {
         r->command->run(d, &r->call);
         return;
@@ -136,6 +142,8 @@ void request_abandon(struct request *r)
     leave_client(r);
     if (!r->command || r->under_way != 1)
         return;
+    /* A notification is done, so it begins. */
+    __atomic_store_n(&r->abandoned, r->rpc.id != NULL, __ATOMIC_RELAXED);
     r->stop.run = on_stop;
     r->stopped.run = on_stopped;
     r->under_way++;

@@ -28,6 +28,7 @@ struct request {
     struct served_call at_home;
     struct mail there, back, stop, stopped;
     unsigned under_way; /* letters */
+    bool abandoned;     /* atomic: its client has gone */
     bool failed;
     struct err why;
 };
