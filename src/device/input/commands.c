@@ -8,7 +8,9 @@
  * A text is typed character by character, each as a keyboard would: keys that
  * are held go down, one after the other, the key goes down and up, what is held
  * goes up. The next one follows when the guest has taken that, but not before
- * `pace_ms` are over. A call that fails or is given up leaves nothing held. */
+ * `pace_ms` are over. A call that fails or is given up leaves nothing held. A
+ * text is for the driver that listens when it begins: what a driver that goes
+ * has not got is not typed to the next one. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include "device/input/names.h"
 #include "loop/timer.h"
 
+#define TEXT_BYTES_MAX 16384 /* is looked through in one turn of the loop */
 #define TIMEOUT_MS "5000"
 #define TIMEOUT_MAX_MS 3600000
 
@@ -109,6 +112,13 @@ static void on_cancel(struct call *c)
     give_up(c->user, -ECANCELED, "nobody waits any more");
 }
 
+static const char *why_lost(const struct waiting *w)
+{
+    return w->in->events.ring
+               ? "too many events wait for the guest: they were dropped"
+               : "the guest has gone";
+}
+
 static void on_sent(void *arg, bool taken)
 {
     struct waiting *w = arg;
@@ -119,10 +129,7 @@ static void on_sent(void *arg, bool taken)
     else if (taken)
         w->taken(w);
     else
-        give_up(w, -EPIPE,
-                w->in->events.ring
-                    ? "too many events wait for the guest: they were dropped"
-                    : "the guest has gone");
+        give_up(w, -EPIPE, why_lost(w));
 }
 
 static struct waiting *waiting_new(struct input *in, struct call *c,
@@ -152,9 +159,18 @@ static struct waiting *waiting_new(struct input *in, struct call *c,
 static void send_and_wait(struct waiting *w, const struct input_event16 *ev,
                           unsigned n)
 {
-    w->frame_is_out = true;
-    timer_start(&w->timer, w->timeout_ms);
-    events_frame(w->in, ev, n, on_sent, w);
+    switch (events_frame(w->in, ev, n, on_sent, w)) {
+    case FRAME_WAITS:
+        w->frame_is_out = true;
+        timer_start(&w->timer, w->timeout_ms);
+        break;
+    case FRAME_EMPTY: /* a repeat; keys of a text are the device's */
+        w->taken(w);
+        break;
+    case FRAME_LOST:
+        give_up(w, -EPIPE, why_lost(w));
+        break;
+    }
 }
 
 static bool refuse_without_driver(struct input *in, struct call *c)
@@ -280,14 +296,15 @@ static void run_send(struct device *d, struct call *c)
     struct input_event16 frame[SOURCE_FRAME_MAX];
     struct waiting *w;
     struct err e;
-    int n = read_frame(in, &args->events, frame, &e);
+    int n;
 
+    if (refuse_without_driver(in, c))
+        return;
+    n = read_frame(in, &args->events, frame, &e);
     if (n < 0) {
         call_fail(c, &e);
         return;
     }
-    if (refuse_without_driver(in, c))
-        return;
     w = waiting_new(in, c, args->timeout_ms);
     if (!w)
         return;
@@ -417,15 +434,17 @@ static void run_type(struct device *d, struct call *c)
     struct waiting *w;
     struct err e = {0};
 
-    if (check_text(in, args, &e) == 0 && in->typing)
+    if (refuse_without_driver(in, c))
+        return;
+    if (in->typing)
         err_set(&e, -EBUSY, "/params/device",
                 "another text is being typed on it");
+    else
+        check_text(in, args, &e);
     if (e.code < 0) {
         call_fail(c, &e);
         return;
     }
-    if (refuse_without_driver(in, c))
-        return;
     w = waiting_new(in, c, args->timeout_ms);
     if (!w)
         return;
@@ -435,6 +454,12 @@ static void run_type(struct device *d, struct call *c)
     w->pace_ms = args->pace_ms;
     w->taken = character_taken;
     type_on(w);
+}
+
+void commands_driver_gone(struct input *in)
+{
+    if (in->typing)
+        give_up(in->typing, -EPIPE, "the guest has gone");
 }
 
 /* ---- tables ---- */
@@ -477,6 +502,7 @@ static const struct conf_table send_table = {
 
 static const struct conf_key type_keys[] = {
     {"text", CONF_STR, CONF_AT(struct type_args, text), .required = true,
+     .max = TEXT_BYTES_MAX,
      .help = "What is typed. A newline is the enter key, and there are tab, "
              "escape, backspace (\\b) and delete (\\u007f)."},
     {"keymap", CONF_CHOICE, CONF_AT(struct type_args, keymap), .def = "\"us\"",

@@ -110,18 +110,20 @@ static void decide_dropped(struct input *in, uint64_t end)
     }
 }
 
-static struct wait *wait_new(void (*sent)(void *arg, bool taken), void *arg)
+/* For the frame at the end of the queue. False: there is no memory. */
+static bool wait_for(struct events *ev, void (*sent)(void *arg, bool taken),
+                     void *arg)
 {
     struct wait *w = calloc(1, sizeof(*w));
 
-    if (!w) {
-        sent(arg, false); /* from inside: there is no other way left */
-        return NULL;
-    }
+    if (!w)
+        return false;
     list_init(&w->node);
     w->sent = sent;
     w->arg = arg;
-    return w;
+    w->end = ev->put;
+    list_add(&ev->waits, &w->node);
+    return true;
 }
 
 /* ---- the queue ---- */
@@ -283,25 +285,23 @@ static void want_turn(struct events *ev)
         ev->ring->want_kick(ev->ring);
 }
 
-void events_frame(struct input *in, const struct input_event16 *frame,
-                  unsigned n, void (*sent)(void *arg, bool taken), void *arg)
+enum frame_fate events_frame(struct input *in,
+                             const struct input_event16 *frame, unsigned n,
+                             void (*sent)(void *arg, bool taken), void *arg)
 {
     struct events *ev = events_of(in);
     struct input_event16 f[SOURCE_FRAME_MAX + 1];
-    struct wait *w = sent ? wait_new(sent, arg) : NULL;
-    bool queued_it;
+    enum frame_fate fate = FRAME_LOST;
 
     n = take_over(&in->desc, frame, n, f);
-    queued_it = n > 1 && admit(in, f, n);
+    if (n > 1 && admit(in, f, n))
+        fate = !sent || wait_for(ev, sent, arg) ? FRAME_WAITS : FRAME_LOST;
+    else if (n == 1 && ev->ring)
+        fate = FRAME_EMPTY;
     for (unsigned i = 0; i < n; i++)
         state_apply(&ev->source, &f[i]);
-    if (w && queued_it) {
-        w->end = ev->put;
-        list_add(&ev->waits, &w->node);
-    } else if (w) {
-        decide(in, w, n == 1 && ev->ring); /* nothing of it is for a guest */
-    }
     want_turn(ev);
+    return fate;
 }
 
 void events_lost(struct input *in)

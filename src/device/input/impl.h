@@ -76,8 +76,9 @@ int input_config_write(struct device *d, uint32_t offset, const void *data,
 /* events.c. All on the home loop. */
 void events_init(struct input *in);
 /* As source_host has it. */
-void events_frame(struct input *in, const struct input_event16 *ev, unsigned n,
-                  void (*sent)(void *arg, bool taken), void *arg);
+enum frame_fate events_frame(struct input *in, const struct input_event16 *ev,
+                             unsigned n, void (*sent)(void *arg, bool taken),
+                             void *arg);
 void events_lost(struct input *in);
 void events_ring_start(struct input *in, struct ring *q);
 void events_ring_kick(struct input *in);
@@ -90,6 +91,8 @@ void events_fini(struct input *in);
 
 /* commands.c */
 extern const struct command input_commands[];
+/* The driver that a text is typed to listens no more. */
+void commands_driver_gone(struct input *in);
 
 /* status.c */
 void status_ring_kick(struct input *in, struct ring *q);

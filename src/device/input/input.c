@@ -26,8 +26,9 @@ static struct input *input_of_source(struct source *s)
     return s->host_data;
 }
 
-static void on_frame(struct source *s, const struct input_event16 *ev,
-                     unsigned n, void (*sent)(void *arg, bool taken), void *arg)
+static enum frame_fate on_frame(struct source *s,
+                                const struct input_event16 *ev, unsigned n,
+                                void (*sent)(void *arg, bool taken), void *arg)
 {
     struct input *in = input_of_source(s);
     struct input_event16 scaled[SOURCE_FRAME_MAX];
@@ -37,7 +38,7 @@ static void on_frame(struct source *s, const struct input_event16 *ev,
         filter_frame(&in->filter, ev, n, scaled);
         ev = scaled;
     }
-    events_frame(in, ev, n, sent, arg);
+    return events_frame(in, ev, n, sent, arg);
 }
 
 static void on_lost(struct source *s)
@@ -104,6 +105,7 @@ static void input_ring_stop(struct device *d, struct ring *q)
     if (q->index != VIRTIO_INPUT_EVENTQ)
         return;
     events_ring_stop(in);
+    commands_driver_gone(in);
     attend(in, false);
 }
 

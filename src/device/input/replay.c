@@ -6,7 +6,11 @@
  * late goes at once, and lateness does not add up. `asap` keeps a few frames
  * on their way, and goes on when the guest has taken one: no frame is lost,
  * however small the guest's ring is. `step` waits for the command. Nothing is
- * left held at the end, or when it is stopped. */
+ * left held at the end, or when it is stopped.
+ *
+ * A turn of the loop is bounded by events, whatever the recording is like: by
+ * the window, if the guest gets them, else by TURN_EVENTS. Frames stay whole,
+ * which recordings have of bounded length. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +23,10 @@
 #include "device/input/recording.h"
 #include "loop/timer.h"
 
-#define WINDOW 8       /* frames on their way to the guest, with asap */
-#define TURN_FRAMES 64 /* late ones that go in one turn of the loop */
+#define WINDOW 8 /* frames on their way to the guest, with asap */
+/* Of late frames, and of those that the guest does not get, in one turn of the
+ * loop, the rest of a frame not counted. */
+#define TURN_EVENTS 512
 #define NS_PER_US 1000u
 #define NS_PER_MS 1000000u
 #define NS_PER_S 1000000000u
@@ -119,13 +125,19 @@ static void fail_waiting(struct replay *r, const char *why)
 
 /* ---- frames ---- */
 
+static void note_lost(struct replay *r)
+{
+    r->refused = true;
+    r->not_taken++;
+}
+
 static void on_sent(void *arg, bool taken)
 {
     struct replay *r = arg;
 
     r->under_way--;
-    r->refused = r->refused || !taken;
-    r->not_taken += !taken;
+    if (!taken)
+        note_lost(r);
     if (r->loop)
         loop_defer(r->loop, &r->pump);
 }
@@ -135,22 +147,20 @@ static void on_frame(struct framing *f, const struct input_event16 *ev,
 {
     struct replay *r = container_of(f, struct replay, framing);
 
-    r->under_way++;
-    r->source.host->frame(&r->source, ev, n, on_sent, r);
+    switch (r->source.host->frame(&r->source, ev, n, on_sent, r)) {
+    case FRAME_WAITS:
+        r->under_way++;
+        break;
+    case FRAME_LOST:
+        note_lost(r);
+        break;
+    case FRAME_EMPTY:
+        break;
+    }
 }
 
-/* One frame of the recording, and what its end brings. */
-static void play_frame(struct replay *r)
+static void end_pass(struct replay *r)
 {
-    const struct recorded *ev;
-
-    do {
-        ev = &r->rec.events[r->at++];
-        framing_add(&r->framing, ev->type, ev->code, ev->value);
-    } while (ev->type != EV_SYN || ev->code != SYN_REPORT);
-    r->frame++;
-    if (r->at < r->rec.count)
-        return;
     framing_release(&r->framing);
     r->passes++;
     if (over(r)) {
@@ -165,6 +175,24 @@ static void play_frame(struct replay *r)
         r->began_ns = loop_now_ns();
 }
 
+/* One frame of the recording, and what its end brings. Returns how many events
+ * that were. */
+static size_t play_frame(struct replay *r)
+{
+    size_t first = r->at, count;
+    const struct recorded *ev;
+
+    do {
+        ev = &r->rec.events[r->at++];
+        framing_add(&r->framing, ev->type, ev->code, ev->value);
+    } while (ev->type != EV_SYN || ev->code != SYN_REPORT);
+    count = r->at - first;
+    r->frame++;
+    if (r->at == r->rec.count)
+        end_pass(r);
+    return count;
+}
+
 /* ms until the next frame is due; 0: now. */
 static uint64_t wait_ms(const struct replay *r)
 {
@@ -176,16 +204,31 @@ static uint64_t wait_ms(const struct replay *r)
 
 static void play_realtime(struct replay *r)
 {
-    for (unsigned i = 0; r->playing && i < TURN_FRAMES; i++) {
+    size_t played = 0;
+
+    while (r->playing && played < TURN_EVENTS) {
         uint64_t ms = wait_ms(r);
 
         if (ms) {
             timer_start(&r->timer, ms);
             return;
         }
-        play_frame(r);
+        played += play_frame(r);
     }
     if (r->playing)
+        timer_start(&r->timer, 0);
+}
+
+/* The guest says when it goes on, if it was given anything. */
+static void play_asap(struct replay *r)
+{
+    uint64_t lost = r->not_taken;
+    size_t played = 0;
+
+    while (r->playing && r->under_way < WINDOW && played < TURN_EVENTS &&
+           r->not_taken == lost)
+        played += play_frame(r);
+    if (r->playing && r->under_way == 0)
         timer_start(&r->timer, 0);
 }
 
@@ -193,8 +236,8 @@ static void play(struct replay *r)
 {
     if (r->playing && r->conf->pace == PACE_REALTIME)
         play_realtime(r);
-    while (r->playing && r->conf->pace == PACE_ASAP && r->under_way < WINDOW)
-        play_frame(r);
+    else if (r->playing && r->conf->pace == PACE_ASAP)
+        play_asap(r);
     answer_waiting(r);
 }
 
@@ -307,6 +350,7 @@ static void run_step(struct replay *r, struct call *c)
     r->refused = false;
     keep(r, c);
     play_frame(r);
+    answer_waiting(r); /* at once, if nothing of it is for the guest */
 }
 
 void replay_command(struct device *d, struct call *c)

@@ -50,16 +50,24 @@ struct source_desc {
     int32_t repeat_ms[2]; /* REP_DELAY, REP_PERIOD; if EV_REP */
 };
 
+/* What has become of a frame. */
+enum frame_fate {
+    FRAME_WAITS, /* for the guest */
+    FRAME_EMPTY, /* nothing of it is for the guest */
+    FRAME_LOST,  /* no driver runs, or too many events wait already */
+};
+
 /* What a source asks of its device. */
 struct source_host {
     /* A frame of n events. From it on the device knows which keys are held.
      * Events that the description does not have are left out, and so are
      * LEDs and sounds, and repeats of keys if the description has EV_REP.
-     * sent: NULL, or called once (never from inside, but for want of memory)
-     * when the guest has taken the frame: true, or false if it was dropped or
-     * the guest has gone. */
-    void (*frame)(struct source *s, const struct input_event16 *ev, unsigned n,
-                  void (*sent)(void *arg, bool taken), void *arg);
+     * sent: NULL, or called once if it waits, never from inside, when the guest
+     * has taken the frame: true, or false if it was dropped or the guest has
+     * gone. */
+    enum frame_fate (*frame)(struct source *s, const struct input_event16 *ev,
+                             unsigned n, void (*sent)(void *arg, bool taken),
+                             void *arg);
     /* The source has gone: keys and buttons that are held are released. It may
      * come back; the next frame says that it has. */
     void (*lost)(struct source *s);

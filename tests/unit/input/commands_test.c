@@ -385,6 +385,103 @@ static void a_guest_that_stops_reading_stops_the_text(void **state)
     pad_free(p);
 }
 
+/* The driver stops, and another one starts. */
+static void restart(struct pad *p)
+{
+    pad_stop(p);
+    pad_start(p, false, 64, 64);
+}
+
+static void a_text_is_not_typed_to_the_next_driver(void **state)
+{
+    struct pad *p = listening("keyboard");
+    struct asked *a;
+
+    (void)state;
+    /* While it waits for its pace. */
+    a = ask(p, "input.type", "{'text': 'ab', 'pace_ms': 20}");
+    pad_play(p);
+    restart(p);
+    expect_error(a, -EPIPE, "/params/text",
+                 "the guest has gone; characters that have arrived: 1");
+    /* While the guest has not taken what it was sent. */
+    a = ask(p, "input.type", "{'text': 'cd'}");
+    pad_settle(p);
+    restart(p);
+    expect_error(a, -EPIPE, "/params/text",
+                 "the guest has gone; characters that have arrived: 0");
+    /* When it has, but nobody has told yet. */
+    a = ask(p, "input.type", "{'text': 'ef'}");
+    pad_settle(p);
+    pad_take(p, true);
+    p->device->ops->ring_kick(p->device, &p->events->ring);
+    restart(p);
+    expect_error(a, -EPIPE, "/params/text",
+                 "the guest has gone; characters that have arrived: 0");
+    /* Keys of other texts than these. */
+    a = ask(p, "input.type", "{'text': 'x'}");
+    pad_play(p);
+    expect_done(a, "{\"characters\":1}");
+    for (unsigned i = 0; i < p->num_seen; i++)
+        assert_false(p->seen[i].code == KEY_B || p->seen[i].code == KEY_D ||
+                     p->seen[i].code == KEY_F);
+    assert_false(pad_holds(p));
+    pad_free(p);
+}
+
+static void a_text_is_not_looked_at_if_nobody_listens(void **state)
+{
+    struct pad *p = pad_preset("mouse");
+
+    (void)state;
+    expect_error(ask(p, "input.type", "{'text': '\303\251'}"), -ENOTCONN,
+                 "/params/device", "no driver of a guest listens");
+    expect_error(ask(p, "input.send", "{'events': [{'code': 'KEY_NO'}]}"),
+                 -ENOTCONN, "/params/device", "no driver of a guest listens");
+    pad_free(p);
+}
+
+static void a_text_has_a_length(void **state)
+{
+    const struct command *c = input_commands;
+    char text[16384 + 20];
+    struct errs e = ERRS_EMPTY;
+    struct conf_doc *doc;
+    void *args;
+
+    (void)state;
+    while (strcmp(c->name, "input.type") != 0)
+        c++;
+    for (size_t len = 16384; len < 16386; len++) {
+        int n = snprintf(text, sizeof(text), "{\"text\": \"%0*d\"}", (int)len,
+                         0);
+        int rc = conf_read_text(&doc, &args, c->params, text, (size_t)n, "/",
+                                NULL, &e);
+
+        assert_true((rc == 0) == (len == 16384));
+        if (rc == 0)
+            conf_free(doc);
+    }
+    assert_string_equal(e.list[0].where, "/text");
+    assert_string_equal(e.list[0].text, "must be a string of at most 16384 "
+                                        "bytes, this has 16385");
+    errs_free(&e);
+}
+
+static void a_frame_that_the_guest_does_not_get_is_answered(void **state)
+{
+    struct pad *p = listening("keyboard");
+
+    (void)state;
+    /* The guest repeats by itself. */
+    expect_done(ask(p, "input.send",
+                    "{'events': [{'code': 'KEY_A', 'value': 2}]}"),
+                "{\"events\":2}");
+    pad_play(p);
+    pad_expect_none(p);
+    pad_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +495,10 @@ int main(void)
         cmocka_unit_test(one_text_at_a_time),
         cmocka_unit_test(a_pace_is_kept),
         cmocka_unit_test(a_guest_that_stops_reading_stops_the_text),
+        cmocka_unit_test(a_text_is_not_typed_to_the_next_driver),
+        cmocka_unit_test(a_text_is_not_looked_at_if_nobody_listens),
+        cmocka_unit_test(a_text_has_a_length),
+        cmocka_unit_test(a_frame_that_the_guest_does_not_get_is_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,13 +182,13 @@ static void on_sent(void *arg, bool is_taken)
     untaken += !is_taken;
 }
 
-static void send_watched(struct pad *p, uint16_t code, int32_t value,
-                         unsigned *count)
+static enum frame_fate send_watched(struct pad *p, uint16_t code,
+                                    int32_t value, unsigned *count)
 {
     const struct input_event16 ev[] = {{EV_KEY, code, value},
                                        {EV_SYN, SYN_REPORT, 0}};
 
-    p->in->source->host->frame(p->in->source, ev, 2, on_sent, count);
+    return p->in->source->host->frame(p->in->source, ev, 2, on_sent, count);
 }
 
 static void a_frame_is_taken_when_its_buffers_are_back(void **state)
@@ -229,26 +229,27 @@ static void who_waits_is_told_when_the_guest_goes(void **state)
 
     (void)state;
     taken = untaken = 0;
-    send_watched(p, KEY_A, 1, &nobody);
-    assert_int_equal(nobody, 0); /* never from inside */
-    pad_settle(p);
-    assert_int_equal(nobody, 1);
+    assert_int_equal(send_watched(p, KEY_A, 1, &nobody), FRAME_LOST);
     pad_start(p, false, 2, 2);
     pad_settle(p);
-    send_watched(p, BTN_LEFT, 1, &nothing); /* it has no such button */
-    send_watched(p, KEY_B, 1, &given);
-    send_watched(p, KEY_C, 1, &queued);
+    /* It has no such button. */
+    assert_int_equal(send_watched(p, BTN_LEFT, 1, &nothing), FRAME_EMPTY);
+    assert_int_equal(send_watched(p, KEY_B, 1, &given), FRAME_WAITS);
+    assert_int_equal(send_watched(p, KEY_C, 1, &queued), FRAME_WAITS);
     pad_settle(p);
-    assert_int_equal(nothing, 1);
-    assert_int_equal(taken, 1);
+    assert_int_equal(given + queued, 0);
     pad_stop(p);
+    assert_int_equal(given + queued, 0); /* never from inside */
     pad_settle(p);
     assert_int_equal(given, 1);
     assert_int_equal(queued, 1);
-    assert_int_equal(untaken, 3);
-    send_watched(p, KEY_D, 1, &queued); /* closed before it is told */
-    pad_free(p);
+    assert_int_equal(nobody + nothing, 0);
+    assert_int_equal(untaken, 2);
+    pad_start(p, false, 2, 0);
+    assert_int_equal(send_watched(p, KEY_D, 1, &queued), FRAME_WAITS);
+    pad_free(p); /* closed before it is told */
     assert_int_equal(queued, 2);
+    assert_int_equal(taken, 0);
 }
 
 /* ---- overflow ---- */

@@ -35,7 +35,9 @@ static struct conf_doc *doc;
 static struct timer limit;
 static struct frame frames[FRAMES_MAX];
 static unsigned num_frames, num_taken;
+static unsigned num_ignored; /* frames that did not wait */
 static unsigned stop_at; /* frames, at which the loop is left; 0: none */
+static enum frame_fate fate;
 static bool guest_takes; /* at once */
 static struct timer taking;
 static bool answered, stopped;
@@ -66,16 +68,22 @@ static void on_taking(struct timer *t)
     take(num_frames, true);
 }
 
-static void on_frame(struct source *s, const struct input_event16 *ev,
-                     unsigned n, void (*sent)(void *arg, bool taken), void *arg)
+static enum frame_fate on_frame(struct source *s,
+                                const struct input_event16 *ev, unsigned n,
+                                void (*sent)(void *arg, bool taken), void *arg)
 {
     assert_ptr_equal(s, source);
+    if (fate != FRAME_WAITS) {
+        num_ignored++;
+        return fate;
+    }
     assert_true(num_frames < FRAMES_MAX);
     frames[num_frames++] = (struct frame){ev[0], n, loop_now_ns(), sent, arg};
     if (guest_takes)
         timer_start(&taking, 0);
     if (num_frames == stop_at)
         loop_stop(&loop);
+    return FRAME_WAITS;
 }
 
 static const struct source_host host = {.frame = on_frame};
@@ -142,7 +150,8 @@ static void open_text(const char *text, const char *keys)
     source->ops = ops;
     source->id = "id";
     source->host = &host;
-    num_frames = num_taken = stop_at = 0;
+    num_frames = num_taken = num_ignored = stop_at = 0;
+    fate = FRAME_WAITS;
     guest_takes = true;
     stopped = answered = false;
     assert_int_equal(loop_open(&loop, "test"), 0);
@@ -331,6 +340,90 @@ static void a_recording_without_length_does_not_spin(void **state)
     close_replay();
 }
 
+/* ---- turns of the loop ---- */
+
+/* UV_RUN_ONCE runs timers twice: before it waits, and after. */
+#define TURN_FRAMES 520
+
+/* A recording of so many frames at one moment, each of one event. */
+static void open_many(unsigned count, const char *keys)
+{
+    static const char frame[] = "E: 0.000000 0001 001e 1\n"
+                                "E: 0.000000 0000 0000 0\n";
+    static const char head[] = "B: 01 00 00 00 c0 00 00 00 00\n";
+    char *text = malloc(sizeof(head) + count * sizeof(frame)), *at = text;
+
+    assert_non_null(text);
+    at += sprintf(at, "%s", head);
+    for (unsigned i = 0; i < count; i++)
+        at += sprintf(at, "%s", frame);
+    open_text(text, keys);
+    free(text);
+}
+
+static void what_is_not_for_the_guest_ends_its_turn(void **state)
+{
+    (void)state;
+    open_many(10000, ", \"pace\": \"asap\", \"loops\": 0");
+    fate = FRAME_EMPTY;
+    source->ops->attend(source, true);
+    while (num_ignored < 30000) {
+        unsigned before = num_ignored;
+
+        uv_run(&loop.uv, UV_RUN_ONCE);
+        assert_in_range(num_ignored - before, 0, TURN_FRAMES);
+    }
+    tell("stop");
+    assert_int_equal(answer_err.code, 0);
+    close_replay();
+}
+
+static void what_is_lost_ends_a_turn_of_asap(void **state)
+{
+    (void)state;
+    open_many(100, ", \"pace\": \"asap\", \"start\": \"command\"");
+    fate = FRAME_LOST;
+    source->ops->attend(source, true);
+    tell("start");
+    while (!answered) {
+        unsigned before = num_ignored;
+
+        uv_run(&loop.uv, UV_RUN_ONCE);
+        assert_in_range(num_ignored - before, 0, 2); /* and a release */
+    }
+    assert_refused("the guest has not taken all of it");
+    close_replay();
+}
+
+static void what_is_late_is_played_in_bounded_turns(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    open_many(4000, "");
+    source->ops->attend(source, true);
+    do {
+        before = num_frames;
+        uv_run(&loop.uv, UV_RUN_ONCE);
+        assert_in_range(num_frames - before, 0, TURN_FRAMES);
+    } while (num_frames < 4000);
+    close_replay();
+}
+
+static void a_step_that_is_not_for_the_guest_is_answered(void **state)
+{
+    (void)state;
+    open_replay(", \"pace\": \"step\"");
+    fate = FRAME_EMPTY;
+    source->ops->attend(source, true);
+    tell("step");
+    wait_answer("\"frame\":1,\"frames\":3,\"passes\":0,"
+                "\"playing\":false");
+    close_replay();
+}
+
+/* ---- steps and commands ---- */
+
 static void steps_are_answered_when_the_guest_has_taken_them(void **state)
 {
     (void)state;
@@ -513,6 +606,10 @@ int main(void)
         cmocka_unit_test(asap_waits_for_the_guest_only),
         cmocka_unit_test(for_ever_is_for_ever),
         cmocka_unit_test(a_recording_without_length_does_not_spin),
+        cmocka_unit_test(what_is_not_for_the_guest_ends_its_turn),
+        cmocka_unit_test(what_is_lost_ends_a_turn_of_asap),
+        cmocka_unit_test(what_is_late_is_played_in_bounded_turns),
+        cmocka_unit_test(a_step_that_is_not_for_the_guest_is_answered),
         cmocka_unit_test(steps_are_answered_when_the_guest_has_taken_them),
         cmocka_unit_test(steps_go_to_the_end),
         cmocka_unit_test(a_start_is_answered_at_the_end),
