@@ -37,15 +37,23 @@ def accelerator():
     return "kvm" if usable else "tcg,thread=multi"
 
 
-class Input:
-    """A vhost-user-input device on the socket at `path`."""
+def properties(props):
+    """Those of a device, as QEMU spells them, behind its others."""
+    return "".join(f",{key}={value}" for key, value in props.items())
 
-    def __init__(self, path):
+
+class Input:
+    """A vhost-user-input device on the socket at `path`. props: its other
+    properties."""
+
+    def __init__(self, path, **props):
         self.path = path
+        self.props = props
 
     def args(self, n):
         return ["-chardev", f"socket,id=device{n},path={self.path}",
-                "-device", f"vhost-user-input-pci,chardev=device{n}"]
+                "-device", f"vhost-user-input-pci,chardev=device{n}" +
+                properties(self.props)]
 
 
 class Disk:
@@ -62,10 +70,9 @@ class Disk:
         chardev = f"socket,id=device{n},path={self.path}"
         if self.reconnect:
             chardev += f",reconnect={self.reconnect}"
-        device = f"vhost-user-blk-pci,chardev=device{n},num-queues={self.queues}"
-        for key, value in self.props.items():
-            device += f",{key}={value}"
-        return ["-chardev", chardev, "-device", device]
+        return ["-chardev", chardev, "-device",
+                f"vhost-user-blk-pci,chardev=device{n},"
+                f"num-queues={self.queues}" + properties(self.props)]
 
 
 class Qemu:

@@ -69,8 +69,8 @@ class Rig:
     def disk(self, vub, device="disk", **options):
         return Disk(vub.socket(device), **options)
 
-    def input(self, vub, device):
-        return Input(vub.socket(device))
+    def input(self, vub, device, **options):
+        return Input(vub.socket(device), **options)
 
     def guest(self, script, devices, name="qemu", kit="plain", programs=(),
               memory=None, **more):
