@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libevdev/libevdev-uinput.h>
@@ -218,6 +219,72 @@ static void unplugged_it_releases_its_keys_and_it_may_come_back(void **state)
     libevdev_uinput_destroy(u);
 }
 
+#define BY_ID "/dev/input/by-id"
+#define LINK BY_ID "/usb-vub_test-event-kbd"
+
+/* As udev does it: another link, then its name is changed to the one wanted. */
+static void link_to(const char *node)
+{
+    unlink(LINK ".new");
+    assert_int_equal(symlink(node, LINK ".new"), 0);
+    assert_int_equal(rename(LINK ".new", LINK), 0);
+}
+
+/* Nodes are numbered anew each time, and it is the link that counts, also if
+ * the directory of links is not there while there are none. */
+static void a_link_of_by_id_leads_to_what_is_plugged_in(void **state)
+{
+    struct libevdev_uinput *u = plug(NAME, false), *between[3];
+    char node[64], was[64] = "";
+    struct vub *v;
+    struct input *in;
+
+    (void)state;
+    mkdir(BY_ID, 0755);
+    /* Relative, as udev's are. */
+    snprintf(node, sizeof(node), "..%s",
+             strrchr(libevdev_uinput_get_devnode(u), '/'));
+    link_to(node);
+    v = vub_start("{'id': 'k', 'type': 'input', 'source': {'type': 'evdev',"
+                  " 'path': '" LINK "'}}");
+    in = input_new(v, "k", NULL, 64);
+    for (unsigned i = 0; i < ARRAY_LEN(between); i++) {
+        press(u, KEY_A, 1);
+        input_need_frame(in, EV_KEY, KEY_A, 1);
+        vub_log_mark(v);
+        strcpy(was, node);
+        libevdev_uinput_destroy(u);
+        input_need_frame(in, EV_KEY, KEY_A, 0);
+        vub_log_wait(v, "has gone");
+        unlink(LINK);
+        if (i == 1)
+            assert_int_equal(rmdir(BY_ID), 0);
+        /* Its number is somebody else's now. */
+        between[i] = plug("vub test stranger", false);
+        u = plug(NAME, false);
+        snprintf(node, sizeof(node), "..%s",
+                 strrchr(libevdev_uinput_get_devnode(u), '/'));
+        assert_string_not_equal(node, was);
+        vub_log_mark(v);
+        if (i == 1)
+            assert_int_equal(mkdir(BY_ID, 0755), 0);
+        link_to(node);
+        vub_log_wait(v, "is there");
+        press(between[i], KEY_B, 1); /* nobody asks */
+        press(u, KEY_A, 1);
+        input_need_frame(in, EV_KEY, KEY_A, 1);
+        press(u, KEY_A, 0);
+        input_need_frame(in, EV_KEY, KEY_A, 0);
+    }
+    input_free(in);
+    vub_free(v);
+    for (unsigned i = 0; i < ARRAY_LEN(between); i++)
+        libevdev_uinput_destroy(between[i]);
+    libevdev_uinput_destroy(u);
+    unlink(LINK);
+    rmdir(BY_ID);
+}
+
 /* More than the kernel keeps for a reader: it says SYN_DROPPED, and the reader
  * has to look how things are. */
 static void dropped_events_leave_no_key_stuck(void **state)
@@ -270,4 +337,5 @@ BEHAVE_MAIN(T(events_go_to_the_guest_and_leds_come_back),
             T(without_grab_the_host_hears_it_too),
             T(a_hot_key_gives_it_back_and_takes_it),
             T(unplugged_it_releases_its_keys_and_it_may_come_back),
+            T(a_link_of_by_id_leads_to_what_is_plugged_in),
             T(dropped_events_leave_no_key_stuck))
