@@ -55,6 +55,7 @@ struct evdev {
 
     struct evdev_node *node; /* NULL: it is away */
     struct port *port;       /* of the node, on the loop */
+    struct defer more;       /* events of it are left */
     int lookout_fd;          /* -1: none */
     struct port *lookout;
     struct timer retry;
@@ -214,20 +215,38 @@ static void take(struct evdev *v, const struct input_event16 *ev)
 
 static void lose(struct evdev *v, int why);
 
-static void on_readable(struct watch *w, int status, int events)
+/* What a turn has room for. libevdev reads ahead, so what is left need not make
+ * the node readable again. */
+static int read_events(struct evdev *v)
 {
-    struct evdev *v = container_of(w, struct port, watch)->evdev;
     struct input_event16 ev;
-    int rc = 0;
+    int rc;
 
-    (void)events;
-    /* What it did last is read even if it has gone. */
     for (unsigned i = 0; i < TURN_EVENTS; i++) {
         rc = node_next(v->node, &ev, &v->dropped);
         if (rc <= 0)
-            break;
+            return rc;
         take(v, &ev);
     }
+    loop_defer(v->loop, &v->more);
+    return 0;
+}
+
+static void on_more(struct defer *d)
+{
+    struct evdev *v = container_of(d, struct evdev, more);
+    int rc = read_events(v);
+
+    if (rc < 0)
+        lose(v, rc);
+}
+
+static void on_readable(struct watch *w, int status, int events)
+{
+    struct evdev *v = container_of(w, struct port, watch)->evdev;
+    int rc = read_events(v); /* what it did last, even if it has gone */
+
+    (void)events;
     if (rc < 0 || status < 0)
         lose(v, rc < 0 ? rc : -ENODEV);
 }
@@ -414,6 +433,7 @@ static void seek(struct evdev *v)
 static void lose(struct evdev *v, int why)
 {
     log_info(v->id, "%s has gone: %s", node_path(v->node), strerror(-why));
+    defer_cancel(&v->more);
     port_close(&v->port);
     node_close(v->node);
     v->node = NULL;
@@ -517,6 +537,7 @@ static int evdev_start(struct source *s, struct loop *home, struct err *e)
 
     (void)e;
     v->loop = home;
+    defer_init(&v->more, on_more);
     v->retry.fire = on_retry;
     v->retry.gone = on_retry_gone;
     timer_open(&v->retry, home);
@@ -532,6 +553,7 @@ static void evdev_stop(struct source *s, void (*gone)(struct source *s))
     struct evdev *v = evdev_of(s);
 
     v->gone = gone;
+    defer_cancel(&v->more);
     port_close(&v->port);
     lookout_close(v);
     timer_close(&v->retry);

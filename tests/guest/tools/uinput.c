@@ -332,10 +332,77 @@ static void dropped_events_leave_no_key_stuck(void **state)
     libevdev_uinput_destroy(u);
 }
 
+#define FINGERS 32
+
+/* A screen for which the kernel keeps more events than vub reads in a turn. */
+static struct libevdev_uinput *plug_screen(void)
+{
+    static const unsigned axes[] = {
+        ABS_MT_POSITION_X,  ABS_MT_POSITION_Y, ABS_MT_TOUCH_MAJOR,
+        ABS_MT_TOUCH_MINOR, ABS_MT_PRESSURE,   ABS_MT_ORIENTATION};
+    struct input_absinfo range = {.maximum = 65535};
+    struct libevdev *dev = libevdev_new();
+    struct libevdev_uinput *u;
+    int rc;
+
+    libevdev_set_name(dev, NAME);
+    libevdev_enable_event_code(dev, EV_KEY, BTN_TOUCH, NULL);
+    for (unsigned i = 0; i < ARRAY_LEN(axes); i++)
+        libevdev_enable_event_code(dev, EV_ABS, axes[i], &range);
+    libevdev_enable_event_code(dev, EV_ABS, ABS_MT_TRACKING_ID, &range);
+    range.maximum = FINGERS - 1;
+    libevdev_enable_event_code(dev, EV_ABS, ABS_MT_SLOT, &range);
+    rc = libevdev_uinput_create_from_device(dev, LIBEVDEV_UINPUT_OPEN_MANAGED,
+                                            &u);
+    libevdev_free(dev);
+    if (rc < 0)
+        front_fail("uinput: %s", strerror(-rc));
+    return u;
+}
+
+/* Numbers about those that vub takes in a turn, of which libevdev has read some
+ * more. */
+static void the_last_of_many_events_does_not_wait_for_another(void **state)
+{
+    struct libevdev_uinput *u = plug_screen();
+    struct vub *v = serve("");
+    struct input *in = input_new(v, "k", NULL, 64);
+    struct input_ev ev;
+
+    (void)state;
+    press(u, BTN_TOUCH, 1);
+    do
+        while (!input_take(in, &ev))
+            vq_wait(in->events);
+    while (ev.type != EV_KEY || ev.value != 1);
+    for (unsigned many = 250; many < 272; many += 2) {
+        vub_signal(v, SIGSTOP);
+        for (unsigned i = 1; i < many; i++)
+            press(u, BTN_TOUCH, i & 1 ? 0 : 1);
+        press(u, BTN_TOUCH, 1);
+        press(u, BTN_TOUCH, 0);
+        vub_signal(v, SIGCONT);
+        for (unsigned i = 0; i < many / 2 + 1;) {
+            while (!input_take(in, &ev))
+                vq_wait(in->events);
+            i += ev.type == EV_KEY && ev.value == 0;
+        }
+        press(u, BTN_TOUCH, 1);
+        do
+            while (!input_take(in, &ev))
+                vq_wait(in->events);
+        while (ev.type != EV_KEY || ev.value != 1);
+    }
+    input_free(in);
+    vub_free(v);
+    libevdev_uinput_destroy(u);
+}
+
 BEHAVE_MAIN(T(events_go_to_the_guest_and_leds_come_back),
             T(it_is_grabbed_while_a_driver_listens),
             T(without_grab_the_host_hears_it_too),
             T(a_hot_key_gives_it_back_and_takes_it),
             T(unplugged_it_releases_its_keys_and_it_may_come_back),
             T(a_link_of_by_id_leads_to_what_is_plugged_in),
-            T(dropped_events_leave_no_key_stuck))
+            T(dropped_events_leave_no_key_stuck),
+            T(the_last_of_many_events_does_not_wait_for_another))
