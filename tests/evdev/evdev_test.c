@@ -246,6 +246,22 @@ static void a_hot_key_gives_it_back_and_takes_it(void **state)
     finish(v, f);
 }
 
+static void a_hot_key_that_it_does_not_have_is_refused(void **state)
+{
+    struct vub *v = vub_new();
+
+    (void)state;
+    host_add(3, "mouse.evemu");
+    vub_config(v, "{'id': 'd', 'type': 'input', 'source': {'type': 'evdev',"
+                  " 'path': '/dev/input/event3',"
+                  " 'hotkey': ['BTN_LEFT', 'KEY_F24']}}");
+    vub_spawn(v);
+    vub_log_wait(v, "/devices/0/source/hotkey/1: /dev/input/event3 (");
+    vub_log_wait(v, "has no KEY_F24");
+    assert_int_equal(vub_wait(v), 2);
+    vub_free(v);
+}
+
 /* The kernel says SYN_DROPPED, and then, by ioctl, which keys are down. */
 static void lost_events_become_one_frame_of_differences(void **state)
 {
@@ -412,6 +428,7 @@ BEHAVE_MAIN(E(a_keyboard_is_passed_through), E(a_mouse_is_passed_through),
             E(a_grab_that_fails_is_told_once),
             E(a_grab_waits_until_keys_are_up),
             E(a_hot_key_gives_it_back_and_takes_it),
+            E(a_hot_key_that_it_does_not_have_is_refused),
             E(lost_events_become_one_frame_of_differences),
             E(it_is_found_by_what_it_is_like),
             E(what_is_pulled_out_may_come_back),

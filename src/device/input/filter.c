@@ -99,11 +99,38 @@ void filter_frame(const struct filter *f, const struct input_event16 *ev,
 
 /* ---- the table ---- */
 
+static int axis_of(const struct filter_conf *c, int index)
+{
+    const struct axis_conf *a = c->axes.list[index].data;
+    uint16_t type, code;
+
+    if (!name_to_code(a->code, &type, &code) || type != EV_ABS)
+        return -1; /* told by the axis' own table */
+    return code;
+}
+
+static void check_axis(const struct filter_conf *c, int index, const char *at,
+                       struct errs *e)
+{
+    int code = axis_of(c, index);
+    char place[40];
+
+    snprintf(place, sizeof(place), "axes/%d/code", index);
+    if (code == ABS_MT_SLOT || code == ABS_MT_TRACKING_ID)
+        errs_at(e, at, place, "its values are numbers of contacts, which "
+                              "cannot be scaled");
+    for (int i = 0; i < index && code >= 0; i++)
+        if (axis_of(c, i) == code)
+            errs_at(e, at, place, "axes/%d is of the same axis", i);
+}
+
 static void check_filter(void *data, const char *at, struct errs *e)
 {
     const struct filter_conf *c = data;
 
     event_names_check(&c->mask, at, "mask", e);
+    for (int i = 0; i < c->axes.count; i++)
+        check_axis(c, i, at, e);
 }
 
 #define ID_KEY(id, what)                                                       \
