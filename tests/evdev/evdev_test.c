@@ -135,6 +135,29 @@ static void leds_are_written_to_the_device(void **state)
     finish(v, f);
 }
 
+static void force_feedback_is_passed_on_but_for_effects(void **state)
+{
+    struct host_device *d = host_add(3, "mouse.evemu");
+    struct vub *v;
+    struct input *f;
+    uint8_t bits[128];
+
+    (void)state;
+    source_set(&d->rec.desc, EV_FF, FF_GAIN);
+    f = serve(&v, "'type': 'evdev', 'path': '/dev/input/event3'");
+    assert_int_equal(input_config(f, VIRTIO_INPUT_CFG_EV_BITS, EV_FF, bits),
+                     FF_GAIN / 8 + 1);
+    input_status(f, EV_FF, FF_GAIN, 0x8000);
+    host_expect(d, EV_FF, FF_GAIN, 0x8000);
+    input_status(f, EV_FF, FF_AUTOCENTER, 1); /* it has none */
+    input_status(f, EV_FF, 2, 1);             /* plays an effect, stops it */
+    host_expect(d, EV_FF, 2, 1);
+    input_status(f, EV_FF, 2, 0);
+    host_expect(d, EV_FF, 2, 0);
+    expect_played(f, d, true);
+    finish(v, f);
+}
+
 static void it_is_grabbed_while_a_driver_listens(void **state)
 {
     struct host_device *d = host_add(3, "mouse.evemu");
@@ -423,6 +446,7 @@ static void nothing_is_lost_in_a_ring_of_four(void **state)
 BEHAVE_MAIN(E(a_keyboard_is_passed_through), E(a_mouse_is_passed_through),
             E(a_tablet_is_passed_through), E(a_touch_screen_is_passed_through),
             E(leds_are_written_to_the_device),
+            E(force_feedback_is_passed_on_but_for_effects),
             E(it_is_grabbed_while_a_driver_listens),
             E(it_is_not_grabbed_if_that_is_not_wanted),
             E(a_grab_that_fails_is_told_once),

@@ -130,8 +130,8 @@ static void write_status(struct evdev *v, uint16_t type, uint16_t code,
 
     if (rc < 0 && rc != -ENODEV)
         log_limited(&v->limit, LOG_WARN, v->id,
-                    "what the guest has set (LEDs, sounds, key repeat) cannot "
-                    "be written to %s: %s",
+                    "what the guest has set (LEDs, sounds, key repeat, force "
+                    "feedback) cannot be written to %s: %s",
                     node_path(v->node), strerror(-rc));
 }
 
@@ -263,7 +263,7 @@ static void evdev_status(struct source *s, uint16_t type, uint16_t code,
         v->leds = (uint16_t)(value ? v->leds | bit : v->leds & ~bit);
     }
     /* The host's LEDs are the host's. */
-    if (v->node && !v->given_back && type != EV_FF)
+    if (v->node && !v->given_back)
         write_status(v, type, code, value);
 }
 

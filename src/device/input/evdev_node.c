@@ -163,10 +163,11 @@ int node_find(struct evdev_node **out, const char *dir,
 
 /* ---- describe ---- */
 
-/* Force feedback is not offered: effects cannot be uploaded by virtio-input. */
+/* What a guest is told of. Of force feedback it can use only what needs no
+ * effect of its own: virtio-input cannot upload any. */
 static bool is_offered(unsigned type)
 {
-    return type != EV_SYN && type <= EV_REP;
+    return type != EV_SYN && type <= EV_FF;
 }
 
 void node_describe(const struct evdev_node *n, struct source_desc *d)

@@ -44,7 +44,7 @@ bool node_any_key_is_down(const struct evdev_node *n);
 /* Whether nobody else on this machine gets its events. */
 int node_grab(struct evdev_node *n, bool grab);
 
-/* LEDs, sounds, key repeat. */
+/* LEDs, sounds, key repeat, force feedback. */
 int node_write(struct evdev_node *n, unsigned type, unsigned code,
                int32_t value);
 
