@@ -29,8 +29,8 @@ struct store;
 struct store_channel;
 struct store_req;
 
-/* Of a size: so that no sum of an offset and a length of a store wraps, in bytes
- * or as the kernel's loff_t. */
+/* Of a size: so that no sum of an offset and a length of a store wraps, in
+ * bytes or as the kernel's loff_t. */
 #define STORE_SIZE_MAX (UINT64_C(1) << 62)
 
 enum store_op {

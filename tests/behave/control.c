@@ -253,12 +253,12 @@ static void sizes_have_an_end(void **state)
     need(ctl_ask(c, "block.resize", "'device':'n','size':'" MOST "'"),
          "'result':{'size':4611686018427387904,");
     assert_int_equal(blk_capacity(f), UINT64_C(1) << 53);
-    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN,
-                            (UINT64_C(1) << 53) - 1, buf, sizeof(buf)),
+    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN, (UINT64_C(1) << 53) - 1,
+                            buf, sizeof(buf)),
                      VIRTIO_BLK_S_OK);
-    assert_int_equal(blk_do(f->vq[0], VIRTIO_BLK_T_IN, UINT64_C(1) << 53, buf,
-                            sizeof(buf)),
-                     VIRTIO_BLK_S_IOERR);
+    assert_int_equal(
+        blk_do(f->vq[0], VIRTIO_BLK_T_IN, UINT64_C(1) << 53, buf, sizeof(buf)),
+        VIRTIO_BLK_S_IOERR);
     need(ctl_ask(c, "block.resize", "'device':'n','size':'4194305T'"),
          "must be a size from 512 to " MOST);
     need(ctl_ask(c, "block.resize",
@@ -451,8 +451,7 @@ static void one_that_does_not_read_keeps_no_device_waiting(void **state)
 
 BEHAVE_MAIN(T(status_tells_of_a_session), T(what_is_in_flight_is_counted),
             T(events_come_in_their_order), T(a_resize_reaches_the_guest),
-            T(sizes_have_an_end),
-            T(a_stuck_worker_does_not_stop_status),
+            T(sizes_have_an_end), T(a_stuck_worker_does_not_stop_status),
             T(what_a_client_that_leaves_has_asked_for_does_not_begin),
             T(a_notification_is_done_though_its_client_has_left),
             T(a_stop_with_calls_under_way_is_clean),

@@ -82,8 +82,8 @@ static void a_replay_of_which_nothing_is_left_keeps_nobody_waiting(void **state)
     }
 }
 
-static void a_replay_that_the_guest_takes_at_once_keeps_nobody_waiting(
-    void **state)
+static void
+a_replay_that_the_guest_takes_at_once_keeps_nobody_waiting(void **state)
 {
     struct vub *v = start_replay(tap, ", 'pace': 'asap', 'loops': 0", "");
     struct input *in = input_new(v, "r", NULL, 64);

@@ -117,8 +117,9 @@ static void check_axis(const struct filter_conf *c, int index, const char *at,
 
     snprintf(place, sizeof(place), "axes/%d/code", index);
     if (code == ABS_MT_SLOT || code == ABS_MT_TRACKING_ID)
-        errs_at(e, at, place, "its values are numbers of contacts, which "
-                              "cannot be scaled");
+        errs_at(e, at, place,
+                "its values are numbers of contacts, which "
+                "cannot be scaled");
     for (int i = 0; i < index && code >= 0; i++)
         if (axis_of(c, i) == code)
             errs_at(e, at, place, "axes/%d is of the same axis", i);

@@ -21,8 +21,8 @@
 
 #define RECORDING_BYTES_MAX ((size_t)64 << 20)
 #define RECORDING_EVENTS_MAX 10000000
-/* Of a frame, SYN_REPORT too: more than a device of Linux ever says at once, and
- * no more than a guest can be kept to get whole. */
+/* Of a frame, SYN_REPORT too: more than a device of Linux ever says at once,
+ * and no more than a guest can be kept to get whole. */
 #define RECORDING_FRAME_MAX 1024
 /* Of times: until the year 2242, and in 64 bits as nanoseconds. */
 #define RECORDING_SECONDS_MAX (UINT64_C(1) << 33)

@@ -13,7 +13,7 @@ struct recording_maker {
     struct err *e;
     bool described;
     bool has_first;
-    unsigned in_frame; /* events of a frame that has not ended */
+    unsigned in_frame;              /* events of a frame that has not ended */
     uint64_t first_usec, last_usec; /* as written */
     bool has_abs[SOURCE_ABS_MAX];
     uint8_t left_out[SOURCE_EV_TYPES / 8]; /* types that are not taken */

@@ -337,9 +337,9 @@ static void dropped_events_leave_no_key_stuck(void **state)
 /* A screen for which the kernel keeps more events than vub reads in a turn. */
 static struct libevdev_uinput *plug_screen(void)
 {
-    static const unsigned axes[] = {
-        ABS_MT_POSITION_X,  ABS_MT_POSITION_Y, ABS_MT_TOUCH_MAJOR,
-        ABS_MT_TOUCH_MINOR, ABS_MT_PRESSURE,   ABS_MT_ORIENTATION};
+    static const unsigned axes[] = {ABS_MT_POSITION_X,  ABS_MT_POSITION_Y,
+                                    ABS_MT_TOUCH_MAJOR, ABS_MT_TOUCH_MINOR,
+                                    ABS_MT_PRESSURE,    ABS_MT_ORIENTATION};
     struct input_absinfo range = {.maximum = 65535};
     struct libevdev *dev = libevdev_new();
     struct libevdev_uinput *u;

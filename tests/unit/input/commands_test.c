@@ -453,8 +453,8 @@ static void a_text_has_a_length(void **state)
     while (strcmp(c->name, "input.type") != 0)
         c++;
     for (size_t len = 16384; len < 16386; len++) {
-        int n = snprintf(text, sizeof(text), "{\"text\": \"%0*d\"}", (int)len,
-                         0);
+        int n =
+            snprintf(text, sizeof(text), "{\"text\": \"%0*d\"}", (int)len, 0);
         int rc = conf_read_text(&doc, &args, c->params, text, (size_t)n, "/",
                                 NULL, &e);
 
@@ -474,9 +474,9 @@ static void a_frame_that_the_guest_does_not_get_is_answered(void **state)
 
     (void)state;
     /* The guest repeats by itself. */
-    expect_done(ask(p, "input.send",
-                    "{'events': [{'code': 'KEY_A', 'value': 2}]}"),
-                "{\"events\":2}");
+    expect_done(
+        ask(p, "input.send", "{'events': [{'code': 'KEY_A', 'value': 2}]}"),
+        "{\"events\":2}");
     pad_play(p);
     pad_expect_none(p);
     pad_free(p);

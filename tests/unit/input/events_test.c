@@ -182,8 +182,8 @@ static void on_sent(void *arg, bool is_taken)
     untaken += !is_taken;
 }
 
-static enum frame_fate send_watched(struct pad *p, uint16_t code,
-                                    int32_t value, unsigned *count)
+static enum frame_fate send_watched(struct pad *p, uint16_t code, int32_t value,
+                                    unsigned *count)
 {
     const struct input_event16 ev[] = {{EV_KEY, code, value},
                                        {EV_SYN, SYN_REPORT, 0}};

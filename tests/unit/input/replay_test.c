@@ -36,7 +36,7 @@ static struct timer limit;
 static struct frame frames[FRAMES_MAX];
 static unsigned num_frames, num_taken;
 static unsigned num_ignored; /* frames that did not wait */
-static unsigned stop_at; /* frames, at which the loop is left; 0: none */
+static unsigned stop_at;     /* frames, at which the loop is left; 0: none */
 static enum frame_fate fate;
 static bool guest_takes; /* at once */
 static struct timer taking;
