@@ -104,8 +104,8 @@ static int axis_of(const struct filter_conf *c, int index)
     const struct axis_conf *a = c->axes.list[index].data;
     uint16_t type, code;
 
-    if (!name_to_code(a->code, &type, &code) || type != EV_ABS)
-        return -1; /* told by the axis' own table */
+    if (!a->code || !name_to_code(a->code, &type, &code) || type != EV_ABS)
+        return -1; /* told already */
     return code;
 }
 

@@ -329,14 +329,18 @@ static void for_ever_is_for_ever(void **state)
 
 static void a_recording_without_length_does_not_spin(void **state)
 {
+    uint64_t began, ms;
+
     (void)state;
     open_text("B: 01 00 00 00 c0 00 00 00 00\n"
               "E: 0.000000 0001 001e 1\n"
               "E: 0.000000 0000 0000 0\n",
               ", \"loops\": 0");
+    began = loop_now_ns();
     source->ops->attend(source, true);
     turn_for(50);
-    assert_in_range(num_frames, 2, 120);
+    ms = (loop_now_ns() - began) / 1000000 + 1; /* of a machine that may stall */
+    assert_in_range(num_frames, 2, 2 * ms + 2); /* down and up */
     close_replay();
 }
 
