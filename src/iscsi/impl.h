@@ -81,6 +81,7 @@ struct link {
     bool in_library;
     bool logged_in, login_failed;
     bool cancelled;     /* libiscsi gave up on what it had */
+    char why[256];      /* its word for it */
     char redirect[256]; /* a portal that the target sends us to */
 };
 

@@ -38,6 +38,17 @@ static void watch_again(struct link *l)
         l->events = events;
 }
 
+/* Its words are overwritten soon. */
+static void note_failure(struct link *l)
+{
+    const char *why = iscsi_get_error(l->ctx);
+
+    if (strncmp(why, "iscsi_service: ", 15) == 0)
+        why += 15;
+    if (!l->why[0])
+        snprintf(l->why, sizeof(l->why), "%.*s", (int)strcspn(why, "\n"), why);
+}
+
 void link_serve(struct link *l, int events)
 {
     struct iscsi_session *s = l->session;
@@ -62,7 +73,8 @@ void link_serve(struct link *l, int events)
     } else if (l->wire.why[0]) {
         session_lost(s, l->wire.why);
     } else if (rc < 0 || l->cancelled) {
-        session_lost(s, iscsi_get_error(l->ctx));
+        note_failure(l);
+        session_lost(s, l->why);
     } else {
         watch_again(l);
         login_went_on(s); /* may close l */
@@ -106,6 +118,8 @@ static void on_login(struct iscsi_context *ctx, int status, void *data,
         l->logged_in = true;
     else
         l->login_failed = true;
+    if (l->login_failed)
+        note_failure(l);
     if (status == SCSI_STATUS_REDIRECT)
         snprintf(l->redirect, sizeof(l->redirect), "%s",
                  iscsi_get_target_address(ctx));
@@ -120,8 +134,10 @@ static void on_connect(struct iscsi_context *ctx, int status, void *data,
     if (!l->session)
         return;
     if (status != SCSI_STATUS_GOOD ||
-        iscsi_login_async(ctx, on_login, l) != 0)
+        iscsi_login_async(ctx, on_login, l) != 0) {
+        note_failure(l);
         l->login_failed = true;
+    }
 }
 
 static struct iscsi_context *make_context(struct iscsi_session *s)

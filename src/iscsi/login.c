@@ -214,10 +214,7 @@ void login_went_on(struct iscsi_session *s)
     if (l->redirect[0]) {
         redirect(s);
     } else if (l->login_failed) {
-        char why[256];
-
-        snprintf(why, sizeof(why), "%s", iscsi_get_error(l->ctx));
-        login_failed(s, why[0] ? why : "it does not let us in");
+        login_failed(s, l->why[0] ? l->why : "it does not let us in");
     } else if (l->logged_in) {
         came_up(s);
     }
