@@ -197,6 +197,8 @@ void session_put(struct iscsi_session *s);
 void session_unhandle(struct iscsi_session *s); /* one that was open is not */
 /* The connection is no more: what it had waits again or ends. */
 void session_lost(struct iscsi_session *s, const char *why);
+/* Units that do not know yet. */
+void session_tell_up(struct iscsi_session *s);
 /* The timer may have to fire sooner. */
 void session_rearm(struct iscsi_session *s);
 void session_at(struct iscsi_session *s, uint64_t ms);

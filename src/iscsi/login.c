@@ -195,12 +195,7 @@ static void came_up(struct iscsi_session *s)
         LIST_EACH (&s->waiting, at)
             container_of(at, struct iscsi_cmd, node)->deadline_ms =
                 now + s->params.io_timeout;
-    LIST_EACH_SAFE (&s->units, at) {
-        struct iscsi_unit *u = container_of(at, struct iscsi_unit, node);
-
-        if (u->up)
-            u->up(u, s->logins > 1);
-    }
+    session_tell_up(s);
     if (s->state == SESSION_UP)
         commands_send(s);
 }

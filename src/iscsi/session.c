@@ -34,14 +34,30 @@ const char *session_id(const struct iscsi_session *s)
                : container_of(s->units.next, struct iscsi_unit, node)->id;
 }
 
+void session_tell_up(struct iscsi_session *s)
+{
+    LIST_EACH_SAFE (&s->units, at) {
+        struct iscsi_unit *u = container_of(at, struct iscsi_unit, node);
+        bool again = u->was_up;
+
+        if (u->knows_up)
+            continue;
+        u->knows_up = u->was_up = true;
+        if (u->up)
+            u->up(u, again);
+    }
+}
+
 static void on_report(struct defer *d)
 {
     struct iscsi_session *s = container_of(d, struct iscsi_session, report);
 
     if (s->serve_due && s->state == SESSION_UP)
         link_serve(s->link, POLLOUT);
-    if (s->state == SESSION_UP)
+    if (s->state == SESSION_UP) {
+        session_tell_up(s); /* those that came late */
         commands_send(s);
+    }
     report_now(s);
     if (s->state == SESSION_CLOSING)
         return; /* those are told at its end */
@@ -383,6 +399,9 @@ void session_lost(struct iscsi_session *s, const char *reason)
     LIST_EACH_SAFE (&s->units, at) {
         struct iscsi_unit *u = container_of(at, struct iscsi_unit, node);
 
+        if (!u->knows_up)
+            continue;
+        u->knows_up = false;
         if (u->down)
             u->down(u, s->why);
     }

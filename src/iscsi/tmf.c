@@ -146,14 +146,25 @@ static bool abort_set(struct iscsi_session *s, const struct tmf_op *op)
     return some;
 }
 
+static bool op_done(const struct tmf_op *op)
+{
+    return op->response == COMPLETE || (op->function == ISCSI_TMF_ABORT_TASK &&
+                                        op->response == NO_SUCH_TASK);
+}
+
+static bool op_waits(struct iscsi_session *s, const struct tmf_op *op)
+{
+    return !op_done(op) && op->function != ISCSI_TMF_ABORT_TASK &&
+           abort_set(s, op);
+}
+
 /* False: the session must end. */
 static bool op_ends(struct iscsi_session *s, struct tmf_op *op)
 {
-    bool done = op->response == COMPLETE, good = true;
+    bool done = op_done(op), good = true;
     struct flight *f = op->flight;
 
     if (op->function == ISCSI_TMF_ABORT_TASK) {
-        done |= op->response == NO_SUCH_TASK;
         if (!done && f) {
             snprintf(s->why, sizeof(s->why),
                      "it does not abort a command (response %u)",
@@ -163,8 +174,6 @@ static bool op_ends(struct iscsi_session *s, struct tmf_op *op)
         good = !f || end_of_us(s, f);
     } else if (done) {
         good = end_set(s, op);
-    } else if (abort_set(s, op)) {
-        return true; /* later */
     }
     if (op->tmf)
         tell(s, op->tmf,
@@ -175,14 +184,23 @@ static bool op_ends(struct iscsi_session *s, struct tmf_op *op)
     return good;
 }
 
+/* The ends of tasks may be what one before them in the list waits for. */
 bool tmfs_collect(struct iscsi_session *s)
 {
-    LIST_EACH_SAFE (&s->tmfs, at) {
-        struct tmf_op *op = container_of(at, struct tmf_op, node);
+    bool some;
 
-        if (op->answered && !op_ends(s, op))
-            return false;
-    }
+    do {
+        some = false;
+        LIST_EACH_SAFE (&s->tmfs, at) {
+            struct tmf_op *op = container_of(at, struct tmf_op, node);
+
+            if (!op->answered || op_waits(s, op))
+                continue;
+            some = true;
+            if (!op_ends(s, op))
+                return false;
+        }
+    } while (some);
     return true;
 }
 

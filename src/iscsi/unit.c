@@ -34,7 +34,9 @@ int iscsi_open(struct iscsi_unit *u, const struct iscsi_conf *c,
         rc = err_nomem(e);
         goto out;
     }
+    u->knows_up = u->was_up = false;
     list_add(&u->session->units, &u->node);
+    loop_defer(loop, &u->session->report);
 out:
     errs_free(&es);
     params_wipe(&p);

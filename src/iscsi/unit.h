@@ -134,6 +134,7 @@ struct iscsi_unit {
     const char *id;
     unsigned lun;
     struct list node;
+    bool knows_up, was_up;
 };
 
 /* Checks what needs no network: the url, the names, the secret's file. Says

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-#define WAIT_MS 60000
+#define WAIT_MS 20000
 
 static void on_bark(struct timer *t)
 {
