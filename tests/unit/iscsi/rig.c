@@ -1,5 +1,6 @@
 #include "rig.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,15 +32,13 @@ void rig_init(struct rig *rig)
     timer_start(&rig->bark, WAIT_MS);
 }
 
-void rig_target(struct rig *rig, const char *const *args)
+/* argv: NULL-ended. False: it has ended before it was ready. */
+static bool spawn(struct rig *rig, const char *const *argv)
 {
-    int to[2], from[2], n = 0;
-    const char *argv[32] = {"python3", VUB_TARGET};
+    int to[2], from[2];
 
-    assert_int_equal(pipe2(to, 02000000 /* O_CLOEXEC */), 0);
-    assert_int_equal(pipe2(from, 02000000), 0);
-    for (n = 0; args && args[n]; n++)
-        argv[n + 2] = args[n];
+    assert_int_equal(pipe2(to, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(from, O_CLOEXEC), 0);
     rig->target = fork();
     assert_true(rig->target >= 0);
     if (rig->target == 0) {
@@ -52,8 +51,38 @@ void rig_target(struct rig *rig, const char *const *args)
     close(from[1]);
     rig->to = fdopen(to[1], "w");
     rig->from = fdopen(from[0], "r");
-    assert_non_null(fgets(rig->answer, sizeof(rig->answer), rig->from));
+    if (!fgets(rig->answer, sizeof(rig->answer), rig->from))
+        return false;
     assert_int_equal(sscanf(rig->answer, "port %d", &rig->port), 1);
+    return true;
+}
+
+void rig_target(struct rig *rig, const char *const *args)
+{
+    const char *argv[32] = {"python3", VUB_TARGET};
+
+    for (int n = 0; args && args[n]; n++)
+        argv[n + 2] = args[n];
+    assert_true(spawn(rig, argv));
+}
+
+bool rig_tgt(struct rig *rig, const char *const *args)
+{
+    const char *tmp = getenv("TMPDIR");
+    const char *argv[32] = {"python3", VUB_TGT, "--dir", rig->dir};
+    int status;
+
+    snprintf(rig->dir, sizeof(rig->dir), "%s/vub-tgt-XXXXXX",
+             tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(rig->dir));
+    for (int n = 0; args && args[n]; n++)
+        argv[n + 4] = args[n];
+    if (spawn(rig, argv))
+        return true;
+    waitpid(rig->target, &status, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 77);
+    rig->target = 0;
+    return false;
 }
 
 const char *rig_say(struct rig *rig, const char *fmt, ...)
@@ -171,6 +200,12 @@ void rig_close(struct rig *rig)
         fclose(rig->to);
         fclose(rig->from);
         waitpid(rig->target, NULL, 0);
+    }
+    if (rig->dir[0]) {
+        char command[128];
+
+        snprintf(command, sizeof(command), "rm -rf %s", rig->dir);
+        assert_int_equal(system(command), 0);
     }
 }
 

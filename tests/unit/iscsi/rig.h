@@ -23,6 +23,7 @@ struct rig {
     FILE *to, *from;
     int port;
     char answer[65536];
+    char dir[64]; /* of tgt; "": none */
 
     struct rig_unit {
         struct iscsi_unit unit;
@@ -46,6 +47,9 @@ struct rig_cmd {
 void rig_init(struct rig *rig);
 /* args: NULL-ended, of target.py. */
 void rig_target(struct rig *rig, const char *const *args);
+/* The same with tgt (tests/iscsi/tgt.py), its disks in a directory of its own.
+ * False: it is not there; the test says so. */
+bool rig_tgt(struct rig *rig, const char *const *args);
 /* One command to the target; its answer. */
 const char *rig_say(struct rig *rig, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A number of its "stats"; 0: none of that name. */
