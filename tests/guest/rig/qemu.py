@@ -75,6 +75,23 @@ class Disk:
                 f"num-queues={self.queues}" + properties(self.props)]
 
 
+class Scsi:
+    """A vhost-user-scsi device on the socket at `path`. QEMU 7.2 does not let
+    it reconnect. props: the device's other properties."""
+
+    def __init__(self, path, queues=1, **props):
+        self.path = path
+        self.queues = queues
+        self.props = props
+
+    def args(self, n):
+        device = f"vhost-user-scsi-pci,chardev=device{n},num_queues={self.queues}"
+        for key, value in self.props.items():
+            device += f",{key}={value}"
+        return ["-chardev", f"socket,id=device{n},path={self.path}",
+                "-device", device]
+
+
 class Qemu:
     """initrd None: no kernel is given, firmware boots what it finds."""
 

@@ -12,7 +12,8 @@ from . import initramfs, kernel
 from .control import Control
 from .image import MIB, Image
 from .loop import Failure, Loop
-from .qemu import Disk, Input, Qemu
+from .qemu import Disk, Input, Qemu, Scsi
+from .target import Target
 from .vub import Vub, write_config
 
 MEMORY = {"fio": "448M", "uinput": "512M", "node": "512M"}  # of guests, by kit
@@ -36,6 +37,7 @@ class Rig:
         os.mkdir(self.logs)
         self._vubs = []
         self._guests = []
+        self._targets = []
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -72,6 +74,18 @@ class Rig:
     def input(self, vub, device, **options):
         return Input(vub.socket(device), **options)
 
+    def scsi(self, vub, device="san", **options):
+        return Scsi(vub.socket(device), **options)
+
+    def target(self, luns, **options):
+        """An iSCSI target that serves images: {number: Image}."""
+        target = Target(self.loop, self.dir, self.logs,
+                        {n: image.path for n, image in luns.items()},
+                        **options)
+        self._targets.append(target)
+        self.note(f"{target.name} listens on port {target.port}")
+        return target
+
     def guest(self, script, devices, name="qemu", kit="plain", programs=(),
               memory=None, **more):
         """A guest that runs `script` (sh; see initramfs/run-script), with a
@@ -99,7 +113,7 @@ class Rig:
                 vub.stop()
 
     def close(self, keep):
-        for one in self._guests + self._vubs:
+        for one in self._guests + self._vubs + self._targets:
             one.close()
         if not keep:
             shutil.rmtree(self.dir)
