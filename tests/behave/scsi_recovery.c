@@ -3,6 +3,7 @@
  * what may not ends with a unit attention; no stop takes for ever. */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "luns.h"
@@ -56,6 +57,15 @@ static void resume(struct scsi *s)
         q->base = q->packed ? 1u << 15 | 1u << 31 : le16_load(&q->used->idx);
     }
     front_resume(s->f);
+}
+
+/* QEMU takes a new record when a guest begins anew. */
+static void forget_record(struct front *f)
+{
+    munmap(f->inflight_mem, f->inflight.mmap_size);
+    close(f->inflight_fd);
+    f->inflight_mem = NULL;
+    f->inflight_fd = -1;
 }
 
 static unsigned recorded_in_flight(struct scsi *s, unsigned queue)
@@ -403,6 +413,7 @@ static void reset(const struct front_conf *c)
     assert_int_equal(s->sense_size, 96);
     for (unsigned i = 0; i < s->f->conf.queues; i++)
         vq_reset(s->f->vq[i]);
+    forget_record(s->f);
     front_start_rings(s->f);
     scsi_need_sense(scsi_do(s->queue[0], sick, TEST_UNIT_READY),
                     SCSI_UNIT_ATTENTION, SCSI_ASC_POWER_ON);
