@@ -195,11 +195,11 @@ int commands_find(const char *name, struct command_row *row, struct errs *e)
 
 /* ---- for people ---- */
 
-/* Words from column `indent` on, which is where we are. */
-static void wrap(FILE *f, const char *text, int indent)
+/* Words from where we are, which is column `column`; further lines begin at
+ * `indent`. */
+static void wrap(FILE *f, const char *text, int column, int indent)
 {
     const int width = 78;
-    int column = indent;
 
     for (const char *w = text; *w;) {
         int len = (int)strcspn(w, " ");
@@ -214,12 +214,15 @@ static void wrap(FILE *f, const char *text, int indent)
     putc('\n', f);
 }
 
-static void put_usage(FILE *f, const struct conf_table *t)
+static void add_usage(char *text, size_t room, const struct conf_table *t)
 {
-    if (!t)
-        return;
-    for (const struct conf_key *k = t->keys; k->name; k++)
-        fprintf(f, k->required ? " %s=..." : " [%s=...]", k->name);
+    size_t len = strlen(text);
+
+    for (const struct conf_key *k = t ? t->keys : NULL; k && k->name; k++) {
+        snprintf(text + len, room - len, k->required ? " %s=..." : " [%s=...]",
+                 k->name);
+        len += strlen(text + len);
+    }
 }
 
 static void put_params(FILE *f, const struct conf_table *t)
@@ -238,13 +241,17 @@ static void put_params(FILE *f, const struct conf_table *t)
 void commands_help(FILE *f)
 {
     struct command_row row;
+    char usage[512];
 
     for (unsigned i = 0; commands_at(i, &row); i++) {
-        fprintf(f, "  %s", row.name);
-        put_usage(f, row.device ? &command_device_table : NULL);
-        put_usage(f, row.params);
-        fputs("\n      ", f);
-        wrap(f, row.help, 6);
+        snprintf(usage, sizeof(usage), "%s", row.name);
+        add_usage(usage, sizeof(usage),
+                  row.device ? &command_device_table : NULL);
+        add_usage(usage, sizeof(usage), row.params);
+        fputs("  ", f);
+        wrap(f, usage, 2, 6);
+        fputs("      ", f);
+        wrap(f, row.help, 6, 6);
         put_params(f, row.params);
     }
 }
