@@ -200,6 +200,8 @@ static void mistakes_are_told_and_change_nothing(void **state)
     (void)state;
     ctl_open(&c, v);
     scsi_attend(s->queue[0], scsi_at(4, 2));
+    ctl_call(&c, "status", "{}"); /* it has accepted us */
+    ctl_need(&c, "result");
     fds = front_fds(s->f, v);
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
         const char *line;

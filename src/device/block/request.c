@@ -266,29 +266,6 @@ static void handle(struct block_ring *b, struct chain *c)
     other(b, c, r, type);
 }
 
-/* Takes up to AHEAD chains, and asks for what handle() will touch: the guest
- * had it last, on another core, and waiting for several such lines at once is
- * no longer than for one. */
-static unsigned take(struct ring *q, struct chain *chains[AHEAD],
-                     uint64_t *bytes)
-{
-    unsigned n;
-
-    for (n = 0; n < AHEAD && *bytes < TURN_BYTES; n++) {
-        struct chain *c = ring_pop(q);
-
-        if (!c)
-            break;
-        chains[n] = c;
-        if (LIKELY(c->out_num)) /* the header */
-            __builtin_prefetch(c->iov[0].iov_base);
-        if (LIKELY(c->in_num)) /* the status byte */
-            __builtin_prefetch(c->iov[c->out_num + c->in_num - 1].iov_base, 1);
-        *bytes += MAX(c->in_len, c->out_len);
-    }
-    return n;
-}
-
 void block_ring_kick(struct device *d, struct ring *q)
 {
     struct block_ring *b = q->user;
@@ -298,7 +275,7 @@ void block_ring_kick(struct device *d, struct ring *q)
 
     (void)d;
     do {
-        n = take(q, chains, &bytes);
+        n = ring_pop_some(q, chains, AHEAD, &bytes, TURN_BYTES);
         for (unsigned i = 0; i < n; i++)
             handle(b, chains[i]);
         requests += n;

@@ -18,6 +18,7 @@
 #define TURN_COMMANDS 256
 #define TURN_BYTES (4u << 20)
 #define KICK_EVERY 16
+#define AHEAD 8
 
 /* ---- answers ---- */
 
@@ -231,21 +232,20 @@ static void kick_units(struct scsi *s)
 
 void scsi_request_kick(struct scsi *s, struct ring *q)
 {
-    unsigned commands = 0;
+    struct chain *chains[AHEAD];
+    unsigned n, commands = 0;
     uint64_t bytes = 0;
 
-    while (commands < TURN_COMMANDS && bytes < TURN_BYTES) {
-        struct chain *c = ring_pop(q);
-
-        if (!c)
-            break;
-        bytes += MAX(c->in_len, c->out_len);
-        handle(s, q, c);
-        if (++commands % KICK_EVERY == 0) {
+    do {
+        n = ring_pop_some(q, chains, AHEAD, &bytes, TURN_BYTES);
+        for (unsigned i = 0; i < n; i++)
+            handle(s, q, chains[i]);
+        commands += n;
+        if (commands % KICK_EVERY == 0) {
             kick_units(s);
             ring_publish(q);
         }
-    }
+    } while (n == AHEAD && commands < TURN_COMMANDS && bytes < TURN_BYTES);
     kick_units(s);
 }
 
