@@ -123,7 +123,7 @@ static size_t page_provisioning(const struct disk *d, uint8_t *p)
 {
     memset(p, 0, 4);
     if (d->can_unmap) {
-        p[1] = 0x80 | 0x40 | 0x20; /* LBPU, LBPWS, LBPWS10 */
+        p[1] = 0x80 | 0x40; /* LBPU, LBPWS; not LBPWS10 */
         if (d->store->info.discard_zeroes)
             p[1] |= 0x04; /* LBPRZ */
         p[2] = 2;         /* thin */

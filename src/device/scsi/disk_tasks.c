@@ -179,10 +179,6 @@ static void run(struct disk *d, struct scsi_task *t,
             disk_check(d, t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
         return;
     }
-    if (UNLIKELY(has_other_bits(t->cdb, c->usage))) {
-        disk_bad_field(d, t);
-        return;
-    }
     if (UNLIKELY(c->flags & DISK_MEDIUM && (d->stopped || d->blocks == 0))) {
         disk_check(d, t, SCSI_NOT_READY,
                    d->stopped ? SCSI_ASC_START_REQUIRED : SCSI_ASC_NO_MEDIUM);
@@ -192,6 +188,10 @@ static void run(struct disk *d, struct scsi_task *t,
         disk_check(d, t, SCSI_DATA_PROTECT,
                    d->read_only ? SCSI_ASC_WRITE_PROTECTED
                                 : SCSI_ASC_SOFTWARE_WRITE_PROTECTED);
+        return;
+    }
+    if (UNLIKELY(has_other_bits(t->cdb, c->usage))) {
+        disk_bad_field(d, t);
         return;
     }
     c->run(d, t);

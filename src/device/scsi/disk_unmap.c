@@ -4,7 +4,8 @@
  * of them is given back. Writing the same zeros is a zeroing of the store,
  * which may give space back if the guest allows it (UNMAP), and which reads as
  * zeros whatever LBPRZ says. Any other block is written, many copies at a
- * time. */
+ * time. Only the long form may unmap: guests use it where it is there, and some
+ * take the short one to unmap whatever block they send. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,10 +167,9 @@ void disk_write_same(struct disk *d, struct scsi_task *t)
         return;
     }
     if (sent) {
-        if (!disk_room_ok(d, t, SCSI_DATA_OUT, d->block_bytes))
-            return;
-        /* One block and no more: who sends others means another command. */
-        if (t->len > d->block_bytes) {
+        /* One block, no less and no more: the CDB does not say how much is
+         * sent, so another length is a mistake in what is asked for. */
+        if (t->dir != SCSI_DATA_OUT || t->len != d->block_bytes) {
             disk_bad_field(d, t);
             return;
         }

@@ -78,7 +78,7 @@ MOVES = [
     command(range10(0x34, 0, 8, 2)),
 ]
 SAMES = [
-    command(range10(0x41, 3, 40, 8), OUT, 512),
+    command(range10(0x41, 3, 40), OUT, 512),
     command(range16(0x93, 3, 0), OUT, 512, b"\1"),
     TURN, TURN,
     command(range16(0x93, 3, 50, 9)),
