@@ -77,9 +77,9 @@ struct store_info {
     uint32_t discard_align;                    /* bytes; 0: unknown */
     bool read_only, can_discard, can_zero;
     bool discard_zeroes; /* what is discarded reads as zeros, whole blocks */
-    bool cached;      /* writes need a flush to be stable */
-    bool is_volatile; /* content does not outlive the process */
-    bool serial;      /* its device must run on one loop */
+    bool cached;         /* writes need a flush to be stable */
+    bool is_volatile;    /* content does not outlive the process */
+    bool serial;         /* its device must run on one loop */
 };
 
 struct store_ops {
