@@ -154,7 +154,38 @@ static void a_text_ends_with_the_driver_it_was_typed_to(void **state)
     vub_free(v);
 }
 
+static void a_text_ends_with_the_client_that_asked_for_it(void **state)
+{
+    struct vub *v = ctl_start(KEYBOARD);
+    struct input *in = input_new(v, "other", NULL, 64);
+    struct ctl c, other;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_open(&other, v);
+    ctl_call(&c, "input.type",
+             "{'device': 'other', 'text': 'az', 'pace_ms': 3600000}");
+    input_need_frame(in, EVKEY, KEY_A, 1);
+    input_need_frame(in, EVKEY, KEY_A, 0);
+    ctl_call(&other, "input.type", "{'device': 'other', 'text': 'b'}");
+    ctl_need(&other, "another text is being typed on it");
+    ctl_close(&c);
+    /* That it has gone is seen in the turn of the first call, if not before. */
+    for (unsigned i = 0; i < 2; i++) {
+        ctl_call(&other, "log.level", "{'level': 'debug'}");
+        ctl_need(&other, "result");
+    }
+    ctl_call(&other, "input.type", "{'device': 'other', 'text': 'b'}");
+    input_need_frame(in, EVKEY, KEY_B, 1);
+    input_need_frame(in, EVKEY, KEY_B, 0);
+    ctl_need(&other, "\"characters\":1");
+    input_free(in);
+    ctl_close(&other);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_replay_of_which_nothing_is_left_keeps_nobody_waiting),
             T(a_replay_that_the_guest_takes_at_once_keeps_nobody_waiting),
             T(a_long_replay_in_no_time_keeps_nobody_waiting),
-            T(a_text_ends_with_the_driver_it_was_typed_to))
+            T(a_text_ends_with_the_driver_it_was_typed_to),
+            T(a_text_ends_with_the_client_that_asked_for_it))
