@@ -1,8 +1,7 @@
 """What the guest knows of input devices is what the config says, and what is
 sent arrives: names, ids, axes, every event in its place, 10,000 frames with
 none lost; LEDs that the guest sets come back. On split rings, and on packed
-ones: QEMU 7.2 offers the guest those if its device has packed=on, and has left
-them out before."""
+ones, which QEMU 7.2 has if its device says packed=on, and not otherwise."""
 
 import hashlib
 
