@@ -339,7 +339,8 @@ static void a_recording_without_length_does_not_spin(void **state)
     began = loop_now_ns();
     source->ops->attend(source, true);
     turn_for(50);
-    ms = (loop_now_ns() - began) / 1000000 + 1; /* of a machine that may stall */
+    ms =
+        (loop_now_ns() - began) / 1000000 + 1; /* of a machine that may stall */
     assert_in_range(num_frames, 2, 2 * ms + 2); /* down and up */
     close_replay();
 }
