@@ -24,6 +24,9 @@ KITS = {
     "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
     "uinput": ((), ("uinput", "evdev")),
     "node": ((), ("sg", "scsi_debug")),
+    "scsi": (("fio", "sg_inq", "sg_vpd", "sg_luns", "sg_readcap", "sg_persist",
+              "sg_unmap", "sg_reset"), ("virtio_scsi", "sd_mod", "sg")),
+    "conformance": (("iscsi-test-cu",), ("virtio_scsi", "sg")),
 }
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"

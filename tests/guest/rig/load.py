@@ -84,23 +84,23 @@ verify=crc32c
 """
 
 
-def run(jobs):
-    """Script: these jobs, once."""
+def run(jobs, disk="/dev/vda"):
+    """Script: these jobs, once. disk: what the shell makes of it."""
     return f"""
-cat >/tmp/jobs.fio <<'END'
+sed "s:/dev/vda:{disk}:" >/tmp/jobs.fio <<'END'
 {jobs}END
 fio --eta=never --output=/tmp/fio.out /tmp/jobs.fio || {{ cat /tmp/fio.out; exit 1; }}
 grep -E 'IOPS=' /tmp/fio.out
 """
 
 
-def until_enough(before="", after=""):
+def until_enough(before="", after="", disk="/dev/vda"):
     """Script: passes until the test says "enough", at least one. What was
     verified is told: how many passes."""
     return f"""
-cat >/tmp/jobs.fio <<'END'
-{PASS}END
 {before}
+sed "s:/dev/vda:{disk}:" >/tmp/jobs.fio <<'END'
+{PASS}END
 tell running
 ( hear enough && touch /tmp/enough ) </dev/ttyS1 &
 passes=0

@@ -16,7 +16,8 @@ from .qemu import Disk, Input, Qemu, Scsi
 from .target import Target
 from .vub import Vub, write_config
 
-MEMORY = {"fio": "448M", "uinput": "512M", "node": "512M"}  # of guests, by kit
+# Of guests, by kit.
+MEMORY = {"fio": "448M", "scsi": "448M", "uinput": "512M", "node": "512M"}
 TAIL = 25  # lines of each log that a failure shows
 
 
