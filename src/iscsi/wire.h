@@ -101,10 +101,13 @@ static inline bool wire_has_output(const struct wire *w)
     return w->out_end > w->out_at;
 }
 
-/* A whole header was read ahead, and libiscsi has not seen it. */
+/* There is something for libiscsi that was read ahead: a whole header, or more
+ * of the PDU that it is in, be it the padding. */
 static inline bool wire_has_input(const struct wire *w)
 {
-    return w->in_end - w->in_at >= 48 && w->data_left + w->pad_left == 0;
+    size_t ahead = w->in_end - w->in_at;
+
+    return w->data_left + w->pad_left > 0 ? ahead > 0 : ahead >= 48;
 }
 
 void wire_add(struct wire *w, struct wire_task *t);
