@@ -446,22 +446,6 @@ static void lose(struct evdev *v, int why)
 
 /* ---- life ---- */
 
-/* One that can never be pressed would be noticed when it is needed. */
-static int check_hotkey(const struct evdev *v, const char *at,
-                        const struct source_desc *is, struct errs *e)
-{
-    char place[40];
-
-    for (int i = 0; i < v->conf->hotkey.count; i++) {
-        if (source_has(is, EV_KEY, v->hotkey[i]))
-            continue;
-        snprintf(place, sizeof(place), "hotkey/%d", i);
-        return errs_at(e, at, place, "%s (\"%s\") has no %s",
-                       node_path(v->node), is->name, v->conf->hotkey.list[i]);
-    }
-    return 0;
-}
-
 static int open_node(struct evdev *v, const struct conf_any *c, struct errs *e)
 {
     const struct evdev_conf *conf = v->conf;
@@ -490,7 +474,7 @@ static int open_node(struct evdev *v, const struct conf_any *c, struct errs *e)
     node_describe(v->node, &is);
     if (!conf->path)
         log_info(v->id, "%s is \"%s\"", node_path(v->node), is.name);
-    rc = check_hotkey(v, c->at, &is, e);
+    rc = evdev_check_hotkey(conf, c->at, &is, e);
     if (rc < 0)
         return rc;
     if (!conf->has_describe)

@@ -58,6 +58,23 @@ static void check_evdev(void *data, const char *at, struct errs *e)
     }
 }
 
+int evdev_check_hotkey(const struct evdev_conf *c, const char *at,
+                       const struct source_desc *is, struct errs *e)
+{
+    uint16_t type, code;
+    char place[40];
+
+    for (int i = 0; i < c->hotkey.count; i++) {
+        name_to_code(c->hotkey.list[i], &type, &code); /* checked */
+        if (source_has(is, EV_KEY, code))
+            continue;
+        snprintf(place, sizeof(place), "hotkey/%d", i);
+        return errs_at(e, at, place, "the device (\"%s\") has no %s", is->name,
+                       c->hotkey.list[i]);
+    }
+    return 0;
+}
+
 static const struct conf_key evdev_keys[] = {
     {"path", CONF_PATH, CONF_AT(struct evdev_conf, path),
      .help = "The device: /dev/input/event3, or better a link of "

@@ -18,4 +18,9 @@ struct evdev_conf {
 
 extern const struct source_ops evdev_ops;
 
+/* Has the device all keys of the hot-key? One that can never be pressed would
+ * be noticed when it is needed. */
+int evdev_check_hotkey(const struct evdev_conf *c, const char *at,
+                       const struct source_desc *is, struct errs *e);
+
 #endif

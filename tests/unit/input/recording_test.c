@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "conf/conf.h"
 #include "device/input/codes.h"
+#include "device/input/kinds.h"
 #include "device/input/recording.h"
 
 /* ---- helpers ---- */
@@ -419,6 +421,37 @@ static void files_are_read_and_refused(void **state)
     assert_string_equal(e.text, "/tmp is no regular file");
 }
 
+static void bad_recordings_are_errors_of_their_key(void **state)
+{
+    static const struct {
+        const char *keys, *where, *said;
+    } cases[] = {
+        {"\"path\": \"/nonexistent\"", "/source/path",
+         "cannot open /nonexistent: No such file or directory"},
+        {"\"path\": \"/tmp\"", "/source/path", "/tmp is no regular file"},
+    };
+    const struct source_ops *ops = replay_table.ops;
+    struct source *source;
+    struct conf_doc *doc;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct errs e = ERRS_EMPTY;
+        struct conf_any any = {.table = &replay_table, .at = "/source"};
+        char text[100];
+
+        snprintf(text, sizeof(text), "{%s}", cases[i].keys);
+        assert_int_equal(conf_read_text(&doc, &any.data, &replay_table, text,
+                                        strlen(text), "/", NULL, &e),
+                         0);
+        assert_true(ops->open(&source, &any, "id", &e) < 0);
+        assert_string_equal(e.list[0].where, cases[i].where);
+        assert_string_equal(e.list[0].text, cases[i].said);
+        errs_free(&e);
+        conf_free(doc);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +465,7 @@ int main(void)
         cmocka_unit_test(times_go_as_far_as_can_be_replayed),
         cmocka_unit_test(yaml_has_a_depth),
         cmocka_unit_test(files_are_read_and_refused),
+        cmocka_unit_test(bad_recordings_are_errors_of_their_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -573,35 +573,6 @@ static void who_does_not_wait_is_answered(void **state)
     close_replay();
 }
 
-static void bad_recordings_are_errors_of_their_key(void **state)
-{
-    static const struct {
-        const char *keys, *where, *said;
-    } cases[] = {
-        {"\"path\": \"/nonexistent\"", "/source/path",
-         "cannot open /nonexistent: No such file or directory"},
-        {"\"path\": \"/tmp\"", "/source/path", "/tmp is no regular file"},
-    };
-    const struct source_ops *ops = replay_table.ops;
-
-    (void)state;
-    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
-        struct errs e = ERRS_EMPTY;
-        struct conf_any any = {.table = &replay_table, .at = "/source"};
-        char text[100];
-
-        snprintf(text, sizeof(text), "{%s}", cases[i].keys);
-        assert_int_equal(conf_read_text(&doc, &any.data, &replay_table, text,
-                                        strlen(text), "/", NULL, &e),
-                         0);
-        assert_true(ops->open(&source, &any, "id", &e) < 0);
-        assert_string_equal(e.list[0].where, cases[i].where);
-        assert_string_equal(e.list[0].text, cases[i].said);
-        errs_free(&e);
-        conf_free(doc);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,7 +594,6 @@ int main(void)
         cmocka_unit_test(each_connection_begins_anew),
         cmocka_unit_test(what_is_not_taken_is_told),
         cmocka_unit_test(who_does_not_wait_is_answered),
-        cmocka_unit_test(bad_recordings_are_errors_of_their_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
