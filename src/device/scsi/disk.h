@@ -31,7 +31,8 @@
 #define DISK_STEP_BYTES (UINT32_C(256) << 10)
 
 /* In store.user of a task. */
-#define DISK_GIVEN_UP 1
+#define DISK_WAITS 1
+#define DISK_GIVEN_UP 2
 
 struct disk;
 

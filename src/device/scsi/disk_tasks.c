@@ -206,7 +206,6 @@ static void start(struct disk *d, struct scsi_task *t,
     d->num_active++;
     d->num_barriers += is_barrier(t, exclusive);
     d->exclusive = exclusive;
-    /* What the end of t has to know of its start. */
     t->store.user = 0;
     t->store.result = 0;
     run(d, t, c);
@@ -256,6 +255,7 @@ void disk_submit(struct lun *l, struct scsi_task *t)
 
     t->unit_user = d->next_task++;
     t->unit_data = NULL;
+    t->store.user = DISK_WAITS; /* unless it starts */
     if (LIKELY(t->attr == SCSI_SIMPLE)) {
         if (LIKELY(list_empty(&d->waiting)) && may_start(d, t, is_exclusive(c)))
             start(d, t, c);
@@ -359,19 +359,11 @@ static void drop(struct disk *d, struct scsi_task *t)
         tell_tmfs(d, t, number);
 }
 
-static bool waits(const struct disk *d, const struct scsi_task *t)
-{
-    LIST_EACH (&d->waiting, at)
-        if (task_at(at) == t)
-            return true;
-    return false;
-}
-
 void disk_give_up(struct lun *l, struct scsi_task *t)
 {
     struct disk *d = disk_of(l);
 
-    if (waits(d, t)) {
+    if (t->store.user & DISK_WAITS) {
         drop(d, t);
         choose(d);
     } else {
