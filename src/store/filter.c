@@ -89,6 +89,32 @@ int store_filter_forward(struct store_filter_channel *c, struct store_req *r)
     return STORE_DONE;
 }
 
+static void on_changed(void *arg)
+{
+    struct store_filter *f = arg;
+    struct store_info *to = &f->store.info;
+    const struct store_info *from = &f->next->info;
+
+    to->physical_block_size = from->physical_block_size;
+    to->opt_io_size = from->opt_io_size;
+    __atomic_store_n(&to->size, store_size(f->next), __ATOMIC_RELAXED);
+    __atomic_store_n(&to->pending, store_is_pending(f->next),
+                     __ATOMIC_RELEASE);
+    store_tell_changed(&f->store);
+}
+
+int store_filter_begin(struct store *s, struct loop *home, struct err *e)
+{
+    struct store_filter *f = store_filter_of(s);
+
+    return store_begin(f->next, home, on_changed, f, e);
+}
+
+void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg)
+{
+    store_end(store_filter_of(s)->next, gone, arg);
+}
+
 int store_filter_acquire(struct store *s, struct err *e)
 {
     return store_acquire(store_filter_of(s)->next, e);

@@ -36,6 +36,8 @@ void store_filter_channel_close(struct store_filter_channel *c);
 int store_filter_forward(struct store_filter_channel *c, struct store_req *r);
 
 /* Rows of a filter's table that do no more than pass it on. */
+int store_filter_begin(struct store *s, struct loop *home, struct err *e);
+void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg);
 int store_filter_acquire(struct store *s, struct err *e);
 void store_filter_release(struct store *s);
 int store_filter_refresh(struct store *s, struct err *e);

@@ -16,10 +16,18 @@
 
 /* Kinds; a new one is a row here and one in store.c. */
 extern const struct conf_table file_table, memory_table, null_table,
-    fault_table;
+    fault_table,
+    iscsi_store_table;
 
 /* A "size" that the config gives. */
 void store_check_size(uint64_t size, const char *at, struct errs *e);
+
+/* [home] Its size, or what it can do, is not what it was: tells its user. */
+static inline void store_tell_changed(struct store *s)
+{
+    if (s->changed)
+        s->changed(s->changed_arg);
+}
 
 /* Ends a request that submit left pending: on its channel's loop, never from
  * inside submit. The request may be gone after. */

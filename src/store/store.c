@@ -13,7 +13,8 @@
 #include "store/impl.h"
 
 static const struct conf_table *const store_tables[] = {
-    &file_table, &memory_table, &null_table, &fault_table, NULL,
+    &file_table, &memory_table, &null_table, &fault_table,
+    &iscsi_store_table, NULL,
 };
 
 const struct conf_union store_union = {
@@ -49,6 +50,27 @@ void store_close(struct store *s)
 {
     if (s)
         s->ops->close(s);
+}
+
+int store_begin(struct store *s, struct loop *home, void (*changed)(void *arg),
+                void *arg, struct err *e)
+{
+    int rc;
+
+    s->changed = changed;
+    s->changed_arg = arg;
+    rc = s->ops->begin ? s->ops->begin(s, home, e) : 0;
+    s->begun = rc == 0;
+    return rc;
+}
+
+void store_end(struct store *s, void (*gone)(void *arg), void *arg)
+{
+    s->changed = NULL;
+    if (s->begun && s->ops->end)
+        s->ops->end(s, gone, arg);
+    else
+        gone(arg);
 }
 
 int store_acquire(struct store *s, struct err *e)
@@ -92,6 +114,11 @@ uint64_t store_size(const struct store *s)
     return __atomic_load_n(&s->info.size, __ATOMIC_RELAXED);
 }
 
+bool store_is_pending(const struct store *s)
+{
+    return __atomic_load_n(&s->info.pending, __ATOMIC_ACQUIRE);
+}
+
 int store_channel_open(struct store_channel **out, struct store *s,
                        struct loop *loop, struct err *e)
 {
@@ -132,8 +159,12 @@ static int check(const struct store *s, const struct store_req *r)
         return 0;
     if (UNLIKELY((r->offset | r->len) & (s->info.block_size - 1)))
         return -EIO;
-    if (UNLIKELY(r->offset > size || r->len > size - r->offset))
-        return -EIO;
+    if (UNLIKELY(r->offset > size || r->len > size - r->offset)) {
+        /* Look again: it may have become known just now. */
+        size = store_is_pending(s) ? STORE_SIZE_MAX : store_size(s);
+        if (r->offset > size || r->len > size - r->offset)
+            return -EIO;
+    }
     if (UNLIKELY(s->info.read_only) && store_writes(r->op))
         return -EROFS;
     return 0;

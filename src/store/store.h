@@ -80,6 +80,8 @@ struct store_info {
     bool cached;         /* writes need a flush to be stable */
     bool is_volatile;    /* content does not outlive the process */
     bool serial;         /* its device must run on one loop */
+    bool pending;        /* atomic: the size is not known yet, and 0: requests
+                          * wait. It ends once, on the home loop */
 };
 
 struct store_ops {
@@ -88,6 +90,12 @@ struct store_ops {
     int (*open)(struct store **out, const struct conf_any *c, bool read_only,
                 const char *id, struct errs *e);
     void (*close)(struct store *s);
+    /* [home] Its device's loops run: sizes come to be known, or change by
+     * themselves, which store_tell_changed tells. On failure there is nothing
+     * to end. NULL: it has nothing to tell. */
+    int (*begin)(struct store *s, struct loop *home, struct err *e);
+    /* [home] No channel is open. Calls gone, at once or later. */
+    void (*end)(struct store *s, void (*gone)(void *arg), void *arg);
     /* [home] Take what two users of one image must not both have; see
      * store_acquire. NULL: nothing to take. */
     int (*acquire)(struct store *s, struct err *e);
@@ -114,6 +122,11 @@ struct store {
     const struct store_ops *ops;
     struct store_info info;
     const char *id; /* of the device, for log lines */
+
+    /* store.c's */
+    void (*changed)(void *arg);
+    void *changed_arg;
+    bool begun;
 };
 
 /* One per loop; made when the first ring on that loop starts. */
@@ -129,6 +142,14 @@ extern const struct conf_union store_union;
 
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e);
+/* [home] The device's loops run. changed(arg) is called on home whenever the
+ * size, or what else info says of it, is not what it was, without anybody
+ * having asked. Then store_end comes before store_close. */
+int store_begin(struct store *s, struct loop *home, void (*changed)(void *arg),
+                void *arg, struct err *e);
+/* [home] No channel is open; changed is not called any more. gone is, at once
+ * or later. Safe without begin. */
+void store_end(struct store *s, void (*gone)(void *arg), void *arg);
 /* No channel is open. s may be NULL. */
 void store_close(struct store *s);
 
@@ -147,6 +168,7 @@ int store_resize(struct store *s, uint64_t size, struct err *e);
 int store_sync(struct store *s);
 /* Bytes. Any thread. */
 uint64_t store_size(const struct store *s);
+bool store_is_pending(const struct store *s); /* any thread */
 
 int store_channel_open(struct store_channel **out, struct store *s,
                        struct loop *loop, struct err *e);

@@ -142,7 +142,7 @@ static void block_config_read(struct device *d, void *config)
     const struct store_info *info = &b->store->info;
     uint32_t logical = logical_size(b), physical = physical_size(b);
     struct virtio_blk_config c = {
-        .capacity = htole64(b->sectors),
+        .capacity = htole64(block_capacity(b)),
         .seg_max = htole32((uint32_t)d->chain_max - 2),
         .blk_size = htole32(logical),
         .topology =
@@ -310,9 +310,13 @@ static void block_ring_stop(struct device *d, struct ring *q)
 
 /* ---- life ---- */
 
-/* Whole logical blocks. */
+/* Whole logical blocks. While the size is not known a guest sees a disk of no
+ * size; whoever asks for something all the same, as one does that goes on after
+ * a crash of ours, waits in the store. */
 static uint64_t sectors_of(const struct block *b)
 {
+    if (store_is_pending(b->store))
+        return BLOCK_SECTORS_PENDING;
     return (store_size(b->store) & ~(uint64_t)b->block_mask) /
            VIRTIO_BLK_SECTOR_BYTES;
 }
@@ -324,10 +328,14 @@ void block_resized(struct block *b)
     if (now == before)
         return;
     __atomic_store_n(&b->sectors, now, __ATOMIC_RELAXED);
-    log_at(now < before ? LOG_WARN : LOG_INFO, b->device.id,
-           "the disk has %s from %" PRIu64 " to %" PRIu64 " bytes",
-           now < before ? "shrunk" : "grown", before * VIRTIO_BLK_SECTOR_BYTES,
-           now * VIRTIO_BLK_SECTOR_BYTES);
+    if (before == BLOCK_SECTORS_PENDING)
+        log_info(b->device.id, "the disk has %" PRIu64 " bytes",
+                 now * VIRTIO_BLK_SECTOR_BYTES);
+    else
+        log_at(now < before ? LOG_WARN : LOG_INFO, b->device.id,
+               "the disk has %s from %" PRIu64 " to %" PRIu64 " bytes",
+               now < before ? "shrunk" : "grown",
+               before * VIRTIO_BLK_SECTOR_BYTES, now * VIRTIO_BLK_SECTOR_BYTES);
     device_config_changed(&b->device);
 }
 
@@ -343,8 +351,22 @@ static void block_refresh(struct device *d)
         block_resized(b);
 }
 
-static void block_free(struct block *b)
+static void on_store_changed(void *arg)
 {
+    block_resized(arg);
+}
+
+static int block_begin(struct device *d, struct err *e)
+{
+    struct block *b = block_of(d);
+
+    return store_begin(b->store, d->home, on_store_changed, b, e);
+}
+
+static void block_free(void *arg)
+{
+    struct block *b = arg;
+
     join_syncer(b);
     store_close(b->store);
     free(b->channels);
@@ -354,7 +376,9 @@ static void block_free(struct block *b)
 
 static void on_acquire_gone(struct store_acquire *a)
 {
-    block_free(container_of(a, struct block, acquire));
+    struct block *b = container_of(a, struct block, acquire);
+
+    store_end(b->store, block_free, b);
 }
 
 static void block_close(struct device *d)
@@ -366,6 +390,7 @@ static const struct device_ops block_ops = {
     .type = "block",
     .virtio_id = VIRTIO_ID_BLOCK,
     .feature_names = block_feature_names,
+    .begin = block_begin,
     .features = block_features,
     .config_len = sizeof(struct virtio_blk_config),
     .config_read = block_config_read,
@@ -398,7 +423,7 @@ static int check_store(const struct block *b, const char *at, struct errs *e)
                        "%" PRIu32 " bytes is less than the %" PRIu32
                        " that the store can do",
                        logical, info->block_size);
-    if (info->size < logical)
+    if (info->size < logical && !store_is_pending(b->store))
         return errs_at(e, at, "store",
                        "%" PRIu64 " bytes is not one block of %" PRIu32,
                        info->size, logical);

@@ -40,7 +40,7 @@ void block_status(struct device *d, struct json_out *o)
 {
     const struct block *b = block_of(d);
 
-    json_add_u64(o, "size", b->sectors * VIRTIO_BLK_SECTOR_BYTES);
+    json_add_u64(o, "size", block_capacity(b) * VIRTIO_BLK_SECTOR_BYTES);
     json_add_str(o, "store", b->store->ops->type);
     json_add_bool(o, "read_only", b->read_only);
     json_add_bool(o, "write_cache", b->wce);
@@ -84,7 +84,7 @@ static void run_resize(struct device *d, struct call *c)
 {
     const struct resize_args *args = c->args;
     struct block *b = block_of(d);
-    uint64_t was = b->sectors;
+    uint64_t was = block_capacity(b);
     struct err e;
     int rc = resize(b, args, &e);
 
@@ -96,7 +96,7 @@ static void run_resize(struct device *d, struct call *c)
     }
     if (rc > 0)
         block_resized(b);
-    json_add_u64(&c->out, "size", b->sectors * VIRTIO_BLK_SECTOR_BYTES);
+    json_add_u64(&c->out, "size", block_capacity(b) * VIRTIO_BLK_SECTOR_BYTES);
     json_add_u64(&c->out, "was", was * VIRTIO_BLK_SECTOR_BYTES);
     call_done(c);
 }

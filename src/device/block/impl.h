@@ -32,6 +32,9 @@ struct block_req {
 
 #define BLOCK_CUT 0x100
 
+/* Of a disk whose size is not known yet: a limit for what may be asked. */
+#define BLOCK_SECTORS_PENDING (UINT64_C(1) << 53)
+
 /* A store channel is shared by the rings of a loop. [that loop] */
 struct block_channel {
     struct store_channel *ch;
@@ -82,6 +85,12 @@ struct block {
 static inline struct block *block_of(struct device *d)
 {
     return container_of(d, struct block, device);
+}
+
+/* [home] Sectors that a guest is told of. */
+static inline uint64_t block_capacity(const struct block *b)
+{
+    return b->sectors == BLOCK_SECTORS_PENDING ? 0 : b->sectors;
 }
 
 static inline void stat_add(uint64_t *stat, uint64_t n)
