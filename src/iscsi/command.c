@@ -222,6 +222,8 @@ void commands_send(struct iscsi_session *s)
 
     if (s->state != SESSION_UP || s->link->in_library)
         return;
+    if (list_empty(&s->flights) && !list_empty(&s->waiting))
+        s->heard_ms = now_ms(); /* nobody had anything to say till now */
     while (!list_empty(&s->waiting) && window_open(s)) {
         struct list *node = list_pop(&s->waiting);
 
@@ -331,6 +333,7 @@ bool flight_end(struct iscsi_session *s, struct flight *f, enum iscsi_end end)
         f->wire.deaf = true;
         f->unsent = !f->wire.started;
         f->deadline_ms = now_ms() + ABORT_MS;
+        session_at(s, f->deadline_ms);
         f->cmd = NULL;
         s->zombies++;
         command_end(s, c, end);

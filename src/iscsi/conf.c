@@ -7,8 +7,8 @@ static const struct conf_key chap_keys[] = {
     {"user", CONF_STR, CONF_AT(struct iscsi_chap, user), .min = 1, .max = 255,
      .help = "The name to log in with."},
     {"secret_file", CONF_PATH, CONF_AT(struct iscsi_chap, secret_file),
-     .help = "A file whose first line is the secret, which nobody else may "
-             "read."},
+     .help = "A file whose first line is the secret. Only its owner and group "
+             "may read it."},
     {"secret_env", CONF_STR, CONF_AT(struct iscsi_chap, secret_env), .min = 1,
      .help = "Instead: the name of an environment variable that is the "
              "secret."},
@@ -23,7 +23,7 @@ static const struct conf_table chap_table = {
             "never logged.",
 };
 
-static const struct conf_key iscsi_keys[] = {
+const struct conf_key iscsi_keys[] = {
     {"url", CONF_STR, CONF_AT(struct iscsi_conf, url), .required = true,
      .min = 1,
      .help = "The unit: iscsi://HOST[:PORT]/TARGET/LUN. An IPv6 address "

@@ -87,11 +87,14 @@ static uint64_t next_ms(const struct iscsi_session *s)
         at = sooner(at, s->down_since_ms + s->params.reconnect_timeout);
     if (s->state != SESSION_UP)
         return at;
+    /* They are in order; what is aborted is minded by that. */
     LIST_EACH (&s->flights, node) {
         const struct flight *f = container_of(node, struct flight, node);
 
-        if (!f->aborts)
-            at = sooner(at, f->deadline_ms);
+        if (f->aborts)
+            continue;
+        at = sooner(at, f->deadline_ms);
+        break;
     }
     LIST_EACH (&s->tmfs, m)
         at = sooner(at, container_of(m, struct tmf_op, node)->deadline_ms);
@@ -117,10 +120,17 @@ void session_at(struct iscsi_session *s, uint64_t ms)
 
 void session_rearm(struct iscsi_session *s)
 {
-    /* While it runs it fires soon enough, and then this is looked at anew:
-     * commands that come and go do not touch it. */
-    if (s->timer_ms == 0 || s->state != SESSION_UP)
+    bool idle = s->state == SESSION_UP && list_empty(&s->flights) &&
+                list_empty(&s->waiting) && list_empty(&s->tmfs);
+
+    /* Only an earlier time restarts it: commands that come and go among others
+     * do not. Nothing to mind: nothing wakes us. */
+    if (!idle) {
         session_at(s, next_ms(s));
+    } else if (s->timer_ms != 0) {
+        timer_stop(&s->timer);
+        s->timer_ms = 0;
+    }
 }
 
 static void on_ping(struct iscsi_context *ctx, int status, void *data,

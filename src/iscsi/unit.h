@@ -53,8 +53,8 @@ struct iscsi_conf {
 };
 
 extern const struct conf_table iscsi_table;
-/* The same keys, for tables that embed a struct iscsi_conf: iscsi_table.keys
- * is good for a struct that starts with one. */
+/* The same keys, for other tables whose struct starts with an iscsi_conf. */
+extern const struct conf_key iscsi_keys[];
 
 /* How a command ended. */
 enum iscsi_end {

@@ -587,7 +587,7 @@ class Connection:
             self.data_in(itt, bytes(disk[lba * BLOCK:(lba + count) * BLOCK]),
                          want)
         elif op == 0x1a:
-            self.data_in(itt, bytes([3, 0, 0, 0]), want)
+            self.data_in(itt, bytes([3, 0, 0x10, 0]), want)  # DPOFUA
         elif op == 0x00 or op in (0x35, 0x91):
             if t.fault("data_unasked") is not None:
                 self.data_in(itt, bytes(512), 512)

@@ -181,7 +181,8 @@ void rig_turn(struct rig *rig)
 void rig_until(struct rig *rig, const int *flag, int n)
 {
     timer_start(&rig->bark, WAIT_MS);
-    while (*flag < n)
+    /* What a turn has deferred is done before the next one sleeps. */
+    while (uv_run(&rig->loop.uv, UV_RUN_NOWAIT), *flag < n)
         rig_turn(rig);
 }
 

@@ -15,7 +15,10 @@ struct kind {
     bool alone;         /* the loop serves this device only */
     bool is_file, keeps;
     unsigned sector; /* of a loop device on the file; 0: the file itself */
+    const char *target; /* options of an iSCSI target; NULL: none */
 };
+
+#define URL "'url': 'iscsi://127.0.0.1:#/iqn.2026-01.example:disk/0'"
 
 static const struct kind kinds[] = {
     {"memory", "{'type': 'memory', 'size': '8M'}", .keeps = true},
@@ -59,6 +62,13 @@ static const struct kind kinds[] = {
      "{'type': 'fault', 'next': {'type': 'file', 'path': '@/disk',"
      " 'direct': true}}",
      .is_file = true, .keeps = true},
+    {"iscsi", "{'type': 'iscsi', " URL "}", .target = "--lun 8M",
+     .keeps = true},
+    {"iscsi that asks for all data", "{'type': 'iscsi', " URL "}",
+     .target = "--lun 8M --immediate No --initial-r2t Yes", .keeps = true},
+    {"fault around iscsi", "{'type': 'fault', 'next': {'type': 'iscsi', " URL
+     "}}",
+     .target = "--lun 8M", .keeps = true},
 };
 
 static const struct kind *kind; /* of the group that runs */
@@ -104,6 +114,8 @@ static struct rig *open_kind(bool read_only)
         rig_fini(&rig);
         return NULL;
     }
+    if (kind->target)
+        rig_target(&rig, kind->target);
     if (rig_open(&rig, kind->config, read_only) < 0) {
         const struct err *e = &rig.errs.list[0];
 
@@ -113,6 +125,7 @@ static struct rig *open_kind(bool read_only)
         rig_fini(&rig);
         return NULL;
     }
+    rig_known(&rig);
     rig_channel(&rig, kind->alone);
     return &rig;
 }

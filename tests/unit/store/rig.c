@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 struct root {
@@ -68,8 +69,46 @@ void rig_numbers(const struct rig *rig, const char *name, uint64_t size)
     close(fd);
 }
 
+void rig_target(struct rig *rig, const char *options)
+{
+    char command[512], line[64] = "";
+    const char *file = rig_path(rig, "target");
+    FILE *out;
+
+    snprintf(command, sizeof(command), "exec python3 %s %s > %s", VUB_TARGET,
+             options, file);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    rig->target = popen(command, "we");
+    assert_non_null(rig->target);
+    out = fopen(file, "re");
+    assert_non_null(out);
+    assert_non_null(fgets(line, sizeof(line), out));
+    assert_int_equal(sscanf(line, "port %d", &rig->port), 1);
+    rig->answers = out;
+}
+
+void rig_say(struct rig *rig, const char *command)
+{
+    char line[64];
+
+    fprintf(rig->target, "%s\n", command);
+    fflush(rig->target);
+    assert_non_null(fgets(line, sizeof(line), rig->answers));
+}
+
+static void on_changed(void *arg)
+{
+    ((struct rig *)arg)->changes++;
+}
+
+static void on_ended(void *arg)
+{
+    ((struct rig *)arg)->ended = true;
+}
+
 int rig_open(struct rig *rig, const char *config, bool read_only)
 {
+    struct err e;
     char text[2048];
     size_t n = 0;
     void *root;
@@ -80,6 +119,8 @@ int rig_open(struct rig *rig, const char *config, bool read_only)
         assert_true(n + sizeof(rig->dir) < sizeof(text));
         if (*c == '@')
             n += (size_t)sprintf(text + n, "%s", rig->dir);
+        else if (*c == '#')
+            n += (size_t)sprintf(text + n, "%d", rig->port);
         else
             text[n++] = *c == '\'' ? '"' : *c;
     }
@@ -95,8 +136,17 @@ int rig_open(struct rig *rig, const char *config, bool read_only)
     if (rc < 0) {
         assert_true(rig->errs.count > 0);
         rig->store = NULL;
+        return rc;
     }
-    return rc;
+    rc = store_begin(rig->store, &rig->loop, on_changed, rig, &e);
+    assert_int_equal(rc, 0);
+    return 0;
+}
+
+void rig_known(struct rig *rig)
+{
+    while (store_is_pending(rig->store))
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
 }
 
 void rig_channel(struct rig *rig, bool alone)
@@ -120,6 +170,11 @@ void rig_close(struct rig *rig)
     if (rig->ch)
         store_channel_close(rig->ch);
     rig->ch = NULL;
+    rig->ended = !rig->store;
+    if (rig->store)
+        store_end(rig->store, on_ended, rig);
+    while (!rig->ended)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
     store_close(rig->store);
     rig->store = NULL;
     if (rig->doc)
@@ -134,6 +189,10 @@ void rig_fini(struct rig *rig)
 
     rig_close(rig);
     loop_close(&rig->loop);
+    if (rig->target) {
+        pclose(rig->target);
+        fclose(rig->answers);
+    }
     snprintf(command, sizeof(command), "rm -rf '%s'", rig->dir);
     assert_int_equal(system(command), 0);
 }

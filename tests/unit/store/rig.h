@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,11 @@ struct rig {
     struct store *store;
     struct store_channel *ch;
     struct errs errs; /* of rig_open */
+    FILE *target;     /* its standard input; NULL: there is none */
+    FILE *answers;
+    int port;
+    bool ended;
+    unsigned changes;
     char dir[96];
 };
 
@@ -39,8 +45,13 @@ const char *rig_path(const struct rig *rig, const char *name);
 void rig_file(const struct rig *rig, const char *name, uint64_t size);
 /* One that holds numbers: see rig_pattern. */
 void rig_numbers(const struct rig *rig, const char *name, uint64_t size);
+/* Starts tests/iscsi/target.py; # in a config is its port from then on. */
+void rig_target(struct rig *rig, const char *options);
+void rig_say(struct rig *rig, const char *command); /* to it */
 /* Opens the store; negative if that fails, with rig->errs. */
 int rig_open(struct rig *rig, const char *config, bool read_only);
+/* Turns the loop until its size is known. */
+void rig_known(struct rig *rig);
 /* And a channel on the loop; alone: it serves this one device only. */
 void rig_channel(struct rig *rig, bool alone);
 /* Both, where opening must succeed; alone. */

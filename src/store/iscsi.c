@@ -1,0 +1,744 @@
+/* Store `iscsi`: a unit of an iSCSI target, for a block device.
+ *
+ * The vhost socket listens at once, so the store opens before anybody knows its
+ * size: it is pending (store_info), requests wait, and its user is told when it
+ * is known. The home loop has a probe for that, and each channel has one, with
+ * a unit and thus a session of its loop: what it learns of blocks and limits it
+ * uses itself.
+ *
+ * A unit attention is no error of a request's: it is done again. One of a
+ * changed capacity has the home's probe look again. BUSY and TASK SET FULL are
+ * tried again for a while. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "loop/loop.h"
+#include "store/impl.h"
+#include "store/iscsi_probe.h"
+
+#define PART_MAX_BYTES (16u << 20) /* of one command */
+#define SAME_MAX_BLOCKS 0x10000u   /* if the target does not say */
+#define UNMAP_MAX_BLOCKS (1u << 22)
+#define ZERO_BYTES 65536
+#define ZERO_IOVS 16
+#define TRIES_MAX 100
+#define BUSY_MS 50
+#define NOT_READY_MAX 30 /* seconds, of a unit that is becoming so */
+
+struct iscsi_store {
+    struct store store;
+    const struct iscsi_conf *conf;
+    struct loop *home; /* NULL: not begun */
+    struct iscsi_probe probe;
+    /* From a channel's loop to the home's: look again. */
+    struct mail look;
+    bool looking;       /* atomic: it is on its way */
+    unsigned open;      /* what must be gone before end is over */
+    bool ending;
+    void (*gone)(void *arg);
+    void *gone_arg;
+    bool told_block; /* once */
+};
+
+struct iscsi_channel {
+    struct store_channel ch;
+    struct iscsi_store *store;
+    struct iscsi_probe probe;
+    bool known;          /* probe.limits are */
+    bool no_same, no_fua; /* it has refused it */
+    bool closing;
+    struct list waiting; /* requests: for the probe */
+    struct list busy;    /* jobs that are tried again later */
+    struct list jobs;    /* all jobs with iscsi/ */
+    struct list spare;
+    struct timer timer;
+    bool timer_on;
+    struct defer flush;
+    unsigned not_ready, open;
+};
+
+enum step { STEP_DATA, STEP_SYNC };
+
+/* A request on its way, and the command that does a part of it. */
+struct job {
+    struct iscsi_cmd cmd;
+    struct list node;
+    struct iscsi_channel *c;
+    struct store_req *r;
+    enum step step;
+    unsigned tries;
+    uint32_t part; /* bytes */
+    bool given_up;
+    struct iovec iov[ZERO_IOVS];
+    struct iovec *slice; /* of the request's memory; owned; NULL: all of it */
+    uint8_t list[24];    /* UNMAP's parameters */
+};
+
+static const uint8_t zeros[ZERO_BYTES];
+
+static void job_go(struct job *j);
+
+static struct iscsi_store *iscsi_store_of(struct store *s)
+{
+    return container_of(s, struct iscsi_store, store);
+}
+
+static struct iscsi_channel *channel_of(struct store_channel *ch)
+{
+    return container_of(ch, struct iscsi_channel, ch);
+}
+
+/* ---- the size ---- */
+
+static void on_told(struct iscsi_probe *p, bool known)
+{
+    struct iscsi_store *s = container_of(p, struct iscsi_store, probe);
+    const struct iscsi_limits *l = &p->limits;
+    struct store_info *info = &s->store.info;
+
+    if (!known || s->ending)
+        return;
+    if (l->block > info->block_size && !s->told_block)
+        log_info(s->store.id,
+                 "the iSCSI unit has blocks of %u bytes: the device needs "
+                 "\"logical_block_size\": %u",
+                 l->block, l->block);
+    s->told_block = true;
+    info->physical_block_size = l->physical;
+    info->opt_io_size = l->opt_io;
+    if (!info->pending && store_size(&s->store) == l->size)
+        return;
+    __atomic_store_n(&info->size, l->size, __ATOMIC_RELAXED);
+    __atomic_store_n(&info->pending, false, __ATOMIC_RELEASE);
+    store_tell_changed(&s->store);
+}
+
+static void home_part_gone(struct iscsi_store *s)
+{
+    void (*gone)(void *arg) = s->gone;
+
+    if (--s->open > 0)
+        return;
+    s->home = NULL;
+    gone(s->gone_arg);
+}
+
+static void on_look(struct mail *m)
+{
+    struct iscsi_store *s = container_of(m, struct iscsi_store, look);
+
+    __atomic_store_n(&s->looking, false, __ATOMIC_RELEASE);
+    if (s->ending)
+        home_part_gone(s);
+    else
+        iscsi_probe_again(&s->probe);
+}
+
+/* [any channel's loop] */
+static void look_again(struct iscsi_store *s)
+{
+    if (s->home && !__atomic_exchange_n(&s->looking, true, __ATOMIC_ACQ_REL))
+        loop_post(s->home, &s->look);
+}
+
+static void on_home_gone(struct iscsi_probe *p)
+{
+    home_part_gone(container_of(p, struct iscsi_store, probe));
+}
+
+static int iscsi_begin(struct store *st, struct loop *home, struct err *e)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+    int rc;
+
+    s->probe.id = st->id;
+    s->probe.told = on_told;
+    s->probe.gone = on_home_gone;
+    s->look.run = on_look;
+    rc = iscsi_probe_open(&s->probe, s->conf, home, e);
+    if (rc == 0)
+        s->home = home;
+    return rc;
+}
+
+/* No channel is open, so nobody posts. */
+static void iscsi_end(struct store *st, void (*gone)(void *arg), void *arg)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+
+    s->gone = gone;
+    s->gone_arg = arg;
+    s->ending = true;
+    s->open = 1;
+    if (__atomic_load_n(&s->looking, __ATOMIC_ACQUIRE))
+        s->open++;
+    iscsi_probe_close(&s->probe);
+}
+
+static int iscsi_refresh(struct store *st, struct err *e)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+
+    (void)e;
+    if (s->home)
+        iscsi_probe_again(&s->probe); /* which tells */
+    return 0;
+}
+
+static int iscsi_store_open(struct store **out, const struct conf_any *c,
+                            bool read_only, const char *id, struct errs *e)
+{
+    const struct iscsi_conf *conf = c->data;
+    struct iscsi_store *s;
+    unsigned lun;
+    int rc;
+
+    rc = iscsi_check(conf, c->at, &lun, e);
+    if (rc < 0)
+        return rc;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return errs_nomem(e);
+    s->conf = conf;
+    s->store.ops = c->table->ops;
+    s->store.id = id;
+    s->store.info = (struct store_info){
+        .pending = true,
+        .block_size = 512,
+        .mem_align = 1,
+        .read_only = read_only,
+        /* A hint that the target does not take is taken by us. */
+        .can_discard = true,
+        .can_zero = true,
+        .cached = true,
+    };
+    *out = &s->store;
+    return 0;
+}
+
+static void iscsi_store_close(struct store *st)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+
+    assert(!s->home);
+    free(s);
+}
+
+/* ---- requests ---- */
+
+static void job_end(struct job *j, int result)
+{
+    struct iscsi_channel *c = j->c;
+    struct store_req *r = j->r;
+
+    free(j->slice);
+    j->slice = NULL;
+    list_del(&j->node);
+    list_add(&c->spare, &j->node);
+    store_complete(r, result);
+}
+
+static void job_cdb(struct job *j, uint8_t opcode, uint64_t lba,
+                    uint32_t blocks)
+{
+    j->cmd.cdb[0] = opcode;
+    be64_put(j->cmd.cdb + 2, lba);
+    be32_put(j->cmd.cdb + 10, blocks);
+    j->cmd.cdb_len = 16;
+}
+
+/* Bytes [from, from + len) of the request's memory. */
+static bool slice(struct job *j, uint64_t from, uint32_t len)
+{
+    const struct store_req *r = j->r;
+    struct iovec *to;
+    int n = 0;
+
+    free(j->slice);
+    j->slice = to = malloc((size_t)r->iov_num * sizeof(*to));
+    if (!to)
+        return false;
+    for (int i = 0; i < r->iov_num && len > 0; i++) {
+        size_t there = r->iov[i].iov_len;
+
+        if (from >= there) {
+            from -= there;
+            continue;
+        }
+        to[n].iov_base = (char *)r->iov[i].iov_base + from;
+        to[n].iov_len = MIN(there - from, len);
+        len -= (uint32_t)to[n++].iov_len;
+        from = 0;
+    }
+    j->cmd.iov = to;
+    j->cmd.iov_num = n;
+    return true;
+}
+
+/* The next part of a read or write. */
+static bool data(struct job *j, const struct iscsi_limits *l, uint64_t left)
+{
+    const struct store_req *r = j->r;
+    struct iscsi_cmd *c = &j->cmd;
+    uint64_t max = PART_MAX_BYTES;
+
+    if (l->transfer_max)
+        max = MIN(max, (uint64_t)l->transfer_max * l->block);
+    j->part = (uint32_t)MIN(left, max & ~(uint64_t)(l->block - 1));
+    c->in = r->op == STORE_READ;
+    c->out = r->op == STORE_WRITE;
+    c->len = j->part;
+    job_cdb(j, c->in ? SCSI_READ_16 : SCSI_WRITE_16,
+            (r->offset + r->progress) / l->block, j->part / l->block);
+    if (c->out && (r->flags & STORE_FUA) && l->fua && !j->c->no_fua)
+        c->cdb[1] = 0x08;
+    c->iov = r->iov;
+    c->iov_num = r->iov_num;
+    return j->part == r->len || slice(j, r->progress, j->part);
+}
+
+static void same(struct job *j, const struct iscsi_limits *l, uint64_t left)
+{
+    const struct store_req *r = j->r;
+    uint32_t blocks = l->same_max ? l->same_max : SAME_MAX_BLOCKS;
+
+    j->part = (uint32_t)MIN(left, MIN((uint64_t)blocks * l->block,
+                                      UINT32_C(1) << 30));
+    j->part &= ~(l->block - 1);
+    j->cmd.out = true;
+    j->cmd.len = l->block;
+    j->iov[0] = (struct iovec){(void *)zeros, l->block};
+    j->cmd.iov = j->iov;
+    j->cmd.iov_num = 1;
+    job_cdb(j, SCSI_WRITE_SAME_16, (r->offset + r->progress) / l->block,
+            j->part / l->block);
+    if (((r->flags & STORE_UNMAP) || r->op == STORE_DISCARD) && l->same_unmap)
+        j->cmd.cdb[1] = 0x08;
+}
+
+/* Zeros, for a target that cannot repeat them by itself. */
+static void write_zeros(struct job *j, const struct iscsi_limits *l,
+                        uint64_t left)
+{
+    uint64_t max = (uint64_t)ZERO_BYTES * ZERO_IOVS;
+
+    if (l->transfer_max)
+        max = MIN(max, (uint64_t)l->transfer_max * l->block);
+    j->part = (uint32_t)MIN(left, max) & ~(l->block - 1);
+    j->cmd.out = true;
+    j->cmd.len = j->part;
+    for (int i = 0; i < ZERO_IOVS; i++)
+        j->iov[i] = (struct iovec){(void *)zeros, ZERO_BYTES};
+    j->cmd.iov = j->iov;
+    j->cmd.iov_num = ZERO_IOVS;
+    job_cdb(j, SCSI_WRITE_16, (j->r->offset + j->r->progress) / l->block,
+            j->part / l->block);
+}
+
+/* SBC-3, 5.28. */
+static void unmap(struct job *j, const struct iscsi_limits *l, uint64_t left)
+{
+    uint32_t blocks = l->unmap_max ? l->unmap_max : UNMAP_MAX_BLOCKS;
+    struct iscsi_cmd *c = &j->cmd;
+
+    j->part = (uint32_t)MIN(left, MIN((uint64_t)blocks * l->block,
+                                      UINT32_C(1) << 31));
+    j->part &= ~(l->block - 1);
+    memset(j->list, 0, sizeof(j->list));
+    be16_put(j->list, 22);
+    be16_put(j->list + 2, 16);
+    be64_put(j->list + 8, (j->r->offset + j->r->progress) / l->block);
+    be32_put(j->list + 16, j->part / l->block);
+    c->cdb[0] = SCSI_UNMAP;
+    be16_put(c->cdb + 7, sizeof(j->list));
+    c->cdb_len = 10;
+    c->out = true;
+    c->len = sizeof(j->list);
+    j->iov[0] = (struct iovec){j->list, sizeof(j->list)};
+    c->iov = j->iov;
+    c->iov_num = 1;
+}
+
+/* Fills in the command for the next part. 0: there is nothing to send; or an
+ * error. */
+static int job_fill(struct job *j)
+{
+    struct iscsi_channel *c = j->c;
+    const struct iscsi_limits *l = &c->probe.limits;
+    struct store_req *r = j->r;
+    uint64_t left = r->len - r->progress;
+
+    memset(&j->cmd, 0, sizeof(j->cmd));
+    if (j->step == STEP_SYNC) {
+        j->cmd.cdb[0] = SCSI_SYNC_CACHE_10;
+        j->cmd.cdb_len = 10;
+        return 1;
+    }
+    if ((r->offset | r->len) & (l->block - 1))
+        return -EIO; /* half a block of the target's */
+    switch (r->op) {
+    case STORE_READ:
+    case STORE_WRITE:
+        return data(j, l, left) ? 1 : -ENOMEM;
+    case STORE_ZERO:
+        if (c->no_same)
+            write_zeros(j, l, left);
+        else
+            same(j, l, left);
+        return 1;
+    case STORE_DISCARD:
+        if (l->unmap)
+            unmap(j, l, left);
+        else if (l->same_unmap)
+            same(j, l, left);
+        return l->unmap || l->same_unmap;
+    default:
+        return -EIO;
+    }
+}
+
+/* Its data are done. */
+static bool needs_sync(const struct job *j)
+{
+    const struct iscsi_channel *c = j->c;
+
+    return (j->r->flags & STORE_FUA) &&
+           !(j->r->op == STORE_WRITE && c->probe.limits.fua && !c->no_fua);
+}
+
+static void later(struct job *j)
+{
+    struct iscsi_channel *c = j->c;
+
+    list_del(&j->node);
+    list_add(&c->busy, &j->node);
+    if (!c->timer_on)
+        timer_start(&c->timer, BUSY_MS);
+    c->timer_on = true;
+}
+
+/* The target does not know the command: there may be another way. */
+static bool other_way(struct job *j, uint8_t key)
+{
+    struct iscsi_channel *c = j->c;
+
+    if (key != SCSI_ILLEGAL_REQUEST || j->step != STEP_DATA)
+        return false;
+    if (j->r->op == STORE_ZERO && !c->no_same)
+        return c->no_same = true;
+    if (j->r->op == STORE_WRITE && (j->cmd.cdb[1] & 0x08) && !c->no_fua)
+        return c->no_fua = true;
+    return false;
+}
+
+/* What an answer that is not GOOD means, if not an error. */
+enum { AGAIN = 1, LATER };
+
+static int verdict(struct job *j)
+{
+    const struct iscsi_cmd *cmd = &j->cmd;
+    uint8_t key = 0;
+    uint16_t asc = 0;
+
+    switch (cmd->status) {
+    case SCSI_BUSY:
+    case SCSI_TASK_SET_FULL:
+    case SCSI_TASK_ABORTED:
+        return LATER;
+    case SCSI_CHECK_CONDITION:
+        break;
+    default:
+        return -EIO;
+    }
+    if (!scsi_sense_read(cmd->sense, cmd->sense_len, &key, &asc))
+        return -EIO;
+    if (key == SCSI_UNIT_ATTENTION) {
+        if (asc == SCSI_ASC_CAPACITY_CHANGED)
+            look_again(j->c->store);
+        return AGAIN;
+    }
+    if (key == SCSI_ABORTED_COMMAND ||
+        (key == SCSI_NOT_READY && asc == 0x0401 /* becoming ready */))
+        return LATER;
+    if (other_way(j, key))
+        return AGAIN;
+    return asc == SCSI_ASC_SPACE_ALLOCATION_FAILED ? -ENOSPC
+           : key == SCSI_DATA_PROTECT              ? -EROFS
+                                                   : -EIO;
+}
+
+static void part_done(struct job *j)
+{
+    struct store_req *r = j->r;
+    struct iscsi_cmd *cmd = &j->cmd;
+
+    j->tries = 0;
+    if (j->step == STEP_SYNC) {
+        job_end(j, 0);
+        return;
+    }
+    if (r->op != STORE_FLUSH) {
+        /* All of it, whatever the target says was left. */
+        if ((cmd->in || cmd->out) && cmd->moved < cmd->len) {
+            job_end(j, -EIO);
+            return;
+        }
+        r->progress += j->part;
+        if (r->progress < r->len) {
+            job_go(j);
+            return;
+        }
+    }
+    if (needs_sync(j)) {
+        j->step = STEP_SYNC;
+        job_go(j);
+    } else {
+        job_end(j, 0);
+    }
+}
+
+static void on_done(struct iscsi_cmd *cmd)
+{
+    struct job *j = container_of(cmd, struct job, cmd);
+    int rc;
+
+    if (cmd->end == ISCSI_ANSWERED && cmd->status == SCSI_GOOD) {
+        part_done(j);
+        return;
+    }
+    if (j->given_up)
+        rc = -EIO;
+    else if (cmd->end == ISCSI_ANSWERED)
+        rc = verdict(j);
+    else if (cmd->end == ISCSI_ABORTED) /* somebody's reset of the unit */
+        rc = AGAIN;
+    else if (cmd->end == ISCSI_FULL)
+        rc = LATER;
+    else
+        rc = cmd->end == ISCSI_TIMED_OUT ? -ETIMEDOUT : -EIO;
+    if (rc > 0 && ++j->tries > TRIES_MAX)
+        rc = -EIO;
+    if (rc == AGAIN)
+        job_go(j);
+    else if (rc == LATER)
+        later(j);
+    else
+        job_end(j, rc);
+}
+
+/* Never from inside submit: it may end. */
+static void job_go(struct job *j)
+{
+    int rc = j->given_up ? -EIO : job_fill(j);
+
+    if (rc <= 0) {
+        job_end(j, rc);
+        return;
+    }
+    j->cmd.done = on_done;
+    iscsi_submit(&j->c->probe.unit, &j->cmd);
+    loop_defer(j->c->ch.loop, &j->c->flush);
+}
+
+static void on_flush(struct defer *d)
+{
+    iscsi_kick(&container_of(d, struct iscsi_channel, flush)->probe.unit);
+}
+
+static void start(struct iscsi_channel *c, struct store_req *r)
+{
+    struct list *node = list_pop(&c->spare);
+    struct job *j = node ? container_of(node, struct job, node)
+                         : malloc(sizeof(*j));
+
+    if (!j) {
+        store_complete(r, -ENOMEM);
+        return;
+    }
+    list_init(&j->node);
+    list_add(&c->jobs, &j->node);
+    j->c = c;
+    j->r = r;
+    j->slice = NULL;
+    j->given_up = false;
+    j->tries = 0;
+    j->step = r->op == STORE_FLUSH ? STEP_SYNC : STEP_DATA;
+    job_go(j);
+}
+
+static void on_busy_over(struct timer *t)
+{
+    struct iscsi_channel *c = container_of(t, struct iscsi_channel, timer);
+    struct list again, *node;
+
+    c->timer_on = false;
+    list_init(&again);
+    while ((node = list_pop(&c->busy)) != NULL)
+        list_add(&again, node);
+    while ((node = list_pop(&again)) != NULL) {
+        list_add(&c->jobs, node);
+        job_go(container_of(node, struct job, node));
+    }
+}
+
+/* ---- channels ---- */
+
+static void start_waiting(struct iscsi_channel *c)
+{
+    struct list *node;
+
+    while (c->known && (node = list_pop(&c->waiting)) != NULL)
+        start(c, container_of(node, struct store_req, node));
+}
+
+static void on_channel_told(struct iscsi_probe *p, bool known)
+{
+    struct iscsi_channel *c = container_of(p, struct iscsi_channel, probe);
+    struct list *node;
+
+    if (c->closing)
+        return;
+    c->known |= known;
+    start_waiting(c);
+    if (c->known || (p->waits && ++c->not_ready < NOT_READY_MAX))
+        return;
+    c->not_ready = 0;
+    while ((node = list_pop(&c->waiting)) != NULL)
+        store_complete(container_of(node, struct store_req, node), -EIO);
+}
+
+static void channel_part_gone(struct iscsi_channel *c)
+{
+    if (--c->open == 0)
+        free(c);
+}
+
+static void on_channel_gone(struct iscsi_probe *p)
+{
+    channel_part_gone(container_of(p, struct iscsi_channel, probe));
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    channel_part_gone(container_of(t, struct iscsi_channel, timer));
+}
+
+static int iscsi_channel_open(struct store_channel **out, struct store *st,
+                              struct loop *loop, struct err *e)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+    struct iscsi_channel *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c)
+        return err_nomem(e);
+    c->store = s;
+    list_init(&c->waiting);
+    list_init(&c->busy);
+    list_init(&c->jobs);
+    list_init(&c->spare);
+    defer_init(&c->flush, on_flush);
+    c->probe.id = st->id;
+    c->probe.told = on_channel_told;
+    c->probe.gone = on_channel_gone;
+    rc = iscsi_probe_open(&c->probe, s->conf, loop, e);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    c->timer.fire = on_busy_over;
+    c->timer.gone = on_timer_gone;
+    timer_open(&c->timer, loop);
+    c->open = 2;
+    *out = &c->ch;
+    return 0;
+}
+
+/* The session may take a moment to end: the channel is freed then. */
+static void iscsi_channel_close(struct store_channel *ch)
+{
+    struct iscsi_channel *c = channel_of(ch);
+    struct list *node;
+
+    c->closing = true;
+    defer_cancel(&c->flush);
+    while ((node = list_pop(&c->spare)) != NULL)
+        free(container_of(node, struct job, node));
+    timer_close(&c->timer);
+    iscsi_probe_close(&c->probe);
+}
+
+static int iscsi_request(struct store_channel *ch, struct store_req *r)
+{
+    list_add(&channel_of(ch)->waiting, &r->node);
+    return STORE_PENDING;
+}
+
+static void iscsi_channel_kick(struct store_channel *ch)
+{
+    struct iscsi_channel *c = channel_of(ch);
+
+    if (!c->known) {
+        if (!list_empty(&c->waiting) && !c->probe.busy && !c->probe.waits)
+            iscsi_probe_again(&c->probe);
+        return;
+    }
+    start_waiting(c);
+    defer_cancel(&c->flush);
+    iscsi_kick(&c->probe.unit);
+}
+
+static void iscsi_drain(struct store_channel *ch, const void *owner,
+                        bool cancel)
+{
+    struct iscsi_channel *c = channel_of(ch);
+    struct list late, *node;
+
+    start_waiting(c); /* what was submitted and not kicked */
+    if (!cancel)
+        return;
+    store_give_up(&c->waiting, owner);
+    LIST_EACH (&c->jobs, at) {
+        struct job *j = container_of(at, struct job, node);
+
+        if (j->r->owner == owner) {
+            j->given_up = true;
+            iscsi_give_up(&j->cmd); /* which ends it later */
+        }
+    }
+    list_init(&late);
+    LIST_EACH_SAFE (&c->busy, at) {
+        if (container_of(at, struct job, node)->r->owner != owner)
+            continue;
+        list_del(at);
+        list_add(&late, at);
+    }
+    while ((node = list_pop(&late)) != NULL)
+        job_end(container_of(node, struct job, node), -EIO);
+}
+
+static const struct store_ops iscsi_ops = {
+    .type = "iscsi",
+    .open = iscsi_store_open,
+    .close = iscsi_store_close,
+    .begin = iscsi_begin,
+    .end = iscsi_end,
+    .refresh = iscsi_refresh,
+    .channel_open = iscsi_channel_open,
+    .channel_close = iscsi_channel_close,
+    .submit = iscsi_request,
+    .kick = iscsi_channel_kick,
+    .drain = iscsi_drain,
+};
+
+const struct conf_table iscsi_store_table = {
+    .name = "iscsi",
+    .size = sizeof(struct iscsi_conf),
+    .keys = iscsi_keys,
+    .help = "A logical unit of an iSCSI target. The guest sees a disk of no "
+            "size until the target has said how large it is.",
+    .ops = &iscsi_ops,
+};
