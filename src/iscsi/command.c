@@ -83,8 +83,8 @@ void command_queue(struct iscsi_session *s, struct iscsi_cmd *c)
 static struct flight *flight_new(struct iscsi_session *s)
 {
     struct list *node = list_pop(&s->spare);
-    struct flight *f = node ? container_of(node, struct flight, node)
-                            : malloc(sizeof(*f));
+    struct flight *f =
+        node ? container_of(node, struct flight, node) : malloc(sizeof(*f));
 
     if (!f)
         return NULL;
@@ -177,8 +177,9 @@ static bool launch(struct iscsi_session *s, struct iscsi_cmd *c)
     t = &f->task;
     t->cdb_size = c->cdb_len;
     memcpy(t->cdb, c->cdb, c->cdb_len);
-    t->xfer_dir = !data ? SCSI_XFER_NONE
-                  : c->in ? SCSI_XFER_READ : SCSI_XFER_WRITE;
+    t->xfer_dir = !data   ? SCSI_XFER_NONE
+                  : c->in ? SCSI_XFER_READ
+                          : SCSI_XFER_WRITE;
     t->expxferlen = data ? (int)c->len : 0;
     t->iovector_in.iov = t->iovector_out.iov = (struct scsi_iovec *)f->iov;
     t->iovector_in.niov = data && c->in ? num : 0;

@@ -99,8 +99,9 @@ static uint64_t next_ms(const struct iscsi_session *s)
     LIST_EACH (&s->tmfs, m)
         at = sooner(at, container_of(m, struct tmf_op, node)->deadline_ms);
     if (!list_empty(&s->waiting))
-        at = sooner(at, container_of(s->waiting.next, struct iscsi_cmd, node)
-                            ->deadline_ms);
+        at = sooner(
+            at,
+            container_of(s->waiting.next, struct iscsi_cmd, node)->deadline_ms);
     if (!list_empty(&s->flights))
         at = sooner(at, s->ping_ms ? s->ping_ms + PING_MS
                                    : s->heard_ms + SILENCE_MS);

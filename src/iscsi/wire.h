@@ -20,7 +20,7 @@
 #include "base/scsi.h"
 #include "os/tap.h"
 
-#define WIRE_BUCKETS 64    /* a power of two */
+#define WIRE_BUCKETS 64 /* a power of two */
 #define WIRE_READ_BYTES 65536
 #define WIRE_WRITE_BYTES 65536
 
@@ -57,14 +57,14 @@ enum wire_phase {
 struct wire {
     struct tap tap;
     enum wire_phase phase;
-    bool mutual;           /* the target must prove who it is */
+    bool mutual;             /* the target must prove who it is */
     bool challenged, proved; /* we asked it to, it did */
-    bool digest;           /* of headers: as libiscsi's reads tell */
-    char why[160];         /* "": all is well; else it is over */
-    bool tapped;           /* bytes have come through here */
-    uint64_t heard;        /* PDUs */
-    bool login_refused;    /* by a status of class 2 */
-    uint32_t max_cmdsn;    /* the target's window; valid when FULL */
+    bool digest;             /* of headers: as libiscsi's reads tell */
+    char why[160];           /* "": all is well; else it is over */
+    bool tapped;             /* bytes have come through here */
+    uint64_t heard;          /* PDUs */
+    bool login_refused;      /* by a status of class 2 */
+    uint32_t max_cmdsn;      /* the target's window; valid when FULL */
     unsigned strays, pings;
 
     struct list tasks[WIRE_BUCKETS];
@@ -72,8 +72,8 @@ struct wire {
     /* in */
     uint8_t *in; /* WIRE_READ_BYTES */
     size_t in_at, in_end;
-    bool dry;          /* the kernel has no more, for now */
-    unsigned reads;    /* of this visit */
+    bool dry;           /* the kernel has no more, for now */
+    unsigned reads;     /* of this visit */
     uint32_t data_left; /* of the PDU that libiscsi is reading */
     uint32_t pad_left;  /* its last bytes, which are no data */
     uint32_t skip_left; /* of one that it does not see */

@@ -98,8 +98,7 @@ static void on_changed(void *arg)
     to->physical_block_size = from->physical_block_size;
     to->opt_io_size = from->opt_io_size;
     __atomic_store_n(&to->size, store_size(f->next), __ATOMIC_RELAXED);
-    __atomic_store_n(&to->pending, store_is_pending(f->next),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&to->pending, store_is_pending(f->next), __ATOMIC_RELEASE);
     store_tell_changed(&f->store);
 }
 

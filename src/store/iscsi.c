@@ -35,8 +35,8 @@ struct iscsi_store {
     struct iscsi_probe probe;
     /* From a channel's loop to the home's: look again. */
     struct mail look;
-    bool looking;       /* atomic: it is on its way */
-    unsigned open;      /* what must be gone before end is over */
+    bool looking;  /* atomic: it is on its way */
+    unsigned open; /* what must be gone before end is over */
     bool ending;
     void (*gone)(void *arg);
     void *gone_arg;
@@ -47,7 +47,7 @@ struct iscsi_channel {
     struct store_channel ch;
     struct iscsi_store *store;
     struct iscsi_probe probe;
-    bool known;          /* probe.limits are */
+    bool known;           /* probe.limits are */
     bool no_same, no_fua; /* it has refused it */
     bool closing;
     struct list waiting; /* requests: for the probe */
@@ -305,8 +305,8 @@ static void same(struct job *j, const struct iscsi_limits *l, uint64_t left)
     const struct store_req *r = j->r;
     uint32_t blocks = l->same_max ? l->same_max : SAME_MAX_BLOCKS;
 
-    j->part = (uint32_t)MIN(left, MIN((uint64_t)blocks * l->block,
-                                      UINT32_C(1) << 30));
+    j->part = (uint32_t)MIN(
+        left, MIN((uint64_t)blocks * l->block, UINT32_C(1) << 30));
     j->part &= ~(l->block - 1);
     j->cmd.out = true;
     j->cmd.len = l->block;
@@ -344,8 +344,8 @@ static void unmap(struct job *j, const struct iscsi_limits *l, uint64_t left)
     uint32_t blocks = l->unmap_max ? l->unmap_max : UNMAP_MAX_BLOCKS;
     struct iscsi_cmd *c = &j->cmd;
 
-    j->part = (uint32_t)MIN(left, MIN((uint64_t)blocks * l->block,
-                                      UINT32_C(1) << 31));
+    j->part = (uint32_t)MIN(
+        left, MIN((uint64_t)blocks * l->block, UINT32_C(1) << 31));
     j->part &= ~(l->block - 1);
     memset(j->list, 0, sizeof(j->list));
     be16_put(j->list, 22);
@@ -551,8 +551,8 @@ static void on_flush(struct defer *d)
 static void start(struct iscsi_channel *c, struct store_req *r)
 {
     struct list *node = list_pop(&c->spare);
-    struct job *j = node ? container_of(node, struct job, node)
-                         : malloc(sizeof(*j));
+    struct job *j =
+        node ? container_of(node, struct job, node) : malloc(sizeof(*j));
 
     if (!j) {
         store_complete(r, -ENOMEM);

@@ -48,10 +48,11 @@ static bool read_capacity(struct iscsi_probe *p)
 
     if (p->cmd.moved < 16 || block < 512 || block > BLOCK_MAX ||
         (block & (block - 1)) || last >= STORE_SIZE_MAX / block) {
-        log_limited(&p->limit, LOG_ERROR, p->id,
-                    "the iSCSI unit has blocks of %u bytes, the last one %" PRIu64
-                    ": vub can do nothing with that",
-                    block, last);
+        log_limited(
+            &p->limit, LOG_ERROR, p->id,
+            "the iSCSI unit has blocks of %u bytes, the last one %" PRIu64
+            ": vub can do nothing with that",
+            block, last);
         return false;
     }
     p->next = (struct iscsi_limits){
@@ -160,9 +161,10 @@ static void ask(struct iscsi_probe *p)
         uint8_t cdb[16], len;
         uint32_t bytes;
     } questions[STEPS] = {
-        [CAPACITY] = {{SCSI_SERVICE_ACTION_IN_16, SCSI_SAI_READ_CAPACITY_16,
-                       [13] = 32},
-                      16, 32},
+        [CAPACITY] = {{SCSI_SERVICE_ACTION_IN_16,
+                       SCSI_SAI_READ_CAPACITY_16, [13] = 32},
+                      16,
+                      32},
         [LIMITS] = {{SCSI_INQUIRY, 1, 0xb0, 0, 64}, 6, 64},
         [PROVISIONING] = {{SCSI_INQUIRY, 1, 0xb2, 0, 64}, 6, 64},
         [MODE] = {{SCSI_MODE_SENSE_6, 0, 0x3f, 0, 255}, 6, 255},

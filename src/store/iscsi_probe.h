@@ -13,12 +13,12 @@
 #define PROBE_BYTES 512
 
 struct iscsi_limits {
-    uint64_t size;              /* bytes */
-    uint32_t block;             /* bytes, a power of two from 512 */
-    uint32_t physical, opt_io;  /* bytes; 0: not said */
-    uint32_t transfer_max;      /* blocks; 0: not said */
+    uint64_t size;             /* bytes */
+    uint32_t block;            /* bytes, a power of two from 512 */
+    uint32_t physical, opt_io; /* bytes; 0: not said */
+    uint32_t transfer_max;     /* blocks; 0: not said */
     uint32_t unmap_max, same_max, unmap_align; /* blocks; 0: not said */
-    bool unmap;      /* it takes UNMAP */
+    bool unmap;                                /* it takes UNMAP */
     bool same_unmap; /* and WRITE SAME with its UNMAP bit, which leaves zeros */
     bool fua;
 };

@@ -165,9 +165,10 @@ struct rig_unit *rig_open(struct rig *rig, unsigned lun, const char *keys)
     char json[1024];
     struct err e = {0};
 
-    snprintf(json, sizeof(json),
-             "{\"url\": \"iscsi://127.0.0.1:%d/iqn.2026-01.example:disk/%u\"%s}",
-             rig->port, lun, keys);
+    snprintf(
+        json, sizeof(json),
+        "{\"url\": \"iscsi://127.0.0.1:%d/iqn.2026-01.example:disk/%u\"%s}",
+        rig->port, lun, keys);
     if (rig_try_open(rig, json, &e) < 0)
         fail_msg("%s: %s", e.where, e.text);
     return &rig->units[rig->num_units - 1];
@@ -235,8 +236,8 @@ void rig_cmd(struct rig_cmd *c, const void *cdb, unsigned cdb_len, bool out,
     c->cmd.iov = c->iov;
     c->cmd.done = on_done;
     while (at < len) {
-        uint32_t n = piece && c->cmd.iov_num < 7 ? MIN(piece, len - at)
-                                                 : len - at;
+        uint32_t n =
+            piece && c->cmd.iov_num < 7 ? MIN(piece, len - at) : len - at;
 
         c->iov[c->cmd.iov_num++] = (struct iovec){(char *)buf + at, n};
         at += n;

@@ -14,7 +14,7 @@ struct kind {
     const char *parent; /* of the rig's directory; NULL: on a disk */
     bool alone;         /* the loop serves this device only */
     bool is_file, keeps;
-    unsigned sector; /* of a loop device on the file; 0: the file itself */
+    unsigned sector;    /* of a loop device on the file; 0: the file itself */
     const char *target; /* options of an iSCSI target; NULL: none */
 };
 
@@ -66,8 +66,8 @@ static const struct kind kinds[] = {
      .keeps = true},
     {"iscsi that asks for all data", "{'type': 'iscsi', " URL "}",
      .target = "--lun 8M --immediate No --initial-r2t Yes", .keeps = true},
-    {"fault around iscsi", "{'type': 'fault', 'next': {'type': 'iscsi', " URL
-     "}}",
+    {"fault around iscsi",
+     "{'type': 'fault', 'next': {'type': 'iscsi', " URL "}}",
      .target = "--lun 8M", .keeps = true},
 };
 
