@@ -37,8 +37,8 @@ identity() {
     has "Product identification: $4"
     [ -z "$5" ] || has "Unit serial number: $5"
     say "sg_vpd sv" sg_vpd -p sv $n
-    for page in 0x00 0x80 0x83 0xb0 0xb1 0xb2; do
-        has "$page"
+    for page in sv sn di bl bdc lbpv; do
+        has "\\[$page\\]"
     done
     say "sg_vpd sn" sg_vpd -p sn $n
     [ -z "$5" ] || has "Unit serial number: $5"
@@ -91,7 +91,7 @@ hear released
 say "release" sg_persist --out --release --param-rk=0xabc --prout-type=3 $n
 say "unregister" sg_persist --out --register --param-rk=0xabc --param-sark=0 $n
 say "read keys" sg_persist --in --read-keys $n
-has "no registered reservation keys"
+has "NO registered reservation keys"
 tell free
 hear "go on"
 fails sg_persist --in --read-keys /dev/$(node 0 0)
