@@ -48,7 +48,9 @@ void steps_fini(struct steps *s)
 
 void steps_add(struct steps *s, struct store_req *r)
 {
-    if (list_empty(&s->waiting))
+    /* It may be there with nothing to do: who is told of a request that was
+     * given up may bring the next one. */
+    if (list_empty(&s->spin.node))
         loop_spin_add(s->loop, &s->spin);
     list_add(&s->waiting, &r->node);
 }

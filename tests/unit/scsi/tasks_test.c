@@ -378,6 +378,33 @@ static void those_behind_an_aborted_task_go_on(void **state)
     unit_free(u);
 }
 
+/* The store has one at work when another comes from inside its end. */
+static void a_long_one_goes_on_behind_one_that_is_aborted(void **state)
+{
+    struct unit *u = unit_new(LONG_UNIT);
+    struct ask *a = calloc(3, sizeof(*a));
+    struct tmf m;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        ask_long(&a[i], i);
+        a[i].task.attr = i == 1 ? SCSI_ORDERED : SCSI_SIMPLE;
+        unit_send(u, &a[i]);
+    }
+    lun_disk_ops.give_up(u->lun, &a[0].task);
+    assert_aborted(&a[0]);
+    unit_wait(u, &a[1]);
+    assert_good(&a[1], LONG_BYTES);
+    unit_tmf(u, &m, SCSI_TMF_ABORT_TASK, &a[2]);
+    assert_true(m.done);
+    unit_settle(u);
+    ask_long(&a[0], 0);
+    unit_do(u, &a[0]);
+    assert_good(&a[0], LONG_BYTES);
+    free(a);
+    unit_free(u);
+}
+
 static void all_tasks_are_aborted(void **state)
 {
     static const enum scsi_tmf_function functions[] = {
@@ -582,6 +609,7 @@ int main(void)
         TEST(nobody_writes_while_one_compares),
         TEST(one_task_is_aborted),
         TEST(those_behind_an_aborted_task_go_on),
+        TEST(a_long_one_goes_on_behind_one_that_is_aborted),
         TEST(all_tasks_are_aborted),
         TEST(a_reset_waits_for_what_cannot_be_stopped),
         TEST(what_comes_after_a_reset_is_not_waited_for),
