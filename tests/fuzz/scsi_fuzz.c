@@ -201,6 +201,7 @@ static const struct lun_host host = {
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     struct errs errs = ERRS_EMPTY;
+    struct err e;
 
     (void)argc;
     (void)argv;
@@ -217,6 +218,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         disks[i]->id = "fuzz";
         disks[i]->loop = &loop;
         disks[i]->host = &host;
+        CHECK(lun_disk_ops.begin(disks[i], &e) == 0);
     }
     return 0;
 }

@@ -6,6 +6,9 @@
  * "off" does not flush. A store that forgets when the process ends cannot be
  * recovered: the session does not start.
  *
+ * A store may not know its size yet, one of an iSCSI target for example: until
+ * it does the disk is NOT READY, and then its capacity has changed.
+ *
  * The store's channel is opened by the first start and kept. The image lock is
  * taken when a session starts, and given back when it stops, so that a guest
  * may migrate. */
@@ -119,11 +122,39 @@ static void resized(struct disk *d)
     if (now == before)
         return;
     d->blocks = now;
-    log_at(now < before ? LOG_WARN : LOG_INFO, d->lun.id,
-           "LUN %u of target %u has %s from %" PRIu64 " to %" PRIu64 " bytes",
-           d->lun.lun, d->lun.target, now < before ? "shrunk" : "grown",
-           before << d->block_shift, now << d->block_shift);
+    if (before == 0)
+        log_info(d->lun.id, "LUN %u of target %u has %" PRIu64 " bytes",
+                 d->lun.lun, d->lun.target, now << d->block_shift);
+    else
+        log_at(now < before ? LOG_WARN : LOG_INFO, d->lun.id,
+               "LUN %u of target %u has %s from %" PRIu64 " to %" PRIu64
+               " bytes",
+               d->lun.lun, d->lun.target, now < before ? "shrunk" : "grown",
+               before << d->block_shift, now << d->block_shift);
     d->lun.host->changed(&d->lun, SCSI_ASC_CAPACITY_CHANGED, true);
+}
+
+/* What the store says of itself that may come to be known later. */
+static void look_at_store(struct disk *d)
+{
+    d->read_only = d->store->info.read_only;
+    d->can_unmap = d->store->info.can_discard && !d->read_only;
+    disk_commands_init(d);
+}
+
+static void on_store_changed(void *arg)
+{
+    struct disk *d = arg;
+
+    look_at_store(d);
+    resized(d);
+}
+
+static int disk_begin(struct lun *l, struct err *e)
+{
+    struct disk *d = disk_of(l);
+
+    return store_begin(d->store, l->loop, on_store_changed, d, e);
 }
 
 static void disk_refresh(struct lun *l)
@@ -187,7 +218,7 @@ static int check_sizes(const struct disk *d, const char *at, struct errs *e)
                        "%" PRIu32 " bytes is less than the %" PRIu32
                        " that the store can do",
                        d->block_bytes, info->block_size);
-    if (info->size < d->block_bytes)
+    if (info->size < d->block_bytes && !store_is_pending(d->store))
         return errs_at(e, at, "store",
                        "%" PRIu64 " bytes is not one block of %" PRIu32,
                        info->size, d->block_bytes);
@@ -217,15 +248,13 @@ static int disk_open(struct lun **out, const struct lun_conf *c, const char *at,
         goto out;
     d->block_shift = (unsigned)__builtin_ctz(d->block_bytes);
     d->blocks = blocks_now(d);
-    d->read_only = d->store->info.read_only;
-    d->can_unmap = d->store->info.can_discard && !d->read_only;
+    look_at_store(d);
     d->acquire.store = d->store;
     d->acquire.done = on_acquired;
     list_init(&d->active);
     list_init(&d->waiting);
     list_init(&d->tmfs);
     disk_work_init(d);
-    disk_commands_init(d);
     disk_defaults(d);
     name(d, id);
     *out = &d->lun;
@@ -236,17 +265,24 @@ out:
     return rc;
 }
 
-static void on_gone(struct store_acquire *a)
+static void on_store_ended(void *arg)
+{
+    struct disk *d = arg;
+    void (*gone)(void *arg) = d->gone;
+    void *gone_arg = d->gone_arg;
+
+    store_close(d->store);
+    free(d);
+    gone(gone_arg);
+}
+
+static void on_acquire_gone(struct store_acquire *a)
 {
     struct disk *d = container_of(a, struct disk, acquire);
-    void (*gone)(void *arg) = d->gone;
-    void *arg = d->gone_arg;
 
     if (d->ch)
         store_channel_close(d->ch);
-    store_close(d->store);
-    free(d);
-    gone(arg);
+    store_end(d->store, on_store_ended, d);
 }
 
 static void disk_close(struct lun *l, void (*gone)(void *arg), void *arg)
@@ -256,7 +292,7 @@ static void disk_close(struct lun *l, void (*gone)(void *arg), void *arg)
     assert(d->num_active == 0 && list_empty(&d->waiting));
     d->gone = gone;
     d->gone_arg = arg;
-    d->acquire.gone = on_gone;
+    d->acquire.gone = on_acquire_gone;
     store_acquire_close(&d->acquire);
 }
 
@@ -264,6 +300,7 @@ const struct lun_ops lun_disk_ops = {
     .type = "disk",
     .is_ours = true,
     .open = disk_open,
+    .begin = disk_begin,
     .start = disk_start,
     .stop = disk_stop,
     .reset = disk_reset,

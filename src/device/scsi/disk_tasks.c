@@ -168,6 +168,17 @@ static bool has_other_bits(const uint8_t *cdb, const uint8_t *usage)
     return (c[0] & ~u[0]) | (c[1] & ~u[1]);
 }
 
+static void not_ready(struct disk *d, struct scsi_task *t)
+{
+    enum scsi_asc asc = SCSI_ASC_NO_MEDIUM;
+
+    if (d->stopped)
+        asc = SCSI_ASC_START_REQUIRED;
+    else if (store_is_pending(d->store))
+        asc = SCSI_ASC_BECOMING_READY;
+    disk_check(d, t, SCSI_NOT_READY, asc);
+}
+
 /* c: t's command, NULL: there is none. */
 static void run(struct disk *d, struct scsi_task *t,
                 const struct disk_command *c)
@@ -180,8 +191,7 @@ static void run(struct disk *d, struct scsi_task *t,
         return;
     }
     if (UNLIKELY(c->flags & DISK_MEDIUM && (d->stopped || d->blocks == 0))) {
-        disk_check(d, t, SCSI_NOT_READY,
-                   d->stopped ? SCSI_ASC_START_REQUIRED : SCSI_ASC_NO_MEDIUM);
+        not_ready(d, t);
         return;
     }
     if (UNLIKELY(c->flags & DISK_WRITES && (d->read_only || d->swp))) {

@@ -203,6 +203,38 @@ static void a_memory_disk_is_resized(void **state)
     unit_free(u);
 }
 
+/* As a store of an iSCSI target is that nobody has reached yet. */
+static void a_size_that_comes_to_be_known(void **state)
+{
+    struct unit *u = unit_open(MEMORY_UNIT);
+    struct store *s = container_of(u->lun, struct disk, lun)->store;
+    uint8_t data[96];
+    struct ask a;
+
+    (void)state;
+    s->info.pending = true;
+    s->info.size = 0;
+    s->changed(s->changed_arg);
+    u->changes = 0;
+    assert_int_equal(unit_start(u, false), 0);
+    unit_none(u, &a, CDB(SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0));
+    assert_check(&a, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
+    unit_none(u, &a, CDB(SCSI_READ_CAPACITY_10, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+    assert_check(&a, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
+    unit_in(u, &a, CDB(SCSI_INQUIRY, 0, 0, 0, 96, 0), data, 96);
+    assert_good(&a, 74);
+    s->info.pending = false;
+    s->info.size = 1 << 20;
+    s->info.read_only = true;
+    s->changed(s->changed_arg);
+    assert_int_equal(u->changes, 1);
+    assert_int_equal(u->change, SCSI_ASC_CAPACITY_CHANGED);
+    assert_int_equal(last_block(u), MEMORY_BLOCKS - 1);
+    unit_out(u, &a, CDB(SCSI_WRITE_10, 0, 0, 0, 0, 0, 0, 0, 0, 0), data, 96);
+    assert_check(&a, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
+    unit_free(u);
+}
+
 static void what_there_is_to_know(void **state)
 {
     struct unit *u = unit_new("'serial': 'mine', " FILE_UNIT);
@@ -234,6 +266,7 @@ int main(void)
         cmocka_unit_test(waiting_for_a_lock_has_an_end),
         cmocka_unit_test(a_file_that_grows),
         cmocka_unit_test(a_memory_disk_is_resized),
+        cmocka_unit_test(a_size_that_comes_to_be_known),
         cmocka_unit_test(what_there_is_to_know),
     };
 

@@ -148,6 +148,7 @@ struct unit *unit_open(const char *config)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
     errs_free(&errs);
     the_unit = u;
+    assert_int_equal(lun_disk_ops.begin(u->lun, &u->start_err), 0);
     return u;
 }
 
