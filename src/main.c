@@ -1,5 +1,5 @@
-/* vub: options, config, run; or vub ctl, daemon/control/ctl.c. Exit status: 0
- * clean, 1 run time, 2 usage or config. */
+/* vub: options, config, run; or vub ctl, daemon/control/ctl.c; or vub
+ * iscsi-list. Exit status: 0 clean, 1 run time, 2 usage or config. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "daemon/control/commands.h"
 #include "daemon/control/ctl.h"
 #include "daemon/daemon.h"
+#include "daemon/iscsi_list.h"
 #include "daemon/options.h"
 #include "os/process.h"
 
@@ -144,6 +145,8 @@ int main(int argc, char **argv)
     process_init();
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "iscsi-list") == 0)
+        return iscsi_list_main(argc - 1, argv + 1);
     if (options_parse(&o, argc, argv, &e) < 0) {
         tell("vub", &e);
         return EXIT_USAGE;

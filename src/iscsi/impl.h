@@ -23,10 +23,10 @@
 #define NAME_BYTES 224   /* of an iSCSI name: RFC 7143, 4.2.7.1 */
 #define SECRET_BYTES 256 /* libiscsi's */
 #define PORTALS_MAX 16
-#define FLIGHTS_MAX 512       /* commands of a session with the target */
-#define REPEATS_MAX 8         /* sessions that a command may be lost with */
-#define LEN_MAX (256u << 20)  /* bytes of one command */
-#define LOGIN_MS 10000        /* to connect and log in */
+#define FLIGHTS_MAX 512      /* commands of a session with the target */
+#define REPEATS_MAX 8        /* sessions that a command may be lost with */
+#define LEN_MAX (256u << 20) /* bytes of one command */
+#define LOGIN_MS 10000       /* to connect and log in */
 #define BACK_OFF_MIN_MS 100
 #define BACK_OFF_MAX_MS 5000
 #define REDIRECTS_MAX 4
@@ -64,8 +64,7 @@ void params_wipe(struct params *p);
 bool portal_parse(const char *text, size_t len, struct portal *out);
 /* "host:port" or "[host]:port", for people and for libiscsi. */
 #define PORTAL_TEXT_BYTES (RESOLVE_HOST_BYTES + 16)
-void portal_text(const char *host, uint16_t port,
-                 char out[PORTAL_TEXT_BYTES]);
+void portal_text(const char *host, uint16_t port, char out[PORTAL_TEXT_BYTES]);
 int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
               const char *key, struct errs *e);
 int initiator_fill(char out[NAME_BYTES], const char *name, const char *at,
@@ -121,9 +120,9 @@ struct tmf_op {
 };
 
 enum session_state {
-    SESSION_IDLE,      /* between two attempts: the timer knows */
+    SESSION_IDLE, /* between two attempts: the timer knows */
     SESSION_RESOLVING,
-    SESSION_LOGIN,     /* connecting, logging in */
+    SESSION_LOGIN, /* connecting, logging in */
     SESSION_UP,
     SESSION_CLOSING,
 };
@@ -147,14 +146,14 @@ struct iscsi_session {
     unsigned num_waiting;
     struct list flights; /* in order of sending */
     unsigned num_flights;
-    struct list spare; /* flights */
+    struct list spare;  /* flights */
     struct list landed; /* flights that libiscsi has called back about */
     unsigned zombies;   /* flights whose command has ended */
     struct list tmfs;   /* ops */
     struct list ended;  /* commands, and tmfs, whose done is due */
     struct list ended_tmfs;
     struct defer report;
-    bool serve_due; /* libiscsi has something to write */
+    bool serve_due;  /* libiscsi has something to write */
     uint32_t number; /* of the next flight */
     uint32_t next_cmdsn;
     bool knows_cmdsn;
@@ -162,13 +161,13 @@ struct iscsi_session {
     struct timer timer;
     uint64_t timer_ms; /* when it fires; 0: not */
     uint64_t login_deadline_ms, retry_ms;
-    uint64_t down_since_ms; /* 0: up */
-    bool hopeless;          /* reconnect_timeout is over */
-    bool refused;           /* the last attempt, by the target's own word */
+    uint64_t down_since_ms;   /* 0: up */
+    bool hopeless;            /* reconnect_timeout is over */
+    bool refused;             /* the last attempt, by the target's own word */
     uint64_t heard, heard_ms; /* link->wire.heard when last looked at */
     uint64_t ping_ms;         /* a ping is out since then */
 
-    unsigned portal, attempts; /* since the last session */
+    unsigned portal, attempts;       /* since the last session */
     struct resolve_answer addresses; /* of the portal */
     int address;                     /* the next to be tried */
     uint16_t port;
@@ -176,8 +175,8 @@ struct iscsi_session {
     struct resolve *resolve;
     struct mail resolved;
 
-    char at[PORTAL_TEXT_BYTES];  /* where it is, or was tried last */
-    char why[256];               /* the last loss or failure */
+    char at[PORTAL_TEXT_BYTES]; /* where it is, or was tried last */
+    char why[256];              /* the last loss or failure */
     uint64_t logins, losses, resent;
     struct log_limit limit;
     unsigned handles; /* open ones, and letters on their way */
@@ -194,6 +193,12 @@ const char *session_id(const struct iscsi_session *s); /* for log lines */
 /* The caller's share of a session for p, which it has; NULL: no memory. */
 struct iscsi_session *session_get(struct loop *loop, const struct params *p);
 void session_put(struct iscsi_session *s);
+/* One for SendTargets, which nobody shares. changed: it is up; or it cannot be,
+ * as s->why says, and is not tried again. */
+struct iscsi_session *session_discover(struct loop *loop,
+                                       const struct params *p,
+                                       void (*changed)(struct iscsi_session *s),
+                                       void *arg);
 void session_unhandle(struct iscsi_session *s); /* one that was open is not */
 /* The connection is no more: what it had waits again or ends. */
 void session_lost(struct iscsi_session *s, const char *why);

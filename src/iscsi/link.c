@@ -155,9 +155,8 @@ static struct iscsi_context *make_context(struct iscsi_session *s)
     iscsi_set_isid_random(ctx, s->isid, s->isid_qualifier);
     iscsi_set_session_type(ctx, s->discovery ? ISCSI_SESSION_DISCOVERY
                                              : ISCSI_SESSION_NORMAL);
-    iscsi_set_header_digest(ctx, p->header_digest
-                                     ? ISCSI_HEADER_DIGEST_CRC32C
-                                     : ISCSI_HEADER_DIGEST_NONE);
+    iscsi_set_header_digest(ctx, p->header_digest ? ISCSI_HEADER_DIGEST_CRC32C
+                                                  : ISCSI_HEADER_DIGEST_NONE);
     /* An idle connection is the kernel's to mind: no wake-ups of ours. */
     iscsi_set_tcp_keepidle(ctx, 20);
     iscsi_set_tcp_keepintvl(ctx, 10);

@@ -24,6 +24,12 @@ static void pause_then_retry(struct iscsi_session *s)
     unsigned round = s->attempts / s->params.num_portals;
     uint64_t ms = BACK_OFF_MIN_MS;
 
+    if (s->discovery) { /* somebody waits for an answer */
+        s->state = SESSION_IDLE;
+        s->retry_ms = 0;
+        s->changed(s);
+        return;
+    }
     s->attempts++;
     s->portal = (s->portal + 1) % s->params.num_portals;
     for (; round > 0 && ms < BACK_OFF_MAX_MS; round--)
@@ -49,9 +55,10 @@ void login_failed(struct iscsi_session *s, const char *reason)
     }
     if (strcmp(why, s->why) != 0 || s->attempts == 0) {
         memcpy(s->why, why, sizeof(why));
-        log_limited(&s->limit, LOG_WARN, session_id(s),
-                    "no session with %s at %s: %s", s->params.target, s->at,
-                    why);
+        if (!s->discovery)
+            log_limited(&s->limit, LOG_WARN, session_id(s),
+                        "no session with %s at %s: %s", s->params.target, s->at,
+                        why);
     }
     if (s->address < s->addresses.num) {
         try_address(s);
@@ -180,7 +187,9 @@ static void came_up(struct iscsi_session *s)
     s->heard_ms = now;
     s->ping_ms = 0;
     s->knows_cmdsn = false;
-    if (s->logins > 1 || s->attempts > 0)
+    if (s->discovery)
+        ; /* nobody's business */
+    else if (s->logins > 1 || s->attempts > 0)
         log_limited(&s->limit, LOG_INFO, session_id(s),
                     "there is a session with %s at %s again, after %" PRIu64
                     " s",
@@ -195,6 +204,8 @@ static void came_up(struct iscsi_session *s)
         LIST_EACH (&s->waiting, at)
             container_of(at, struct iscsi_cmd, node)->deadline_ms =
                 now + s->params.io_timeout;
+    if (s->changed)
+        s->changed(s);
     session_tell_up(s);
     if (s->state == SESSION_UP)
         commands_send(s);

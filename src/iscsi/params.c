@@ -49,8 +49,7 @@ bool portal_parse(const char *text, size_t len, struct portal *out)
         else
             host_end = end;
     }
-    if (host_end == host ||
-        (size_t)(host_end - host) >= sizeof(out->host))
+    if (host_end == host || (size_t)(host_end - host) >= sizeof(out->host))
         return false;
     for (const char *c = host; c < host_end; c++) {
         if ((unsigned char)*c <= 0x20 || strchr("/?#@%[]\"\\", *c) ||
@@ -123,9 +122,8 @@ static int url_fill(struct params *p, unsigned *lun, const char *url,
     memcpy(p->target, target, (size_t)(number - target));
     p->target[number - target] = '\0';
     if (!parse_number(number + 1, strlen(number + 1), LUN_MAX, &n))
-        return errs_at(e, at, "url",
-                       "%.40s is no number of a unit: 0 to %d", number + 1,
-                       LUN_MAX);
+        return errs_at(e, at, "url", "%.40s is no number of a unit: 0 to %d",
+                       number + 1, LUN_MAX);
     *lun = (unsigned)n;
     return 0;
 }
@@ -186,8 +184,7 @@ static int read_secret(char out[SECRET_BYTES], const char *path, const char *at,
     int rc = 0;
 
     if (!f)
-        return errs_at(e, at, key, "cannot open %s: %s", path,
-                       strerror(errno));
+        return errs_at(e, at, key, "cannot open %s: %s", path, strerror(errno));
     if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
         rc = errs_at(e, at, key, "%s is no file", path);
     } else if (st.st_mode & (S_IRWXO | S_IWGRP)) {
@@ -202,8 +199,10 @@ static int read_secret(char out[SECRET_BYTES], const char *path, const char *at,
         if (n == 0)
             rc = errs_at(e, at, key, "the first line of %s is empty", path);
         else if (n == SECRET_BYTES - 1)
-            rc = errs_at(e, at, key, "the secret in %s is too long: %d bytes "
-                         "at most", path, SECRET_BYTES - 2);
+            rc = errs_at(e, at, key,
+                         "the secret in %s is too long: %d bytes "
+                         "at most",
+                         path, SECRET_BYTES - 2);
         out[n] = '\0';
     }
     fclose(f);
@@ -235,8 +234,10 @@ int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
         return errs_at(e, at, place, "there is no %s in the environment",
                        c->secret_env);
     if (strlen(secret) > SECRET_BYTES - 2)
-        return errs_at(e, at, place, "the secret in %s is too long: %d bytes "
-                       "at most", c->secret_env, SECRET_BYTES - 2);
+        return errs_at(e, at, place,
+                       "the secret in %s is too long: %d bytes "
+                       "at most",
+                       c->secret_env, SECRET_BYTES - 2);
     snprintf(out->secret, sizeof(out->secret), "%s", secret);
     return 0;
 }

@@ -80,7 +80,7 @@ static uint64_t next_ms(const struct iscsi_session *s)
     uint64_t at = 0;
 
     if (s->state == SESSION_IDLE)
-        at = s->retry_ms;
+        at = s->retry_ms; /* 0: never */
     if (s->state == SESSION_LOGIN)
         at = s->login_deadline_ms;
     if (s->down_since_ms && s->params.reconnect_timeout && !s->hopeless)
@@ -226,7 +226,7 @@ static void on_timer(struct timer *t)
     }
     switch (s->state) {
     case SESSION_IDLE:
-        if (now >= s->retry_ms)
+        if (s->retry_ms && now >= s->retry_ms)
             login_start(s);
         break;
     case SESSION_LOGIN:
@@ -290,6 +290,7 @@ static struct iscsi_session *session_open(struct loop *loop,
         return NULL;
     s->loop = loop;
     s->params = *p;
+    list_init(&s->node);
     list_init(&s->units);
     list_init(&s->gone);
     list_init(&s->waiting);
@@ -334,6 +335,26 @@ struct iscsi_session *session_get(struct loop *loop, const struct params *p)
         session_rearm(s);
     }
     sessions_unlock();
+    return s;
+}
+
+struct iscsi_session *session_discover(struct loop *loop,
+                                       const struct params *p,
+                                       void (*changed)(struct iscsi_session *s),
+                                       void *arg)
+{
+    struct iscsi_session *s;
+
+    sessions_lock(); /* it counts */
+    s = session_open(loop, p);
+    sessions_unlock();
+    if (!s)
+        return NULL;
+    s->users = 1;
+    s->discovery = true;
+    s->changed = changed;
+    s->arg = arg;
+    session_rearm(s);
     return s;
 }
 
@@ -401,6 +422,11 @@ void session_lost(struct iscsi_session *s, const char *reason)
     s->link = NULL;
     tmfs_lost(s, -ENOTCONN);
     flights_lost(s);
+    if (s->discovery) {
+        s->retry_ms = 0;
+        s->changed(s);
+        return;
+    }
     log_limited(&s->limit, LOG_WARN, session_id(s),
                 "the session with %s at %s is lost: %s; %u commands wait",
                 s->params.target, s->at, s->why, s->num_waiting);

@@ -167,8 +167,7 @@ static bool op_ends(struct iscsi_session *s, struct tmf_op *op)
     if (op->function == ISCSI_TMF_ABORT_TASK) {
         if (!done && f) {
             snprintf(s->why, sizeof(s->why),
-                     "it does not abort a command (response %u)",
-                     op->response);
+                     "it does not abort a command (response %u)", op->response);
             return false;
         }
         good = !f || end_of_us(s, f);

@@ -79,8 +79,8 @@ void iscsi_tmf(struct iscsi_unit *u, struct iscsi_tmf *m)
 void iscsi_status(const struct iscsi_unit *u, struct json_out *o)
 {
     static const char *const words[] = {
-        [SESSION_IDLE] = "waiting",      [SESSION_RESOLVING] = "resolving",
-        [SESSION_LOGIN] = "logging in",  [SESSION_UP] = "up",
+        [SESSION_IDLE] = "waiting",     [SESSION_RESOLVING] = "resolving",
+        [SESSION_LOGIN] = "logging in", [SESSION_UP] = "up",
         [SESSION_CLOSING] = "closing",
     };
     const struct iscsi_session *s = u->session;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define HEADER_BYTES 48
-#define READS_MAX 16 /* system calls per visit: others want their turn */
+#define READS_MAX 16    /* system calls per visit: others want their turn */
 #define DATA_MAX 262144 /* of one PDU: what libiscsi says that it takes */
 
 int wire_init(struct wire *w, bool mutual)
@@ -252,8 +252,7 @@ static size_t from_buffer(struct wire *w, const struct iovec *iov, int num,
     size_t done = 0;
 
     for (int i = 0; i < num && done < want; i++) {
-        size_t n = MIN(MIN(iov[i].iov_len, want - done),
-                       w->in_end - w->in_at);
+        size_t n = MIN(MIN(iov[i].iov_len, want - done), w->in_end - w->in_at);
 
         if (!deaf)
             memcpy(iov[i].iov_base, w->in + w->in_at, n);

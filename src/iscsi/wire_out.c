@@ -6,7 +6,9 @@
 #include "iscsi/wire.h"
 
 #define HEADER_BYTES 48
-#define COPY_MAX 8192 /* bytes of data that are rather copied than sent alone */
+#define COPY_MAX                                                               \
+    8192 /* bytes of data that are rather copied than sent alone               \
+          */
 
 /* Writes what was gathered. False: not all of it went. */
 bool wire_flush(struct wire *w)

@@ -13,7 +13,9 @@
 
 #include "iscsi/wire.h"
 
-#define STRAYS_MAX 64 /* PDUs for tasks that we do not know, of a connection */
+#define STRAYS_MAX                                                             \
+    64               /* PDUs for tasks that we do not know, of a connection    \
+                      */
 #define PINGS_MAX 16 /* of the target's, that libiscsi has not answered yet */
 #define BURSTS_MAX 4
 #define SENSE_SEGMENT_MAX 8192
@@ -133,8 +135,8 @@ static enum wire_verdict data_in(struct wire *w, uint8_t *h, uint32_t len)
     if (!t || t->answered || !t->started)
         return stray(w);
     if (!t->in || be32_at(h + 40) != t->got || len > t->len - t->got) {
-        wire_fault(w, "data that were not asked for: %u bytes at %u of %u",
-                   len, be32_at(h + 40), t->in ? t->len : 0);
+        wire_fault(w, "data that were not asked for: %u bytes at %u of %u", len,
+                   be32_at(h + 40), t->in ? t->len : 0);
         return WIRE_BAD;
     }
     if ((h[1] & 0x40) || (status && !(h[1] & FINAL))) {
@@ -161,8 +163,9 @@ static enum wire_verdict r2t(struct wire *w, const uint8_t *h)
         return stray(w);
     if (!t->out || len == 0 || offset > t->len || len > t->len - offset ||
         len > t->len - t->asked || t->bursts >= BURSTS_MAX) {
-        wire_fault(w, "it asks for data that there are not: %u bytes at %u "
-                      "of %u",
+        wire_fault(w,
+                   "it asks for data that there are not: %u bytes at %u "
+                   "of %u",
                    len, offset, t->out ? t->len : 0);
         return WIRE_BAD;
     }
@@ -275,8 +278,8 @@ static enum wire_verdict login(struct wire *w, const uint8_t *h,
         wire_fault(w, "a login response that is not whole");
         return WIRE_BAD;
     }
-    for (uint32_t at = 0; at < len; at += (uint32_t)strlen(
-                                              (const char *)data + at) + 1) {
+    for (uint32_t at = 0; at < len;
+         at += (uint32_t)strlen((const char *)data + at) + 1) {
         fault = bad_key(w, (const char *)data + at);
         if (fault) {
             wire_fault(w, "%s", fault);

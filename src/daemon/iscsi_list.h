@@ -1,0 +1,10 @@
+/* daemon/iscsi_list.h: vub iscsi-list: what an iSCSI portal has. Threads: the
+ * only one. */
+#ifndef VUB_DAEMON_ISCSI_LIST_H
+#define VUB_DAEMON_ISCSI_LIST_H
+
+/* argv[0] is "iscsi-list". The exit status of the program: 0 listed, 1 not, 2
+ * asked wrongly. */
+int iscsi_list_main(int argc, char **argv);
+
+#endif
