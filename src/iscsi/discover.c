@@ -226,7 +226,7 @@ static void on_done(struct iscsi_cmd *c)
         else
             snprintf(t->why, sizeof(t->why), "%s",
                      s->units[0]->session->why[0] ? s->units[0]->session->why
-                                                 : failure(c));
+                                                  : failure(c));
         s->unit = 0;
         next_unit(s);
         return;

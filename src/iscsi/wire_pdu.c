@@ -6,8 +6,9 @@
  * lengths in it; look at the task of a write after its end, while Data-Out of
  * it waits; give up on an answer with a status that it does not know; read a
  * CHAP challenge of an odd number of digits beyond its end; take a target's
- * proof before it has asked for it; log out, and not come back, when told to;
- * queue an answer for each ping of a target that reads none. */
+ * proof before it has asked for it; note the address of no target; log out, and
+ * not come back, when told to; queue an answer for each ping of a target that
+ * reads none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +261,34 @@ static bool text_ends(const uint8_t *data, uint32_t len)
     return len == 0 || data[len - 1] == '\0';
 }
 
+/* 11.11, for SendTargets: libiscsi notes an address at the target before it. */
+static enum wire_verdict text(struct wire *w, const uint8_t *data, size_t have,
+                              uint32_t len)
+{
+    bool named = false;
+    const char *value;
+
+    if (len > TEXT_MAX) {
+        wire_fault(w, "a text of %u bytes", len);
+        return WIRE_BAD;
+    }
+    if (have < len)
+        return WIRE_MORE;
+    if (!text_ends(data, len)) {
+        wire_fault(w, "a text without an end");
+        return WIRE_BAD;
+    }
+    for (uint32_t at = 0; at < len;
+         at += (uint32_t)strlen((const char *)data + at) + 1) {
+        named |= starts((const char *)data + at, "TargetName=", &value);
+        if (!named && data[at]) {
+            wire_fault(w, "a list of targets that starts with none");
+            return WIRE_BAD;
+        }
+    }
+    return WIRE_PASS;
+}
+
 /* 11.13 */
 static enum wire_verdict login(struct wire *w, const uint8_t *h,
                                const uint8_t *data, size_t have, uint32_t len)
@@ -340,15 +369,7 @@ enum wire_verdict wire_judge(struct wire *w, uint8_t *h, const uint8_t *data,
         v = nop_in(w, h, *len);
         break;
     case TEXT_RESPONSE:
-        if (*len > TEXT_MAX) {
-            wire_fault(w, "a text of %u bytes", *len);
-            return WIRE_BAD;
-        }
-        if (have < *len)
-            return WIRE_MORE;
-        v = text_ends(data, *len) ? WIRE_PASS : WIRE_BAD;
-        if (v == WIRE_BAD)
-            wire_fault(w, "a text without an end");
+        v = text(w, data, have, *len);
         break;
     case TMF_RESPONSE:
     case LOGOUT_RESPONSE:

@@ -413,6 +413,10 @@ class Connection:
             self.send(0x24, 0x80, itt, struct.pack(">I", 0xffffffff),
                       b"TargetName=iqn.2026-01.example:abc")
             return
+        if (arg := t.fault("text_raw")) is not None:
+            self.send(0x24, 0x80, itt, struct.pack(">I", 0xffffffff),
+                      bytes.fromhex(arg))
+            return
         name = t.fault("text_name") or t.args.name
         self.send(0x24, 0x80, itt, struct.pack(">I", 0xffffffff),
                   f"TargetName={name}\0TargetAddress=127.0.0.1:{t.port},1\0"
