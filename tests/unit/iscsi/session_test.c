@@ -105,6 +105,30 @@ static void data_arrive_under_header_digests(void **state)
             ", \"header_digest\": true");
 }
 
+/* Padding is what is read by a call of its own. */
+static void answers_of_any_length_come_at_once(void **state)
+{
+    struct rig rig;
+    struct rig_unit *u;
+    uint8_t buf[36], cdb[6] = {SCSI_INQUIRY};
+    struct rig_cmd c;
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    u = rig_open(&rig, 0, "");
+    rig_settle(&rig, u);
+    for (uint8_t n = 1; n <= 36; n++) {
+        cdb[4] = n;
+        rig_cmd(&c, cdb, 6, false, buf, n, 0);
+        rig_do(&rig, u, &c);
+        assert_int_equal(c.cmd.status, SCSI_GOOD);
+        assert_int_equal(c.cmd.moved, n);
+    }
+    assert_int_equal(rig_seen(&rig, "pings"), 0); /* nobody was waited for */
+    rig_close(&rig);
+}
+
 static void units_of_a_target_share_a_session(void **state)
 {
     struct rig rig;
@@ -418,6 +442,7 @@ int main(void)
         cmocka_unit_test(data_arrive_with_immediate_data_only),
         cmocka_unit_test(data_arrive_when_all_of_them_are_asked_for),
         cmocka_unit_test(data_arrive_under_header_digests),
+        cmocka_unit_test(answers_of_any_length_come_at_once),
         cmocka_unit_test(units_of_a_target_share_a_session),
         cmocka_unit_test(commands_that_come_before_the_login_wait_in_order),
         cmocka_unit_test(one_too_many_waits_not),
