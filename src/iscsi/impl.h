@@ -30,8 +30,9 @@
 #define BACK_OFF_MIN_MS 100
 #define BACK_OFF_MAX_MS 5000
 #define REDIRECTS_MAX 4
-#define ABORT_MS 5000   /* for a task management function's answer */
-#define GIVE_UP_MS 1000 /* the same, if we are to end soon */
+#define ABORT_MS 5000 /* for a task management function's answer */
+/* The same, if we are to end soon: of a drain_timeout a quarter is left. */
+#define GIVE_UP_MS 200
 #define SILENCE_MS 5000 /* commands are out and nothing is heard: ask */
 #define PING_MS 10000   /* for the answer */
 
