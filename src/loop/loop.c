@@ -95,7 +95,7 @@ static void on_prepare(uv_prepare_t *h)
 
     __atomic_store_n(&l->turns, l->turns + 1, __ATOMIC_RELAXED);
     loop_run_defers(l);
-    if (!l->stopping && spin_turn(l)) {
+    if (l->stopping ? !list_empty(&l->defers) : spin_turn(l)) {
         uv_idle_start(&l->idle, on_idle);
     } else {
         uv_idle_stop(&l->idle);
@@ -137,12 +137,21 @@ int loop_open(struct loop *l, const char *name)
 
 void loop_close(struct loop *l)
 {
+    uv_handle_t *own[] = {(uv_handle_t *)&l->wake, (uv_handle_t *)&l->prepare,
+                          (uv_handle_t *)&l->check, (uv_handle_t *)&l->idle};
     int rc;
 
-    uv_close((uv_handle_t *)&l->wake, NULL);
-    uv_close((uv_handle_t *)&l->prepare, NULL);
-    uv_close((uv_handle_t *)&l->check, NULL);
-    uv_close((uv_handle_t *)&l->idle, NULL);
+    /* What others close may take deferred work and mail, so ours stay until
+     * theirs are gone. */
+    l->stopping = true;
+    for (unsigned i = 0; i < ARRAY_LEN(own); i++)
+        uv_unref(own[i]);
+    do {
+        loop_run_defers(l);
+        uv_run(&l->uv, UV_RUN_DEFAULT);
+    } while (!list_empty(&l->defers));
+    for (unsigned i = 0; i < ARRAY_LEN(own); i++)
+        uv_close(own[i], NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     rc = uv_loop_close(&l->uv);
     assert(rc == 0);

@@ -348,6 +348,48 @@ static void timers_without_end_let_others_have_their_turn(void **state)
     }
 }
 
+/* ---- the end ---- */
+
+static struct timer last;
+static bool last_is_gone;
+
+static void on_last_gone(struct timer *t)
+{
+    (void)t;
+    last_is_gone = true;
+}
+
+static void on_deferred_to_close(struct defer *d)
+{
+    if (++deferred_runs < 3)
+        loop_defer(&loop, d);
+    else
+        timer_close(&last);
+}
+
+static void on_last_letter(struct mail *m)
+{
+    (void)m;
+    defer_init(&deferred, on_deferred_to_close);
+    loop_defer(&loop, &deferred);
+}
+
+static void what_is_closed_by_deferred_work_keeps_a_loop_open(void **state)
+{
+    static struct mail mail = {.run = on_last_letter};
+
+    (void)state;
+    deferred_runs = 0;
+    last_is_gone = false;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    last = (struct timer){.gone = on_last_gone};
+    timer_open(&last, &loop);
+    timer_start(&last, 3600000);
+    loop_post(&loop, &mail);
+    loop_close(&loop);
+    assert_true(last_is_gone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
         cmocka_unit_test(a_timer_fires_once),
         cmocka_unit_test(timers_without_end_let_others_have_their_turn),
+        cmocka_unit_test(what_is_closed_by_deferred_work_keeps_a_loop_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
