@@ -32,8 +32,9 @@ struct block_req {
 
 #define BLOCK_CUT 0x100
 
-/* Of a disk whose size is not known yet: a limit for what may be asked. */
-#define BLOCK_SECTORS_PENDING (UINT64_C(1) << 53)
+/* Of a disk whose size is not known yet: a limit for what may be asked, and no
+ * size that a store can have. */
+#define BLOCK_SECTORS_PENDING (STORE_SIZE_MAX / VIRTIO_BLK_SECTOR_BYTES + 1)
 
 /* A store channel is shared by the rings of a loop. [that loop] */
 struct block_channel {
