@@ -16,7 +16,7 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "guest"))
 
-from rig import kernel, qemu  # noqa: E402
+from rig import kernel, qemu, units  # noqa: E402
 from rig.image import MIB, Image  # noqa: E402
 from rig.loop import Failure  # noqa: E402
 from rig.qemu import Disk, accelerator  # noqa: E402
@@ -82,6 +82,56 @@ tell read "$(hash {self.node} {CHECKED})"
             if there != read:
                 raise Failure(f"{self.id}: the file has {there}")
             print("      its file on this machine holds the same")
+
+
+class Scsi:
+    """A SCSI host: what the guest finds of its units, and a check of each."""
+
+    def __init__(self, conf, images):
+        self.conf = conf
+        self.id = conf["id"]
+        self.units = [(u.get("target", 0), u.get("lun", 0))
+                      for u in conf["luns"]]
+
+    def front_end(self, vub):
+        return qemu.Scsi(vub.socket(self.id),
+                         queues=self.conf.get("queues", 1))
+
+    def script(self):
+        """For each unit: who it says it is, its size, and two checksums."""
+        text = units.SHELL + "tell probed\nhear attached\n"
+        for target, lun in self.units:
+            text += f"""
+disk=$(disk {target} {lun})
+cd /sys/block/$disk
+tell disk "$disk"
+tell vendor "$(cat device/vendor)"
+tell model "$(cat device/model)"
+tell serial "$(tail -c +5 device/vpd_pg80)"
+tell sectors "$(cat size)"
+dd if=/dev/urandom of=/tmp/data bs=1M count={CHECKED} 2>/dev/null
+tell wrote "$(sha256sum </tmp/data)"
+dd if=/tmp/data of=/dev/$disk bs=1M conv=fsync 2>/dev/null
+tell read "$(hash /dev/$disk {CHECKED})"
+"""
+        return text
+
+    def report(self, guest, _control):
+        guest.wait_told("probed")
+        units.wait_attached(guest, len(self.units))
+        guest.say("attached")
+        print(f"  {self.id}: a SCSI host with {len(self.units)} units")
+        for target, lun in self.units:
+            disk, vendor, model, serial, sectors, wrote, read = (
+                guest.wait_told(word).strip() for word in
+                ("disk", "vendor", "model", "serial", "sectors", "wrote",
+                 "read"))
+            print(f"      target {target}, unit {lun}: /dev/{disk}, {vendor} "
+                  f"{model}, serial {serial}, {int(sectors) * 512 // MIB} MiB")
+            if wrote.split()[0] != read:
+                raise Failure(f"{self.id}: wrote {wrote}, read {read}")
+            print(f"      wrote {CHECKED} MiB and read them back, "
+                  f"sha256 {read[:16]}...: the same")
 
 
 class Input:
@@ -150,7 +200,7 @@ tell input "$(cat $node/device/id/vendor) $(cat $node/device/id/product)"
             raise Failure(f"{self.id}: the guest saw {seen}")
 
 
-TYPES = {"block": Block, "input": Input}
+TYPES = {"block": Block, "scsi": Scsi, "input": Input}
 
 
 def file_stores(node, pointer):
@@ -196,7 +246,7 @@ def demonstrate(rig, config, keep):
     control = rig.control(vub) if "control" in document else None
     guest = rig.guest("".join(part.script() for part in parts),
                       [part.front_end(vub) for part in parts], cpus=2,
-                      kit="input")
+                      kit="demo")
     rig.note("a guest boots: Linux "
              f"{kernel.find(rig.cache).release}, {accelerator()}")
     for part in parts:

@@ -22,6 +22,7 @@ KITS = {
     "plain": ((), ()),
     "fio": (("fio",), ()),
     "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
+    "demo": ((), ("virtio_input", "evdev", "virtio_scsi", "sd_mod")),
     "uinput": ((), ("uinput", "evdev")),
     "node": ((), ("sg", "scsi_debug")),
     "scsi": (("fio", "sg_inq", "sg_vpd", "sg_luns", "sg_readcap", "sg_persist",

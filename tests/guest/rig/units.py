@@ -38,20 +38,20 @@ hear attached
 """
 
 
-def wait_attached(rig, guest, count):
+def wait_attached(guest, count):
     """Until the guest's kernel has attached so many disks in all."""
     text = "Attached SCSI disk"
 
     def attached():
         return sum(text in line for line in guest.console.lines) >= count
 
-    rig.loop.wait(attached, 150, f"{count} disks to be attached")
+    guest.loop.wait(attached, 150, f"{count} disks to be attached")
 
 
-def boot(rig, guest, count):
+def boot(guest, count):
     """The other side of ATTACHED."""
     guest.wait_told("booted")
-    wait_attached(rig, guest, count)
+    wait_attached(guest, count)
     guest.say("attached")
 
 

@@ -140,7 +140,7 @@ def run(rig):
     guest = rig.guest(script, [rig.scsi(
         vub, queues=2, **({"packed": "on"} if packed else {}))],
         kit="scsi", cpus=2)
-    units.boot(rig, guest, 4)
+    units.boot(guest, 4)
     rig.note("four disks")
 
     guest.wait_told("reserved")
