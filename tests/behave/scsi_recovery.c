@@ -230,7 +230,7 @@ static void do_not_compare_again(const struct front_conf *c)
     configure(v, IMAGE, false);
     vub_run(v);
     resume(s);
-    scsi_need_sense(*scsi_wait(s->queue[0], twice), SCSI_UNIT_ATTENTION,
+    scsi_need_sense(*scsi_wait(s->queue[0], twice), SCSI_ABORTED_COMMAND,
                     SCSI_ASC_NEXUS_LOSS);
     scsi_need_good(*scsi_wait(s->queue[0], write));
     scsi_attend(s->queue[0], sick);

@@ -115,7 +115,8 @@ def allowed_rule(at):
     parts = at.split("/")
     if "describe" in parts or "filter" in parts:
         return True  # names of events and axes
-    if "luns" in parts and (parts[-2] == "luns" or parts[-1] == "read_only"):
+    if "luns" in parts and (parts[-2] == "luns" or parts[-1] in ("read_only",
+                                                              "sg")):
         return True  # which of its keys go together
     return parts[-1] in ("size", "id", "serial", "logical_block_size",
                          "physical_block_size", "socket", "path", "poll_us",

@@ -51,14 +51,14 @@ void scsi_status(struct device *d, struct json_out *o)
 /* ---- commands ---- */
 
 /* The guest is told that a target has other units now than it had; by those
- * that are there, except the new one. */
+ * that are there, except the one that comes or goes. */
 static void list_has_changed(struct scsi *s, uint8_t target,
-                             const struct lun *new)
+                             const struct lun *other)
 {
     LIST_EACH (&s->luns, node) {
         struct lun *l = container_of(node, struct lun, node);
 
-        if (l->target == target && l != new)
+        if (l->target == target && l != other)
             scsi_attention(l, SCSI_ASC_LUNS_CHANGED);
     }
 }
@@ -151,8 +151,8 @@ static void run_lun_remove(struct device *d, struct call *c)
     }
     log_info(d->id, "target %u loses its unit %u", l->target, l->lun);
     scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
-    luns_remove(s, l, on_removed, c);
-    list_has_changed(s, (uint8_t)args->target, NULL);
+    list_has_changed(s, l->target, l);
+    luns_remove(s, l, on_removed, c); /* answers c, at once perhaps */
 }
 
 static void run_resize(struct device *d, struct call *c)

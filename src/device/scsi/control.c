@@ -6,7 +6,8 @@
  * what it has; those that ask, and the reset of a nexus, are done here from the
  * lists of tasks. A task that is to end gets its `fate` first, so that it does
  * not matter how the unit ends it. The guest is answered when all that was to
- * end has ended, hence when nothing touches its memory any more.
+ * end has ended, whoever ended it, hence when nothing touches its memory any
+ * more.
  *
  * A drain does not wait for a target: the guest is told FAILURE, and what is
  * under way goes on as nobody's. */
@@ -15,6 +16,7 @@
 
 #include "device/scsi/impl.h"
 
+#define ANSWER_MAX 64 /* bytes, of a type that is not known */
 #define CONTROL_OF(c) ((struct scsi_control *)chain_priv(c))
 
 /* ---- answers ---- */
@@ -33,10 +35,48 @@ static void answer_tmf(struct scsi *s, struct scsi_control *ctl)
     chain_done(c, 1);
 }
 
+/* ---- what is waited for ---- */
+
+static bool is_about(const struct scsi_control *ctl, const struct lun *l,
+                     const struct scsi_task *t)
+{
+    return l->target == ctl->target && (ctl->of_target || l->lun == ctl->lun) &&
+           t->seq < ctl->until && (!ctl->by_tag || t->tag == ctl->tag);
+}
+
+static bool has_tasks(const struct scsi *s, const struct scsi_control *ctl)
+{
+    LIST_EACH (&s->luns, at) {
+        const struct lun *l = container_of(at, struct lun, node);
+
+        LIST_EACH (&l->tasks, node)
+            if (is_about(ctl, l, container_of(node, struct scsi_task, node)))
+                return true;
+    }
+    return false;
+}
+
+static void settle(struct scsi *s, struct scsi_control *ctl)
+{
+    if (ctl->awaits > 0)
+        return;
+    /* Where a unit would not, tasks go on. */
+    if (ctl->response == VIRTIO_SCSI_S_FUNCTION_COMPLETE && ctl->about_tasks &&
+        has_tasks(s, ctl))
+        return;
+    answer_tmf(s, ctl);
+}
+
+void scsi_control_look(struct scsi *s)
+{
+    LIST_EACH_SAFE (&s->controls, node)
+        settle(s, container_of(node, struct scsi_control, node));
+}
+
 static void release(struct scsi *s, struct scsi_control *ctl)
 {
-    if (--ctl->awaits == 0)
-        answer_tmf(s, ctl);
+    ctl->awaits--;
+    settle(s, ctl);
 }
 
 void scsi_on_tmf_done(struct lun *l, struct scsi_tmf *m)
@@ -133,6 +173,9 @@ static void abort_task(struct scsi_control *ctl, struct lun *l, uint64_t tag)
 /* The tasks of a target end, its units forget what they knew of the guest. */
 static void reset_nexus(struct scsi *s, struct scsi_control *ctl, int target)
 {
+    ctl->about_tasks = ctl->of_target = true;
+    ctl->target = (uint8_t)target;
+    ctl->until = s->seq;
     LIST_EACH_SAFE (&s->luns, node) {
         struct lun *l = container_of(node, struct lun, node);
 
@@ -142,6 +185,19 @@ static void reset_nexus(struct scsi *s, struct scsi_control *ctl, int target)
             manage(ctl, l, SCSI_TMF_ABORT_TASK_SET, NULL, SCSI_R_RESET);
         scsi_attention(l, SCSI_ASC_NEXUS_LOSS);
     }
+}
+
+/* Which tasks the answer waits for. */
+static void wait_for(struct scsi_control *ctl, const struct scsi *s,
+                     const struct lun *l, const uint64_t *tag)
+{
+    ctl->about_tasks = true;
+    ctl->target = l->target;
+    ctl->lun = l->lun;
+    ctl->until = s->seq;
+    ctl->by_tag = tag != NULL;
+    if (tag)
+        ctl->tag = *tag;
 }
 
 static bool has_task(const struct lun *l, const uint64_t *tag)
@@ -155,23 +211,27 @@ static bool has_task(const struct lun *l, const uint64_t *tag)
     return false;
 }
 
-static void start_function(struct scsi_control *ctl, uint32_t function,
-                           struct lun *l, uint64_t tag)
+static void start_function(struct scsi *s, struct scsi_control *ctl,
+                           uint32_t function, struct lun *l, uint64_t tag)
 {
     switch (function) {
     case VIRTIO_SCSI_T_TMF_ABORT_TASK:
+        wait_for(ctl, s, l, &tag);
         abort_task(ctl, l, tag);
         break;
     case VIRTIO_SCSI_T_TMF_ABORT_TASK_SET:
+        wait_for(ctl, s, l, NULL);
         manage(ctl, l, SCSI_TMF_ABORT_TASK_SET, NULL, SCSI_R_ABORTED);
         break;
     case VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET:
+        wait_for(ctl, s, l, NULL);
         manage(ctl, l, SCSI_TMF_CLEAR_TASK_SET, NULL, SCSI_R_ABORTED);
         break;
     case VIRTIO_SCSI_T_TMF_CLEAR_ACA:
         manage(ctl, l, SCSI_TMF_CLEAR_ACA, NULL, SCSI_R_OK);
         break;
     case VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET:
+        wait_for(ctl, s, l, NULL);
         if (l->ops->is_ours)
             scsi_attention(l, SCSI_ASC_DEVICE_RESET);
         manage(ctl, l, SCSI_TMF_LUN_RESET, NULL, SCSI_R_RESET);
@@ -218,7 +278,7 @@ static void task_management(struct scsi *s, struct ring *q, struct chain *c)
     else if (!to.lun)
         ctl->response = VIRTIO_SCSI_S_INCORRECT_LUN;
     else
-        start_function(ctl, function, to.lun, le64toh(ask.id));
+        start_function(s, ctl, function, to.lun, le64toh(ask.id));
     release(s, ctl);
 }
 
@@ -249,10 +309,22 @@ static void notifications(struct scsi *s, struct chain *c)
 
 /* ---- the ring ---- */
 
+/* Of no type that we know: its response is the last byte, by whatever type. */
+static void refuse(struct chain *c)
+{
+    uint8_t out[ANSWER_MAX] = {0};
+
+    if (c->in_len == 0 || c->in_len > sizeof(out)) {
+        chain_done(c, 0);
+        return;
+    }
+    out[c->in_len - 1] = VIRTIO_SCSI_S_FAILURE;
+    chain_done(c, (uint32_t)chain_write(c, 0, out, c->in_len));
+}
+
 static void handle(struct scsi *s, struct ring *q, struct chain *c)
 {
     le32 type = htole32(UINT32_MAX);
-    uint8_t failure = VIRTIO_SCSI_S_FAILURE;
 
     chain_read(c, 0, &type, sizeof(type));
     switch (le32toh(type)) {
@@ -275,10 +347,7 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
                 "ring %u: a request of a type that is not known, or without "
                 "room for its answer",
                 q->index);
-    /* Where the response of an unknown type lies: at its end. */
-    if (c->in_len)
-        chain_write(c, c->in_len - 1, &failure, 1);
-    chain_done(c, (uint32_t)MIN(c->in_len, UINT32_MAX));
+    refuse(c);
 }
 
 void scsi_control_kick(struct scsi *s, struct ring *q)

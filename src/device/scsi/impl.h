@@ -45,7 +45,9 @@ struct scsi {
     struct list luns;   /* in order of target and number */
     struct lun *recent; /* of them, who was addressed last; may be NULL */
     unsigned per_target[SCSI_TARGETS];
-    bool has_begun;
+    unsigned num_units; /* open: some may be leaving */
+    uint64_t seq;       /* tasks that were submitted */
+    bool closing;
 
     uint32_t sense_size, cdb_size; /* bytes; the config space's */
     uint64_t features;             /* of the session */
@@ -62,7 +64,6 @@ struct scsi {
     struct scsi_events events;
     struct log_limit limit;
     uint64_t bad; /* requests that were no such thing */
-    bool closing;
 };
 
 static inline struct scsi *scsi_of(struct device *d)
@@ -102,13 +103,27 @@ void scsi_on_task_done(struct scsi_task *t);
 /* Its bytes of chain_priv(). */
 #define SCSI_TASK_OF(c) ((struct scsi_task *)chain_priv(c))
 
+/* scsi.c: a unit is freed. The device may be, then. */
+void scsi_unit_gone(struct scsi *s);
+
 /* control.c */
+
+/* Task management that a guest has asked for. It is over when all functions
+ * that units do for it are, and when all the tasks that it is about are. */
 struct scsi_control {
-    unsigned awaits; /* task management that is under way for it */
+    unsigned awaits; /* functions */
     uint8_t response;
-    struct list node; /* of those of this ring that wait: */
+    struct list node; /* in scsi->controls */
     struct ring *ring;
+    /* The tasks: of a unit, or of all of a target; those that came before;
+     * those with a tag, or all. */
+    bool about_tasks, of_target, by_tag;
+    uint8_t target;
+    uint16_t lun;
+    uint64_t until, tag;
 };
+/* A task has ended. */
+void scsi_control_look(struct scsi *s);
 void scsi_control_kick(struct scsi *s, struct ring *q);
 void scsi_control_drain(struct scsi *s, struct ring *q, enum drain how);
 void scsi_on_tmf_done(struct lun *l, struct scsi_tmf *m);

@@ -29,9 +29,9 @@
 #include "store/store.h"
 #include "virtio/spec.h"
 
-struct conf_doc;
 struct loop;
 struct lun;
+struct lun_farewell;
 struct scsi;
 struct scsi_control;
 
@@ -80,6 +80,7 @@ struct scsi_task {
 
     /* The controller's. */
     struct list node;         /* in lun->tasks, in order of arrival */
+    uint64_t seq;             /* how many had been submitted before */
     enum scsi_response fate;  /* not SCSI_R_OK: what it is answered with,
                                * whatever the unit says of it */
     struct scsi_tmf *because; /* of this, while that is under way */
@@ -127,6 +128,11 @@ struct scsi_tmf {
     };
 };
 
+struct lun_sg_conf {
+    const char *path;    /* a generic node of the host: /dev/sgN */
+    uint32_t io_timeout; /* ms */
+};
+
 struct lun_conf {
     uint32_t target, lun;
     bool read_only;
@@ -136,7 +142,8 @@ struct lun_conf {
     struct conf_any store;   /* table NULL: none */
     struct iscsi_conf iscsi; /* if has_iscsi */
     bool has_iscsi;
-    const char *sg; /* a node of the host: /dev/sgN; NULL: none */
+    struct lun_sg_conf sg; /* if has_sg */
+    bool has_sg;
 };
 
 struct lun_ops {
@@ -213,15 +220,11 @@ struct lun {
     uint16_t attentions[LUN_ATTENTIONS];
     uint8_t num_attentions;
     enum { LUN_STOPPED, LUN_STARTING, LUN_STARTED, LUN_FAILED } state;
-    bool has_begun;
-    unsigned num_tmfs;       /* that it does */
-    struct list to_kick;     /* in scsi->to_kick: this turn has submitted */
-    bool leaves, closing;    /* it is removed; its close has been called */
-    void (*gone)(void *arg); /* who is told then */
-    void *gone_arg;
+    unsigned num_tmfs;          /* that it does */
+    struct list to_kick;        /* in scsi->to_kick: this turn has submitted */
+    bool leaves, closing;       /* it is removed; its close has been called */
+    struct lun_farewell *after; /* what is done when it is freed */
     struct lun_stats stats;
-    struct conf_doc *doc; /* where its config is from, if it was added while vub
-                           * ran; NULL: it is the program's */
 };
 
 extern const struct lun_ops lun_disk_ops, lun_iscsi_ops, lun_sg_ops;

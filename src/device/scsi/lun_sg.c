@@ -3,7 +3,7 @@
  *
  * The kernel takes SG_QUEUE_MAX commands at a time; the others wait here, in
  * order. What it has cannot be taken back: task management that ends tasks
- * waits for them, and the kernel gives up what takes longer than TIMEOUT_MS. A
+ * waits for them, and the kernel gives up what takes longer than io_timeout. A
  * reset is done by a thread of its own, since it waits for the device. */
 #include <assert.h>
 #include <errno.h>
@@ -18,16 +18,16 @@
 #include "os/sg.h"
 #include "os/thread.h"
 
-#define TIMEOUT_MS 30000
 #define IOV_MAX_PIECES 1024
 
 struct sg_unit {
     struct lun lun;
-    const char *path;
+    const struct lun_sg_conf *conf;
     int fd;
     struct watch watch;
     bool watched;
     bool lost;           /* the device has gone */
+    bool closed;         /* and so is fd */
     struct list waiting; /* tasks, by unit_node; not yet the kernel's */
     struct list tmfs;    /* that wait for tasks to end, or for a reset */
     unsigned busy;       /* commands that the kernel has */
@@ -63,7 +63,7 @@ static void end(struct sg_unit *u, struct scsi_task *t)
     const struct sg_cmd *c = &t->sg;
 
     u->busy--;
-    t->moved = t->len - c->residual;
+    t->moved = c->result < 0 ? 0 : t->len - c->residual;
     t->status = c->status;
     t->sense_len = (uint8_t)MIN(c->sense_len, sizeof(t->sense));
     if (c->result == -ETIMEDOUT)
@@ -88,7 +88,7 @@ static int send_now(struct sg_unit *u, struct scsi_task *t)
         .len = (uint32_t)t->len,
         .sense = t->sense,
         .sense_room = sizeof(t->sense),
-        .timeout_ms = TIMEOUT_MS,
+        .timeout_ms = u->conf->io_timeout,
     };
     if (u->busy == SG_QUEUE_MAX)
         return -EAGAIN;
@@ -109,16 +109,16 @@ static void refuse(struct sg_unit *u, struct scsi_task *t, int rc)
     case -EPERM:
         scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);
         break;
-    case -ENOMEM:
-        t->status = SCSI_BUSY;
+    case -EINVAL: /* more than the device takes at once */
+        scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
         break;
     default:
         t->response = SCSI_R_FAILURE;
         break;
     }
-    if (rc != -EPERM && rc != -ENOMEM)
+    if (rc != -EPERM && rc != -EINVAL)
         log_limited(&u->limit, LOG_ERROR, u->lun.id,
-                    "%s: a command could not be sent: %s", u->path,
+                    "%s: a command could not be sent: %s", u->conf->path,
                     strerror(-rc));
     scsi_task_done(t);
 }
@@ -148,10 +148,13 @@ static void on_ready(struct watch *w, int status, int events)
     (void)events;
     if (!u->lost && !c && (status < 0 || sg_is_gone(u->fd))) {
         u->lost = true;
-        log_error(u->lun.id, "%s: the device has gone", u->path);
+        log_error(u->lun.id, "%s: the device has gone", u->conf->path);
     }
-    for (; c; c = sg_fetch(u->fd))
+    /* The end of its last command may close a unit that is removed. */
+    for (; c; c = u->closed ? NULL : sg_fetch(u->fd))
         end(u, container_of(c, struct scsi_task, sg));
+    if (u->closed)
+        return;
     if (u->lost && u->busy == 0)
         watch_stop(w); /* it would be ready for ever */
     send_waiting(u);
@@ -286,7 +289,7 @@ static void sg_status(struct lun *l, struct json_out *o)
 {
     const struct sg_unit *u = unit_of(l);
 
-    json_add_str(o, "path", u->path);
+    json_add_str(o, "path", u->conf->path);
     json_add_bool(o, "lost", u->lost);
 }
 
@@ -302,7 +305,7 @@ static int sg_begin(struct lun *l, struct err *e)
         rc = watch_start(&u->watch, UV_READABLE);
     }
     if (rc < 0)
-        return err_sys(e, -rc, "", "%s cannot be waited for", u->path);
+        return err_sys(e, -rc, "", "%s cannot be waited for", u->conf->path);
     return 0;
 }
 
@@ -325,6 +328,7 @@ static void sg_close(struct lun *l, void (*gone)(void *arg), void *arg)
     struct sg_unit *u = unit_of(l);
 
     assert(list_empty(&u->waiting) && u->busy == 0 && !u->resets);
+    u->closed = true;
     u->gone = gone;
     u->gone_arg = arg;
     if (!u->watched) {
@@ -347,12 +351,12 @@ static int sg_open_unit(struct lun **out, const struct lun_conf *c,
     (void)id;
     if (!u)
         return errs_nomem(e);
-    rc = sg_open(c->sg, &u->fd, &why);
+    rc = sg_open(c->sg.path, &u->fd, &why);
     if (rc < 0) {
         free(u);
         return errs_adopt(e, at, "sg", &why);
     }
-    u->path = c->sg;
+    u->conf = &c->sg;
     list_init(&u->waiting);
     list_init(&u->tmfs);
     *out = &u->lun;

@@ -6,8 +6,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "device/scsi/impl.h"
+
+/* What is left to do when a unit is closed, and freed. */
+struct lun_farewell {
+    struct scsi *scsi;
+    struct conf_doc *doc; /* where its config is from, if it was added while vub
+                           * ran; NULL: it is the program's */
+    void (*gone)(void *arg); /* who is told */
+    void *arg;
+};
 
 /* ---- the list ---- */
 
@@ -46,6 +56,7 @@ int luns_add(struct scsi *s, const struct lun_conf *c, const char *at,
              struct conf_doc *doc, struct lun **out, struct errs *e)
 {
     const struct lun_ops *ops = kind_of(c);
+    struct lun_farewell *after;
     struct list *before;
     struct lun *l;
     int rc;
@@ -54,20 +65,27 @@ int luns_add(struct scsi *s, const struct lun_conf *c, const char *at,
         return errs_at(e, at, "lun",
                        "target %" PRIu32 " has a unit %" PRIu32 " already",
                        c->target, c->lun);
+    after = calloc(1, sizeof(*after));
+    if (!after)
+        return errs_nomem(e);
     rc = ops->open(&l, c, at, s->device.id, e);
-    if (rc < 0)
+    if (rc < 0) {
+        free(after);
         return rc;
+    }
+    *after = (struct lun_farewell){s, doc ? conf_ref(doc) : NULL, NULL, NULL};
+    l->after = after;
     l->ops = ops;
     l->id = s->device.id;
     l->host = &scsi_lun_host;
     l->scsi = s;
     l->target = (uint8_t)c->target;
     l->lun = (uint16_t)c->lun;
-    l->doc = doc ? conf_ref(doc) : NULL;
     list_init(&l->tasks);
     list_init(&l->to_kick);
     list_add(before, &l->node);
     s->per_target[l->target]++;
+    s->num_units++;
     if (out)
         *out = l;
     return 0;
@@ -75,22 +93,30 @@ int luns_add(struct scsi *s, const struct lun_conf *c, const char *at,
 
 /* ---- they go ---- */
 
+static void on_gone(void *arg)
+{
+    struct lun_farewell *after = arg;
+
+    conf_free(after->doc);
+    after->gone(after->arg);
+    scsi_unit_gone(after->scsi);
+    free(after);
+}
+
 void luns_settle(struct lun *l)
 {
-    struct conf_doc *doc = l->doc;
-
     if (!l->leaves || l->closing || !list_empty(&l->tasks) || l->num_tmfs > 0)
         return;
     l->closing = true;
     list_del(&l->to_kick);
     if (l->state != LUN_STOPPED && l->ops->stop)
         l->ops->stop(l);
-    l->ops->close(l, l->gone, l->gone_arg);
-    conf_free(doc);
+    l->ops->close(l, on_gone, l->after);
 }
 
-/* The end of one task may be the end of others: each is looked at once, and who
- * ends takes itself off whatever list it is on. */
+/* The end of one task may be the end of others, and start more: so the list is
+ * not walked. All are taken off it, and put back one by one, as they were; who
+ * ends meanwhile takes itself off the one list or the other. */
 void luns_give_up(struct lun *l, const struct ring *q, enum scsi_response fate)
 {
     struct list now, *node;
@@ -118,8 +144,8 @@ void luns_remove(struct scsi *s, struct lun *l, void (*gone)(void *arg),
     if (s->recent == l)
         s->recent = NULL;
     s->per_target[l->target]--;
-    l->gone = gone;
-    l->gone_arg = arg;
+    l->after->gone = gone;
+    l->after->arg = arg;
     if (l->state == LUN_STARTING)
         scsi_lun_host.started(l, NULL); /* in its place, which stop takes */
     luns_give_up(l, NULL, SCSI_R_RESET);
@@ -150,7 +176,6 @@ int luns_begin(struct scsi *s, struct lun *l, struct err *e)
     rc = l->ops->begin ? l->ops->begin(l, e) : 0;
     if (rc < 0)
         return rc;
-    l->has_begun = true;
     if (s->started)
         start(s, l);
     return 0;
@@ -178,7 +203,7 @@ void luns_stop(struct scsi *s)
 static void lun_check(void *data, const char *at, struct errs *e)
 {
     const struct lun_conf *c = data;
-    int kinds = (c->store.table != NULL) + c->has_iscsi + (c->sg != NULL);
+    int kinds = (c->store.table != NULL) + c->has_iscsi + c->has_sg;
 
     if (kinds == 0)
         errs_at(e, at, NULL,
@@ -223,6 +248,23 @@ void luns_check(const struct conf_anys *luns, struct errs *e)
     }
 }
 
+static const struct conf_key sg_keys[] = {
+    {"path", CONF_PATH, CONF_AT(struct lun_sg_conf, path), .required = true,
+     .help = "The generic node of the device: /dev/sg0 or the like."},
+    {"io_timeout", CONF_U32, CONF_AT(struct lun_sg_conf, io_timeout),
+     .def = "30000", .min = 1, .max = 86400000,
+     .help = "Milliseconds after which the host gives a command up. Formatting "
+             "or rewinding takes longer than the default."},
+    {NULL},
+};
+
+static const struct conf_table sg_table = {
+    .name = "sg",
+    .size = sizeof(struct lun_sg_conf),
+    .keys = sg_keys,
+    .help = "A SCSI device of the host.",
+};
+
 static const struct conf_key lun_keys[] = {
     {"target", CONF_U32, CONF_AT(struct lun_conf, target), .def = "0",
      .max = SCSI_TARGETS - 1, .help = "The target that has the unit."},
@@ -237,9 +279,10 @@ static const struct conf_key lun_keys[] = {
      .seen_offset = CONF_SEEN(struct lun_conf, has_iscsi),
      .help = "Instead: a unit of an iSCSI target, to which every command goes "
              "as it is."},
-    {"sg", CONF_PATH, CONF_AT(struct lun_conf, sg),
-     .help = "Instead: a SCSI device of the host, by its generic node, "
-             "/dev/sg0: every command goes to it as it is."},
+    {"sg", CONF_TABLE, CONF_AT(struct lun_conf, sg), .table = &sg_table,
+     .shorthand = "path", .seen_offset = CONF_SEEN(struct lun_conf, has_sg),
+     .help = "Instead: a SCSI device of the host, to which every command goes "
+             "as it is: its generic node, or an object."},
     {"read_only", CONF_BOOL, CONF_AT(struct lun_conf, read_only),
      .def = "false",
      .help = "Of a store: refuse everything that writes, and open it "

@@ -37,6 +37,14 @@ static void count(struct lun *l, const struct scsi_task *t)
         st->bytes_written += t->moved;
 }
 
+/* What is told to be written is. */
+static void clear(struct chain *c, uint64_t offset, size_t len)
+{
+    static const uint8_t zeros[SCSI_SENSE_ROOM_MAX];
+
+    chain_write(c, offset, zeros, len);
+}
+
 static void answer(struct scsi_task *t)
 {
     struct chain *c = chain_of_priv(t);
@@ -61,6 +69,8 @@ static void answer(struct scsi_task *t)
         memcpy(out.sense, t->sense, sense_len);
     chain_write(c, 0, &out,
                 sizeof(out.head) + MIN(t->sense_room, sizeof(out.sense)));
+    if (UNLIKELY(t->sense_room > sizeof(out.sense)))
+        clear(c, sizeof(out), t->sense_room - sizeof(out.sense));
     if (t->dir == SCSI_DATA_IN)
         written += t->moved;
     chain_done(c, (uint32_t)MIN(written, UINT32_MAX));
@@ -79,6 +89,8 @@ void scsi_on_task_done(struct scsi_task *t)
     }
     count(l, t);
     answer(t);
+    if (UNLIKELY(!list_empty(&l->scsi->controls)))
+        scsi_control_look(l->scsi);
     if (UNLIKELY(l->leaves))
         luns_settle(l);
 }
@@ -169,12 +181,14 @@ static void dispatch(struct scsi *s, struct scsi_task *t,
     }
     t->lun = to.lun;
     if (UNLIKELY(t->repeated && !scsi_is_repeatable(t->cdb))) {
-        /* Nobody knows whether it was executed. */
-        scsi_task_check(t, SCSI_UNIT_ATTENTION, SCSI_ASC_NEXUS_LOSS);
+        /* Nobody knows whether it was executed. A unit attention would say
+         * that it was not. */
+        scsi_task_check(t, SCSI_ABORTED_COMMAND, SCSI_ASC_NEXUS_LOSS);
         count(to.lun, t);
         answer(t);
         return;
     }
+    t->seq = s->seq++;
     list_add(&to.lun->tasks, &t->node);
     if (to.lun->ops->kick && list_empty(&to.lun->to_kick))
         list_add(&s->to_kick, &to.lun->to_kick);

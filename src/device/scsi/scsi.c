@@ -43,20 +43,19 @@ static void scsi_config_read(struct device *d, void *config)
     memcpy(config, &c, sizeof(c));
 }
 
-/* One of the two that a driver may write, if it lies in what is written. */
-static int write_size(uint32_t at, uint32_t max, uint32_t offset,
-                      const uint8_t *data, uint32_t len, uint32_t *size)
+/* One of the two that a driver may write, if it lies in what is written.
+ * -EINVAL: not this value; -EACCES: it does not. */
+static int new_size(uint32_t at, uint32_t max, uint32_t offset,
+                    const uint8_t *data, uint32_t len, uint32_t *size)
 {
     le32 value;
-    uint32_t n;
 
     if (offset > at || at + sizeof(value) > offset + len)
         return -EACCES;
     memcpy(&value, data + (at - offset), sizeof(value));
-    n = le32toh(value);
-    if (n > max)
+    if (le32toh(value) > max)
         return -EINVAL;
-    *size = n;
+    *size = le32toh(value);
     return 0;
 }
 
@@ -64,15 +63,20 @@ static int scsi_config_write(struct device *d, uint32_t offset,
                              const void *data, uint32_t len)
 {
     struct scsi *s = scsi_of(d);
+    uint32_t sense_size = s->sense_size, cdb_size = s->cdb_size;
     int sense, cdb;
 
-    sense = write_size(offsetof(struct virtio_scsi_config, sense_size),
-                       SCSI_SENSE_ROOM_MAX, offset, data, len, &s->sense_size);
-    cdb = write_size(offsetof(struct virtio_scsi_config, cdb_size),
-                     SCSI_CDB_ROOM_MAX, offset, data, len, &s->cdb_size);
+    sense = new_size(offsetof(struct virtio_scsi_config, sense_size),
+                     SCSI_SENSE_ROOM_MAX, offset, data, len, &sense_size);
+    cdb = new_size(offsetof(struct virtio_scsi_config, cdb_size),
+                   SCSI_CDB_ROOM_MAX, offset, data, len, &cdb_size);
     if (sense == -EINVAL || cdb == -EINVAL)
         return -EINVAL;
-    return sense == 0 || cdb == 0 ? 0 : -EACCES;
+    if (sense < 0 && cdb < 0)
+        return -EACCES;
+    s->sense_size = sense_size;
+    s->cdb_size = cdb_size;
+    return 0;
 }
 
 /* ---- start and stop ---- */
@@ -164,7 +168,6 @@ static int scsi_begin(struct device *d, struct err *e)
         if (rc < 0)
             return rc;
     }
-    s->has_begun = true;
     return 0;
 }
 
@@ -224,24 +227,33 @@ static void scsi_refresh(struct device *d)
     }
 }
 
-/* Closes them one after the other, then frees the device. */
-static void close_next(void *arg)
+static void free_if_empty(struct scsi *s)
 {
-    struct scsi *s = arg;
-
-    if (list_empty(&s->luns)) {
+    if (s->closing && s->num_units == 0)
         free(s);
-        return;
-    }
-    luns_remove(s, container_of(s->luns.next, struct lun, node), close_next, s);
 }
 
+void scsi_unit_gone(struct scsi *s)
+{
+    s->num_units--;
+    free_if_empty(s);
+}
+
+static void on_closed(void *arg)
+{
+    (void)arg;
+}
+
+/* Some may be leaving already. */
 static void scsi_close(struct device *d)
 {
     struct scsi *s = scsi_of(d);
 
+    while (!list_empty(&s->luns))
+        luns_remove(s, container_of(s->luns.next, struct lun, node), on_closed,
+                    NULL);
     s->closing = true;
-    close_next(s);
+    free_if_empty(s);
 }
 
 static const struct device_ops scsi_ops = {

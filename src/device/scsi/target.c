@@ -19,6 +19,7 @@
 #define WELL_KNOWN_REPORT_LUNS 0x01
 
 #define INQUIRY_NOBODY 0x7f /* qualifier 3: none can be here; type 1Fh */
+#define INQUIRY_WELL_KNOWN 0x1e
 #define INQUIRY_BYTES 36
 
 /* ---- addresses ---- */
@@ -226,20 +227,24 @@ static void report_luns(struct scsi *s, const struct scsi_to *to,
 
 /* ---- units that are not there ---- */
 
+/* Standard data only. names: 28 characters, as vendor, product and revision. */
+static void answer_inquiry(struct scsi_task *t, uint8_t type, const char *names)
+{
+    uint8_t inquiry[INQUIRY_BYTES] = {type, 0, 6, 2, INQUIRY_BYTES - 5};
+
+    if (t->cdb[1] & 1 || t->cdb[2]) {
+        scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
+        return;
+    }
+    memcpy(inquiry + 8, names, INQUIRY_BYTES - 8);
+    scsi_task_data(t, inquiry, sizeof(inquiry), be16_at(t->cdb + 3));
+}
+
 static void answer_nobody(struct scsi_task *t)
 {
-    uint8_t inquiry[INQUIRY_BYTES] = {INQUIRY_NOBODY, 0, 6, 2,
-                                      INQUIRY_BYTES - 5};
-
     switch (t->cdb[0]) {
     case SCSI_INQUIRY:
-        if (t->cdb[1] & 1 || t->cdb[2]) {
-            scsi_task_check(t, SCSI_ILLEGAL_REQUEST,
-                            SCSI_ASC_INVALID_FIELD_IN_CDB);
-            return;
-        }
-        memset(inquiry + 8, ' ', INQUIRY_BYTES - 8);
-        scsi_task_data(t, inquiry, sizeof(inquiry), be16_at(t->cdb + 3));
+        answer_inquiry(t, INQUIRY_NOBODY, "                            ");
         return;
     case SCSI_REQUEST_SENSE:
         answer_sense(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
@@ -253,17 +258,9 @@ static void answer_nobody(struct scsi_task *t)
 /* SPC-4 8: it reports, and says who it is. */
 static void answer_reporter(struct scsi_task *t)
 {
-    uint8_t inquiry[INQUIRY_BYTES] = {0x1e, 0, 6, 2, INQUIRY_BYTES - 5};
-
     switch (t->cdb[0]) {
     case SCSI_INQUIRY:
-        if (t->cdb[1] & 1 || t->cdb[2]) {
-            scsi_task_check(t, SCSI_ILLEGAL_REQUEST,
-                            SCSI_ASC_INVALID_FIELD_IN_CDB);
-            return;
-        }
-        memcpy(inquiry + 8, "vub     REPORT LUNS     0001", INQUIRY_BYTES - 8);
-        scsi_task_data(t, inquiry, sizeof(inquiry), be16_at(t->cdb + 3));
+        answer_inquiry(t, INQUIRY_WELL_KNOWN, "VUB     REPORT LUNS     0001");
         return;
     case SCSI_REQUEST_SENSE:
         answer_sense(t, SCSI_NO_SENSE, SCSI_ASC_NONE);
