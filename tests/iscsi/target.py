@@ -12,6 +12,7 @@ answered by one line; the end of input ends it.
     fault NAME* [ARG]    each time
     faultless            no more of them
     drop                 close all connections
+    ping N               that many NOP-Ins that want an answer
     deaf / hearing       stop listening, or listen again at the same port
     resize LUN SIZE      with a unit attention for every session
     stats                a JSON object: what was seen
@@ -126,6 +127,11 @@ class Target:
             self.faults.clear()
         elif words[0] == "drop":
             self.drop()
+        elif words[0] == "ping":
+            with self.lock:
+                for c in self.connections:
+                    for _ in range(int(words[1])):
+                        c.ping()
         elif words[0] == "deaf":
             self.deaf()
         elif words[0] == "hearing":
@@ -390,12 +396,12 @@ class Connection:
         self.attention = {n: 0x2900 for n in range(len(t.luns))}
         self.login_answer(0x80 | 1 << 2 | 3, itt, answer)
         self.digest = digest == "CRC32C"
-        if t.fault("flood") is not None:
-            for _ in range(1000):
-                self.send(0x20, 0x80, 0xffffffff,
-                          struct.pack(">I", 0x1234), status=False)
 
     # Full feature phase.
+
+    def ping(self):
+        self.send(0x20, 0x80, 0xffffffff, struct.pack(">I", 0x1234),
+                  status=False)
 
     def nop(self, h, data, itt):
         if itt == 0xffffffff:
