@@ -12,6 +12,7 @@ from . import initramfs, kernel
 from .control import Control
 from .image import MIB, Image
 from .loop import Failure, Loop
+from .process import Process
 from .qemu import Disk, Input, Qemu, Scsi
 from .target import Target
 from .vub import Vub, write_config
@@ -39,6 +40,7 @@ class Rig:
         self._vubs = []
         self._guests = []
         self._targets = []
+        self._processes = []
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -78,6 +80,12 @@ class Rig:
     def scsi(self, vub, device="san", **options):
         return Scsi(vub.socket(device), **options)
 
+    def process(self, name, argv):
+        """Another program of this machine."""
+        process = Process(self.loop, name, argv, self.logs)
+        self._processes.append(process)
+        return process
+
     def target(self, luns, **options):
         """An iSCSI target that serves images: {number: Image}."""
         target = Target(self.loop, self.dir, self.logs,
@@ -98,9 +106,10 @@ class Rig:
         return self.qemu(devices, name=name, kernel=k, initrd=initrd,
                          memory=memory or MEMORY.get(kit, "256M"), **more)
 
-    def qemu(self, devices, name="qemu", **more):
-        qemu = Qemu(self.loop, name, self.logs, devices,
-                    show=lambda line: self.note(f"{name}: {line}"),
+    def qemu(self, devices, name="qemu", quiet=False, **more):
+        """quiet: what the script prints is kept, and not shown."""
+        show = None if quiet else lambda line: self.note(f"{name}: {line}")
+        qemu = Qemu(self.loop, name, self.logs, devices, show=show,
                     tools=self.tools, **more)
         self._guests.append(qemu)
         return qemu
@@ -114,7 +123,8 @@ class Rig:
                 vub.stop()
 
     def close(self, keep):
-        for one in self._guests + self._vubs + self._targets:
+        for one in (self._guests + self._vubs + self._targets +
+                    self._processes):
             one.close()
         if not keep:
             shutil.rmtree(self.dir)

@@ -38,20 +38,21 @@ hear attached
 """
 
 
-def wait_attached(guest, count):
-    """Until the guest's kernel has attached so many disks in all."""
-    text = "Attached SCSI disk"
+def wait_attached(guest, count, what="SCSI disk"):
+    """Until the guest's kernel has attached so many in all; "scsi generic" is
+    the other thing that it attaches."""
+    text = "Attached " + what
 
     def attached():
         return sum(text in line for line in guest.console.lines) >= count
 
-    guest.loop.wait(attached, 150, f"{count} disks to be attached")
+    guest.loop.wait(attached, 150, f"{count} times \"{text}\"")
 
 
-def boot(guest, count):
+def boot(guest, count, what="SCSI disk"):
     """The other side of ATTACHED."""
     guest.wait_told("booted")
-    wait_attached(guest, count)
+    wait_attached(guest, count, what)
     guest.say("attached")
 
 

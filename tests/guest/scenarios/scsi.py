@@ -2,8 +2,6 @@
 of an iSCSI target: the guest's kernel finds them, sg3-utils get right answers,
 fio verifies its load on each; on split and on packed rings."""
 
-import subprocess
-
 from rig import load, units
 from rig.image import MIB
 from rig.loop import Failure
@@ -115,13 +113,12 @@ done
 """
 
 
-def may_read(target, lun):
+def may_read(rig, target, lun):
     """Whether an initiator beside vub gets its reads done there."""
-    done = subprocess.run(
-        ["iscsi-perf", "-i", "iqn.2026-01.example:other", "-m", "1", "-t", "1",
-         target.url(lun, units.CHAP)], capture_output=True, text=True,
-        timeout=60, stdin=subprocess.DEVNULL)
-    return done.returncode == 0
+    process = rig.process(
+        "other", ["iscsi-perf", "-i", "iqn.2026-01.example:other", "-m", "1",
+                  "-t", "1", target.url(lun, units.CHAP)])
+    return process.wait_end(60) == 0
 
 
 def run(rig):
@@ -144,11 +141,11 @@ def run(rig):
     rig.note("four disks")
 
     guest.wait_told("reserved")
-    if may_read(target, 1):
+    if may_read(rig, target, 1):
         raise Failure("a reservation does not keep others out")
     guest.say("released")
     guest.wait_told("free")
-    if not may_read(target, 1):
+    if not may_read(rig, target, 1):
         raise Failure("nobody has a reservation, and others are kept out")
     guest.say("go on")
 
