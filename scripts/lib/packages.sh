@@ -20,7 +20,7 @@ PACKAGES_GUEST=(
 # umockdev has what is loaded into vub.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
-    fio qemu-utils strace umockdev tgt
+    fio qemu-utils strace umockdev tgt sg3-utils libiscsi-bin
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot
