@@ -25,6 +25,7 @@ def run(rig):
     target = rig.target({1: images[0], 2: images[1]}, chap=units.CHAP)
     vub = rig.vub(units.controller(units.iscsi(rig, 1, 0, target, 1),
                                    units.iscsi(rig, 1, 3, target, 2)))
+    control = rig.control(vub)
     guest = rig.guest(
         load.until_enough(before=units.ATTACHED, after=GROWN,
                           disk="/dev/$(disk 1 0)"),
@@ -47,7 +48,8 @@ def run(rig):
     guest.say("grown")
     assert guest.wait_told("hash") == images[0].hash(88 * MIB, 8 * MIB)
     rig.note(f"verified passes: {guest.wait_told('passes')}")
-    sessions = sum("there is a session" in line
-                   for line in vub.process.output.lines)
-    assert sessions > ROUNDS, sessions
+    [san] = control.call("status", device="san")["devices"]
+    losses = san["scsi"]["luns"][0]["losses"]
+    assert losses == ROUNDS, losses
+    control.close()
     guest.wait_success()
