@@ -61,7 +61,7 @@ def blocks(n):
 
 def run(rig):
     image = rig.image(size=16 * MIB)
-    vub = rig.vub(units.controller(units.memory(0, 0, "24M"),
+    vub = rig.vub(units.controller(units.memory(0, 0, "12M"),
                                    units.file(0, 1, image)))
     control = rig.control(vub)
     guest = rig.guest(SCRIPT, [rig.scsi(vub, queues=2)], kit="scsi", cpus=2)
