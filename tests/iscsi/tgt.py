@@ -21,6 +21,7 @@ is not installed."""
 
 import argparse
 import os
+import random
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ import time
 
 NAME = "iqn.2026-01.example:disk"
 START_S = 20
+# A user's PATH has no sbin, which is where tgtd is.
+os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 class TgtError(Exception):
@@ -49,9 +52,17 @@ class Lun:
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to who connects: one who tries to
+    connect while the target is away could meet itself there."""
+    for _ in range(100):
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise TgtError("no free port")
 
 
 class Tgt:
@@ -120,22 +131,12 @@ class Tgt:
             path = os.path.join(self.dir, leftover)
             if os.path.exists(path):
                 os.unlink(path)
-        log = os.path.join(self.dir, "tgtd.log")
         command = ["tgtd", "-f", "-C", "0", "--iscsi",
                    f"portal=127.0.0.1:{port}"]
         if self.cpus:
             command = ["taskset", "-c", self.cpus] + command
-        with open(log, "w") as out:
-            self.process = subprocess.Popen(command, env=self.env(),
-                                            stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=out)
-        deadline = time.monotonic() + START_S
-        while not self.adm("--op", "show", "--mode", "sys", check=False):
-            if self.process.poll() is not None or \
-                    time.monotonic() > deadline:
-                raise TgtError(f"tgtd has not started: {open(log).read()}")
-            time.sleep(0.01)  # it has no way to say that it is ready
-        if "unable to bind" in open(log).read():
+        self.spawn(command)
+        if "unable to bind" in self.said():
             raise TgtError(f"port {port} is taken")
         self.adm("--op", "new", "--mode", "target", "--tid", "1", "-T",
                  self.name)
@@ -148,6 +149,25 @@ class Tgt:
                 self.adm("--op", "bind", "--mode", "account", "--tid", "1",
                          "--user", who[0], *direction)
         self.adm("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+
+    def spawn(self, command):
+        """Returns when tgtadm is heard. With kill and said this is all that
+        knows what kind of process it is."""
+        with open(os.path.join(self.dir, "tgtd.log"), "w") as out:
+            self.process = subprocess.Popen(command, env=self.env(),
+                                            stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=out)
+        deadline = time.monotonic() + START_S
+        while not self.adm("--op", "show", "--mode", "sys", check=False):
+            if self.process.poll() is not None or \
+                    time.monotonic() > deadline:
+                raise TgtError(f"tgtd has not started: {self.said()}")
+            time.sleep(0.01)  # it has no way to say that it is ready
+
+    def said(self):
+        """What it has logged."""
+        with open(os.path.join(self.dir, "tgtd.log")) as f:
+            return f.read()
 
     def add_lun(self, n, path, thin=True):
         self.adm("--op", "new", "--mode", "logicalunit", "--tid", "1",
@@ -163,6 +183,13 @@ class Tgt:
                  "--lun", str(n))
         subprocess.run(["truncate", "-s", size, path], check=True)
         self.add_lun(n, path, thin)
+
+    def grow(self, n):
+        """The unit is as large as its file is now, and stays the same one."""
+        path, _ = self.luns[n - 1]
+        for change in ("online=0", f"path={path}", "online=1"):
+            self.adm("--op", "update", "--mode", "logicalunit", "--tid", "1",
+                     "--lun", str(n), "--params", change)
 
     def kill(self):
         """Without a word to anybody."""

@@ -86,13 +86,12 @@ class Rig:
         self._processes.append(process)
         return process
 
-    def target(self, luns, **options):
-        """An iSCSI target that serves images: {number: Image}."""
+    def target(self, *images, **options):
+        """An iSCSI target with a unit for each image, from 1 on."""
         target = Target(self.loop, self.dir, self.logs,
-                        {n: image.path for n, image in luns.items()},
-                        **options)
+                        [image.path for image in images], **options)
         self._targets.append(target)
-        self.note(f"{target.name} listens on port {target.port}")
+        self.note(f"a target listens at {target.portal}")
         return target
 
     def guest(self, script, devices, name="qemu", kit="plain", programs=(),

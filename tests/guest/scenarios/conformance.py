@@ -119,7 +119,7 @@ def count(found):
 
 
 def proxied(rig):
-    target = rig.target({1: rig.image()})
+    target = rig.target(rig.image())
     expected = directly(rig, target.url(1))
     rig.note(f"directly: {count(expected)}")
     vub = rig.vub(units.controller(units.iscsi(rig, 1, 0, target, 1)))

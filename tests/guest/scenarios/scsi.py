@@ -8,7 +8,6 @@ from rig.loop import Failure
 
 SECTORS = 131072  # 64 MiB
 UNITS = ((0, 0), (0, 1), (1, 0), (1, 3))
-LOCAL = ((0, 0), (0, 1))
 
 # What sg3-utils say, in the words of version 1.46.
 TOOLS = """
@@ -117,13 +116,13 @@ def may_read(rig, target, lun):
     """Whether an initiator beside vub gets its reads done there."""
     process = rig.process(
         "other", ["iscsi-perf", "-i", "iqn.2026-01.example:other", "-m", "1",
-                  "-t", "1", target.url(lun, units.CHAP)])
+                  "-t", "1", target.address(lun)])
     return process.wait_end(60) == 0
 
 
 def run(rig):
     images = [rig.image(name) for name in ("own.img", "a.img", "b.img")]
-    target = rig.target({1: images[1], 2: images[2]}, chap=units.CHAP)
+    target = rig.target(*images[1:], chap=units.CHAP)
     vub = rig.vub(units.controller(
         units.memory(0, 0, serial="first-unit"),
         units.file(0, 1, images[0], serial="second-unit"),

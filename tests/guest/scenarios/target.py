@@ -22,7 +22,7 @@ tell hash "$(hash /dev/$(disk 1 0) 8 88)"
 
 def run(rig):
     images = [rig.image("a.img"), rig.image("b.img")]
-    target = rig.target({1: images[0], 2: images[1]}, chap=units.CHAP)
+    target = rig.target(*images, chap=units.CHAP)
     vub = rig.vub(units.controller(units.iscsi(rig, 1, 0, target, 1),
                                    units.iscsi(rig, 1, 3, target, 2)))
     control = rig.control(vub)
@@ -44,7 +44,7 @@ def run(rig):
     guest.wait_told("verified")
 
     os.truncate(images[0].path, 96 * MIB)
-    target.resize(1)
+    target.grow(1)
     guest.say("grown")
     assert guest.wait_told("hash") == images[0].hash(88 * MIB, 8 * MIB)
     rig.note(f"verified passes: {guest.wait_told('passes')}")
