@@ -21,16 +21,15 @@ TRIES = 3  # for one sample
 RETRIES = 40  # in all: a busy machine must not take for ever
 
 
-def options():
-    p = argparse.ArgumentParser(prog="scripts/bench block",
-                                description=__doc__.splitlines()[0])
+def options(prog, about, everyone):
+    p = argparse.ArgumentParser(prog=prog, description=about)
     p.add_argument("--quick", action="store_true",
-                   help="what the wishes need, short samples: 3 minutes")
+                   help="what the wishes need, short samples")
     p.add_argument("--only", metavar="TEXT", action="append",
                    help="only cells whose name contains TEXT (and the "
                    "extras, if 'extras' does); may be given again")
     p.add_argument("--contenders", metavar="A,B",
-                   help="only these: " + ", ".join(ALL))
+                   help="only these: " + ", ".join(everyone))
     p.add_argument("--base", metavar="VUB", help="measure this vub too, as "
                    "vub-base: before and after in one run")
     p.add_argument("--json", metavar="FILE", help="write all samples there")
@@ -71,7 +70,7 @@ def quiet_sample(rig, cell, contender):
     return best
 
 
-def measure_cell(rig, cell, contenders, rounds):
+def measure_cell(rig, cell, contenders, rounds, everyone):
     """([{contender: sample}] per round, {contender: why it has none},
     [line_ns] per round)."""
     out, failures, line = [], {}, []
@@ -84,7 +83,7 @@ def measure_cell(rig, cell, contenders, rounds):
             if name in failures:
                 continue
             try:
-                samples[name] = quiet_sample(rig, cell, ALL[name])
+                samples[name] = quiet_sample(rig, cell, everyone[name])
             except Failed as failed:
                 failures[name] = str(failed)
         out.append(samples)
@@ -132,11 +131,9 @@ def progress(text):
         sys.stderr.flush()
 
 
-def main():
-    o = options()
-    cores = machine.cores()
-    todo = [(cell, names) for cell, names in matrix.plan(o.quick, len(cores))
-            if wants(o.only, cell.name)]
+def choose(o, cells):
+    """[(cell, contenders)] of those in `cells` that the options want."""
+    todo = [(cell, names) for cell, names in cells if wants(o.only, cell.name)]
     if o.base:
         todo = [(cell, names + ("vub-base",) * ("vub" in names))
                 for cell, names in todo]
@@ -146,6 +143,14 @@ def main():
                  tuple(allowed)) for cell, names in todo]
     if not todo and not (o.only and wants(o.only, "extras")):
         sys.exit("bench: no cell has such a name; --list tells them")
+    return todo
+
+
+def run(o, todo, wanted, everyone, size, extras=None, more=None):
+    """Measures todo and prints all that there is to say. size: of the files.
+    extras(rig, quick): what is measured beside cells; more(results): wishes
+    that are no ratios. Both may be None. The exit status."""
+    cores = machine.cores()
     if o.list:
         for cell, names in todo:
             print(cell.name + ":", ", ".join(names))
@@ -159,20 +164,21 @@ def main():
     report.table(about)
     print("%d rounds of %.1f s samples; back-end on core %d, front-end on "
           "core %d" % (rounds, seconds, cores[0], cores[-1]))
-    results, lines, extras, judged = {}, {}, {}, []
+    results, lines, beside, judged = {}, {}, {}, []
     begin = time.monotonic()
-    with machine.Files(matrix.GIB, o.disk_dir) as files:
+    with machine.Files(size, o.disk_dir) as files:
         rig = Rig(o.build, o.base, files, cores, seconds,
                   seconds / 5, o.exclusive, RETRIES)
         for index, (cell, names) in enumerate(todo):
             progress("%d/%d %s" % (index + 1, len(todo), cell.name))
-            got, failures, line = measure_cell(rig, cell, names, rounds)
+            got, failures, line = measure_cell(rig, cell, names, rounds,
+                                               everyone)
             results[cell.name], lines[cell.name] = got, line
             progress("")
             report.print_cell(cell.name, names, got, failures, line)
             sys.stdout.flush()
-        if wants(o.only, "extras"):
-            rows, judged, extras = measure_extras(rig, o.quick)
+        if extras and wants(o.only, "extras"):
+            rows, judged, beside = extras(rig, o.quick)
             print("\nfootprint, with a null disk")
             report.table(rows, "  ")
     disturbed, total = count_disturbed(results)
@@ -181,15 +187,23 @@ def main():
               "than %d %% of a core" % (disturbed, total, DISTURBED * 100))
     if disturbed > total / 5:
         print("Too many to believe in IOPS; see --exclusive.")
-    report.print_verdicts(report.judge(matrix.wanted(), results) + judged)
+    if more:
+        judged = more(results) + judged
+    report.print_verdicts(report.judge(wanted, results) + judged)
     print("took %.0f s, load at the end %.2f" % (time.monotonic() - begin,
                                                  os.getloadavg()[0]))
     if o.json:
         with open(o.json, "w") as f:
             json.dump({"machine": dict(about), "rounds": rounds,
                        "seconds": seconds, "cells": results,
-                       "line_ns": lines, "extras": extras}, f, indent=1)
+                       "line_ns": lines, "extras": beside}, f, indent=1)
     return 0
+
+
+def main():
+    o = options("scripts/bench block", __doc__.splitlines()[0], ALL)
+    todo = choose(o, matrix.plan(o.quick, len(machine.cores())))
+    return run(o, todo, matrix.wanted(), ALL, matrix.GIB, measure_extras)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,27 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/scsi.h"
+
 #define SECTOR 512
+
+#define SCSI_HEAD (sizeof(struct virtio_scsi_req_cmd) + VIRTIO_SCSI_CDB_BYTES)
+#define SCSI_RESP                                                              \
+    (sizeof(struct virtio_scsi_resp_cmd) + VIRTIO_SCSI_SENSE_BYTES)
+
+static void lay_out_scsi(const struct load *load, struct slot *s, uint64_t gpa,
+                         uint64_t id)
+{
+    struct virtio_scsi_req_cmd *head = s->head;
+
+    memset(head, 0, SCSI_HEAD);
+    memcpy(head->lun, load->lun, sizeof(head->lun));
+    head->id = htole64(id);
+    s->status = (uint8_t *)s->head + 128 +
+                offsetof(struct virtio_scsi_resp_cmd, status);
+    s->head_buf = (struct vq_buf){gpa, SCSI_HEAD};
+    s->status_buf = (struct vq_buf){gpa + 128, SCSI_RESP};
+}
 
 void lane_add_ring(struct lane *l, struct front *f, unsigned index)
 {
@@ -21,19 +41,24 @@ void lane_add_ring(struct lane *l, struct front *f, unsigned index)
     struct slot *s;
     uint64_t gpa;
 
-    r->q = f->vq[index];
+    r->q = f->vq[index + (load->scsi ? VIRTIO_SCSI_REQUESTQ : 0)];
     r->next = load->blocks / 8 * index; /* streams of their own */
     r->slots = front_calloc(load->depth, sizeof(*r->slots));
     for (unsigned i = 0; i < load->depth; i++) {
         s = &r->slots[i];
-        gpa = front_alloc(f, 64, 64);
+        gpa = front_alloc(f, load->scsi ? 256 : 64, 64);
         s->head = front_ptr(f, gpa);
-        s->status = (uint8_t *)s->head + 32;
-        s->bufs[0] = (struct vq_buf){gpa, sizeof(*s->head)};
-        s->bufs[2] = (struct vq_buf){gpa + 32, 1};
+        if (load->scsi) {
+            lay_out_scsi(load, s, gpa, index * load->depth + i);
+        } else {
+            s->status = (uint8_t *)s->head + 32;
+            s->head_buf =
+                (struct vq_buf){gpa, sizeof(struct virtio_blk_req_head)};
+            s->status_buf = (struct vq_buf){gpa + 32, 1};
+        }
         gpa = front_alloc(f, load->block, 4096);
         memset(front_ptr(f, gpa), (int)i + 1, load->block);
-        s->bufs[1] = (struct vq_buf){gpa, load->block};
+        s->data_buf = (struct vq_buf){gpa, load->block};
     }
     /* The call is waited for by read() when there is one ring only. */
     if (load->by_call && fcntl(r->q->call_fd, F_SETFL, 0) < 0)
@@ -58,18 +83,55 @@ static inline uint64_t next_block(const struct run *run, struct lane_ring *r)
     return r->next++;
 }
 
+static inline void ask_blk(const struct run *run, struct slot *s,
+                           uint64_t sector)
+{
+    struct virtio_blk_req_head *head = s->head;
+
+    head->type = htole32(run->type);
+    head->sector = htole64(sector);
+    *s->status = BLK_S_NONE;
+}
+
+/* READ and WRITE (10), as Linux uses them. */
+static inline void ask_scsi(const struct run *run, struct slot *s,
+                            uint64_t sector)
+{
+    uint8_t *cdb = (uint8_t *)s->head + sizeof(struct virtio_scsi_req_cmd);
+
+    cdb[0] = run->write ? SCSI_WRITE_10 : SCSI_READ_10;
+    be32_put(cdb + 2, (uint32_t)sector);
+    be16_put(cdb + 7, (uint16_t)(run->l->load->block / SECTOR));
+    s->status[0] = s->status[1] = UINT8_MAX;
+}
+
 static inline void ask(const struct run *run, struct lane_ring *r,
                        struct slot *s, uint64_t now)
 {
     uint64_t sector = next_block(run, r) * (run->l->load->block / SECTOR);
+    /* A SCSI answer comes before the data. */
+    bool data_last = run->l->load->scsi && !run->write;
+    const struct vq_buf bufs[] = {
+        s->head_buf,
+        data_last ? s->status_buf : s->data_buf,
+        data_last ? s->data_buf : s->status_buf,
+    };
 
     s->ticks = now;
-    s->head->type = htole32(run->type);
-    s->head->sector = htole64(sector);
-    *s->status = BLK_S_NONE;
-    if (vq_add(r->q, s->bufs, run->write ? 2 : 1, run->write ? 1 : 2, s) ==
+    if (run->l->load->scsi)
+        ask_scsi(run, s, sector);
+    else
+        ask_blk(run, s, sector);
+    if (vq_add(r->q, bufs, run->write ? 2 : 1, run->write ? 1 : 2, s) ==
         VQ_NONE)
         meter_die("the ring is full");
+}
+
+static inline bool is_good(const struct lane *l, const struct slot *s)
+{
+    const volatile uint8_t *status = s->status;
+
+    return status[0] == 0 && (!l->load->scsi || status[1] == 0);
 }
 
 /* Takes the answers of one ring. True: there were some. */
@@ -83,9 +145,8 @@ static inline bool answers(const struct run *run, struct lane_ring *r,
 
     while (vq_pop(r->q, NULL, &cookie) != VQ_NONE) {
         s = cookie;
-        if (*(volatile uint8_t *)s->status != VIRTIO_BLK_S_OK)
-            meter_die("sector %llu: status %u",
-                      (unsigned long long)le64toh(s->head->sector), *s->status);
+        if (!is_good(l, s))
+            meter_die("a request ends with status %u", *s->status);
         any = true;
         l->in_flight--;
         if (!again)

@@ -19,14 +19,16 @@ struct load {
     uint64_t blocks; /* of the disk */
     bool by_call;    /* sleep until called; else spin on the used ring */
     bool event_idx;
+    bool scsi; /* a unit of a SCSI host, else a block device */
+    uint8_t lun[8];
     pid_t pid; /* the back-end: its CPU is counted */
 };
 
 struct slot {
-    struct virtio_blk_req_head *head;
-    uint8_t *status;
-    uint64_t ticks; /* of its start */
-    struct vq_buf bufs[3];
+    void *head;
+    uint8_t *status; /* SCSI: status and response, 2 bytes */
+    uint64_t ticks;  /* of its start */
+    struct vq_buf head_buf, data_buf, status_buf;
 };
 
 struct lane_ring {

@@ -1,8 +1,10 @@
 /* The load: a front-end without a virtual machine, which asks a vhost-user
- * block device for blocks as fast as it answers, at a fixed depth, and prints
- * what it saw as one JSON object. See lane.c for the loop itself.
+ * block device, or a unit of a SCSI host, for blocks as fast as it answers, at
+ * a fixed depth, and prints what it saw as one JSON object. See lane.c for the
+ * loop itself.
  *
  *     bench_load --socket S --pid P --op read --depth 32 --cores 1
+ *     bench_load --socket S --scsi TARGET:LUN ...
  *
  * It sets the session up as QEMU would: with an in-flight record where one is
  * offered, a call and a kick eventfd, and no more features than asked for. */
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "front/scsi.h"
 #include "lane.h"
 #include "proc.h"
 
@@ -87,12 +90,23 @@ static uint64_t idle_wakeups(const struct options *o)
     return proc_sleeps(o->load.pid) - before;
 }
 
+/* What has to be said once is said. */
+static uint64_t scsi_sectors(struct front *f, const struct load *load)
+{
+    struct scsi *s = scsi_on(f, 1);
+    struct scsi_lun lun;
+
+    memcpy(lun.b, load->lun, sizeof(lun.b));
+    scsi_attend(s->queue[0], lun);
+    return scsi_blocks(s->queue[0], lun);
+}
+
 static struct front *session(struct options *o)
 {
     struct front *f = front_connect_wait(o->socket);
     unsigned need = MAX(o->load.depth * (o->indirect ? 1 : 3), RING_MIN);
     struct front_conf conf = {
-        .queues = o->queues,
+        .queues = o->queues + (o->load.scsi ? VIRTIO_SCSI_REQUESTQ : 0),
         .size = 1,
         .packed = o->packed,
         .indirect = o->indirect,
@@ -100,7 +114,6 @@ static struct front *session(struct options *o)
         .mem_bytes =
             (64u << 20) + (uint64_t)o->queues * o->load.depth * o->load.block,
     };
-    le64 capacity;
 
     while (conf.size < need)
         conf.size *= 2;
@@ -109,9 +122,8 @@ static struct front *session(struct options *o)
         f->conf.inflight = !o->no_inflight;
     front_share(f);
     front_start_rings(f);
-    front_config(f, 0, &capacity, sizeof(capacity));
-    o->load.blocks =
-        le64_load(&capacity) * VIRTIO_BLK_SECTOR_BYTES / o->load.block;
+    o->load.blocks = o->load.scsi ? scsi_sectors(f, &o->load) : blk_capacity(f);
+    o->load.blocks = o->load.blocks * VIRTIO_BLK_SECTOR_BYTES / o->load.block;
     if (!o->load.blocks)
         meter_die("the disk is smaller than one block");
     return f;
@@ -157,6 +169,7 @@ static const struct option long_options[] = {
     {"idle", required_argument, NULL, 'i'},
     {"cores", required_argument, NULL, 'c'},
     {"watch", required_argument, NULL, 'W'},
+    {"scsi", required_argument, NULL, 'U'},
     {"packed", no_argument, NULL, 'P'},
     {"indirect", no_argument, NULL, 'I'},
     {"sequential", no_argument, NULL, 'S'},
@@ -172,6 +185,18 @@ static void parse_cores(struct options *o, char *text)
 
     while ((one = strsep(&rest, ",")) && o->num_cores < CORES_MAX)
         o->cores[o->num_cores++] = atoi(one);
+}
+
+static void parse_unit(struct options *o, const char *text)
+{
+    unsigned target, lun;
+    struct scsi_lun at;
+
+    if (sscanf(text, "%u:%u", &target, &lun) != 2)
+        meter_die("--scsi TARGET:LUN");
+    at = scsi_at(target, lun);
+    memcpy(o->load.lun, at.b, sizeof(at.b));
+    o->load.scsi = true;
 }
 
 /* Only scripts/bench calls this: a wrong word is told shortly. */
@@ -216,6 +241,9 @@ static void parse(struct options *o, int argc, char **argv)
             break;
         case 'W':
             meter_watch(optarg);
+            break;
+        case 'U':
+            parse_unit(o, optarg);
             break;
         case 'P':
             o->packed = true;

@@ -49,30 +49,36 @@ static void free_session(void *user)
     free(s);
 }
 
-struct scsi *scsi_open(struct vub *v, const char *id,
-                       const struct front_conf *conf, unsigned event_buffers)
+struct scsi *scsi_on(struct front *f, unsigned event_buffers)
 {
-    struct front_conf c = conf ? *conf : (struct front_conf){0};
     struct scsi *s = front_calloc(1, sizeof(*s));
     struct virtio_scsi_config config;
 
-    s->num_queues = c.queues ? c.queues : 1;
+    s->f = f;
+    f->user = s;
+    f->free_user = free_session;
+    s->num_queues = f->conf.queues - VIRTIO_SCSI_REQUESTQ;
     if (s->num_queues > SCSI_QUEUES_MAX)
         front_fail("%u request queues", s->num_queues);
-    c.queues = VIRTIO_SCSI_REQUESTQ + s->num_queues;
-    s->f = front_new(v, id, &c);
-    s->f->user = s;
-    s->f->free_user = free_session;
-    s->control = s->f->vq[VIRTIO_SCSI_CONTROLQ];
-    s->events = s->f->vq[VIRTIO_SCSI_EVENTQ];
+    s->control = f->vq[VIRTIO_SCSI_CONTROLQ];
+    s->events = f->vq[VIRTIO_SCSI_EVENTQ];
     for (unsigned i = 0; i < s->num_queues; i++)
-        s->queue[i] = s->f->vq[VIRTIO_SCSI_REQUESTQ + i];
+        s->queue[i] = f->vq[VIRTIO_SCSI_REQUESTQ + i];
     scsi_config(s, &config);
     s->cdb_size = le32_load(&config.cdb_size);
     s->sense_size = le32_load(&config.sense_size);
     s->event_size = le32_load(&config.event_info_size);
     scsi_event_give(s, event_buffers);
     return s;
+}
+
+struct scsi *scsi_open(struct vub *v, const char *id,
+                       const struct front_conf *conf, unsigned event_buffers)
+{
+    struct front_conf c = conf ? *conf : (struct front_conf){0};
+
+    c.queues = VIRTIO_SCSI_REQUESTQ + (c.queues ? c.queues : 1);
+    return scsi_on(front_new(v, id, &c), event_buffers);
 }
 
 struct scsi *scsi_of(const struct vq *q)

@@ -61,6 +61,9 @@ struct scsi {
  * one request queue. conf->queues counts request queues. */
 struct scsi *scsi_open(struct vub *v, const char *id,
                        const struct front_conf *conf, unsigned event_buffers);
+/* The same on a session that is set up, with 2 queues more than for requests;
+ * it ends with the front-end. */
+struct scsi *scsi_on(struct front *f, unsigned event_buffers);
 /* Disconnects and frees; s may be NULL. */
 void scsi_close(struct scsi *s);
 void scsi_config(struct scsi *s, struct virtio_scsi_config *c);
