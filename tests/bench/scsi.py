@@ -9,6 +9,7 @@ With the target on a core of its own, vub and its guest share the other one if
 there are just two; on a shared core the target has vub, or iscsi-perf, beside
 it. The guest sleeps until it is called: an iSCSI target takes long enough."""
 
+import contextlib
 import copy
 import json
 import os
@@ -41,19 +42,35 @@ def placed(rig, cell):
     first, last = rig.cores[0], rig.cores[-1]
     initiator = first if cell.medium == SHARED else rig.cores[1]
     out.cores = [initiator, last]
-    out.watched = out.exclusive = False
+    out.watched = False
     return out, first
+
+
+@contextlib.contextmanager
+def priority(rig):
+    """What is started meanwhile has it."""
+    if rig.exclusive:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        yield
+    finally:
+        if rig.exclusive:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def with_target(rig, cell, use):
     """use(rig, url) while a target runs that serves the file as unit 1."""
     here, core = placed(rig, cell)
+    target = Tgt(rig.files.scratch(), [Lun(rig.files.path("tmpfs"))],
+                 cpus=str(core))
     try:
-        with Tgt(rig.files.scratch(), [Lun(rig.files.path("tmpfs"))],
-                 cpus=str(core)) as target:
-            return use(here, target.url(1))
+        with priority(rig):
+            target.start()
+        return use(here, target.url(1))
     except TgtError as e:
         raise Failed(str(e)) from e
+    finally:
+        target.stop()
 
 
 class Vub(Backend):
