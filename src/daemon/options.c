@@ -60,7 +60,8 @@ void options_help(FILE *f)
     const int indent = 26, width = 78;
 
     fputs("usage: vub --config FILE [OPTION...]\n"
-          "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n\n"
+          "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n"
+          "       vub iscsi-list HOST[:PORT], see vub iscsi-list --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {

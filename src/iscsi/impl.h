@@ -32,7 +32,7 @@
 #define REDIRECTS_MAX 4
 #define ABORT_MS 5000 /* for a task management function's answer */
 /* The same, if we are to end soon: of a drain_timeout a quarter is left. */
-#define GIVE_UP_MS 200
+#define GIVE_UP_MS 100
 #define SILENCE_MS 5000 /* commands are out and nothing is heard: ask */
 #define PING_MS 10000   /* for the answer */
 

@@ -73,8 +73,7 @@ static ssize_t wrote(struct wire *w, size_t n)
 }
 
 /* Large data: behind what was gathered, in the same call. */
-static ssize_t direct(struct wire *w, const struct iovec *iov, int num,
-                      size_t len)
+static ssize_t direct(struct wire *w, const struct iovec *iov, int num)
 {
     struct iovec v[TAP_IOV_MAX];
     size_t before = w->out_end - w->out_at;
@@ -90,12 +89,15 @@ static ssize_t direct(struct wire *w, const struct iovec *iov, int num,
     do {
         n = tap_writev(w->tap.fd, v, k);
     } while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EFAULT && len <= WIRE_WRITE_BYTES) {
-        /* Guest memory that is gone: a copy shows what is in its place. */
-        if (!make_room(w, len))
+    if (n < 0 && errno == EFAULT) {
+        /* Guest memory that is gone: a copy, which goes on in the handler of
+         * such faults, shows what is in its place. */
+        struct iovec one = {iov->iov_base, MIN(iov->iov_len, COPY_MAX)};
+
+        if (!make_room(w, one.iov_len))
             return later(w);
-        append(w, iov, num);
-        return wrote(w, len);
+        append(w, &one, 1);
+        return wrote(w, one.iov_len);
     }
     if (n < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK)
@@ -160,7 +162,7 @@ ssize_t wire_write(struct tap *tap, const struct iovec *iov, int num)
         return later(w);
     }
     if (len > COPY_MAX)
-        return direct(w, iov, num, len);
+        return direct(w, iov, num);
     if (!make_room(w, len))
         return later(w);
     append(w, iov, num);

@@ -1,69 +1,8 @@
 /* A disk that is a unit of an iSCSI target: store `iscsi`, with the scripted
  * target, tests/iscsi/target.py. */
-#include "behave.h"
+#include "target.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-struct target {
-    pid_t pid;
-    FILE *to, *from;
-    int port;
-};
-
-static struct target target;
-
-static void target_start(const char *size)
-{
-    int to[2], from[2];
-    char line[64];
-
-    signal(SIGPIPE, SIG_IGN);
-    if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
-        front_fail("pipe2");
-    target.pid = fork();
-    if (target.pid == 0) {
-        dup2(to[0], 0);
-        dup2(from[1], 1);
-        execlp("python3", "python3", "-B", VUB_TARGET, "--lun", size, NULL);
-        _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    target.to = fdopen(to[1], "w");
-    target.from = fdopen(from[0], "r");
-    if (!fgets(line, sizeof(line), target.from) ||
-        sscanf(line, "port %d", &target.port) != 1)
-        front_fail("the target does not start");
-}
-
-static void say(const char *command)
-{
-    char line[65536];
-
-    fprintf(target.to, "%s\n", command);
-    fflush(target.to);
-    if (!fgets(line, sizeof(line), target.from))
-        front_fail("the target is gone");
-}
-
-static int target_end(void **state)
-{
-    int rc = behave_teardown(state);
-
-    if (target.pid > 0) {
-        fclose(target.to); /* which ends it */
-        fclose(target.from);
-        waitpid(target.pid, NULL, 0);
-    }
-    target.pid = 0;
-    return rc;
-}
-
-#define TARGET_T(f) cmocka_unit_test_teardown(f, target_end)
 
 static struct vub *start(const char *more, const char *keys)
 {

@@ -76,44 +76,6 @@ static void lun_close(struct lun *l, void (*gone)(void *arg), void *arg)
         on_unit_gone(&il->unit);
 }
 
-/* Would it change what is on the medium? Of those that send data all do but a
- * few that we know. */
-static bool changes_medium(const struct scsi_task *t)
-{
-    switch (t->cdb[0]) {
-    case 0x04: /* FORMAT UNIT */
-    case 0x48: /* SANITIZE */
-    case SCSI_UNMAP:
-    case SCSI_WRITE_SAME_10:
-    case SCSI_WRITE_SAME_16:
-        return true;
-    case SCSI_PR_OUT:
-    case SCSI_VERIFY_10:
-    case SCSI_VERIFY_12:
-    case SCSI_VERIFY_16:
-        return false;
-    default:
-        return t->dir == SCSI_DATA_OUT;
-    }
-}
-
-/* A guest asks the mode parameter header whether it may write: SPC-4, 7.5.5. */
-static void protect_mode_sense(const struct scsi_task *t)
-{
-    uint64_t at = t->cdb[0] == SCSI_MODE_SENSE_6 ? 2 : 3;
-
-    if ((t->cdb[0] != SCSI_MODE_SENSE_6 && t->cdb[0] != SCSI_MODE_SENSE_10) ||
-        t->moved <= at)
-        return;
-    for (int i = 0; i < t->iov_num; i++) {
-        if (at < t->iov[i].iov_len) {
-            ((uint8_t *)t->iov[i].iov_base)[at] |= 0x80;
-            return;
-        }
-        at -= t->iov[i].iov_len;
-    }
-}
-
 static void answered(struct iscsi_lun *il, struct scsi_task *t)
 {
     const struct iscsi_cmd *c = &t->iscsi;
@@ -128,8 +90,6 @@ static void answered(struct iscsi_lun *il, struct scsi_task *t)
     memcpy(t->sense, c->sense, c->sense_len);
     if (t->status == SCSI_GOOD && t->overflow && t->moved == t->len)
         t->response = SCSI_R_OVERRUN;
-    if (t->status == SCSI_GOOD && il->conf->read_only)
-        protect_mode_sense(t);
     if (t->status == SCSI_CHECK_CONDITION &&
         scsi_sense_read(t->sense, t->sense_len, &key, &asc) &&
         key == SCSI_UNIT_ATTENTION && asc == SCSI_ASC_CAPACITY_CHANGED)
@@ -181,11 +141,6 @@ static void lun_submit(struct lun *l, struct scsi_task *t)
     }
     if (t->len > UINT32_MAX) {
         scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
-        scsi_task_done(t);
-        return;
-    }
-    if (il->conf->read_only && changes_medium(t)) {
-        scsi_task_check(t, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
         scsi_task_done(t);
         return;
     }

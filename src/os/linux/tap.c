@@ -47,8 +47,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
     struct tap *t = tap_of(fd);
     struct iovec iov = {buf, len};
 
-    return t ? t->readv(t, &iov, 1)
-             : recvfrom(fd, buf, len, flags, NULL, NULL);
+    return t ? t->readv(t, &iov, 1) : recvfrom(fd, buf, len, flags, NULL, NULL);
 }
 
 ssize_t send(int fd, const void *buf, size_t len, int flags)
