@@ -183,6 +183,7 @@ static const struct store_ops fault_ops = {
     .type = "fault",
     .open = fault_open,
     .close = fault_close,
+    .status = store_filter_status,
     .begin = store_filter_begin,
     .end = store_filter_end,
     .acquire = store_filter_acquire,

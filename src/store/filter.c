@@ -144,6 +144,11 @@ int store_filter_resize(struct store *s, uint64_t size, struct err *e)
     return rc;
 }
 
+void store_filter_status(const struct store *s, struct json_out *o)
+{
+    store_status(store_filter_of((struct store *)s)->next, o);
+}
+
 int store_filter_sync(struct store *s)
 {
     return store_sync(store_filter_of(s)->next);

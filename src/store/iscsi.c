@@ -188,6 +188,17 @@ static int iscsi_refresh(struct store *st, struct err *e)
     return 0;
 }
 
+static void iscsi_store_status(const struct store *st, struct json_out *o)
+{
+    const struct iscsi_store *s = iscsi_store_of((struct store *)st);
+
+    if (!s->home)
+        return;
+    json_begin(o, "iscsi", '{');
+    iscsi_status(&s->probe.unit, o);
+    json_end(o, '}');
+}
+
 static int iscsi_store_open(struct store **out, const struct conf_any *c,
                             bool read_only, const char *id, struct errs *e)
 {
@@ -727,6 +738,7 @@ static const struct store_ops iscsi_ops = {
     .begin = iscsi_begin,
     .end = iscsi_end,
     .refresh = iscsi_refresh,
+    .status = iscsi_store_status,
     .channel_open = iscsi_channel_open,
     .channel_close = iscsi_channel_close,
     .submit = iscsi_request,

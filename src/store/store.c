@@ -104,6 +104,12 @@ int store_resize(struct store *s, uint64_t size, struct err *e)
     return s->ops->resize(s, size, e);
 }
 
+void store_status(const struct store *s, struct json_out *o)
+{
+    if (s->ops->status)
+        s->ops->status(s, o);
+}
+
 int store_sync(struct store *s)
 {
     return s->ops->sync ? s->ops->sync(s) : 0;

@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "base/json_out.h"
 #include "base/list.h"
 #include "conf/conf.h"
 
@@ -106,6 +107,10 @@ struct store_ops {
     /* [home] Be of this size, whole blocks. NULL: its size is not ours. */
     int (*resize)(struct store *s, uint64_t size, struct err *e);
 
+    /* [home] Adds members to an object: what there is to know beside info.
+     * NULL: nothing. */
+    void (*status)(const struct store *s, struct json_out *o);
+
     /* [any, may block] All that is written is stable. NULL: it is. */
     int (*sync)(struct store *s);
 
@@ -163,6 +168,8 @@ int store_refresh(struct store *s, struct err *e);
 /* [home] Changes the size, at most STORE_SIZE_MAX, whose content is zeros where
  * it grows. */
 int store_resize(struct store *s, uint64_t size, struct err *e);
+/* [home] Adds members to an object: what the kind knows of itself. */
+void store_status(const struct store *s, struct json_out *o);
 /* [any thread; blocks] All completed writes are stable; a negative errno if
  * that is not known. For what is no request of a guest. */
 int store_sync(struct store *s);

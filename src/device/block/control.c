@@ -44,6 +44,7 @@ void block_status(struct device *d, struct json_out *o)
     json_add_str(o, "store", b->store->ops->type);
     json_add_bool(o, "read_only", b->read_only);
     json_add_bool(o, "write_cache", b->wce);
+    store_status(b->store, o);
     json_begin(o, "queues", '[');
     for (unsigned i = 0; i < d->num_queues; i++) {
         const struct block_stats *s = block_stats(d, i);
