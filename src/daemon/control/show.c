@@ -227,6 +227,10 @@ static void show_type(FILE *f, const char *type, const struct json *object)
 
     show_members(f, type, object, true);
     for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        if (json_type(m) == JSON_OBJECT) {
+            snprintf(title, sizeof(title), "%.20s", json_name(m));
+            show_members(f, title, m, false);
+        }
         if (!is_list_of_objects(m))
             continue;
         i = 0;
