@@ -64,7 +64,8 @@ struct loop {
     struct mail *mail; /* atomic stack */
     bool stopping;
     struct list spins, defers;
-    uint64_t spin_ns;     /* the budget now: adapts to what it finds */
+    uint64_t spin_ns[2];  /* budgets: adapt to what they find, see spin.c */
+    bool waited_long;     /* the last time it waited: which one is in use */
     uint64_t slept_at_ns; /* when the loop went to sleep; 0: it did not */
 };
 

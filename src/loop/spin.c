@@ -5,6 +5,11 @@
  * spin would have been caught by spinning, so the budget grows; a longer one
  * says that spinning was a waste, so it shrinks, to nothing on an idle loop.
  *
+ * There are two budgets, for what follows a short wait and for what follows a
+ * long one. A guest with a queue on a disk makes both take turns: the disk
+ * answers after long, the guest asks again at once, the disk answers after
+ * long. With one budget the short wait undoes what the long one taught.
+ *
  * While words keep having work, fds are looked at every SOCKETS_NS. */
 #include "loop/spin.h"
 
@@ -26,20 +31,26 @@ static uint64_t budget_max_ns(const struct loop *l)
     return (uint64_t)l->spin_max_us * 1000;
 }
 
+/* It has waited, for so long. */
+static void learn(struct loop *l, uint64_t waited_ns)
+{
+    uint64_t *budget_ns = &l->spin_ns[l->waited_long];
+    uint64_t max_ns = budget_max_ns(l);
+
+    l->waited_long = waited_ns >= max_ns;
+    if (l->waited_long)
+        *budget_ns = *budget_ns > GROW_FROM_NS ? *budget_ns / 2 : 0;
+    else
+        *budget_ns = MIN(max_ns, MAX(*budget_ns * 2, GROW_FROM_NS));
+}
+
 void loop_woke(struct loop *l)
 {
-    uint64_t slept_ns, max_ns;
-
     loop_begins(l);
     if (!l->slept_at_ns)
         return;
-    slept_ns = loop_now_ns() - l->slept_at_ns;
+    learn(l, loop_now_ns() - l->slept_at_ns);
     l->slept_at_ns = 0;
-    max_ns = budget_max_ns(l);
-    if (slept_ns < max_ns)
-        l->spin_ns = MIN(max_ns, MAX(l->spin_ns * 2, GROW_FROM_NS));
-    else
-        l->spin_ns = l->spin_ns > GROW_FROM_NS ? l->spin_ns / 2 : 0;
 }
 
 /* Looks once at each word. True if one had work. */
@@ -59,9 +70,15 @@ static bool look(struct loop *l)
     return hit;
 }
 
+static uint64_t budget_ns(const struct loop *l)
+{
+    return l->spin_max_us == LOOP_SPIN_ALWAYS ? UINT64_MAX
+                                              : l->spin_ns[l->waited_long];
+}
+
 /* Spins until the budget is used up without a hit (false) or the sockets
  * want a look (true). */
-static bool spin_for(struct loop *l, uint64_t budget_ns)
+static bool spin(struct loop *l)
 {
     uint64_t start = loop_now_ns(), last_hit = start, now;
     unsigned round = 0;
@@ -75,12 +92,14 @@ static bool spin_for(struct loop *l, uint64_t budget_ns)
         if (++round % ROUNDS_PER_CLOCK && !hit)
             continue;
         now = loop_now_ns();
-        if (hit)
+        if (hit) {
             last_hit = now;
+            l->waited_long = false;
+        }
         hit = false;
         if (l->stopping || now - start >= SOCKETS_NS)
-            return l->stopping || now - last_hit < budget_ns;
-        if (now - last_hit >= budget_ns)
+            return l->stopping || now - last_hit < budget_ns(l);
+        if (now - last_hit >= budget_ns(l))
             return false;
     }
 }
@@ -96,15 +115,16 @@ bool spin_turn(struct loop *l)
     if (list_empty(&l->spins))
         return false;
     if (l->spin_max_us == LOOP_SPIN_ALWAYS) {
-        spin_for(l, UINT64_MAX);
+        spin(l);
         return true;
     }
-    if (l->spin_ns && spin_for(l, l->spin_ns))
+    if (budget_ns(l) && spin(l))
         return true;
     LIST_EACH_SAFE (&l->spins, node)
         work |= container_of(node, struct spin, node)
                     ->arm(container_of(node, struct spin, node));
     if (work || !list_empty(&l->defers)) {
+        learn(l, 0);
         loop_run_defers(l);
         return true;
     }

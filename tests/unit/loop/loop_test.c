@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "loop/spin.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/event.h"
@@ -235,7 +236,7 @@ static void run_with_budget(uint32_t max_us, uint64_t now_ns)
     polls = arms = 0;
     assert_int_equal(loop_open(&loop, "test"), 0);
     loop.spin_max_us = max_us;
-    loop.spin_ns = now_ns;
+    loop.spin_ns[0] = now_ns;
     bell_fd = event_open();
     bell = (struct watch){.ready = on_bell_stop};
     assert_int_equal(watch_open(&bell, &loop, bell_fd), 0);
@@ -280,7 +281,28 @@ static void a_sleep_shorter_than_the_limit_grows_the_budget(void **state)
     (void)state;
     /* A second to be caught by spinning: the bell rings at once. */
     run_with_budget(1000000, 0);
-    assert_true(loop.spin_ns > 0);
+    assert_true(loop.spin_ns[0] > 0);
+}
+
+static void wait_for(uint64_t us)
+{
+    loop.slept_at_ns = loop_now_ns() - us * 1000;
+    loop_woke(&loop);
+}
+
+/* A disk that answers after long, and a guest that asks again at once. */
+static void what_follows_a_long_wait_is_learnt_by_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    loop.spin_max_us = 1000000;
+    for (int i = 0; i < 3; i++) {
+        wait_for(2000000);
+        wait_for(1);
+    }
+    assert_int_equal(loop.spin_ns[0], 0);
+    assert_true(loop.spin_ns[1] > 0);
+    loop_close(&loop);
 }
 
 /* ---- timers ---- */
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(a_loop_with_budget_looks_before_it_arms),
         cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
         cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
+        cmocka_unit_test(what_follows_a_long_wait_is_learnt_by_itself),
         cmocka_unit_test(a_timer_fires_once),
         cmocka_unit_test(timers_without_end_let_others_have_their_turn),
         cmocka_unit_test(what_is_closed_by_deferred_work_keeps_a_loop_open),
