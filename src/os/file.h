@@ -58,6 +58,17 @@ ssize_t file_readv(int fd, const struct iovec *iov, int num, uint64_t offset,
 ssize_t file_writev(int fd, const struct iovec *iov, int num, uint64_t offset,
                     unsigned flags);
 
+/* One of several reads and writes. */
+struct file_io {
+    const struct iovec *iov;
+    int num;
+    bool write;
+    uint64_t offset;
+    ssize_t done; /* what file_readv or file_writev would return */
+};
+/* Does them one after the other, without flags, and nothing in between. */
+void file_run(int fd, struct file_io *io, unsigned num);
+
 /* All of these: 0 or a negative errno. */
 int file_sync(int fd);
 /* Where the file system cannot discard, nothing is done, nor for ranges of a

@@ -2,8 +2,9 @@
  *
  * What may wait for a medium goes to an engine (uring.c or threads.c). On a
  * loop that serves one block device only, and without direct I/O, reads and
- * writes of moderate size are tried inline first (inline.c); what they leave
- * is the engine's. A loop with more on it never does file I/O inline.
+ * writes of moderate size are tried inline first (inline.c), those of a batch
+ * at its end; what they leave is the engine's. A loop with more on it never
+ * does file I/O inline.
  *
  * A cached read that comes alone is done quickest by a call of its own, several
  * by io_uring in one call. So the first one of a batch is kept until a second
@@ -144,33 +145,61 @@ static bool read_first(struct file_channel *c, struct store_req *r)
     return false;
 }
 
+/* ---- batches of other inline ones ---- */
+
+/* n bytes of r are done. The engine goes on where that ended, and finds errors
+ * again. */
+static void leave_to_engine(struct file_channel *c, struct store_req *r,
+                            ssize_t n)
+{
+    struct engine *engine = engine_for(c, r);
+
+    if (n > 0)
+        r->progress = (uint64_t)n;
+    engine->submit(engine, r);
+}
+
+/* What comes of an answer may add to the next batch. */
+static void run_batches(struct file_channel *c)
+{
+    struct inline_done done[INLINE_BATCH];
+    unsigned num;
+
+    while (c->io.num_added) {
+        num = inline_run(&c->io, done);
+        for (unsigned i = 0; i < num; i++) {
+            if (LIKELY(done[i].bytes == (ssize_t)done[i].req->len))
+                store_complete(done[i].req, 0);
+            else
+                leave_to_engine(c, done[i].req, done[i].bytes);
+        }
+    }
+}
+
 /* ---- requests ---- */
 
 static int file_submit(struct store_channel *ch, struct store_req *r)
 {
     struct file_channel *c = channel_of(ch);
-    struct engine *engine;
-    ssize_t n;
+    ssize_t n = 0;
 
     if (r->op == STORE_READ && reads_in_batches(c)) {
         add_read(c, r);
         return STORE_PENDING;
     }
     if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE)) {
+        if (LIKELY(inline_add(&c->io, r)))
+            return STORE_PENDING;
         n = inline_try(&c->io, r);
-        if (LIKELY(n == (ssize_t)r->len)) {
+        if (n == (ssize_t)r->len) {
             r->result = 0;
             return STORE_DONE;
         }
-        /* The engine goes on where this ended, and finds errors again. */
-        if (n > 0)
-            r->progress = (uint64_t)n;
     } else if (r->op == STORE_FLUSH && inline_is_plain(&c->io)) {
         r->result = file_sync(c->fd);
         return STORE_DONE;
     }
-    engine = engine_for(c, r);
-    engine->submit(engine, r);
+    leave_to_engine(c, r, n);
     return STORE_PENDING;
 }
 
@@ -184,6 +213,7 @@ static void file_kick(struct store_channel *ch)
     c->reads = 0;
     if (first)
         done = read_first(c, first);
+    run_batches(c);
     inline_batch_end(&c->io);
     c->threads->kick(c->threads);
     if (c->uring)

@@ -17,6 +17,12 @@
  *
  *   A network file system or FUSE gets RWF_NOWAIT or nothing.
  *
+ * The calls of a batch are made one right after the other, and what follows
+ * from them after the last: a system call leaves little of ours in the
+ * processor's nearest caches and predictors, so that code that runs between
+ * two of them costs several times what it does in a row (on tmpfs 40 to 80 ns
+ * of 850).
+ *
  * A thread that was preempted looks like one that waited: no harm is done. */
 #include "store/inline.h"
 
@@ -133,6 +139,63 @@ ssize_t inline_try(struct inline_io *io, const struct store_req *r)
     if (r->flags & STORE_FUA)
         return -EAGAIN; /* that one waits for certain */
     return is_read ? try_read(io, r) : try_write(io, r);
+}
+
+/* ---- batches ---- */
+
+bool inline_add(struct inline_io *io, struct store_req *r)
+{
+    enum trial trial = r->op == STORE_READ ? io->read : io->write;
+
+    if (UNLIKELY(trial < TRIAL_GUARDED || r->len > INLINE_BYTES ||
+                 io->num_added == INLINE_BATCH))
+        return false;
+    if (trial == TRIAL_GUARDED && UNLIKELY(r->flags & STORE_FUA))
+        return false;
+    io->added[io->num_added++] = r;
+    return true;
+}
+
+/* Writes, of which some may wait: none is begun after a slow one. */
+static void run_guarded(struct inline_io *io, struct file_io *calls,
+                        unsigned num)
+{
+    struct guard *g = &io->guard;
+    unsigned i, n;
+
+    for (i = 0; i < num && guard_allows(g); i += n) {
+        uint64_t bytes = 0;
+
+        for (n = 0; i + n < num && bytes < LOOK_BYTES; n++)
+            bytes += io->added[i + n]->len;
+        file_run(io->fd, calls + i, n);
+        guard_called(g, bytes);
+    }
+    for (; i < num; i++)
+        calls[i].done = -EAGAIN;
+}
+
+unsigned inline_run(struct inline_io *io, struct inline_done done[INLINE_BATCH])
+{
+    struct file_io calls[INLINE_BATCH];
+    unsigned num = io->num_added;
+
+    for (unsigned i = 0; i < num; i++) {
+        const struct store_req *r = io->added[i];
+
+        calls[i].iov = r->iov;
+        calls[i].num = r->iov_num;
+        calls[i].write = r->op == STORE_WRITE;
+        calls[i].offset = r->offset;
+    }
+    if (io->write == TRIAL_PLAIN)
+        file_run(io->fd, calls, num);
+    else
+        run_guarded(io, calls, num);
+    for (unsigned i = 0; i < num; i++)
+        done[i] = (struct inline_done){io->added[i], calls[i].done};
+    io->num_added = 0;
+    return num;
 }
 
 void inline_batch_end(struct inline_io *io)

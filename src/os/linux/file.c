@@ -274,40 +274,55 @@ static ssize_t vector(long number, int fd, const struct iovec *iov, int num,
  * Not through the C library, whose pread is a cancellation point: in a program
  * with threads that is two atomic operations. Where the offset does not fit a
  * long, it knows how to pass it. */
-static ssize_t single(long number, int fd, const struct iovec *iov,
-                      uint64_t offset)
+static inline ssize_t single(bool write, int fd, const struct iovec *iov,
+                             uint64_t offset)
 {
+    ssize_t n;
+
 #if __SIZEOF_LONG__ == 8
-    return syscall(number, fd, iov->iov_base, iov->iov_len, (long)offset);
+    n = syscall(write ? SYS_pwrite64 : SYS_pread64, fd, iov->iov_base,
+                iov->iov_len, (long)offset);
 #else
-    return number == SYS_pread64
-               ? pread(fd, iov->iov_base, iov->iov_len, (off_t)offset)
-               : pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset);
+    n = write ? pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+              : pread(fd, iov->iov_base, iov->iov_len, (off_t)offset);
 #endif
+    return n < 0 ? -errno : n;
+}
+
+static ssize_t several(bool write, int fd, const struct iovec *iov, int num,
+                       uint64_t offset)
+{
+    ssize_t n = write ? pwritev(fd, iov, num, (off_t)offset)
+                      : preadv(fd, iov, num, (off_t)offset);
+
+    return n < 0 ? -errno : n;
 }
 
 ssize_t file_readv(int fd, const struct iovec *iov, int num, uint64_t offset,
                    unsigned flags)
 {
-    ssize_t n;
-
     if (flags)
         return vector(SYS_preadv2, fd, iov, num, offset, flags);
-    n = num == 1 ? single(SYS_pread64, fd, iov, offset)
-                 : preadv(fd, iov, num, (off_t)offset);
-    return n < 0 ? -errno : n;
+    return num == 1 ? single(false, fd, iov, offset)
+                    : several(false, fd, iov, num, offset);
 }
 
 ssize_t file_writev(int fd, const struct iovec *iov, int num, uint64_t offset,
                     unsigned flags)
 {
-    ssize_t n;
-
     if (flags)
         return vector(SYS_pwritev2, fd, iov, num, offset, flags);
-    n = num == 1 ? single(SYS_pwrite64, fd, iov, offset)
-                 : pwritev(fd, iov, num, (off_t)offset);
-    return n < 0 ? -errno : n;
+    return num == 1 ? single(true, fd, iov, offset)
+                    : several(true, fd, iov, num, offset);
+}
+
+void file_run(int fd, struct file_io *io, unsigned num)
+{
+    for (unsigned i = 0; i < num; i++)
+        io[i].done =
+            LIKELY(io[i].num == 1)
+                ? single(io[i].write, fd, io[i].iov, io[i].offset)
+                : several(io[i].write, fd, io[i].iov, io[i].num, io[i].offset);
 }
 
 int file_sync(int fd)
