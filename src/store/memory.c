@@ -4,7 +4,12 @@
  * first touched; discarding gives pages back. A request is a memcpy, inline
  * on whatever loop it is on. What takes longer than that goes in steps, one per
  * turn of the loop, and stops nobody. Ranges come up to 32 to a request, so
- * all but small ones go in steps. */
+ * all but small ones go in steps.
+ *
+ * Copies are done together, in the kick: the store is in no cache, and while
+ * one request is copied the first lines of the next one can be on their way.
+ * The processor sees the rest coming by itself. For random 4 KiB that is a
+ * third of a read's time; writes gain little. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +20,9 @@
 
 #define INLINE_BYTES (2u << 20)
 #define INLINE_RANGE_BYTES (64u << 10)
+#define BATCH 16
+#define LINE_BYTES 64
+#define AHEAD_LINES 8
 #define STEP_BYTES (256u << 10)
 /* Giving pages back costs less per byte than clearing them; where it cannot be
  * done, this much is cleared. */
@@ -35,6 +43,8 @@ struct memory_store {
 struct memory_channel {
     struct store_channel ch;
     struct steps steps;
+    struct store_req *batch[BATCH]; /* to be copied in the kick */
+    unsigned batched;
 };
 
 static struct memory_store *memory_of(struct store *s)
@@ -167,11 +177,32 @@ static void memory_drain(struct store_channel *ch, const void *owner,
         steps_give_up(&c->steps, owner);
 }
 
+/* Asks for the beginning of r's place in the store. */
+static void look_ahead(const struct memory_store *m, const struct store_req *r)
+{
+    const uint8_t *at = m->mem + r->offset;
+
+    for (unsigned i = 0; i < AHEAD_LINES; i++)
+        __builtin_prefetch(at + i * LINE_BYTES);
+}
+
+static void copy_all(struct memory_store *m, const struct store_req *r)
+{
+    uint8_t *at = m->mem + r->offset;
+
+    for (int i = 0; i < r->iov_num; i++) {
+        if (r->op == STORE_READ)
+            memcpy(r->iov[i].iov_base, at, r->iov[i].iov_len);
+        else
+            memcpy(at, r->iov[i].iov_base, r->iov[i].iov_len);
+        at += r->iov[i].iov_len;
+    }
+}
+
 static int memory_submit(struct store_channel *ch, struct store_req *r)
 {
     struct memory_channel *c = container_of(ch, struct memory_channel, ch);
     struct memory_store *m = memory_of(ch->store);
-    uint8_t *at = m->mem + r->offset;
 
     r->result = 0;
     if (r->op == STORE_FLUSH)
@@ -180,20 +211,37 @@ static int memory_submit(struct store_channel *ch, struct store_req *r)
         steps_add(&c->steps, r);
         return STORE_PENDING;
     }
-    if (r->op == STORE_READ) {
-        for (int i = 0; i < r->iov_num; i++) {
-            memcpy(r->iov[i].iov_base, at, r->iov[i].iov_len);
-            at += r->iov[i].iov_len;
-        }
-    } else if (r->op == STORE_WRITE) {
-        for (int i = 0; i < r->iov_num; i++) {
-            memcpy(at, r->iov[i].iov_base, r->iov[i].iov_len);
-            at += r->iov[i].iov_len;
-        }
-    } else {
+    if (UNLIKELY(is_range(r))) {
         clear(m, r->offset, r->len, unmaps(r));
+        return STORE_DONE;
     }
-    return STORE_DONE;
+    if (UNLIKELY(c->batched == BATCH)) {
+        copy_all(m, r);
+        return STORE_DONE;
+    }
+    c->batch[c->batched++] = r;
+    return STORE_PENDING;
+}
+
+/* What comes of an answer may add to the next batch. */
+static void memory_kick(struct store_channel *ch)
+{
+    struct memory_channel *c = container_of(ch, struct memory_channel, ch);
+    struct memory_store *m = memory_of(ch->store);
+    struct store_req *batch[BATCH];
+    unsigned num;
+
+    while ((num = c->batched) > 0) {
+        memcpy(batch, c->batch, num * sizeof(batch[0]));
+        c->batched = 0;
+        for (unsigned i = 0; i < num; i++) {
+            if (i + 1 < num)
+                look_ahead(m, batch[i + 1]);
+            copy_all(m, batch[i]);
+        }
+        for (unsigned i = 0; i < num; i++)
+            store_complete(batch[i], 0);
+    }
 }
 
 static int memory_channel_open(struct store_channel **out, struct store *s,
@@ -225,6 +273,7 @@ static const struct store_ops memory_ops = {
     .channel_open = memory_channel_open,
     .channel_close = memory_channel_close,
     .submit = memory_submit,
+    .kick = memory_kick,
     .drain = memory_drain,
 };
 
