@@ -57,12 +57,13 @@ class Rig:
                     ",".join(str(c) for some in cores for c in some)]
         return out
 
-    def pinned(self, cores, command, **options):
-        """A process inherits the affinity of the thread that starts it."""
+    def pinned(self, cores, command, priority=1, **options):
+        """A process inherits the affinity of the thread that starts it, and
+        its priority, which is for --exclusive only."""
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores)
         if self.exclusive:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         try:
             return subprocess.Popen(command, env=self.env, **options)
         finally:
@@ -70,8 +71,8 @@ class Rig:
             if self.exclusive:
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
-    def run_json(self, command, cores):
-        process = self.pinned(cores, command, stdout=subprocess.PIPE,
+    def run_json(self, command, cores, priority=1):
+        process = self.pinned(cores, command, priority, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
         try:
             out, err = process.communicate(
@@ -108,6 +109,10 @@ class Contender:
 class Floor(Contender):
     """A bare loop on the same file or on memory; see floor.c."""
 
+    def __init__(self, name, plain=False):
+        super().__init__(name)
+        self.plain = plain
+
     def sample(self, rig, cell):
         command = [rig.floor, "memcpy" if cell.medium == "memory" else "io",
                    "--size", str(cell.size), "--block", str(cell.block),
@@ -121,6 +126,8 @@ class Floor(Contender):
             command.append("--write")
         if cell.sequential:
             command.append("--sequential")
+        if self.plain:
+            command.append("--plain")
         return rig.run_json(command, rig.back())
 
 
@@ -208,7 +215,8 @@ class Backend(Contender):
             command.append("--packed")
         command += more
         try:
-            return rig.run_json(command, front)
+            # Where a back-end has all cores the front-end must get at one.
+            return rig.run_json(command, front, priority=2)
         except Failed as failed:
             process.poll()
             process.log.seek(0)
@@ -307,5 +315,6 @@ ALL = {c.name: c for c in [
     Qsd("qsd-null", None),
     Fio("fio-uring"),
     Floor("floor"),
+    Floor("floor-plain", plain=True),
     Eventfd("eventfd"),
 ]}

@@ -6,6 +6,10 @@
  *                   of the same generator, from and into as many buffers as
  *                   the ring is deep, in shared memory as a guest's is
  *   memcpy          the same without the system call: the medium is memory
+ *
+ * Both may use what a back-end may: no access times where the file is ours,
+ * large pages of memory. --plain: without, as most programs would be written.
+ *
  *   eventfd         two threads that wake each other: what a kick and a call
  *                   cost when both sides sleep
  *   line            two threads that pass a cache line to and fro: what it
@@ -31,7 +35,7 @@ struct options {
     uint64_t size, block;
     unsigned depth;
     double seconds, warm;
-    bool direct, sequential, write;
+    bool direct, sequential, write, plain;
     int core, other_core;
 };
 
@@ -119,8 +123,7 @@ static void run_medium(const struct options *o, const struct medium *medium,
                     slot = 0;
             }
             now = meter_ticks();
-            for (i = 0; i < group; i++)
-                meter_add(meter, (now - ticks) / group);
+            meter_add_some(meter, (now - ticks) / group, group);
             ticks = now;
             if (round % 16 == 0 && meter_clock_ns() >= end_ns)
                 break;
@@ -137,6 +140,8 @@ static void floor_file(const struct options *o, struct meter *meter)
                                   (o->direct ? O_DIRECT : 0));
     if (medium.fd < 0)
         meter_die("cannot open %s: %s", o->file, strerror(errno));
+    if (!o->plain)
+        fcntl(medium.fd, F_SETFL, fcntl(medium.fd, F_GETFL) | O_NOATIME);
     run_medium(o, &medium, meter);
     close(medium.fd);
 }
@@ -149,6 +154,8 @@ static void floor_memory(const struct options *o, struct meter *meter)
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (medium.memory == MAP_FAILED)
         meter_die("no memory: %s", strerror(errno));
+    if (!o->plain)
+        madvise(medium.memory, o->size, MADV_HUGEPAGE);
     memset(medium.memory, 0x5a, o->size);
     run_medium(o, &medium, meter);
     munmap(medium.memory, o->size);
@@ -254,8 +261,7 @@ static void floor_line(const struct options *o, struct meter *meter)
                     ;
             }
             now = meter_ticks();
-            for (int i = 0; i < 16; i++)
-                meter_add(meter, (now - ticks) / 16);
+            meter_add_some(meter, (now - ticks) / 16, 16);
             ticks = now;
         } while (meter_clock_ns() < end_ns);
         meter_stop(meter);
@@ -277,6 +283,7 @@ static const struct option long_options[] = {
     {"write", no_argument, NULL, 'W'},
     {"direct", no_argument, NULL, 'D'},
     {"sequential", no_argument, NULL, 'S'},
+    {"plain", no_argument, NULL, 'P'},
     {0},
 };
 
@@ -321,6 +328,9 @@ static void parse(struct options *o, int argc, char **argv)
             break;
         case 'S':
             o->sequential = true;
+            break;
+        case 'P':
+            o->plain = true;
             break;
         default:
             exit(2);

@@ -61,11 +61,16 @@ static inline unsigned meter_bucket(uint64_t ticks)
            (unsigned)(ticks >> (top - METER_SUB_BITS)) - METER_SUB;
 }
 
-/* One request took so many ticks. */
+/* `num` requests took so many ticks each. */
+static inline void meter_add_some(struct meter *m, uint64_t ticks, unsigned num)
+{
+    m->bucket[meter_bucket(ticks)] += num;
+    m->ops += num;
+}
+
 static inline void meter_add(struct meter *m, uint64_t ticks)
 {
-    m->bucket[meter_bucket(ticks)]++;
-    m->ops++;
+    meter_add_some(m, ticks, 1);
 }
 
 /* "0,1": the cores on which no others should work. NULL: not watched. Of
