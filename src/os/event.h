@@ -16,6 +16,8 @@
  * the front-end chooses. Nor is one that counts as a semaphore: once full it
  * would wake us for ever. */
 int event_adopt(int fd);
+/* Is fd an eventfd? */
+bool event_is(int fd);
 /* Adds one. A full one loses nothing: it is signalled. -EINTR: it was made to
  * block, and the thread had to be interrupted. */
 int event_signal(int fd);

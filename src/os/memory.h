@@ -36,7 +36,8 @@ bool memory_is_ram(int fd);
  * multiple of anything. On failure there is nothing to unmap. */
 int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
                struct err *e);
-/* Nobody touches it any more. Safe on a zero struct. */
+/* Nobody touches it any more. What is large is unmapped a little later
+ * (os/closer.h). Safe on a zero struct. */
 void memory_unmap(struct memory *m);
 
 /* Has this mapping lost bytes? */

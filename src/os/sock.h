@@ -11,6 +11,10 @@
 
 /* More fds than any message may have, so that "too many" can be told. */
 #define SOCK_FDS_MAX 16
+/* What a caller has room for: as many more as the kernel takes with one byte
+ * (SCM_MAX_FD). Those it cannot give us it closes, in the middle of our call,
+ * and closing some takes long. */
+#define SOCK_FDS_ROOM (SOCK_FDS_MAX + 253)
 
 /* Binds and listens at path (absolute), whose file gets `mode`. A path longer
  * than a socket address is bound through its directory's fd. A socket file
@@ -34,11 +38,13 @@ bool sock_is_gone(int fd);
 /* Is fd a connected unix stream socket? Then non-blocking from now on. */
 bool sock_adopt(int fd);
 
-/* Up to len bytes, and up to SOCK_FDS_MAX - *num_fds fds with them, which are
- * appended and become the caller's; fds NULL: none are opened. 0: the other end
- * has closed. -EAGAIN: nothing there. -EMSGSIZE: fds were lost, more came than
- * fit. */
+/* Up to len bytes, and the fds with them, which are appended to fds
+ * (SOCK_FDS_ROOM) and become the caller's, whatever is returned. 0: the other
+ * end has closed. -EAGAIN: nothing there. -EMSGSIZE: there are more than
+ * SOCK_FDS_MAX now, or some were lost. */
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds);
+/* Is there something that the other end has not read yet? */
+bool sock_is_unread(int fd);
 /* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds);

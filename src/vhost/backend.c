@@ -1,6 +1,10 @@
 /* The back-end channel: one message of ours at a time, and the newest only: a
- * CONFIG_CHANGE that waits for room stands for all that come meanwhile. What
- * the front-end says there is read and dropped. */
+ * CONFIG_CHANGE that waits for room stands for all that come meanwhile.
+ *
+ * It is never read: we ask for no answers, and with what is said there fds may
+ * come, which may take long to close. The socket is the front-end's as well as
+ * ours, so nobody can tell what is in it, and the closer's thread has it in the
+ * end. */
 #include "vhost/backend.h"
 
 #include <errno.h>
@@ -12,6 +16,7 @@
 
 struct backend {
     struct watch watch;
+    struct closer *closer;
     int fd;
     bool wanted; /* a CONFIG_CHANGE waits for room */
     struct msg_header out;
@@ -32,7 +37,7 @@ static void send_more(struct backend *b)
         n = sock_send(b->fd, (uint8_t *)&b->out + b->sent,
                       sizeof(b->out) - b->sent, NULL, 0);
         if (n == -EAGAIN) {
-            watch_start(&b->watch, UV_READABLE | UV_WRITABLE);
+            watch_start(&b->watch, UV_WRITABLE);
             return;
         }
         if (n < 0) {
@@ -42,22 +47,13 @@ static void send_more(struct backend *b)
         }
         b->sent += (size_t)n;
     }
-    watch_start(&b->watch, UV_READABLE);
+    watch_stop(&b->watch);
 }
 
-/* Acks that nobody asked for are read and dropped, fds in them too: the socket
- * is the front-end's as well as ours, and none that come by it are opened. */
 static void on_ready(struct watch *w, int status, int events)
 {
     struct backend *b = container_of(w, struct backend, watch);
-    uint8_t dropped[256];
-    ssize_t n;
 
-    if (status >= 0 && (events & UV_READABLE)) {
-        n = sock_recv(b->fd, dropped, sizeof(dropped), NULL, NULL);
-        if (n == 0 || (n < 0 && n != -EAGAIN))
-            status = -EPIPE;
-    }
     if (status < 0) {
         watch_stop(&b->watch); /* closed with the session */
         return;
@@ -71,7 +67,8 @@ static void on_gone(struct watch *w)
     free(container_of(w, struct backend, watch));
 }
 
-int backend_open(struct backend **out, struct loop *loop, int fd)
+int backend_open(struct backend **out, struct loop *loop, int fd,
+                 struct closer *closer)
 {
     struct backend *b = NULL;
     int rc = -ENOTSOCK, pid;
@@ -93,7 +90,7 @@ int backend_open(struct backend **out, struct loop *loop, int fd)
     rc = watch_open(&b->watch, loop, fd);
     if (rc < 0)
         goto out;
-    watch_start(&b->watch, UV_READABLE);
+    b->closer = closer;
     b->fd = fd;
     fd = -1;
     *out = b;
@@ -102,7 +99,7 @@ int backend_open(struct backend **out, struct loop *loop, int fd)
 out:
     free(b);
     if (fd >= 0)
-        close(fd);
+        closer_fd(closer, fd);
     return rc;
 }
 
@@ -111,7 +108,7 @@ void backend_close(struct backend *b)
     if (!b)
         return;
     watch_close(&b->watch);
-    close(b->fd);
+    closer_fd(b->closer, b->fd);
 }
 
 void backend_config_change(struct backend *b)

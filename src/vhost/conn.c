@@ -3,7 +3,10 @@
  * Either side of a message may come in any pieces. The state is how much of it
  * is there (in_bytes, out_sent); what the socket is watched for follows from
  * that. While a message is being dealt with nothing is read, so a front-end
- * that talks without listening fills its own socket, not our memory. */
+ * that talks without listening fills its own socket, not our memory.
+ *
+ * fds that nobody took may take long to close, and have a closer. While many
+ * wait there nothing is read either. */
 #include "vhost/conn.h"
 
 #include <errno.h>
@@ -18,13 +21,13 @@
  * the message is given out to be answered as unknown. */
 #define PAYLOAD_MAX 65536
 
-void msg_close_fds(struct msg *m)
+static void close_fds(struct conn *c)
 {
-    for (unsigned i = 0; i < m->num_fds; i++) {
+    struct msg *m = &c->in;
+
+    for (unsigned i = 0; i < m->num_fds; i++)
         if (m->fds[i] >= 0)
-            close(m->fds[i]);
-        m->fds[i] = -1;
-    }
+            closer_fd(c->closer, m->fds[i]);
     m->num_fds = 0;
 }
 
@@ -200,12 +203,21 @@ int conn_open(struct conn *c, struct loop *loop, int fd)
 
 void conn_next(struct conn *c)
 {
-    msg_close_fds(&c->in);
-    c->waiting = false;
+    close_fds(c);
     if (c->lost) {
         fail(c, false, "it could not be answered");
         return;
     }
+    c->choked = closer_waiting(c->closer) > CLOSER_MANY;
+    c->waiting = c->choked;
+    watch_update(c);
+}
+
+void conn_unchoke(struct conn *c)
+{
+    if (!c->choked || closer_waiting(c->closer) > CLOSER_MANY)
+        return;
+    c->choked = c->waiting = false;
     watch_update(c);
 }
 
@@ -236,10 +248,18 @@ void conn_close(struct conn *c)
         return;
     c->open = false;
     watch_close(&c->watch);
-    close(c->fd);
+    if (c->shared)
+        closer_fd(c->closer, c->fd);
+    else
+        closer_sock(c->closer, c->fd);
     c->fd = -1;
-    msg_close_fds(&c->in);
+    close_fds(c);
     drop_out_fd(c);
+}
+
+bool conn_is_unread(const struct conn *c)
+{
+    return sock_is_unread(c->fd);
 }
 
 bool conn_half_done(const struct conn *c, uint64_t *since_ns)

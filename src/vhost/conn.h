@@ -11,10 +11,13 @@
 #define VUB_VHOST_CONN_H
 
 #include "loop/watch.h"
+#include "os/closer.h"
 #include "vhost/msg.h"
 
 struct conn {
     /* Set before conn_open. */
+    struct closer *closer; /* of what the front-end sent */
+    bool shared;           /* others may have our end too, and need it */
     void (*message)(struct conn *c, struct msg *m); /* fds are still m's */
     /* Nothing more will come; why: one clause; mistake: the front-end's. Not
      * from inside conn_send. */
@@ -28,6 +31,7 @@ struct conn {
     int fd;
     struct watch watch;
     bool open, waiting; /* waiting: for conn_next */
+    bool choked;        /* waiting for the closer */
     bool lost;          /* an answer could not be sent */
     bool started;       /* a whole message has come */
     uint64_t since_ns;  /* when this message, or the connection, began, or an
@@ -44,10 +48,14 @@ struct conn {
 int conn_open(struct conn *c, struct loop *loop, int fd);
 /* The message given out is dealt with: read on. */
 void conn_next(struct conn *c);
+/* The closer has done something: read on if that was missing. */
+void conn_unchoke(struct conn *c);
 /* Sends a message: copied; fd goes with it and is closed then; -1: none. One
  * at a time: an answer to each message received. */
 void conn_send(struct conn *c, const struct msg_header *header,
                const void *payload, int fd);
+/* Is there something sent that the front-end has not read? */
+bool conn_is_unread(const struct conn *c);
 /* Calls gone, later. Safe twice. */
 void conn_close(struct conn *c);
 /* Has no message come yet, or only a part of one, or is an answer not taken?

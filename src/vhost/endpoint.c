@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+#include "os/closer.h"
 #include "os/sock.h"
 #include "vhost/endpoint_impl.h"
 #include "vhost/session.h"
@@ -41,6 +42,9 @@ struct endpoint {
     void (*closed)(struct endpoint *ep, void *arg);
     void *closed_arg;
     struct mail closed_later;
+    struct closer *closer;
+    struct mail closer_idle;
+    bool closer_told; /* atomic: closer_idle is on its way */
     struct log_limit limits[LINES];
     struct vring_kept *kept; /* [queues] */
 };
@@ -58,6 +62,11 @@ const struct endpoint_conf *endpoint_conf(const struct endpoint *ep)
 struct log_limit *endpoint_limit(struct endpoint *ep, enum endpoint_line line)
 {
     return &ep->limits[line];
+}
+
+struct closer *endpoint_closer(const struct endpoint *ep)
+{
+    return ep->closer;
 }
 
 struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index)
@@ -125,6 +134,12 @@ static void begin(struct endpoint *ep, int fd)
         log_error(ep->device->id, "no memory for a front-end");
 }
 
+/* Too much of what front-ends have sent is not closed yet. */
+static bool is_choked(const struct endpoint *ep)
+{
+    return closer_waiting(ep->closer) > CLOSER_MANY;
+}
+
 static void accept_next(struct endpoint *ep)
 {
     int fd;
@@ -132,6 +147,10 @@ static void accept_next(struct endpoint *ep)
     if (ep->current || ep->closing || ep->listen_fd < 0)
         return;
     ep->waiting = false;
+    if (is_choked(ep)) {
+        watch_stop(&ep->watch); /* on_closer_idle goes on */
+        return;
+    }
     fd = sock_accept(ep->listen_fd);
     if (fd >= 0) {
         begin(ep, fd);
@@ -175,6 +194,26 @@ static void listen_again(struct endpoint *ep)
     } else {
         watch_start(&ep->watch, UV_READABLE);
     }
+}
+
+static void on_closer_idle(struct mail *m)
+{
+    struct endpoint *ep = container_of(m, struct endpoint, closer_idle);
+
+    __atomic_store_n(&ep->closer_told, false, __ATOMIC_SEQ_CST);
+    if (ep->current)
+        conn_unchoke(&ep->current->conn);
+    else
+        listen_again(ep);
+}
+
+/* [the closer's thread] */
+static void closer_idle(void *arg)
+{
+    struct endpoint *ep = arg;
+
+    if (!__atomic_exchange_n(&ep->closer_told, true, __ATOMIC_SEQ_CST))
+        loop_post(ep->device->home, &ep->closer_idle);
 }
 
 static void on_timer(struct timer *t)
@@ -294,6 +333,9 @@ static void close_when_clear(struct endpoint *ep)
 {
     if (!list_empty(&ep->sessions))
         return;
+    /* No mail of its comes behind closed_later. */
+    closer_free(ep->closer);
+    ep->closer = NULL;
     if (!ep->started) {
         loop_post(ep->device->home, &ep->closed_later);
         return;
@@ -319,10 +361,12 @@ int endpoint_open(struct endpoint **out, struct device *d,
     ep->device = d;
     ep->listen_fd = ep->connected_fd = -1;
     ep->closed_later.run = on_closed_later;
+    ep->closer_idle.run = on_closer_idle;
     list_init(&ep->sessions);
     ep->kept = aligned_alloc(_Alignof(struct vring_kept),
                              d->num_queues * sizeof(*ep->kept));
-    if (!ep->kept) {
+    ep->closer = closer_new(closer_idle, ep);
+    if (!ep->kept || !ep->closer) {
         rc = err_nomem(e);
     } else if (c->fd >= 0) {
         rc = sock_inherited(c->fd, &kind, e);
@@ -332,6 +376,7 @@ int endpoint_open(struct endpoint **out, struct device *d,
         rc = sock_listen(c->path, c->mode, e);
     }
     if (rc < 0) {
+        closer_free(ep->closer);
         free(ep->kept);
         free(ep);
         return rc;
@@ -401,6 +446,7 @@ void endpoint_free(struct endpoint *ep)
     if (ep->connected_fd >= 0)
         close(ep->connected_fd);
     ep->device->ops->close(ep->device);
+    closer_free(ep->closer);
     free(ep->kept);
     free(ep);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "vhost/endpoint.h"
 
+struct closer;
 struct session;
 struct vring_kept;
 
@@ -21,6 +22,8 @@ enum endpoint_line {
 
 const struct endpoint_conf *endpoint_conf(const struct endpoint *ep);
 struct log_limit *endpoint_limit(struct endpoint *ep, enum endpoint_line line);
+/* Of whatever its front-ends send. */
+struct closer *endpoint_closer(const struct endpoint *ep);
 /* Of ring `index`, over all sessions. */
 struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index);
 /* [any of the device's loops] Tells of e, if somebody wants to know. */

@@ -107,7 +107,8 @@ static int set_backend_req_fd(struct session *s, struct msg *m)
 {
     struct backend *b;
 
-    if (backend_open(&b, s->device->home, msg_take_fd(m, 0)) < 0)
+    if (backend_open(&b, s->device->home, msg_take_fd(m, 0),
+                     endpoint_closer(s->endpoint)) < 0)
         return err_set(&s->err, -ENOTSOCK, "",
                        "its fd is not a connected unix stream socket");
     backend_close(s->backend);

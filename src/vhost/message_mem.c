@@ -27,6 +27,13 @@ static void adopt_mem(struct session *s, struct mem *mem)
     }
 }
 
+/* The mapping has an fd of its own: to close this one is quick, however large
+ * the file is. */
+static void close_mapped(struct msg *m, unsigned i)
+{
+    close(msg_take_fd(m, i));
+}
+
 /* No thread of ours is to wait for a page that a front-end's file system does
  * not bring. */
 static int check_file(struct session *s, int fd, const char *what)
@@ -75,6 +82,7 @@ int message_set_mem_table(struct session *s, struct msg *m)
         mem_unref(mem);
         if (rc < 0)
             return rc;
+        close_mapped(m, i);
         mem = more;
     }
     adopt_mem(s, mem);
@@ -105,6 +113,7 @@ int message_add_mem_reg(struct session *s, struct msg *m)
         rc = mem_add(s->mem, &c, m->fds[0], &mem, &s->err);
     if (rc < 0)
         return rc;
+    close_mapped(m, 0);
     adopt_mem(s, mem);
     return 0;
 }
@@ -185,12 +194,18 @@ int message_get_inflight_fd(struct session *s, struct msg *m)
                        "%d",
                        in.num_queues, in.queue_size, s->num_vrings,
                        RING_SIZE_MAX);
+    /* What is sent and not read counts against us: of all fds that processes of
+     * our user have under way the system allows some thousand. */
+    if (s->record_sent && conn_is_unread(&s->conn))
+        return err_set(&s->err, -EBUSY, "",
+                       "a record was sent already, and is not read yet");
     rc = inflight_create(in.num_queues, in.queue_size, &fd, &s->err);
     if (rc < 0)
         return rc;
     in.mmap_size = inflight_bytes(in.num_queues, in.queue_size);
     in.mmap_offset = 0;
     in.padding = 0;
+    s->record_sent = true;
     session_reply(s, &in, m->header.size, fd);
     return 0;
 }

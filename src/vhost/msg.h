@@ -126,12 +126,12 @@ union msg_payload {
     struct msg_inflight inflight;
 };
 
-/* A message received or to be sent. fds are owned by the message: msg_take
- * one, or msg_close them all. */
+/* A message received. Its fds are its own until msg_take_fd; those that nobody
+ * takes are closed when it is dealt with. */
 struct msg {
     struct msg_header header;
     union msg_payload payload;
-    int fds[SOCK_FDS_MAX]; /* -1: taken */
+    int fds[SOCK_FDS_ROOM]; /* -1: taken */
     unsigned num_fds;
 };
 
@@ -144,7 +144,6 @@ static inline int msg_take_fd(struct msg *m, unsigned i)
     return fd;
 }
 
-void msg_close_fds(struct msg *m);
 bool msg_is_known(uint32_t request);
 /* "SET_VRING_NUM", or "request 99" for one that we do not know. */
 const char *msg_name(uint32_t request, char buf[32]);

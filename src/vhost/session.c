@@ -267,6 +267,8 @@ struct session *session_new(struct endpoint *ep, int fd)
     s->device = d;
     s->num_vrings = d->num_queues;
     s->end_later.run = on_end_later;
+    s->conn.closer = endpoint_closer(ep);
+    s->conn.shared = endpoint_conf(ep)->fd >= 0; /* who gave it may keep it */
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
     s->conn.half_done = on_conn_half_done;

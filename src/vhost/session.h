@@ -31,6 +31,7 @@ struct session {
     bool has_features, warned_features, warned_protocol, warned_memory;
     struct mem *mem;
     struct dirty *dirty;
+    bool record_sent; /* an fd in an answer */
     struct inflight *inflight;
     struct backend *backend; /* back-end channel, or NULL */
     struct vring vrings[DEVICE_MAX_QUEUES];

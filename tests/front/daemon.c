@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -438,7 +439,7 @@ void vub_log_dump_all(void)
 
 static FILE *proc_open(struct vub *v, const char *name)
 {
-    char path[64];
+    char path[128];
 
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)v->pid, name);
     return fopen(path, "re");
@@ -460,22 +461,67 @@ static int count_dir(struct vub *v, const char *name)
     return n;
 }
 
+static bool is_closing(struct vub *v)
+{
+    char path[64], name[32];
+    bool found = false;
+    DIR *d;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)v->pid);
+    d = opendir(path);
+    for (struct dirent *e; d && !found && (e = readdir(d));) {
+        FILE *f;
+
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "task/%.16s/comm", e->d_name);
+        f = proc_open(v, path);
+        found = f && fgets(name, sizeof(name), f) && !strcmp(name, "closer\n");
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* What takes long to close is closed by a thread, which then ends. */
+static void wait_for_closers(struct vub *v)
+{
+    int64_t end = front_now_ms() + front_timeout_ms();
+
+    while (is_closing(v)) {
+        if (front_now_ms() > end)
+            front_fail("vub does not get something closed");
+        sched_yield();
+    }
+}
+
 int vub_fds(struct vub *v)
+{
+    wait_for_closers(v);
+    return count_dir(v, "fd");
+}
+
+int vub_fds_now(struct vub *v)
 {
     return count_dir(v, "fd");
 }
 
 int vub_threads(struct vub *v)
 {
+    wait_for_closers(v);
     return count_dir(v, "task");
 }
 
 int vub_maps(struct vub *v, const char *having)
 {
-    FILE *f = proc_open(v, "maps");
     char line[512];
     int n = 0;
+    FILE *f;
 
+    wait_for_closers(v);
+    f = proc_open(v, "maps");
     if (!f)
         return -1;
     while (fgets(line, sizeof(line), f))

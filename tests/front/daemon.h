@@ -95,7 +95,8 @@ void vub_log_dump_all(void);
 
 /* What the kernel says of it. -1: not for our eyes (it is not dumpable, and
  * we are not root). */
-int vub_fds(struct vub *v);
+int vub_fds(struct vub *v); /* all that is to be closed is closed */
+int vub_fds_now(struct vub *v);
 int vub_threads(struct vub *v);
 int vub_maps(struct vub *v, const char *having); /* lines of its map with it */
 long vub_rss_kib(struct vub *v);

@@ -226,7 +226,7 @@ static void on_end_of_input(struct client *c)
 
 static void receive(struct client *c)
 {
-    int fds[SOCK_FDS_MAX];
+    int fds[SOCK_FDS_ROOM];
     unsigned num_fds = 0;
     size_t want;
     ssize_t n;

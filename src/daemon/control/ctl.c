@@ -326,7 +326,7 @@ static int send_line(struct ctl *c, const char *line, size_t len)
 
 static int receive(struct ctl *c)
 {
-    int fds[SOCK_FDS_MAX], rc;
+    int fds[SOCK_FDS_ROOM], rc;
     unsigned num_fds = 0;
     size_t room = MAX(c->in_room, 4096u);
     ssize_t n;

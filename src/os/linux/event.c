@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static bool is_eventfd(int fd)
+bool event_is(int fd)
 {
     static const char name[] = "anon_inode:[eventfd]";
     char path[40], link[sizeof(name)];
@@ -48,7 +48,7 @@ static int set_nonblocking(int fd)
 
 int event_adopt(int fd)
 {
-    if (!is_eventfd(fd) || is_semaphore(fd))
+    if (!event_is(fd) || is_semaphore(fd))
         return -EINVAL;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;

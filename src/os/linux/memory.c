@@ -27,6 +27,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "os/closer.h"
+
 struct memory_guard {
     unsigned seq;   /* odd: changing */
     uintptr_t from; /* 0: free */
@@ -273,8 +275,7 @@ void memory_unmap(struct memory *m)
         return;
     /* The addresses may be somebody else's as soon as they are unmapped. */
     unguard(m->guard);
-    munmap(m->map, m->map_len);
-    close(m->fd);
+    closer_unmap(m->map, m->map_len, m->fd);
     memset(m, 0, sizeof(*m));
 }
 

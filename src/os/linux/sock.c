@@ -10,11 +10,13 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -194,6 +196,15 @@ void sock_unlink(const char *path)
     close(p.dir);
 }
 
+/* A byte that is out of band is read like any other: passing over it, the
+ * kernel would close the fds that came with it, in the middle of our call. */
+static void keep_in_band(int fd)
+{
+    const int one = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+}
+
 static int set_flags(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -240,6 +251,7 @@ int sock_inherited(int fd, enum sock_kind *kind, struct err *e)
     *kind = listens ? SOCK_LISTENING : SOCK_CONNECTED;
     if (set_flags(fd) < 0)
         return err_sys(e, errno, "", "cannot use fd %d", fd);
+    keep_in_band(fd);
     return 0;
 }
 
@@ -250,7 +262,10 @@ int sock_accept(int fd)
     do {
         conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     } while (conn < 0 && errno == EINTR);
-    return conn < 0 ? -errno : conn;
+    if (conn < 0)
+        return -errno;
+    keep_in_band(conn);
+    return conn;
 }
 
 void sock_peer(int fd, int *pid, unsigned *uid)
@@ -314,14 +329,15 @@ bool sock_adopt(int fd)
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
 {
     union {
-        char bytes[CMSG_SPACE(sizeof(int) * SOCK_FDS_MAX)];
+        char bytes[CMSG_SPACE(sizeof(int) * (SOCK_FDS_ROOM - SOCK_FDS_MAX)) +
+                   CMSG_SPACE(sizeof(int))]; /* and a pidfd */
         struct cmsghdr align;
     } control;
     struct iovec iov = {buf, len};
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
-                         .msg_control = fds ? control.bytes : NULL,
-                         .msg_controllen = fds ? sizeof(control.bytes) : 0};
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
     bool lost = false;
     ssize_t n;
 
@@ -330,8 +346,6 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
-    if (!fds)
-        return n;
     lost = msg.msg_flags & MSG_CTRUNC;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
         /* One that nobody sent: whoever has had this end may have switched it
@@ -347,7 +361,7 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
             int got;
 
             memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (!is_pidfd && *num_fds < SOCK_FDS_MAX) {
+            if (!is_pidfd && *num_fds < SOCK_FDS_ROOM) {
                 fds[(*num_fds)++] = got;
             } else {
                 close(got);
@@ -355,7 +369,14 @@ ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
             }
         }
     }
-    return lost ? -EMSGSIZE : n;
+    return lost || *num_fds > SOCK_FDS_MAX ? -EMSGSIZE : n;
+}
+
+bool sock_is_unread(int fd)
+{
+    int bytes;
+
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
