@@ -123,8 +123,9 @@ bool spin_turn(struct loop *l)
     LIST_EACH_SAFE (&l->spins, node)
         work |= container_of(node, struct spin, node)
                     ->arm(container_of(node, struct spin, node));
+    if (work)
+        learn(l, 0); /* it was there at once */
     if (work || !list_empty(&l->defers)) {
-        learn(l, 0);
         loop_run_defers(l);
         return true;
     }

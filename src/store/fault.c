@@ -169,7 +169,6 @@ static int fault_open(struct store **out, const struct conf_any *c,
     rc = store_filter_open(&f->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
-    f->filter.store.info.serial = true;
     *out = &f->filter.store;
     return 0;
 out:
@@ -181,6 +180,7 @@ out:
 
 static const struct store_ops fault_ops = {
     .type = "fault",
+    .serial = true,
     .open = fault_open,
     .close = fault_close,
     .status = store_filter_status,

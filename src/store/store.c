@@ -42,8 +42,16 @@ int store_open(struct store **out, const struct conf_any *c, bool read_only,
         return rc;
     assert(s->ops == ops && s->info.block_size && s->info.mem_align);
     assert(s->info.size % s->info.block_size == 0);
+    s->info.serial |= ops->serial;
     *out = s;
     return 0;
+}
+
+bool store_is_serial(const struct conf_any *c)
+{
+    const struct store_ops *ops = c->table ? c->table->ops : NULL;
+
+    return ops && ops->serial;
 }
 
 void store_close(struct store *s)

@@ -87,6 +87,7 @@ struct store_info {
 
 struct store_ops {
     const char *type;
+    bool serial; /* see info.serial, which has it from here */
     /* [home] conf is the struct of this type's conf_table. */
     int (*open)(struct store **out, const struct conf_any *c, bool read_only,
                 const char *id, struct errs *e);
@@ -147,6 +148,8 @@ extern const struct conf_union store_union;
 
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e);
+/* Will it be serial, as its config says? False for one with mistakes in it. */
+bool store_is_serial(const struct conf_any *c);
 /* [home] The device's loops run. changed(arg) is called on home whenever the
  * size, or what else info says of it, is not what it was, without anybody
  * having asked. Then store_end comes before store_close. */

@@ -41,8 +41,6 @@ struct device_start {
 };
 
 struct device_ops {
-    const char *type;   /* "block" */
-    uint32_t virtio_id; /* virtio, "Device Types" */
     /* Of the feature bits of the device type, 0 to 23, for people: [24], NULL
      * where there is none. NULL: none at all. */
     const char *const *feature_names;

@@ -30,12 +30,6 @@
 #define VHOST_F_LOG_ALL 26
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 
-/* virtio, "Device Types" */
-#define VIRTIO_ID_BLOCK 2
-#define VIRTIO_ID_SCSI 8
-#define VIRTIO_ID_GPU 16
-#define VIRTIO_ID_INPUT 18
-
 /* ---- Split rings: virtio, "Split Virtqueues" ---- */
 
 /* "The Virtqueue Descriptor Table" */

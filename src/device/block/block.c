@@ -387,8 +387,6 @@ static void block_close(struct device *d)
 }
 
 static const struct device_ops block_ops = {
-    .type = "block",
-    .virtio_id = VIRTIO_ID_BLOCK,
     .feature_names = block_feature_names,
     .begin = block_begin,
     .features = block_features,
@@ -427,11 +425,6 @@ static int check_store(const struct block *b, const char *at, struct errs *e)
         return errs_at(e, at, "store",
                        "%" PRIu64 " bytes is not one block of %" PRIu32,
                        info->size, logical);
-    if (info->serial && b->conf->queues > 1 && b->conf->common.worker.count > 1)
-        return errs_at(e, at, "worker",
-                       "store %s depends on the order of requests: the device "
-                       "needs one worker for all its queues",
-                       b->store->ops->type);
     return 0;
 }
 
@@ -517,6 +510,12 @@ static void block_check(void *data, const char *at, struct errs *e)
 {
     const struct block_conf *conf = data;
 
+    if (conf->queues > 1 && conf->common.worker.count > 1 &&
+        store_is_serial(&conf->store))
+        errs_at(e, at, "worker",
+                "store %s depends on the order of requests: the device needs "
+                "one worker for all its queues",
+                conf->store.table->name);
     check_power_of_two("logical_block_size", conf->logical_block_size, at, e);
     check_power_of_two("physical_block_size", conf->physical_block_size, at, e);
     if (conf->physical_block_size &&

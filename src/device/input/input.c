@@ -142,8 +142,6 @@ static void input_close(struct device *d)
 }
 
 static const struct device_ops input_ops = {
-    .type = "input",
-    .virtio_id = VIRTIO_ID_INPUT,
     .begin = input_begin,
     .features = input_features,
     .config_len = sizeof(struct virtio_input_config),

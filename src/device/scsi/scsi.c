@@ -257,8 +257,6 @@ static void scsi_close(struct device *d)
 }
 
 static const struct device_ops scsi_ops = {
-    .type = "scsi",
-    .virtio_id = VIRTIO_ID_SCSI,
     .feature_names = scsi_feature_names,
     .begin = scsi_begin,
     .features = scsi_features,
