@@ -27,7 +27,8 @@ void closer_free(struct closer *c);
 
 /* fd, whatever it is: at once if that is quick. */
 void closer_fd(struct closer *c, int fd);
-/* The same for our end of a connected unix stream that nobody else has. */
+/* The same for our end of a connected unix stream that nobody else has; it is
+ * shut down at once. */
 void closer_sock(struct closer *c, int fd);
 /* How many are not closed yet. */
 unsigned closer_waiting(struct closer *c);

@@ -151,7 +151,8 @@ void closer_sock(struct closer *c, int fd)
 {
     int unread = 0;
 
-    if (shutdown(fd, SHUT_RD) == 0 && ioctl(fd, FIONREAD, &unread) == 0 &&
+    /* The other end is to see it at once, whatever waits before it here. */
+    if (shutdown(fd, SHUT_RDWR) == 0 && ioctl(fd, FIONREAD, &unread) == 0 &&
         unread == 0)
         close(fd);
     else
