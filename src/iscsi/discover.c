@@ -364,9 +364,10 @@ static int fill(struct params *p, const struct iscsi_query *q, struct errs *e)
     if (!portal_parse(q->portal, strlen(q->portal), &p->portals[0]))
         rc = errs_at(e, "", "portal", "%.100s is no HOST[:PORT]", q->portal);
     p->num_portals = 1;
-    rc = MIN(initiator_fill(p->initiator, q->initiator, "", e), rc);
-    rc = MIN(chap_fill(&p->chap, &q->chap, "", "chap", e), rc);
-    rc = MIN(chap_fill(&p->mutual, &q->mutual_chap, "", "mutual_chap", e), rc);
+    rc = worse(initiator_fill(p->initiator, q->initiator, "", e), rc);
+    rc = worse(chap_fill(&p->chap, &q->chap, "", "chap", e), rc);
+    rc =
+        worse(chap_fill(&p->mutual, &q->mutual_chap, "", "mutual_chap", e), rc);
     p->header_digest = q->header_digest;
     return rc;
 }

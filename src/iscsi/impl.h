@@ -183,6 +183,12 @@ struct iscsi_session {
     unsigned handles; /* open ones, and letters on their way */
 };
 
+/* Of two outcomes the failure, if there is one. */
+static inline int worse(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static inline uint64_t now_ms(void)
 {
     return loop_now_ns() / 1000000;

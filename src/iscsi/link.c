@@ -100,6 +100,11 @@ static void on_ready(struct watch *w, int status, int events)
             revents |= POLLOUT;
     }
     link_serve(l, revents);
+    /* libuv does not watch it any more, and libiscsi may not have minded. */
+    if (status < 0 && s->link == l) {
+        note_failure(l);
+        session_lost(s, l->why);
+    }
     if (s->state == SESSION_UP)
         commands_send(s);
     session_rearm(s);

@@ -250,10 +250,11 @@ int params_fill(struct params *p, unsigned *lun, const struct iscsi_conf *c,
     memset(p, 0, sizeof(*p));
     rc = url_fill(p, lun, c->url, at, e);
     /* Each part is looked at, whatever is wrong with the others. */
-    rc = MIN(portals_fill(p, c, at, e), rc);
-    rc = MIN(initiator_fill(p->initiator, c->initiator, at, e), rc);
-    rc = MIN(chap_fill(&p->chap, &c->chap, at, "chap", e), rc);
-    rc = MIN(chap_fill(&p->mutual, &c->mutual_chap, at, "mutual_chap", e), rc);
+    rc = worse(portals_fill(p, c, at, e), rc);
+    rc = worse(initiator_fill(p->initiator, c->initiator, at, e), rc);
+    rc = worse(chap_fill(&p->chap, &c->chap, at, "chap", e), rc);
+    rc =
+        worse(chap_fill(&p->mutual, &c->mutual_chap, at, "mutual_chap", e), rc);
     if (rc == 0 && p->mutual.user[0] && !p->chap.user[0])
         rc = errs_at(e, at, "mutual_chap", "it needs chap");
     /* Else the target could let us answer its own challenge. */

@@ -5,8 +5,8 @@
 
 #include "base/err.h"
 
-#define RESOLVE_MAX 8           /* addresses of a name */
-#define RESOLVE_TEXT_BYTES 64   /* of an address, as text */
+#define RESOLVE_MAX 8         /* addresses of a name */
+#define RESOLVE_TEXT_BYTES 64 /* of an address, as text */
 #define RESOLVE_HOST_BYTES 256
 
 struct resolve_answer {

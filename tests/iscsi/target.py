@@ -12,6 +12,7 @@ answered by one line; the end of input ends it.
     fault NAME* [ARG]    each time
     faultless            no more of them
     drop                 close all connections
+    reset                the same by RST
     ping N               that many NOP-Ins that want an answer
     deaf / hearing       stop listening, or listen again at the same port
     resize LUN SIZE      with a unit attention for every session
@@ -21,6 +22,7 @@ RFC 7143. Standard library only."""
 
 import argparse
 import collections
+import ctypes
 import hashlib
 import json
 import os
@@ -127,6 +129,10 @@ class Target:
             self.faults.clear()
         elif words[0] == "drop":
             self.drop()
+        elif words[0] == "reset":
+            with self.lock:
+                for c in self.connections:
+                    c.reset()
         elif words[0] == "ping":
             with self.lock:
                 for c in self.connections:
@@ -184,6 +190,18 @@ class Connection:
             self.s.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+
+    def reset(self):
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                          struct.pack("ii", 1, 0))
+        # The thread that reads has the socket, too: a copy that is closed
+        # resets nothing. Connecting it to nowhere does.
+        try:
+            libc = ctypes.CDLL(None)
+            libc.connect(self.s.fileno(), bytes(16), 16)
+        except OSError:
+            pass
+        self.close()
 
     def take(self, n):
         data = b""

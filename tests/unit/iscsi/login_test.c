@@ -10,9 +10,10 @@
 static const char *const disk[] = {"--lun", "1M", NULL};
 static const char *const chap[] = {"--lun", "1M", "--chap",
                                    "vub:a secret of vub", NULL};
-static const char *const both[] = {
-    "--lun", "1M", "--chap", "vub:secret-of-vub", "--mutual",
-    "disk:secret-of-disk", NULL};
+static const char *const both[] = {"--lun",    "1M",
+                                   "--chap",   "vub:secret-of-vub",
+                                   "--mutual", "disk:secret-of-disk",
+                                   NULL};
 
 #define URL "\"url\": \"iscsi://127.0.0.1:1/iqn.2026-01.example:disk/0\""
 #define MINE                                                                   \
@@ -64,8 +65,7 @@ static void what_cannot_be_is_said(void **state)
          "\"/nowhere\"}}",
          "/iscsi/chap/secret_file", "cannot open /nowhere"},
         {"{" URL ITS "}", "/iscsi/mutual_chap", "it needs chap"},
-        {"{" URL MINE
-         ", \"mutual_chap\": {\"user\": \"disk\", \"secret_env\": "
+        {"{" URL MINE ", \"mutual_chap\": {\"user\": \"disk\", \"secret_env\": "
          "\"VUB_TEST_SECRET\"}}",
          "/iscsi/mutual_chap", "must not be the same"},
     };
@@ -209,8 +209,8 @@ static void the_initiator_has_a_name(void **state)
     rig_settle(&rig, a);
     rig_settle(&rig, b);
     assert_true(rig_seen(&rig, "initiator iqn.2026-01.example:me") > 0);
-    assert_non_null(strstr(rig_say(&rig, "stats"),
-                           "initiator iqn.2026-01.org.vub:"));
+    assert_non_null(
+        strstr(rig_say(&rig, "stats"), "initiator iqn.2026-01.org.vub:"));
     rig_close(&rig);
 }
 

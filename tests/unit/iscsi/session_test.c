@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DISK {"--lun", "4M", "--lun", "2M", NULL}
+#define DISK                                                                   \
+    {                                                                          \
+        "--lun", "4M", "--lun", "2M", NULL                                     \
+    }
 
 static const char *const disk[] = DISK;
 
@@ -206,8 +209,8 @@ static void one_too_many_waits_not(void **state)
     free(c);
 }
 
-static void a_session_that_is_lost_sends_again_what_may_be_sent_twice(
-    void **state)
+static void
+a_session_that_is_lost_sends_again_what_may_be_sent_twice(void **state)
 {
     enum { N = 8 };
     struct rig rig;
@@ -274,6 +277,24 @@ static void a_new_session_takes_the_place_of_the_old(void **state)
     assert_non_null(isid);
     more = strstr(isid + 1, "\"isid ");
     assert_null(more); /* the same ISID: the target ends the old one's tasks */
+    rig_close(&rig);
+}
+
+static void an_idle_session_that_breaks_is_made_again(void **state)
+{
+    struct rig rig;
+    struct rig_unit *u;
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    u = rig_open(&rig, 0, "");
+    rig_settle(&rig, u);
+    rig_say(&rig, "reset");
+    rig_until(&rig, &u->ups, 2);
+    rig_say(&rig, "drop");
+    rig_until(&rig, &u->ups, 3);
+    assert_int_equal(u->downs, 2);
     rig_close(&rig);
 }
 
@@ -449,6 +470,7 @@ int main(void)
         cmocka_unit_test(
             a_session_that_is_lost_sends_again_what_may_be_sent_twice),
         cmocka_unit_test(a_new_session_takes_the_place_of_the_old),
+        cmocka_unit_test(an_idle_session_that_breaks_is_made_again),
         cmocka_unit_test(a_command_that_kills_every_session_ends),
         cmocka_unit_test(without_a_session_commands_fail_after_a_while),
         cmocka_unit_test(with_stall_they_wait_all_the_same),

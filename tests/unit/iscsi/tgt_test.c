@@ -5,9 +5,10 @@
 #include <string.h>
 
 static const char *const disks[] = {"--lun", "16M", "--lun", "8M", NULL};
-static const char *const secrets[] = {
-    "--lun", "4M", "--chap", "vub:secret-of-vub1", "--mutual",
-    "disk:secret-of-disk", NULL};
+static const char *const secrets[] = {"--lun",    "4M",
+                                      "--chap",   "vub:secret-of-vub1",
+                                      "--mutual", "disk:secret-of-disk",
+                                      NULL};
 
 static bool absent;
 
@@ -107,8 +108,7 @@ static void a_unit_that_is_not_there_says_so(void **state)
         rig_ready(&c);
         rig_do(&rig, u, &c);
         assert_int_equal(c.cmd.status, SCSI_CHECK_CONDITION);
-        assert_true(
-            scsi_sense_read(c.cmd.sense, c.cmd.sense_len, &key, &asc));
+        assert_true(scsi_sense_read(c.cmd.sense, c.cmd.sense_len, &key, &asc));
     }
     assert_int_equal(asc, SCSI_ASC_LUN_NOT_SUPPORTED);
     rig_close(&rig);
