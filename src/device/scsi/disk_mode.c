@@ -204,9 +204,10 @@ static void on_flushed(struct store_req *r)
         disk_good(d, t, list_bytes(t));
 }
 
-/* SBC-3 4.15.7: what is cached is made stable when the cache is switched off.
- * Writes are stable when answered from now on; if the flush fails the guest is
- * told so, once, as the system tells it once. */
+/* SBC-3 4.15.7: what is cached is made stable when the cache is switched off:
+ * all of it, since nothing runs beside a MODE SELECT. Writes are stable when
+ * answered from now on; if the flush fails the guest is told so, once, as the
+ * system tells it once. */
 static void cache_off(struct disk *d, struct scsi_task *t)
 {
     struct store_req *r = &t->store;

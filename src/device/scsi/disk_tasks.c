@@ -9,7 +9,9 @@
  * A command that must see nobody between its reading and its writing (COMPARE
  * AND WRITE, ORWRITE) is ORDERED whatever it says, and not even HEAD OF QUEUE
  * runs beside it. That is more than SBC-3 5.2 asks, which is for its own range
- * only, and needs no list of ranges.
+ * only, and needs no list of ranges. So is one that changes what is promised of
+ * writes (MODE SELECT, START STOP UNIT): its flush is for all that were begun
+ * under the old promise, and those are over by then.
  *
  * There is no ACA here: NACA in a control byte and the attribute ACA are
  * refused. There is no bound to the set: a task lies behind its chain, so the

@@ -316,6 +316,50 @@ static void nobody_writes_while_one_compares(void **state)
     unit_free(u);
 }
 
+/* ---- nobody between one promise and the next ---- */
+
+/* The flush of a cache that goes off, or of a disk that stops, is for writes
+ * that were begun before: one that ended behind it would be answered GOOD and
+ * not be stable. */
+static void a_promise_changes_when_nothing_is_under_way(void **state)
+{
+    static uint8_t cache_off[4 + 20] = {[4] = 8, [5] = 18};
+    struct ask *a = calloc(3, sizeof(*a));
+    struct tmf m;
+
+    (void)state;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct unit *u = unit_new(
+            "'store': {'type': 'fault', 'rules': [{'op': 'write', 'count': 1,"
+            "'stuck': true}], 'next': {'type': 'file', 'path': '@/disk'}}");
+
+        ask_rw(&a[0], SCSI_WRITE_16, 0, data, 512, 0);
+        if (kind == 0)
+            ask_init(&a[1], CDB(SCSI_MODE_SELECT_6, 0x10, 0, 0, 24, 0),
+                     SCSI_DATA_OUT, cache_off, 24, 0);
+        else
+            ask_init(&a[1], CDB(SCSI_START_STOP_UNIT, 0, 0, 0, 0, 0),
+                     SCSI_NO_DATA, NULL, 0, 0);
+        a[1].number = 1;
+        a[1].task.attr = kind == 2 ? SCSI_HEAD_OF_QUEUE : SCSI_SIMPLE;
+        ask_rw(&a[2], SCSI_WRITE_16, 1, data, 512, 2);
+        for (unsigned i = 0; i < 3; i++)
+            unit_send(u, &a[i]);
+        unit_settle(u);
+        assert_int_equal(u->ended, 0);
+        unit_tmf(u, &m, SCSI_TMF_ABORT_TASK, &a[0]);
+        wait_all(u, a, 3);
+        assert_string_equal(order(u), "012");
+        assert_good(&a[1], kind == 0 ? 24 : 0);
+        if (kind == 0)
+            assert_good(&a[2], 512);
+        else
+            assert_check(&a[2], SCSI_NOT_READY, SCSI_ASC_START_REQUIRED);
+        unit_free(u);
+    }
+    free(a);
+}
+
 /* ---- management ---- */
 
 static void assert_aborted(const struct ask *a)
@@ -607,6 +651,7 @@ int main(void)
         TEST(many_ordered_reads_of_a_file),
         TEST(of_many_that_compare_one_writes),
         TEST(nobody_writes_while_one_compares),
+        TEST(a_promise_changes_when_nothing_is_under_way),
         TEST(one_task_is_aborted),
         TEST(those_behind_an_aborted_task_go_on),
         TEST(a_long_one_goes_on_behind_one_that_is_aborted),
