@@ -267,8 +267,8 @@ static void ask_for_nonsense(struct scsi *s)
     assert_int_equal(scsi_tmf(s, TMF(ABORT_TASK), lun, r->tag | 1ull << 63),
                      COMPLETE);
     assert_int_equal(scsi_tmf(s, TMF(QUERY_TASK), lun, 0), COMPLETE);
-    /* We have no ACA, so there is nothing to clear. */
-    assert_int_equal(scsi_tmf(s, TMF(CLEAR_ACA), lun, 0), COMPLETE);
+    /* A disk has no ACA. */
+    assert_int_equal(scsi_tmf(s, TMF(CLEAR_ACA), lun, 0), REJECTED);
     assert_false(scsi_is_done(s->queue[0], r));
     assert_int_equal(scsi_tmf(s, TMF(ABORT_TASK), lun, r->tag), COMPLETE);
     must_have_ended(s->queue[0], r, VIRTIO_SCSI_S_ABORTED);

@@ -83,7 +83,7 @@ static size_t page_ids(const struct disk *d, uint8_t *p)
 static size_t page_extended(const struct disk *d, uint8_t *p)
 {
     memset(p, 0, 60);
-    p[1] = 0x10 | 0x04 | 0x02 | 0x01; /* GROUP_SUP, HEADSUP, ORDSUP, SIMPSUP */
+    p[1] = 0x04 | 0x02 | 0x01; /* HEADSUP, ORDSUP, SIMPSUP; not GROUP_SUP */
     p[2] = d->store->info.cached ? 0x01 : 0; /* V_SUP */
     return 60;
 }

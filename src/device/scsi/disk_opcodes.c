@@ -18,7 +18,7 @@
 #define B8 B4, B4
 
 /* The usage of what reads or writes a range, with these bits in its byte 1.
- * GROUP NUMBER is taken and means nothing. */
+ * GROUP NUMBER is taken and means nothing, as GROUP_SUP says. */
 #define GROUP 0x1f
 #define RANGE_6 0x1f, B2, 0xff
 #define RANGE_10(bits) bits, B4, GROUP, B2
@@ -255,11 +255,10 @@ void disk_report_opcodes(struct disk *d, struct scsi_task *t)
 void disk_report_tmfs(struct disk *d, struct scsi_task *t)
 {
     uint8_t data[16] = {
-        0x80 | 0x40 | 0x20 | 0x10 | 0x08 | 0x04, /* ABORT TASK, ABORT TASK SET,
-                                                  * CLEAR ACA, CLEAR TASK SET,
-                                                  * LOGICAL UNIT RESET, QUERY
-                                                  * TASK */
-        0x02 | 0x01, /* QUERY TASK SET, I_T NEXUS RESET */
+        0x80 | 0x40 | 0x10 | 0x08 | 0x04, /* ABORT TASK, ABORT TASK SET, CLEAR
+                                           * TASK SET, LOGICAL UNIT RESET,
+                                           * QUERY TASK */
+        0x02 | 0x01,                      /* QUERY TASK SET, I_T NEXUS RESET */
     };
     bool extended = t->cdb[2] & 0x80; /* REPD: no timeouts to tell */
 

@@ -13,8 +13,8 @@
  * writes (MODE SELECT, START STOP UNIT): its flush is for all that were begun
  * under the old promise, and those are over by then.
  *
- * There is no ACA here: NACA in a control byte and the attribute ACA are
- * refused. There is no bound to the set: a task lies behind its chain, so the
+ * There is no ACA here: NACA in a control byte, the attribute ACA and CLEAR ACA
+ * are refused. There is no bound to the set: a task lies behind its chain, so the
  * rings bound it, and TASK SET FULL is never said.
  *
  * Task management. What waits ends at once. What is active is given up, by
@@ -435,14 +435,17 @@ void disk_tmf(struct lun *l, struct scsi_tmf *m)
 {
     struct disk *d = disk_of(l);
 
+    if (m->function == SCSI_TMF_CLEAR_ACA) { /* NORMACA is zero */
+        m->rejected = true;
+        lun_tmf_done(l, m);
+        return;
+    }
     m->local.until = d->next_task;
     m->local.awaits = 1; /* for ourselves, until all are told */
-    if (m->function != SCSI_TMF_CLEAR_ACA) { /* there is none to clear */
-        LIST_EACH (&d->waiting, at)
-            m->local.awaits += concerns(m, task_at(at));
-        LIST_EACH (&d->active, at)
-            m->local.awaits += concerns(m, task_at(at));
-    }
+    LIST_EACH (&d->waiting, at)
+        m->local.awaits += concerns(m, task_at(at));
+    LIST_EACH (&d->active, at)
+        m->local.awaits += concerns(m, task_at(at));
     list_add(&d->tmfs, &m->unit_node);
     if (m->local.awaits > 1)
         abort_tasks(d, m);
