@@ -166,14 +166,8 @@ void disk_write_same(struct disk *d, struct scsi_task *t)
         disk_bad_field(d, t);
         return;
     }
-    if (sent) {
-        /* One block, no less and no more: the CDB does not say how much is
-         * sent, so another length is a mistake in what is asked for. */
-        if (t->dir != SCSI_DATA_OUT || t->len != d->block_bytes) {
-            disk_bad_field(d, t);
-            return;
-        }
-    }
+    if (sent && !disk_room_ok(d, t, SCSI_DATA_OUT, d->block_bytes))
+        return;
     bytes = r.blocks << d->block_shift;
     if (bytes == 0) {
         disk_good(d, t, sent ? d->block_bytes : 0);

@@ -297,6 +297,39 @@ static void writing_the_same_has_limits(void **state)
     unit_free(u);
 }
 
+static void assert_overrun(const struct ask *a, uint64_t more)
+{
+    assert_true(a->done);
+    assert_int_equal(a->task.response, SCSI_R_OVERRUN);
+    assert_int_equal(a->task.moved, 0);
+    assert_int_equal(a->task.overflow, more);
+}
+
+/* One block is taken of what there is. */
+static void longer_buffers_have_a_residual(void **state)
+{
+    struct unit *u = unit_new(MEMORY_UNIT);
+    uint8_t cdb[16];
+    struct ask a;
+
+    (void)state;
+    for (unsigned form = 0; form < 2; form++) {
+        size_t len = make_same(cdb, form, 10 * form, 3, 0);
+
+        unit_out(u, &a, cdb, len, data + 512, 1536);
+        assert_good(&a, 512);
+        unit_read(u, 10 * form, back, 4);
+        for (unsigned b = 0; b < 3; b++)
+            assert_memory_equal(back + b * 512, data + 512, 512);
+        assert_true(is_byte(back + 1536, 512, 0));
+    }
+    unit_out(u, &a, cdb, make_same(cdb, true, 0, 3, 0x01), data, 512);
+    assert_good(&a, 0); /* NDOB */
+    unit_read(u, 0, back, 3);
+    assert_true(is_byte(back, 1536, 0));
+    unit_free(u);
+}
+
 static void mistakes_in_write_same(void **state)
 {
     struct unit *u = unit_new(MEMORY_UNIT);
@@ -308,11 +341,11 @@ static void mistakes_in_write_same(void **state)
         size_t len = make_same(cdb, form, 0, 1, 0);
 
         unit_out(u, &a, cdb, len, data, 256);
-        assert_bad_field(&a);
-        unit_out(u, &a, cdb, len, data, 1024);
-        assert_bad_field(&a);
+        assert_overrun(&a, 256);
         unit_none(u, &a, cdb, len);
-        assert_bad_field(&a);
+        assert_overrun(&a, 512);
+        unit_in(u, &a, cdb, len, back, 512);
+        assert_overrun(&a, 512);
         make_same(cdb, form, 0, 1, 0x10); /* ANCHOR */
         unit_out(u, &a, cdb, len, data, 512);
         assert_bad_field(&a);
@@ -425,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup(no_blocks_is_up_to_the_end, setup),
         cmocka_unit_test_setup(no_data_means_zeros, setup),
         cmocka_unit_test_setup(writing_the_same_has_limits, setup),
+        cmocka_unit_test_setup(longer_buffers_have_a_residual, setup),
         cmocka_unit_test_setup(mistakes_in_write_same, setup),
         cmocka_unit_test_setup(a_long_pattern_stops_nobody, setup),
         cmocka_unit_test_setup(what_cannot_be_given_back_is_not_claimed, setup),
