@@ -30,6 +30,24 @@ void store_check_size(uint64_t size, const char *at, struct errs *e)
                 size);
 }
 
+static void check_power_of_two(const char *key, uint32_t size, const char *at,
+                               struct errs *e)
+{
+    if (size & (size - 1))
+        errs_at(e, at, key, "%" PRIu32 " is not a power of two", size);
+}
+
+void store_check_blocks(uint32_t logical, uint32_t physical, const char *at,
+                        struct errs *e)
+{
+    check_power_of_two("logical_block_size", logical, at, e);
+    check_power_of_two("physical_block_size", physical, at, e);
+    if (physical && physical < logical)
+        errs_at(e, at, "physical_block_size",
+                "%" PRIu32 " bytes is less than the logical block's %" PRIu32,
+                physical, logical);
+}
+
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e)
 {

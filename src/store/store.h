@@ -146,6 +146,10 @@ struct store_channel {
 /* All kinds of stores, for the config: key "store" of devices. */
 extern const struct conf_union store_union;
 
+/* Rules for sizes of blocks that a config gives; 0: the store's own. Under the
+ * keys "logical_block_size" and "physical_block_size" of what is at `at`. */
+void store_check_blocks(uint32_t logical, uint32_t physical, const char *at,
+                        struct errs *e);
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e);
 /* Will it be serial, as its config says? False for one with mistakes in it. */

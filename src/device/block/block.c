@@ -499,13 +499,6 @@ static const struct device_type block_type = {
     .is_block = true,
 };
 
-static void check_power_of_two(const char *key, uint32_t size, const char *at,
-                               struct errs *e)
-{
-    if (size & (size - 1))
-        errs_at(e, at, key, "%" PRIu32 " is not a power of two", size);
-}
-
 static void block_check(void *data, const char *at, struct errs *e)
 {
     const struct block_conf *conf = data;
@@ -516,13 +509,8 @@ static void block_check(void *data, const char *at, struct errs *e)
                 "store %s depends on the order of requests: the device needs "
                 "one worker for all its queues",
                 conf->store.table->name);
-    check_power_of_two("logical_block_size", conf->logical_block_size, at, e);
-    check_power_of_two("physical_block_size", conf->physical_block_size, at, e);
-    if (conf->physical_block_size &&
-        conf->physical_block_size < conf->logical_block_size)
-        errs_at(e, at, "physical_block_size",
-                "%" PRIu32 " bytes is less than the logical block's %" PRIu32,
-                conf->physical_block_size, conf->logical_block_size);
+    store_check_blocks(conf->logical_block_size, conf->physical_block_size, at,
+                       e);
 }
 
 static const struct conf_key block_keys[] = {

@@ -207,12 +207,6 @@ static int check_sizes(const struct disk *d, const char *at, struct errs *e)
 {
     const struct store_info *info = &d->store->info;
 
-    if (d->block_bytes & (d->block_bytes - 1))
-        return errs_at(e, at, "logical_block_size",
-                       "%" PRIu32 " is not a power of two", d->block_bytes);
-    if (d->physical_bytes & (d->physical_bytes - 1))
-        return errs_at(e, at, "physical_block_size",
-                       "%" PRIu32 " is not a power of two", d->physical_bytes);
     if (d->block_bytes < info->block_size)
         return errs_at(e, at, "logical_block_size",
                        "%" PRIu32 " bytes is less than the %" PRIu32

@@ -214,8 +214,11 @@ static void lun_check(void *data, const char *at, struct errs *e)
                 "a unit is one of \"store\", \"iscsi\" and \"sg\", not %d of "
                 "them",
                 kinds);
-    if (c->store.table)
+    if (c->store.table) {
+        store_check_blocks(c->logical_block_size, c->physical_block_size, at,
+                           e);
         return;
+    }
     if (c->serial)
         errs_at(e, at, "serial", "is the unit's own, unless it is a store");
     if (c->read_only)
