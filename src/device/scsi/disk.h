@@ -185,9 +185,13 @@ bool disk_room_ok(struct disk *d, struct scsi_task *t, enum scsi_dir dir,
 uint16_t disk_write_flags(const struct disk *d, bool fua);
 uint64_t disk_transfer_max(const struct disk *d); /* blocks */
 uint64_t disk_compare_max(const struct disk *d);  /* blocks */
-/* Submits t->store, of which `done` is called. */
+/* Has the store do this, with the memory that disk_use_iov has filled in. Its
+ * end is t's, with as many bytes moved. */
 void disk_store(struct disk *d, struct scsi_task *t, enum store_op op,
                 uint16_t flags, uint64_t lba, uint64_t blocks);
+/* Has the store flush, and calls done with t->store, perhaps from inside. */
+void disk_store_flush(struct disk *d, struct scsi_task *t,
+                      void (*done)(struct store_req *r));
 
 /* ---- several steps: disk_work.c ---- */
 

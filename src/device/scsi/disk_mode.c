@@ -210,16 +210,8 @@ static void on_flushed(struct store_req *r)
  * system tells it once. */
 static void cache_off(struct disk *d, struct scsi_task *t)
 {
-    struct store_req *r = &t->store;
-
     d->wce = false;
-    r->op = STORE_FLUSH;
-    r->flags = 0;
-    r->offset = r->len = 0;
-    r->done = on_flushed;
-    r->owner = t;
-    if (store_submit(d->ch, r) == STORE_DONE)
-        on_flushed(r);
+    disk_store_flush(d, t, on_flushed);
 }
 
 void disk_mode_select(struct disk *d, struct scsi_task *t)

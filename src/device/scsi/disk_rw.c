@@ -165,6 +165,20 @@ void disk_store(struct disk *d, struct scsi_task *t, enum store_op op,
         finish(d, t);
 }
 
+void disk_store_flush(struct disk *d, struct scsi_task *t,
+                      void (*done)(struct store_req *r))
+{
+    struct store_req *r = &t->store;
+
+    r->op = STORE_FLUSH;
+    r->flags = 0;
+    r->offset = r->len = 0;
+    r->done = done;
+    r->owner = t;
+    if (store_submit(d->ch, r) == STORE_DONE)
+        done(r);
+}
+
 /* DPO is advice that we do not need. FUA of a read says no more than that what
  * is read is, or becomes, what is on the medium: the store has one content. */
 static void transfer(struct disk *d, struct scsi_task *t, bool write)
@@ -214,7 +228,7 @@ void disk_sync_cache(struct disk *d, struct scsi_task *t)
 
     if (!disk_range_ok(d, t, &r, UINT64_MAX))
         return;
-    disk_store(d, t, STORE_FLUSH, 0, 0, 0);
+    disk_store_flush(d, t, on_done);
 }
 
 /* There is no cache of ours to fetch into; SBC-3 5.10: then GOOD. */
@@ -244,18 +258,10 @@ static void on_stop_flushed(struct store_req *r)
  * conditions are not offered, and nothing can be ejected. */
 void disk_start_stop(struct disk *d, struct scsi_task *t)
 {
-    struct store_req *r = &t->store;
-
     if (t->cdb[4] & 0x01) { /* START */
         d->stopped = false;
         disk_good(d, t, 0);
         return;
     }
-    r->op = STORE_FLUSH;
-    r->flags = 0;
-    r->offset = r->len = 0;
-    r->done = on_stop_flushed;
-    r->owner = t;
-    if (store_submit(d->ch, r) == STORE_DONE)
-        on_stop_flushed(r);
+    disk_store_flush(d, t, on_stop_flushed);
 }

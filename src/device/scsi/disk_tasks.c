@@ -14,8 +14,8 @@
  * under the old promise, and those are over by then.
  *
  * There is no ACA here: NACA in a control byte, the attribute ACA and CLEAR ACA
- * are refused. There is no bound to the set: a task lies behind its chain, so the
- * rings bound it, and TASK SET FULL is never said.
+ * are refused. There is no bound to the set: a task lies behind its chain, so
+ * the rings bound it, and TASK SET FULL is never said.
  *
  * Task management. What waits ends at once. What is active is given up, by
  * store_drain, whose `owner` is the task; only what the kernel has is waited
