@@ -9,6 +9,7 @@
 #include "luns.h"
 
 #define MiB (1u << 20)
+#define MODE_CHANGED 0x012a /* the qualifier, then the code */
 #define IMAGE "{'type': 'file', 'path': 'img'}"
 #define NOTHING "{'type': 'null', 'size': '8M'}"
 
@@ -138,6 +139,11 @@ static void survive(const struct front_conf *c)
     /* A new command is the first to be told that something has happened. */
     scsi_need_sense(*scsi_wait(s->queue[1], later), SCSI_UNIT_ATTENTION,
                     SCSI_ASC_NEXUS_LOSS);
+    /* The write cache is off. */
+    scsi_event_need(s, VIRTIO_SCSI_T_PARAM_CHANGE, MODE_CHANGED,
+                    scsi_at_peripheral(0, 0));
+    scsi_need_sense(scsi_do(s->queue[0], sick, TEST_UNIT_READY),
+                    SCSI_UNIT_ATTENTION, SCSI_ASC_MODE_CHANGED);
     scsi_need_good(scsi_do(s->queue[0], sick, TEST_UNIT_READY));
     for (unsigned i = 0; i < 8; i++) {
         front_fill(want, 4096, r[i]->tag);

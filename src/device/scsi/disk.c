@@ -3,7 +3,9 @@
  * The write cache. A disk whose store has a cache starts with WCE on, and the
  * guest may change it (disk_mode.c). After the recovery of a crashed back-end
  * it is off: nobody repeats what the guest had set, and a guest that has read
- * "off" does not flush. A store that forgets when the process ends cannot be
+ * "off" does not flush. A unit attention and an event tell the guest to look;
+ * when it does, what was cached is flushed first, for it flushes no more when
+ * it has read "off". A store that forgets when the process ends cannot be
  * recovered: the session does not start.
  *
  * A store may not know its size yet, one of an iSCSI target for example: until
@@ -24,6 +26,7 @@
 void disk_defaults(struct disk *d)
 {
     d->wce = d->store->info.cached && !d->read_only;
+    d->must_flush = false;
     d->swp = false;
     d->stopped = false;
 }
@@ -69,6 +72,15 @@ static void on_acquired(struct store_acquire *a, const struct err *e)
     d->lun.host->started(&d->lun, e);
 }
 
+/* Nobody repeats what the guest had set. */
+static void cache_off(struct disk *d)
+{
+    d->must_flush |= d->wce;
+    d->wce = false;
+    if (d->must_flush)
+        d->lun.host->changed(&d->lun, SCSI_ASC_MODE_CHANGED, true);
+}
+
 static void disk_start(struct lun *l, bool recovered)
 {
     struct disk *d = disk_of(l);
@@ -84,7 +96,7 @@ static void disk_start(struct lun *l, bool recovered)
         return;
     }
     if (recovered)
-        d->wce = false;
+        cache_off(d);
     if (!d->ch) {
         rc = store_channel_open(&d->ch, d->store, l->loop, &e);
         if (rc < 0) {

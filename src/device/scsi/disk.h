@@ -97,7 +97,10 @@ struct disk {
     uint64_t naa; /* SPC-4 7.8.6.6: locally assigned */
 
     bool wce, swp; /* mode pages 08 and 0A */
-    bool stopped;  /* by START STOP UNIT */
+    /* The cache went off, and what it held is not stable yet: before it is the
+     * guest is not told that it is off. */
+    bool must_flush;
+    bool stopped; /* by START STOP UNIT */
 
     /* The task set: see disk_tasks.c. */
     struct list active, waiting, tmfs;
@@ -189,7 +192,8 @@ uint64_t disk_compare_max(const struct disk *d);  /* blocks */
  * end is t's, with as many bytes moved. */
 void disk_store(struct disk *d, struct scsi_task *t, enum store_op op,
                 uint16_t flags, uint64_t lba, uint64_t blocks);
-/* Has the store flush, and calls done with t->store, perhaps from inside. */
+/* Has the store flush, and calls done with t->store, perhaps from inside; or
+ * ends t, if nobody knows yet when that would be. */
 void disk_store_flush(struct disk *d, struct scsi_task *t,
                       void (*done)(struct store_req *r));
 

@@ -73,7 +73,7 @@ static size_t put_descriptor(const struct disk *d, bool is_long, uint8_t *p)
     return 8;
 }
 
-void disk_mode_sense(struct disk *d, struct scsi_task *t)
+static void mode_sense(struct disk *d, struct scsi_task *t)
 {
     bool ten = t->cdb[0] == SCSI_MODE_SENSE_10;
     bool is_long = ten && t->cdb[1] & 0x10; /* LLBAA */
@@ -112,6 +112,34 @@ void disk_mode_sense(struct disk *d, struct scsi_task *t)
         data[3] = (uint8_t)descriptor;
     }
     disk_data(d, t, data, len, ten ? be16_at(t->cdb + 7) : t->cdb[4]);
+}
+
+/* What was cached is stable, or is lost: a guest is told so once, as the system
+ * tells it once. */
+static void flushed(struct disk *d, const struct scsi_task *t)
+{
+    if (!(t->store.user & DISK_GIVEN_UP))
+        d->must_flush = false;
+}
+
+static void on_sense_flushed(struct store_req *r)
+{
+    struct scsi_task *t = container_of(r, struct scsi_task, store);
+    struct disk *d = disk_of(t->lun);
+
+    flushed(d, t);
+    if (r->result < 0)
+        disk_failed(d, t);
+    else
+        mode_sense(d, t);
+}
+
+void disk_mode_sense(struct disk *d, struct scsi_task *t)
+{
+    if (LIKELY(!d->must_flush))
+        mode_sense(d, t);
+    else
+        disk_store_flush(d, t, on_sense_flushed);
 }
 
 /* ---- MODE SELECT ---- */
@@ -198,20 +226,11 @@ static void on_flushed(struct store_req *r)
     struct scsi_task *t = container_of(r, struct scsi_task, store);
     struct disk *d = disk_of(t->lun);
 
+    flushed(d, t);
     if (r->result < 0)
         disk_failed(d, t);
     else
         disk_good(d, t, list_bytes(t));
-}
-
-/* SBC-3 4.15.7: what is cached is made stable when the cache is switched off:
- * all of it, since nothing runs beside a MODE SELECT. Writes are stable when
- * answered from now on; if the flush fails the guest is told so, once, as the
- * system tells it once. */
-static void cache_off(struct disk *d, struct scsi_task *t)
-{
-    d->wce = false;
-    disk_store_flush(d, t, on_flushed);
 }
 
 void disk_mode_select(struct disk *d, struct scsi_task *t)
@@ -244,17 +263,18 @@ void disk_mode_select(struct disk *d, struct scsi_task *t)
         return;
     }
     d->swp = wish.swp;
-    if (wish.wce == d->wce) {
+    if (wish.wce != d->wce)
+        log_limited(&d->limit, LOG_INFO, d->lun.id,
+                    "LUN %u of target %u: the guest switches the write cache "
+                    "%s",
+                    d->lun.lun, d->lun.target, wish.wce ? "on" : "off");
+    d->must_flush = !wish.wce && (d->wce || d->must_flush);
+    d->wce = wish.wce;
+    /* SBC-3 4.15.7: what is cached is made stable when the cache is switched
+     * off: all of it, since nothing runs beside a MODE SELECT. Writes are
+     * stable when answered from now on, whatever comes of the flush. */
+    if (d->must_flush)
+        disk_store_flush(d, t, on_flushed);
+    else
         disk_good(d, t, len);
-        return;
-    }
-    log_limited(&d->limit, LOG_INFO, d->lun.id,
-                "LUN %u of target %u: the guest switches the write cache %s",
-                d->lun.lun, d->lun.target, wish.wce ? "on" : "off");
-    if (wish.wce) {
-        d->wce = true;
-        disk_good(d, t, len);
-    } else {
-        cache_off(d, t);
-    }
 }

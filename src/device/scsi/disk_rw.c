@@ -170,6 +170,11 @@ void disk_store_flush(struct disk *d, struct scsi_task *t,
 {
     struct store_req *r = &t->store;
 
+    if (UNLIKELY(store_is_pending(d->store))) { /* it would wait, and others
+                                                 * for it */
+        disk_check(d, t, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
+        return;
+    }
     r->op = STORE_FLUSH;
     r->flags = 0;
     r->offset = r->len = 0;

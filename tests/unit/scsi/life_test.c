@@ -52,7 +52,23 @@ static void sessions_follow_each_other(void **state)
     unit_free(u);
 }
 
-/* What a guest that comes back after a crash finds. */
+#define WCE 0x04
+
+/* Page 08, behind four bytes. */
+static void sense_cache(struct unit *u, struct ask *a, uint8_t *page)
+{
+    unit_in(u, a, CDB(SCSI_MODE_SENSE_6, 8, 8, 0, 24, 0), page, 24);
+}
+
+static void select_cache(struct unit *u, struct ask *a, bool on)
+{
+    uint8_t list[24] = {[4] = 8, [5] = 18, [6] = on ? WCE : 0};
+
+    unit_out(u, a, CDB(SCSI_MODE_SELECT_6, 0x10, 0, 0, 24, 0), list, 24);
+}
+
+/* What a guest that comes back after a crash finds: it may have read that there
+ * is a cache, and is told to look again. */
 static void a_recovered_session_writes_through(void **state)
 {
     struct unit *u = unit_open(FILE_UNIT);
@@ -61,10 +77,82 @@ static void a_recovered_session_writes_through(void **state)
 
     (void)state;
     assert_int_equal(unit_start(u, true), 0);
-    unit_in(u, &a, CDB(SCSI_MODE_SENSE_6, 8, 8, 0, 24, 0), page, 24);
+    assert_int_equal(u->changes, 1);
+    assert_int_equal(u->change, SCSI_ASC_MODE_CHANGED);
+    assert_true(u->attention);
+    /* Who has not looked is told again. */
+    lun_disk_ops.stop(u->lun);
+    assert_int_equal(unit_start(u, true), 0);
+    assert_int_equal(u->changes, 2);
+    sense_cache(u, &a, page);
     assert_good(&a, 24);
-    assert_int_equal(page[6], 0); /* WCE */
+    assert_int_equal(page[6], 0);
+    /* Nothing has changed for who has. */
+    lun_disk_ops.stop(u->lun);
+    assert_int_equal(unit_start(u, true), 0);
+    assert_int_equal(u->changes, 2);
+    select_cache(u, &a, true);
+    assert_good(&a, 24);
+    lun_disk_ops.stop(u->lun);
+    assert_int_equal(unit_start(u, true), 0);
+    assert_int_equal(u->changes, 3);
     unit_free(u);
+}
+
+static void what_has_no_cache_recovers_as_it_was(void **state)
+{
+    struct unit *u = unit_open("'read_only': true, " FILE_UNIT);
+
+    (void)state;
+    assert_int_equal(unit_start(u, true), 0);
+    assert_int_equal(u->changes, 0);
+    unit_free(u);
+}
+
+/* A guest that has read that there is no cache will not flush: so what it wrote
+ * before the crash is flushed for it, before it can read so. */
+static void what_was_cached_before_a_crash_is_flushed(void **state)
+{
+    static const char *const rules[] = {"'count': 1", "'stuck': true"};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        char config[192];
+        uint8_t page[24];
+        struct unit *u;
+        struct ask a;
+        bool asks = i & 2;
+
+        snprintf(config, sizeof(config),
+                 "'store': {'type': 'fault', 'rules': [{'op': 'flush', %s}],"
+                 "'next': {'type': 'file', 'path': '@/disk'}}",
+                 rules[i & 1]);
+        u = unit_open(config);
+        assert_int_equal(unit_start(u, true), 0);
+        if (i & 1) {
+            /* Given up, that is not over. */
+            for (unsigned n = 0; n < 2; n++) {
+                ask_init(&a, CDB(SCSI_MODE_SENSE_6, 8, 8, 0, 24, 0),
+                         SCSI_DATA_IN, page, 24, 0);
+                unit_send(u, &a);
+                unit_settle(u);
+                assert_false(a.done);
+                lun_disk_ops.give_up(u->lun, &a.task);
+                assert_true(a.done);
+                assert_int_equal(a.task.response, SCSI_R_ABORTED);
+            }
+        } else {
+            if (asks)
+                sense_cache(u, &a, page);
+            else
+                select_cache(u, &a, false);
+            assert_check(&a, SCSI_MEDIUM_ERROR, SCSI_ASC_WRITE_ERROR);
+            sense_cache(u, &a, page); /* it was told */
+            assert_good(&a, 24);
+            assert_int_equal(page[6], 0);
+        }
+        unit_free(u);
+    }
 }
 
 static void a_store_that_forgets_is_not_recovered(void **state)
@@ -213,6 +301,8 @@ static void a_size_that_comes_to_be_known(void **state)
     s->changed(s->changed_arg);
     u->changes = 0;
     assert_int_equal(unit_start(u, false), 0);
+    unit_none(u, &a, CDB(SCSI_START_STOP_UNIT, 0, 0, 0, 0, 0));
+    assert_check(&a, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
     unit_none(u, &a, CDB(SCSI_TEST_UNIT_READY, 0, 0, 0, 0, 0));
     assert_check(&a, SCSI_NOT_READY, SCSI_ASC_BECOMING_READY);
     unit_none(u, &a, CDB(SCSI_READ_CAPACITY_10, 0, 0, 0, 0, 0, 0, 0, 0, 0));
@@ -256,6 +346,8 @@ int main(void)
         cmocka_unit_test(one_that_never_started_is_closed),
         cmocka_unit_test(sessions_follow_each_other),
         cmocka_unit_test(a_recovered_session_writes_through),
+        cmocka_unit_test(what_has_no_cache_recovers_as_it_was),
+        cmocka_unit_test(what_was_cached_before_a_crash_is_flushed),
         cmocka_unit_test(a_store_that_forgets_is_not_recovered),
         cmocka_unit_test(a_locked_image_is_waited_for),
         cmocka_unit_test(a_start_can_be_taken_back),
