@@ -9,8 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/iov.h"
 #include "store/impl.h"
 
 #define BUFFER_BYTES (256 * 1024)
@@ -85,23 +85,10 @@ bool bounce_needed(const struct store_info *info, const struct store_req *r)
 static void copy(const struct store_req *r, uint64_t from, char *mem,
                  size_t len)
 {
-    for (int i = 0; len; i++) {
-        char *at = r->iov[i].iov_base;
-        size_t n = r->iov[i].iov_len;
-
-        if (from >= n) {
-            from -= n;
-            continue;
-        }
-        n = MIN(n - from, len);
-        if (r->op == STORE_READ)
-            memcpy(at + from, mem, n);
-        else
-            memcpy(mem, at + from, n);
-        from = 0;
-        mem += n;
-        len -= n;
-    }
+    if (r->op == STORE_READ)
+        iov_write(r->iov, r->iov_num, from, mem, len);
+    else
+        iov_read(r->iov, r->iov_num, from, mem, len);
 }
 
 static void on_done(struct store_req *sub);

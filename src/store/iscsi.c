@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "base/log.h"
 #include "loop/loop.h"
 #include "store/impl.h"
@@ -265,27 +266,13 @@ static void job_cdb(struct job *j, uint8_t opcode, uint64_t lba,
 static bool slice(struct job *j, uint64_t from, uint32_t len)
 {
     const struct store_req *r = j->r;
-    struct iovec *to;
-    int n = 0;
 
     free(j->slice);
-    j->slice = to = malloc((size_t)r->iov_num * sizeof(*to));
-    if (!to)
+    j->slice = malloc((size_t)r->iov_num * sizeof(*j->slice));
+    if (!j->slice)
         return false;
-    for (int i = 0; i < r->iov_num && len > 0; i++) {
-        size_t there = r->iov[i].iov_len;
-
-        if (from >= there) {
-            from -= there;
-            continue;
-        }
-        to[n].iov_base = (char *)r->iov[i].iov_base + from;
-        to[n].iov_len = MIN(there - from, len);
-        len -= (uint32_t)to[n++].iov_len;
-        from = 0;
-    }
-    j->cmd.iov = to;
-    j->cmd.iov_num = n;
+    j->cmd.iov = j->slice;
+    j->cmd.iov_num = iov_cut(r->iov, r->iov_num, from, len, j->slice);
     return true;
 }
 

@@ -8,6 +8,8 @@
 
 #include <assert.h>
 
+#include "base/iov.h"
+
 #define TURN_NS 1000000u
 
 static bool run(struct spin *spin)
@@ -64,20 +66,11 @@ void steps_give_up(struct steps *s, const void *owner)
 
 void steps_move(struct store_req *r, uint64_t len, steps_piece *piece)
 {
-    uint64_t skip = r->progress;
+    struct iov_range left = iov_range(r->iov, r->iov_num, r->progress, len);
+    struct iovec v;
 
-    for (int i = 0; i < r->iov_num && len > 0; i++) {
-        struct iovec v = r->iov[i];
-
-        if (skip >= v.iov_len) {
-            skip -= v.iov_len;
-            continue;
-        }
-        v.iov_base = (char *)v.iov_base + skip;
-        v.iov_len = MIN(v.iov_len - skip, len);
-        skip = 0;
+    while (iov_next(&left, &v)) {
         piece(r, v, r->offset + r->progress);
         r->progress += v.iov_len;
-        len -= v.iov_len;
     }
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "virtio/dirty.h"
 #include "virtio/ring_impl.h"
 
@@ -273,25 +274,8 @@ static LONG_WAY size_t copy(const struct iovec *iov, unsigned num,
                             uint64_t offset, uint8_t *buf, size_t len,
                             bool to_guest)
 {
-    size_t done = 0;
-
-    for (unsigned i = 0; i < num && done < len; i++) {
-        uint8_t *at = iov[i].iov_base;
-        size_t here = iov[i].iov_len;
-
-        if (offset >= here) {
-            offset -= here;
-            continue;
-        }
-        here = MIN(here - (size_t)offset, len - done);
-        if (to_guest)
-            memcpy(at + offset, buf + done, here);
-        else
-            memcpy(buf + done, at + offset, here);
-        done += here;
-        offset = 0;
-    }
-    return done;
+    return to_guest ? iov_write(iov, (int)num, offset, buf, len)
+                    : iov_read(iov, (int)num, offset, buf, len);
 }
 
 size_t chain_read(const struct chain *c, uint64_t offset, void *buf, size_t len)

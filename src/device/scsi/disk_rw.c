@@ -5,8 +5,8 @@
  * offers less, nothing is done and the response is OVERRUN. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/iov.h"
 #include "device/scsi/disk.h"
 
 struct disk_range disk_range(const struct scsi_task *t)
@@ -80,28 +80,6 @@ bool disk_room_ok(struct disk *d, struct scsi_task *t, enum scsi_dir dir,
     return true;
 }
 
-/* The pieces of [offset, offset + len) of t's memory; how many. */
-static int cut_iov(const struct scsi_task *t, uint64_t offset, uint64_t len,
-                   struct iovec *to)
-{
-    int n = 0;
-
-    for (int i = 0; i < t->iov_num && len > 0; i++) {
-        struct iovec v = t->iov[i];
-
-        if (offset >= v.iov_len) {
-            offset -= v.iov_len;
-            continue;
-        }
-        v.iov_base = (char *)v.iov_base + offset;
-        v.iov_len = MIN(v.iov_len - offset, len);
-        offset = 0;
-        len -= v.iov_len;
-        to[n++] = v;
-    }
-    return n;
-}
-
 bool disk_use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
                   uint64_t len)
 {
@@ -126,7 +104,7 @@ bool disk_use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
     free(w->more);
     w->more = iov;
     t->store.iov = iov;
-    t->store.iov_num = cut_iov(t, offset, len, iov);
+    t->store.iov_num = iov_cut(t->iov, t->iov_num, offset, len, iov);
     return true;
 }
 

@@ -7,6 +7,7 @@
  * DISK_EXCLUSIVE in the table (disk_tasks.c), so nothing is locked here. */
 #include <string.h>
 
+#include "base/iov.h"
 #include "device/scsi/disk.h"
 
 enum { NEW, WRITTEN, READ };       /* what a work's last request was */
@@ -17,27 +18,21 @@ enum { NOTHING, DATA, BLOCK = 3 }; /* BYTCHK: what to compare with */
 static size_t same_bytes(const struct scsi_task *t, uint64_t offset,
                          const uint8_t *buf, size_t len)
 {
-    size_t done = 0;
+    struct iov_range r = iov_range(t->iov, t->iov_num, offset, len);
+    size_t done = 0, j = 0;
+    struct iovec v;
 
-    for (int i = 0; i < t->iov_num && done < len; i++) {
-        const uint8_t *at = t->iov[i].iov_base;
-        size_t n = t->iov[i].iov_len, j = 0;
+    while (iov_next(&r, &v)) {
+        const uint8_t *at = v.iov_base;
 
-        if (offset >= n) {
-            offset -= n;
-            continue;
-        }
-        at += offset;
-        n = MIN(n - (size_t)offset, len - done);
-        offset = 0;
-        if (memcmp(at, buf + done, n) != 0) {
+        if (memcmp(at, buf + done, v.iov_len) != 0) {
             /* The guest may change it under our eyes: then the difference is
              * not found again, and is said to be at the end. */
-            while (j + 1 < n && at[j] == buf[done + j])
+            while (j + 1 < v.iov_len && at[j] == buf[done + j])
                 j++;
             return done + j;
         }
-        done += n;
+        done += v.iov_len;
     }
     return done;
 }
@@ -220,21 +215,15 @@ void disk_compare_and_write(struct disk *d, struct scsi_task *t)
 static void or_bytes(const struct scsi_task *t, uint64_t offset, uint8_t *buf,
                      size_t len)
 {
-    for (int i = 0; i < t->iov_num && len > 0; i++) {
-        const uint8_t *at = t->iov[i].iov_base;
-        size_t n = t->iov[i].iov_len;
+    struct iov_range r = iov_range(t->iov, t->iov_num, offset, len);
+    struct iovec v;
 
-        if (offset >= n) {
-            offset -= n;
-            continue;
-        }
-        at += offset;
-        n = MIN(n - (size_t)offset, len);
-        offset = 0;
-        for (size_t j = 0; j < n; j++)
+    while (iov_next(&r, &v)) {
+        const uint8_t *at = v.iov_base;
+
+        for (size_t j = 0; j < v.iov_len; j++)
             buf[j] |= at[j];
-        buf += n;
-        len -= n;
+        buf += v.iov_len;
     }
 }
 

@@ -1,6 +1,5 @@
 /* What kinds of units have in common about the answer to a task. */
-#include <string.h>
-
+#include "base/iov.h"
 #include "device/scsi/lun.h"
 
 void scsi_task_check(struct scsi_task *t, enum scsi_sense_key key,
@@ -20,42 +19,19 @@ void scsi_task_data(struct scsi_task *t, const void *data, size_t len,
     uint64_t ask = MIN((uint64_t)len, allocated);
     uint64_t room = t->dir == SCSI_DATA_IN ? t->len : 0;
     uint64_t left = MIN(ask, room);
-    const uint8_t *from = data;
 
     t->status = SCSI_GOOD;
     t->sense_len = 0;
     t->moved = left;
     t->overflow = ask - left;
     t->response = t->overflow ? SCSI_R_OVERRUN : SCSI_R_OK;
-    for (int i = 0; i < t->iov_num && left > 0; i++) {
-        size_t n = MIN((uint64_t)t->iov[i].iov_len, left);
-
-        memcpy(t->iov[i].iov_base, from, n);
-        from += n;
-        left -= n;
-    }
+    iov_write(t->iov, t->iov_num, 0, data, (size_t)left);
 }
 
 size_t scsi_task_read(const struct scsi_task *t, uint64_t offset, void *buf,
                       size_t len)
 {
-    uint8_t *to = buf;
-    size_t done = 0;
-
     if (t->dir != SCSI_DATA_OUT)
         return 0;
-    for (int i = 0; i < t->iov_num && done < len; i++) {
-        const struct iovec *v = &t->iov[i];
-        size_t n;
-
-        if (offset >= v->iov_len) {
-            offset -= v->iov_len;
-            continue;
-        }
-        n = MIN(v->iov_len - (size_t)offset, len - done);
-        memcpy(to + done, (const uint8_t *)v->iov_base + offset, n);
-        done += n;
-        offset = 0;
-    }
-    return done;
+    return iov_read(t->iov, t->iov_num, offset, buf, len);
 }

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/iov.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -316,6 +317,43 @@ static void what_is_repeated_is_counted(void **state)
     assert_int_equal(lines, LOG_BURST + 1);
 }
 
+/* ---- memory in pieces ---- */
+
+/* Every range of twelve bytes in pieces of 3, 0, 1, 8 and 0, and beyond. */
+static void ranges_of_memory_in_pieces(void **state)
+{
+    uint8_t mem[12], got[20], put[20], want[12];
+    const struct iovec iov[] = {
+        {mem, 3}, {NULL, 0}, {mem + 3, 1}, {mem + 4, 8}, {NULL, 0}};
+    enum { PIECES = ARRAY_LEN(iov) };
+    struct iovec cut[PIECES];
+
+    (void)state;
+    for (unsigned at = 0; at < 14; at++)
+        for (unsigned len = 0; len < 14; len++) {
+            size_t there = at < 12 ? MIN(12 - at, len) : 0, total = 0;
+            int n;
+
+            for (uint8_t i = 0; i < 12; i++)
+                mem[i] = want[i] = i;
+            assert_int_equal(iov_read(iov, PIECES, at, got, len), there);
+            assert_memory_equal(got, mem + MIN(at, 12u), there);
+            n = iov_cut(iov, PIECES, at, len, cut);
+            for (int i = 0; i < n; i++) {
+                assert_true(cut[i].iov_len > 0);
+                assert_ptr_equal(cut[i].iov_base, mem + at + total);
+                total += cut[i].iov_len;
+            }
+            assert_int_equal(total, there);
+            memset(put, 0xee, sizeof(put));
+            assert_int_equal(iov_write(iov, PIECES, at, put, len), there);
+            if (there)
+                memset(want + at, 0xee, there);
+            assert_memory_equal(mem, want, 12);
+        }
+    assert_int_equal(iov_read(NULL, 0, 0, got, 5), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +371,7 @@ int main(void)
         cmocka_unit_test(json_lines_are_json),
         cmocka_unit_test(long_lines_end),
         cmocka_unit_test(what_is_repeated_is_counted),
+        cmocka_unit_test(ranges_of_memory_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
