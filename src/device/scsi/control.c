@@ -147,27 +147,32 @@ static void manage(struct scsi_control *ctl, struct lun *l,
     l->ops->tmf(l, m);
 }
 
-/* What ends already is waited for by whoever ends it. */
-static struct scsi_task *find_task(const struct lun *l, uint64_t tag)
+/* One that this function has not been told of. */
+static struct scsi_task *find_task(const struct lun *l, uint64_t tag,
+                                   uint64_t number)
 {
     LIST_EACH (&l->tasks, node) {
         struct scsi_task *t = container_of(node, struct scsi_task, node);
 
-        if (t->tag == tag && t->fate == SCSI_R_OK)
+        if (t->tag == tag && t->aborted_by != number)
             return t;
     }
     return NULL;
 }
 
-/* A tag that is used twice means both. The end of one may be the end of others:
- * they are looked for anew. */
+/* A tag that is used twice means both. The end of one may be the
+ * end of others: they are looked for anew. One that ends already, for another
+ * reason, is waited for all the same. */
 static void abort_task(struct scsi_control *ctl, struct lun *l, uint64_t tag)
 {
+    uint64_t number = ++l->scsi->aborts;
     struct scsi_task *t;
 
     while (ctl->response == VIRTIO_SCSI_S_FUNCTION_COMPLETE &&
-           (t = find_task(l, tag)) != NULL)
+           (t = find_task(l, tag, number)) != NULL) {
+        t->aborted_by = number;
         manage(ctl, l, SCSI_TMF_ABORT_TASK, t, SCSI_R_ABORTED);
+    }
 }
 
 /* The tasks of a target end, its units forget what they knew of the guest. */

@@ -59,6 +59,7 @@ struct scsi {
     struct list to_kick;                   /* units */
     struct list controls; /* requests for task management that wait */
     struct list tmfs;     /* under way, for them or for nobody any more */
+    uint64_t aborts;      /* numbers ABORT TASKs */
     unsigned repeated[DEVICE_MAX_QUEUES]; /* chains of a dead back-end that are
                                            * still to be popped, by queue */
     struct scsi_events events;

@@ -210,6 +210,7 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
     t->len = t->moved = t->overflow = 0;
     t->response = t->fate = SCSI_R_OK;
     t->because = NULL;
+    t->aborted_by = 0;
     t->status = SCSI_GOOD;
     t->sense_len = 0;
     t->cut = NULL;
