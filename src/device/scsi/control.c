@@ -17,6 +17,9 @@
 #include "device/scsi/impl.h"
 
 #define ANSWER_MAX 64 /* bytes, of a type that is not known */
+#define SAME_TAG_MAX 16
+#define TURN_CONTROLS 16
+
 #define CONTROL_OF(c) ((struct scsi_control *)chain_priv(c))
 
 /* ---- answers ---- */
@@ -67,10 +70,17 @@ static void settle(struct scsi *s, struct scsi_control *ctl)
     answer_tmf(s, ctl);
 }
 
-void scsi_control_look(struct scsi *s)
+void scsi_control_look(struct lun *l, const struct scsi_task *t)
 {
-    LIST_EACH_SAFE (&s->controls, node)
-        settle(s, container_of(node, struct scsi_control, node));
+    struct scsi *s = l->scsi;
+
+    LIST_EACH_SAFE (&s->controls, node) {
+        struct scsi_control *ctl =
+            container_of(node, struct scsi_control, node);
+
+        if (ctl->about_tasks && is_about(ctl, l, t))
+            settle(s, ctl);
+    }
 }
 
 static void release(struct scsi *s, struct scsi_control *ctl)
@@ -147,30 +157,31 @@ static void manage(struct scsi_control *ctl, struct lun *l,
     l->ops->tmf(l, m);
 }
 
-/* One that this function has not been told of. */
-static struct scsi_task *find_task(const struct lun *l, uint64_t tag,
-                                   uint64_t number)
+/* What ends already is waited for, and no more. */
+static struct scsi_task *find_task(const struct lun *l, uint64_t tag)
 {
     LIST_EACH (&l->tasks, node) {
         struct scsi_task *t = container_of(node, struct scsi_task, node);
 
-        if (t->tag == tag && t->aborted_by != number)
+        if (t->tag == tag && t->fate == SCSI_R_OK)
             return t;
     }
     return NULL;
 }
 
-/* A tag that is used twice means both. The end of one may be the
- * end of others: they are looked for anew. One that ends already, for another
- * reason, is waited for all the same. */
+/* A tag that is used twice means both, but no crowd. The end of one may be the
+ * end of others: they are looked for anew. */
 static void abort_task(struct scsi_control *ctl, struct lun *l, uint64_t tag)
 {
-    uint64_t number = ++l->scsi->aborts;
     struct scsi_task *t;
+    unsigned n = 0;
 
     while (ctl->response == VIRTIO_SCSI_S_FUNCTION_COMPLETE &&
-           (t = find_task(l, tag, number)) != NULL) {
-        t->aborted_by = number;
+           (t = find_task(l, tag)) != NULL) {
+        if (n++ == SAME_TAG_MAX) {
+            ctl->response = VIRTIO_SCSI_S_FAILURE;
+            return;
+        }
         manage(ctl, l, SCSI_TMF_ABORT_TASK, t, SCSI_R_ABORTED);
     }
 }
@@ -355,12 +366,16 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
     refuse(c);
 }
 
+/* Each may look at every task there is: a turn has few of them. */
 void scsi_control_kick(struct scsi *s, struct ring *q)
 {
-    struct chain *c;
+    for (unsigned i = 0; i < TURN_CONTROLS; i++) {
+        struct chain *c = ring_pop(q);
 
-    while ((c = ring_pop(q)) != NULL)
+        if (!c)
+            return;
         handle(s, q, c);
+    }
 }
 
 static void abandon(struct scsi *s, struct scsi_control *ctl)

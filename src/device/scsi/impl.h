@@ -59,7 +59,6 @@ struct scsi {
     struct list to_kick;                   /* units */
     struct list controls; /* requests for task management that wait */
     struct list tmfs;     /* under way, for them or for nobody any more */
-    uint64_t aborts;      /* numbers ABORT TASKs */
     unsigned repeated[DEVICE_MAX_QUEUES]; /* chains of a dead back-end that are
                                            * still to be popped, by queue */
     struct scsi_events events;
@@ -123,8 +122,8 @@ struct scsi_control {
     uint16_t lun;
     uint64_t until, tag;
 };
-/* A task has ended. */
-void scsi_control_look(struct scsi *s);
+/* t, of l, has ended. */
+void scsi_control_look(struct lun *l, const struct scsi_task *t);
 void scsi_control_kick(struct scsi *s, struct ring *q);
 void scsi_control_drain(struct scsi *s, struct ring *q, enum drain how);
 void scsi_on_tmf_done(struct lun *l, struct scsi_tmf *m);

@@ -84,7 +84,6 @@ struct scsi_task {
     enum scsi_response fate;  /* not SCSI_R_OK: what it is answered with,
                                * whatever the unit says of it */
     struct scsi_tmf *because; /* of this, while that is under way */
-    uint64_t aborted_by;      /* the last ABORT TASK that meant it; 0: none */
     struct iovec *cut, was;   /* a piece of the chain that is cut */
     uint32_t sense_room;      /* bytes that the guest has for sense data */
 

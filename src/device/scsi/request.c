@@ -89,8 +89,9 @@ void scsi_on_task_done(struct scsi_task *t)
     }
     count(l, t);
     answer(t);
+    /* t is still what it was: its chain is not used again from in here. */
     if (UNLIKELY(!list_empty(&l->scsi->controls)))
-        scsi_control_look(l->scsi);
+        scsi_control_look(l, t);
     if (UNLIKELY(l->leaves))
         luns_settle(l);
 }
@@ -210,7 +211,6 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
     t->len = t->moved = t->overflow = 0;
     t->response = t->fate = SCSI_R_OK;
     t->because = NULL;
-    t->aborted_by = 0;
     t->status = SCSI_GOOD;
     t->sense_len = 0;
     t->cut = NULL;
