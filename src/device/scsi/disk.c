@@ -16,7 +16,6 @@
  * may migrate. */
 #include "device/scsi/disk.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -257,9 +256,7 @@ static int disk_open(struct lun **out, const struct lun_conf *c, const char *at,
     look_at_store(d);
     d->acquire.store = d->store;
     d->acquire.done = on_acquired;
-    list_init(&d->active);
-    list_init(&d->waiting);
-    list_init(&d->tmfs);
+    disk_tasks_init(d);
     disk_work_init(d);
     disk_defaults(d);
     name(d, id);
@@ -295,7 +292,7 @@ static void disk_close(struct lun *l, void (*gone)(void *arg), void *arg)
 {
     struct disk *d = disk_of(l);
 
-    assert(d->num_active == 0 && list_empty(&d->waiting));
+    disk_tasks_fini(d);
     d->gone = gone;
     d->gone_arg = arg;
     d->acquire.gone = on_acquire_gone;

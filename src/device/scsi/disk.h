@@ -107,6 +107,7 @@ struct disk {
     unsigned num_active, num_barriers;
     bool exclusive; /* the only active one is DISK_EXCLUSIVE */
     bool choosing;
+    struct spin turn;   /* some of those that wait start in the next one */
     uint64_t next_task; /* numbers them, in unit_user */
 
     /* Works that have more to do without waiting: see disk_work.c. */
@@ -142,6 +143,8 @@ void disk_overrun(struct disk *d, struct scsi_task *t, uint64_t more);
 void disk_data(struct disk *d, struct scsi_task *t, const void *data,
                size_t len, uint64_t allocated);
 
+void disk_tasks_init(struct disk *d);
+void disk_tasks_fini(struct disk *d);
 void disk_submit(struct lun *l, struct scsi_task *t);
 void disk_kick(struct lun *l);
 void disk_hurry(struct lun *l);

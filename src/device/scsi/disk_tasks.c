@@ -29,6 +29,10 @@
 
 #include "device/scsi/disk.h"
 
+/* Of those that have waited: a store may do them at once. */
+#define TURN_TASKS 64
+#define TURN_BYTES (4u << 20)
+
 static struct scsi_task *task_at(struct list *node)
 {
     return container_of(node, struct scsi_task, unit_node);
@@ -223,41 +227,72 @@ static void start(struct disk *d, struct scsi_task *t,
     run(d, t, c);
 }
 
-/* Starts the first of those that wait, if it may start. */
-static bool start_first(struct disk *d)
+static bool first_may_start(const struct disk *d)
 {
-    struct scsi_task *t;
-    const struct disk_command *c;
+    const struct scsi_task *t;
 
     if (list_empty(&d->waiting))
         return false;
     t = task_at(d->waiting.next);
-    c = disk_command(d, t->cdb);
-    if (!may_start(d, t, is_exclusive(c)))
-        return false;
-    list_del(&t->unit_node);
-    start(d, t, c);
-    return true;
+    return may_start(d, t, is_exclusive(disk_command(d, t->cdb)));
 }
 
 /* Starts what may start now, and sends it. A task that ends meanwhile, at once
  * or from inside the kick, may let others start: they are started from here,
- * not from inside it, however many there are. */
-static void choose(struct disk *d)
+ * not from inside it, however many there are. True: this turn has done enough,
+ * and there are more. */
+static bool start_some(struct disk *d)
 {
-    bool any;
+    unsigned tasks = 0, kicked;
+    uint64_t bytes = 0;
 
-    if (d->choosing)
-        return;
     d->choosing = true;
     do {
-        any = false;
-        while (start_first(d))
-            any = true;
-        if (any)
+        kicked = tasks;
+        while (tasks < TURN_TASKS && bytes < TURN_BYTES && first_may_start(d)) {
+            struct scsi_task *t = task_at(d->waiting.next);
+
+            tasks++;
+            bytes += t->len;
+            list_del(&t->unit_node);
+            start(d, t, disk_command(d, t->cdb));
+        }
+        if (tasks > kicked)
             store_kick(d->ch);
-    } while (any);
+    } while (tasks > kicked);
     d->choosing = false;
+    return first_may_start(d);
+}
+
+/* What is left waits for the next turn, in which nobody else starts any. */
+static void choose(struct disk *d)
+{
+    if (!d->choosing && list_empty(&d->turn.node) && start_some(d))
+        loop_spin_add(d->lun.loop, &d->turn);
+}
+
+static bool on_turn(struct spin *s)
+{
+    struct disk *d = container_of(s, struct disk, turn);
+
+    if (!start_some(d))
+        loop_spin_del(&d->turn);
+    return true;
+}
+
+void disk_tasks_init(struct disk *d)
+{
+    list_init(&d->active);
+    list_init(&d->waiting);
+    list_init(&d->tmfs);
+    list_init(&d->turn.node);
+    d->turn.poll = d->turn.arm = on_turn;
+}
+
+void disk_tasks_fini(struct disk *d)
+{
+    assert(d->num_active == 0 && list_empty(&d->waiting));
+    loop_spin_del(&d->turn);
 }
 
 void disk_submit(struct lun *l, struct scsi_task *t)
