@@ -25,12 +25,12 @@ struct sg_unit {
     const struct lun_sg_conf *conf;
     int fd;
     struct watch watch;
-    bool watched;
+    bool watched, closing;
     bool lost;           /* the device has gone */
-    bool closed;         /* and so is fd */
     struct list waiting; /* tasks, by unit_node; not yet the kernel's */
     struct list tmfs;    /* that wait for tasks to end, or for a reset */
     unsigned busy;       /* commands that the kernel has */
+    uint64_t next_task;  /* numbers them, in unit_user */
     struct log_limit limit;
 
     struct thread resetter;
@@ -150,10 +150,9 @@ static void on_ready(struct watch *w, int status, int events)
         u->lost = true;
         log_error(u->lun.id, "%s: the device has gone", u->conf->path);
     }
-    /* The end of its last command may close a unit that is removed. */
-    for (; c; c = u->closed ? NULL : sg_fetch(u->fd))
+    for (; c; c = sg_fetch(u->fd))
         end(u, container_of(c, struct scsi_task, sg));
-    if (u->closed)
+    if (u->closing) /* what ended was the last that it had to do */
         return;
     if (u->lost && u->busy == 0)
         watch_stop(w); /* it would be ready for ever */
@@ -167,6 +166,7 @@ static void sg_submit(struct lun *l, struct scsi_task *t)
     int rc;
 
     list_init(&t->unit_node);
+    t->unit_user = u->next_task++;
     if (t->iov_num > IOV_MAX_PIECES || t->len > INT32_MAX) {
         scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_FIELD_IN_CDB);
         scsi_task_done(t);
@@ -195,14 +195,19 @@ static void sg_give_up(struct lun *l, struct scsi_task *t)
 
 /* ---- task management ---- */
 
+/* Those that came before it; of ABORT TASK just one of them. */
+static bool concerns(const struct scsi_tmf *m, const struct scsi_task *t)
+{
+    return m->function == SCSI_TMF_ABORT_TASK ? t->unit_user == m->local.until
+                                              : t->unit_user < m->local.until;
+}
+
+/* Whoever else has given them up, they are over when they have ended. */
 static bool is_over(const struct sg_unit *u, const struct scsi_tmf *m)
 {
-    LIST_EACH (&u->lun.tasks, node) {
-        const struct scsi_task *t = container_of(node, struct scsi_task, node);
-
-        if (t->because == m)
+    LIST_EACH (&u->lun.tasks, node)
+        if (concerns(m, container_of(node, struct scsi_task, node)))
             return false;
-    }
     return !u->resets || u->reset_for != m;
 }
 
@@ -266,13 +271,14 @@ static void sg_tmf(struct lun *l, struct scsi_tmf *m)
         lun_tmf_done(l, m);
         return;
     }
+    m->local.until = m->task ? m->task->unit_user : u->next_task;
     list_init(&now);
     while ((node = list_pop(&u->waiting)) != NULL)
         list_add(&now, node);
     while ((node = list_pop(&now)) != NULL) {
         struct scsi_task *t = container_of(node, struct scsi_task, unit_node);
 
-        if (t->because == m)
+        if (concerns(m, t))
             scsi_task_done(t);
         else
             list_add(&u->waiting, node);
@@ -314,6 +320,7 @@ static void sg_free(struct sg_unit *u)
     void (*gone)(void *arg) = u->gone;
     void *arg = u->gone_arg;
 
+    close(u->fd); /* not before: what was ready may be read to its end */
     free(u);
     gone(arg);
 }
@@ -328,17 +335,15 @@ static void sg_close(struct lun *l, void (*gone)(void *arg), void *arg)
     struct sg_unit *u = unit_of(l);
 
     assert(list_empty(&u->waiting) && u->busy == 0 && !u->resets);
-    u->closed = true;
     u->gone = gone;
     u->gone_arg = arg;
+    u->closing = true;
     if (!u->watched) {
-        close(u->fd);
         sg_free(u);
         return;
     }
     u->watch.gone = on_watch_gone;
     watch_close(&u->watch);
-    close(u->fd);
 }
 
 static int sg_open_unit(struct lun **out, const struct lun_conf *c,
