@@ -98,7 +98,8 @@ static void flight_free(struct iscsi_session *s, struct flight *f)
 {
     list_del(&f->node);
     list_del(&f->landed);
-    s->num_flights--;
+    if (--s->num_flights == 0)
+        loop_unseen(s->loop, false);
     if (!f->cmd)
         s->zombies--;
     if (f->aborts)
@@ -167,7 +168,8 @@ static bool launch(struct iscsi_session *s, struct iscsi_cmd *c)
     if (!f)
         goto refuse;
     f->cmd = c;
-    s->num_flights++;
+    if (s->num_flights++ == 0)
+        loop_unseen(s->loop, true);
     list_add(&s->flights, &f->node);
     f->iov = f->few;
     if (data)

@@ -66,6 +66,7 @@ struct loop {
     struct list spins, defers;
     uint64_t spin_ns[2];  /* budgets: adapt to what they find, see spin.c */
     bool waited_long;     /* the last time it waited: which one is in use */
+    unsigned unseen;      /* how many wait for what spinning does not see */
     uint64_t slept_at_ns; /* when the loop went to sleep; 0: it did not */
 };
 
@@ -90,6 +91,9 @@ void defer_cancel(struct defer *d);
 
 void loop_spin_add(struct loop *l, struct spin *s);
 void loop_spin_del(struct spin *s); /* safe if not added but list_init'ed */
+/* Somebody begins to wait for an fd, or has what it waited for; in pairs. The
+ * loop does not spin meanwhile, which would keep it from that fd. */
+void loop_unseen(struct loop *l, bool waits);
 
 /* May page-cache I/O run inline here? See DESIGN, "Threads". */
 static inline bool loop_serves_one(const struct loop *l)

@@ -10,7 +10,9 @@
  * answers after long, the guest asks again at once, the disk answers after
  * long. With one budget the short wait undoes what the long one taught.
  *
- * While words keep having work, fds are looked at every SOCKETS_NS. */
+ * While words keep having work, fds are looked at every SOCKETS_NS. Who waits
+ * for an fd, say for the answer of an iSCSI target, would have it that much
+ * later: meanwhile (loop_unseen) nobody spins. */
 #include "loop/spin.h"
 
 #define SOCKETS_NS 50000
@@ -76,8 +78,8 @@ static uint64_t budget_ns(const struct loop *l)
                                               : l->spin_ns[l->waited_long];
 }
 
-/* Spins until the budget is used up without a hit (false) or the sockets
- * want a look (true). */
+/* Spins until the budget is used up without a hit, or an fd is awaited (false),
+ * or the sockets want a look (true). */
 static bool spin(struct loop *l)
 {
     uint64_t start = loop_now_ns(), last_hit = start, now;
@@ -89,6 +91,8 @@ static bool spin(struct loop *l)
             hit = true;
         else
             relax();
+        if (l->unseen)
+            return false;
         if (++round % ROUNDS_PER_CLOCK && !hit)
             continue;
         now = loop_now_ns();
@@ -118,7 +122,7 @@ bool spin_turn(struct loop *l)
         spin(l);
         return true;
     }
-    if (budget_ns(l) && spin(l))
+    if (l->unseen == 0 && budget_ns(l) && spin(l))
         return true;
     LIST_EACH_SAFE (&l->spins, node)
         work |= container_of(node, struct spin, node)
@@ -132,6 +136,11 @@ bool spin_turn(struct loop *l)
     if (l->spin_max_us)
         l->slept_at_ns = loop_now_ns();
     return false;
+}
+
+void loop_unseen(struct loop *l, bool waits)
+{
+    l->unseen += waits ? 1 : -1u;
 }
 
 void loop_spin_add(struct loop *l, struct spin *s)

@@ -202,11 +202,15 @@ static void deferred_work_without_end_lets_others_have_their_turn(void **state)
 /* ---- the spinner ---- */
 
 static int polls, arms, work_when_armed;
+static bool fd_is_awaited; /* by what the first look finds */
 
 static bool on_poll(struct spin *s)
 {
     (void)s;
-    polls++;
+    if (++polls == 1 && fd_is_awaited) {
+        loop_unseen(&loop, true);
+        return true;
+    }
     return false;
 }
 
@@ -265,6 +269,17 @@ static void a_loop_with_budget_looks_before_it_arms(void **state)
     (void)state;
     run_with_budget(100, 20000);
     assert_true(polls > 0);
+    assert_int_equal(arms, 1);
+}
+
+/* Until then it spins, an hour if it may. */
+static void a_loop_where_an_fd_is_awaited_does_not_spin(void **state)
+{
+    (void)state;
+    fd_is_awaited = true;
+    run_with_budget(UINT32_MAX - 1, UINT64_C(3600000000000));
+    fd_is_awaited = false;
+    assert_int_equal(polls, 1);
     assert_int_equal(arms, 1);
 }
 
@@ -420,6 +435,7 @@ int main(void)
         cmocka_unit_test(deferred_work_without_end_lets_others_have_their_turn),
         cmocka_unit_test(a_loop_without_budget_arms_and_sleeps),
         cmocka_unit_test(a_loop_with_budget_looks_before_it_arms),
+        cmocka_unit_test(a_loop_where_an_fd_is_awaited_does_not_spin),
         cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
         cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
         cmocka_unit_test(what_follows_a_long_wait_is_learnt_by_itself),
