@@ -6,10 +6,8 @@ that is the most that can be had. A disk of vub's own against its block device
 on the same store. block.py says how samples are taken.
 
 With the target on a core of its own, vub and its guest share the other one if
-there are just two, and the wish is for a vub that does not spin (vub-nospin):
-that would only keep the guest from its core. On a shared core the target has
-vub, or iscsi-perf, beside it. The guest sleeps until it is called: an iSCSI
-target takes long enough."""
+there are just two; on a shared core the target has vub, or iscsi-perf, beside
+it. The guest sleeps until it is called: an iSCSI target takes long enough."""
 
 import contextlib
 import copy
@@ -174,15 +172,9 @@ def plan(quick):
     return out
 
 
-def who(medium):
-    """Whose wish it is."""
-    alone = len(machine.cores()) > 2
-    return "vub" if medium == SHARED or alone else "vub-nospin"
-
-
 def wanted():
     out = [matrix.Wanted("of iscsi-perf", "%s-read-4k-d32-call" % medium,
-                         "iops", who(medium), ("iscsi-perf",), 0.9)
+                         "iops", "vub", ("iscsi-perf",), 0.9)
            for medium in (OWN, SHARED)]
     out += [matrix.Wanted("of the block device", "memory-%s-4k-d32-poll" % op,
                           "iops", "vub", ("vub-block",), 0.8)
@@ -195,14 +187,14 @@ def latencies(results):
     wake-up each way."""
     out = []
     for medium in (OWN, SHARED):
-        cell, vub = "%s-read-4k-d1-call" % medium, who(medium)
-        values = [(1e9 / report.iops(s[vub]) -
+        cell = "%s-read-4k-d1-call" % medium
+        values = [(1e9 / report.iops(s["vub"]) -
                    1e9 / report.iops(s["iscsi-perf"])) / s["eventfd"]["p50_ns"]
                   for s in results.get(cell, ())
-                  if {vub, "iscsi-perf", "eventfd"} <= s.keys()]
+                  if {"vub", "iscsi-perf", "eventfd"} <= s.keys()]
         if values:
-            out.append(("%s: %s over iscsi-perf, in eventfd round trips, at "
-                        "most 1.00" % (cell, vub), report.spread(values),
+            out.append((cell + ": vub over iscsi-perf, in eventfd round trips,"
+                        " at most 1.00", report.spread(values),
                         report.verdict(values, 1.0, False)))
     return out
 
