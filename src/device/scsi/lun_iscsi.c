@@ -208,8 +208,12 @@ static void lun_status(struct lun *l, struct json_out *o)
 {
     struct iscsi_lun *il = iscsi_lun_of(l);
 
-    if (il->open)
-        iscsi_status(&il->unit, o);
+    if (!il->open)
+        return;
+    json_begin(o, "iscsi",
+               '{'); /* its "target" is another one than the host's */
+    iscsi_status(&il->unit, o);
+    json_end(o, '}');
 }
 
 const struct lun_ops lun_iscsi_ops = {

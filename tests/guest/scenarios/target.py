@@ -49,7 +49,7 @@ def run(rig):
     assert guest.wait_told("hash") == images[0].hash(88 * MIB, 8 * MIB)
     rig.note(f"verified passes: {guest.wait_told('passes')}")
     [san] = control.call("status", device="san")["devices"]
-    losses = san["scsi"]["luns"][0]["losses"]
+    losses = san["scsi"]["luns"][0]["iscsi"]["losses"]
     assert losses == ROUNDS, losses
     control.close()
     guest.wait_success()
