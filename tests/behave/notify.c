@@ -229,6 +229,37 @@ static void a_call_fd_that_comes_late_is_called(void **state)
     vub_free(v);
 }
 
+/* QEMU, at every cont: the fd that a ring had before its stop is nobody's any
+ * more, and the new one comes when the ring runs. */
+static void a_call_fd_that_comes_after_a_restart_is_called(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front *f = front_new(v, "d", &ring_modes[mode]);
+        struct vq *q = f->vq[0];
+        struct blk_req *r = blk_new(f, 512);
+
+        blk_verify(q, 0, 4096, mode);
+        vq_stop(q);
+        put_read(q, r, 0);
+        vq_show(q);
+        front_ok_state(f, WIRE_SET_VRING_BASE, 0, q->base);
+        vq_tell_addr(q, 0);
+        vq_tell_fd(q, WIRE_SET_VRING_KICK, q->kick_fd);
+        vq_enable(q, true);
+        need_used(q);
+        close(q->call_fd);
+        q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        vq_tell_fd(q, WIRE_SET_VRING_CALL, q->call_fd);
+        front_need_fd(q->call_fd, POLLIN, "a call for what is answered");
+        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
 /* VRING_ERR, also when the fd comes only after the ring broke. */
 static void a_broken_ring_is_signalled(void **state)
 {
@@ -515,6 +546,7 @@ BEHAVE_MAIN(T(a_kick_fd_that_is_none_means_polling),
             T(a_call_may_be_asked_for_later_answers),
             T(notifiers_may_be_replaced_while_it_runs),
             T(a_call_fd_that_comes_late_is_called),
+            T(a_call_fd_that_comes_after_a_restart_is_called),
             T(a_broken_ring_is_signalled),
             T(a_call_fd_that_blocks_costs_its_front_end_the_session),
             T(an_error_fd_that_blocks_does_too),
