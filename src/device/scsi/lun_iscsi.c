@@ -210,8 +210,8 @@ static void lun_status(struct lun *l, struct json_out *o)
 
     if (!il->open)
         return;
-    json_begin(o, "iscsi",
-               '{'); /* its "target" is another one than the host's */
+    /* An object of its own: its "target" is another one than the host's. */
+    json_begin(o, "iscsi", '{');
     iscsi_status(&il->unit, o);
     json_end(o, '}');
 }

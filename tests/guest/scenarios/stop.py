@@ -1,7 +1,8 @@
 """QEMU's stop and cont under verified load: stop drains the rings, the disk
-is silent while the guest stands, and nothing is lost when it goes on."""
+is silent while the guest stands, and nothing is lost when it goes on. With
+`scsi` the disk is a unit of a SCSI host."""
 
-from rig import load
+from rig import load, units
 from rig.image import Writes
 from rig.rig import block
 
@@ -10,10 +11,18 @@ ROUNDS = 6
 
 def run(rig):
     image = rig.image()
-    vub = rig.vub(block(image, queues=2))
     packed = {"packed": "on"} if rig.variant == "packed" else {}
-    guest = rig.guest(load.until_enough(), [rig.disk(vub, queues=2, **packed)],
-                      kit="fio", cpus=2)
+    if rig.variant == "scsi":
+        vub = rig.vub(units.controller(units.file(0, 0, image)))
+        guest = rig.guest(load.until_enough(before=units.ATTACHED,
+                                            disk="/dev/$(disk 0 0)"),
+                          [rig.scsi(vub, queues=2)], kit="scsi", cpus=2)
+        units.boot(guest, 1)
+    else:
+        vub = rig.vub(block(image, queues=2))
+        guest = rig.guest(load.until_enough(),
+                          [rig.disk(vub, queues=2, **packed)], kit="fio",
+                          cpus=2)
     guest.wait_told("running")
     writes = Writes(rig.loop, image)
     for _ in range(ROUNDS):
