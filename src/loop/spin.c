@@ -55,14 +55,29 @@ void loop_woke(struct loop *l)
     l->slept_at_ns = 0;
 }
 
+/* Each once. Who is called may take others off the list, whose turn does not
+ * come then, or put more on it, whose turn is the next. */
+static bool each(struct loop *l, bool arm)
+{
+    struct list todo, *node;
+    bool work = false;
+
+    list_init(&todo);
+    list_move(&todo, &l->spins);
+    while ((node = list_pop(&todo)) != NULL) {
+        struct spin *s = container_of(node, struct spin, node);
+
+        list_add(&l->spins, node);
+        work |= arm ? s->arm(s) : s->poll(s);
+    }
+    return work;
+}
+
 /* Looks once at each word. True if one had work. */
 static bool look(struct loop *l)
 {
-    bool hit = false;
+    bool hit = each(l, false);
 
-    LIST_EACH_SAFE (&l->spins, node)
-        hit |= container_of(node, struct spin, node)
-                   ->poll(container_of(node, struct spin, node));
     if (UNLIKELY(__atomic_load_n(&l->mail, __ATOMIC_RELAXED) != NULL)) {
         loop_run_mail(l);
         hit = true;
@@ -124,9 +139,7 @@ bool spin_turn(struct loop *l)
     }
     if (l->unseen == 0 && budget_ns(l) && spin(l))
         return true;
-    LIST_EACH_SAFE (&l->spins, node)
-        work |= container_of(node, struct spin, node)
-                    ->arm(container_of(node, struct spin, node));
+    work = each(l, true);
     if (work)
         learn(l, 0); /* it was there at once */
     if (work || !list_empty(&l->defers)) {

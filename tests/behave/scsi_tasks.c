@@ -367,6 +367,35 @@ static void a_function_may_be_cut_anywhere(void **state)
     on_all_rings(controller, cut_function);
 }
 
+/* Rings and long commands are looked at in turn, in the order in which they
+ * began: here the control queue comes just before what it ends. */
+static void long_commands_end_whenever_they_are_aborted(void **state)
+{
+    const struct front_conf conf = {.rings_stopped = true,
+                                    .mem_bytes = 128u << 20};
+    const uint32_t len = 32u << 20;
+    struct scsi_lun lun = scsi_at(0, 0);
+    struct scsi_req *r;
+    struct scsi *s;
+    struct vub *v;
+
+    (void)state;
+    v = vub_start("%s", SAN("", LUN(0, 0, MEMORY)));
+    s = scsi_open(v, "san", &conf, 0);
+    vq_start(s->queue[0]);
+    vq_start(s->events);
+    vq_start(s->control);
+    scsi_attend(s->queue[0], lun);
+    r = scsi_new(s, lun, len);
+    for (unsigned i = 0; i < 100; i++) {
+        scsi_go(s->queue[0], r, CDB_16(SCSI_READ_16, 0, len / 512), 0, len);
+        assert_int_equal(scsi_tmf(s, TMF(ABORT_TASK), lun, r->tag), COMPLETE);
+        scsi_wait(s->queue[0], r);
+    }
+    scsi_close(s);
+    vub_free(v);
+}
+
 /* MMC's media events and the like: we have none of them. */
 static void subscribe(struct scsi *s)
 {
@@ -401,4 +430,5 @@ BEHAVE_MAIN(T(a_stuck_command_can_be_aborted),
             T(nonsense_is_told_from_what_can_be_done),
             T(a_short_request_is_answered_where_it_can_be),
             T(a_function_may_be_cut_anywhere),
+            T(long_commands_end_whenever_they_are_aborted),
             T(no_notifications_can_be_subscribed_to))

@@ -328,6 +328,39 @@ static void on_time(struct timer *t)
     loop_stop(&loop);
 }
 
+static struct spin other;
+
+static bool on_look_takes_off(struct spin *s)
+{
+    (void)s;
+    loop_spin_del(&other);
+    return false;
+}
+
+static bool on_look_that_was_taken_off(struct spin *s)
+{
+    (void)s;
+    fail_msg("it is not on the list any more");
+    return false;
+}
+
+static void who_is_looked_at_may_take_others_off_the_list(void **state)
+{
+    (void)state;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    word = (struct spin){.poll = on_look_takes_off, .arm = on_look_takes_off};
+    other = (struct spin){.poll = on_look_that_was_taken_off,
+                          .arm = on_look_that_was_taken_off};
+    for (loop.spin_max_us = 0; loop.spin_max_us < 2; loop.spin_max_us++) {
+        loop.spin_ns[0] = loop.spin_ns[1] = loop.spin_max_us * 1000;
+        loop_spin_add(&loop, &word);
+        loop_spin_add(&loop, &other);
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+        loop_spin_del(&word);
+    }
+    loop_close(&loop);
+}
+
 static void a_timer_fires_once(void **state)
 {
     (void)state;
@@ -439,6 +472,7 @@ int main(void)
         cmocka_unit_test(a_loop_that_finds_work_when_armed_does_not_sleep),
         cmocka_unit_test(a_sleep_shorter_than_the_limit_grows_the_budget),
         cmocka_unit_test(what_follows_a_long_wait_is_learnt_by_itself),
+        cmocka_unit_test(who_is_looked_at_may_take_others_off_the_list),
         cmocka_unit_test(a_timer_fires_once),
         cmocka_unit_test(timers_without_end_let_others_have_their_turn),
         cmocka_unit_test(what_is_closed_by_deferred_work_keeps_a_loop_open),
