@@ -1,10 +1,12 @@
 /* What the config says of a session, checked and copied. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "iscsi/impl.h"
 
@@ -174,27 +176,32 @@ int initiator_fill(char out[NAME_BYTES], const char *name, const char *at,
     return 0;
 }
 
-/* The first line of a file that is nobody else's business. */
+/* The first line of a file that is nobody else's business. No reader's buffer
+ * keeps it, and a pipe, for which open and read might wait for ever, is not
+ * read. */
 static int read_secret(char out[SECRET_BYTES], const char *path, const char *at,
                        const char *key, struct errs *e)
 {
-    FILE *f = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc = 0;
     struct stat st;
+    ssize_t have;
     size_t n;
-    int rc = 0;
 
-    if (!f)
+    if (fd < 0)
         return errs_at(e, at, key, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(fileno(f), &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         rc = errs_at(e, at, key, "%s is no file", path);
     } else if (st.st_mode & (S_IRWXO | S_IWGRP)) {
         rc = errs_at(e, at, key,
                      "%s can be read by everybody, or written by others (mode "
                      "%03o): chmod 600",
                      path, st.st_mode & 0777);
-    } else if (!fgets(out, SECRET_BYTES, f)) {
+    } else if ((have = read(fd, out, SECRET_BYTES - 1)) < 0) {
+        rc = errs_at(e, at, key, "cannot read %s: %s", path, strerror(errno));
+    } else if (have == 0) {
         rc = errs_at(e, at, key, "%s is empty", path);
     } else {
+        out[have] = '\0';
         n = strcspn(out, "\r\n");
         if (n == 0)
             rc = errs_at(e, at, key, "the first line of %s is empty", path);
@@ -203,9 +210,9 @@ static int read_secret(char out[SECRET_BYTES], const char *path, const char *at,
                          "the secret in %s is too long: %d bytes "
                          "at most",
                          path, SECRET_BYTES - 2);
-        out[n] = '\0';
+        explicit_bzero(out + n, SECRET_BYTES - n);
     }
-    fclose(f);
+    close(fd);
     return rc;
 }
 

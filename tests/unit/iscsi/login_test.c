@@ -116,6 +116,33 @@ static void a_secret_is_its_file_s_owner_s(void **state)
     unlink(path);
 }
 
+/* The worker of all devices reads it: a pipe that nobody writes to would hold
+ * it for ever. */
+static void a_secret_is_read_from_files_only(void **state)
+{
+    char dir[] = "/tmp/vub-secret-XXXXXX", path[64], keys[256];
+    struct err e = {0};
+    struct rig rig;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    rig_init(&rig);
+    rig_target(&rig, chap);
+    snprintf(keys, sizeof(keys),
+             "{" URL ", \"chap\": {\"user\": \"vub\", \"secret_file\": "
+             "\"%s\"}}",
+             path);
+    alarm(20);
+    assert_true(rig_try_open(&rig, keys, &e) < 0);
+    alarm(0);
+    assert_non_null(strstr(e.text, "is no file"));
+    rig_close(&rig);
+    unlink(path);
+    rmdir(dir);
+}
+
 /* The commands of a unit that nobody lets in fail, and say so. */
 static void refused(const char *const *args, const char *keys,
                     const char *fault)
@@ -219,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_is_said),
         cmocka_unit_test(a_secret_is_its_file_s_owner_s),
+        cmocka_unit_test(a_secret_is_read_from_files_only),
         cmocka_unit_test(chap_both_ways),
         cmocka_unit_test(a_wrong_secret_is_refused),
         cmocka_unit_test(a_target_proves_who_it_is),
