@@ -151,6 +151,17 @@ bool store_is_pending(const struct store *s)
     return __atomic_load_n(&s->info.pending, __ATOMIC_ACQUIRE);
 }
 
+const char *store_op_name(enum store_op op)
+{
+    static const char *const names[] = {
+        [STORE_READ] = "reading",   [STORE_WRITE] = "writing",
+        [STORE_FLUSH] = "flushing", [STORE_DISCARD] = "discarding",
+        [STORE_ZERO] = "zeroing",
+    };
+
+    return names[op];
+}
+
 int store_channel_open(struct store_channel **out, struct store *s,
                        struct loop *loop, struct err *e)
 {

@@ -189,6 +189,9 @@ int store_channel_open(struct store_channel **out, struct store *s,
 /* Nothing is pending. Not from inside a done. */
 void store_channel_close(struct store_channel *ch);
 
+/* "reading", for log lines. */
+const char *store_op_name(enum store_op op);
+
 /* Out of range, or a write to a read-only store, are -EIO and -EROFS, done;
  * callers check before. */
 int store_submit(struct store_channel *ch, struct store_req *r);

@@ -48,19 +48,14 @@ void block_answer(struct block_ring *b, struct block_req *r, uint8_t status)
 
 static void log_failure(struct block_ring *b, const struct store_req *s)
 {
-    static const char *const names[] = {
-        [STORE_READ] = "reading",   [STORE_WRITE] = "writing",
-        [STORE_FLUSH] = "flushing", [STORE_DISCARD] = "discarding",
-        [STORE_ZERO] = "zeroing",
-    };
-
     if (s->op == STORE_FLUSH)
         log_limited(&b->limit, LOG_ERROR, b->block->device.id,
                     "flushing failed: %s", strerror(-s->result));
     else
         log_limited(&b->limit, LOG_ERROR, b->block->device.id,
                     "%s %" PRIu64 " bytes at %" PRIu64 " failed: %s",
-                    names[s->op], s->len, s->offset, strerror(-s->result));
+                    store_op_name(s->op), s->len, s->offset,
+                    strerror(-s->result));
 }
 
 void block_answer_result(struct block_ring *b, struct block_req *r)

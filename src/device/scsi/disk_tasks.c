@@ -99,17 +99,11 @@ static void aborted(struct disk *d, struct scsi_task *t)
 
 static void log_failure(struct disk *d, const struct store_req *r)
 {
-    static const char *const names[] = {
-        [STORE_READ] = "reading",   [STORE_WRITE] = "writing",
-        [STORE_FLUSH] = "flushing", [STORE_DISCARD] = "discarding",
-        [STORE_ZERO] = "zeroing",
-    };
-
     log_limited(&d->limit, LOG_ERROR, d->lun.id,
                 "LUN %u of target %u: %s %" PRIu64 " bytes at %" PRIu64
                 " failed: %s",
-                d->lun.lun, d->lun.target, names[r->op], r->len, r->offset,
-                strerror(-r->result));
+                d->lun.lun, d->lun.target, store_op_name(r->op), r->len,
+                r->offset, strerror(-r->result));
 }
 
 void disk_failed(struct disk *d, struct scsi_task *t)
