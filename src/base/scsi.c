@@ -80,14 +80,21 @@ bool scsi_is_repeatable(const uint8_t *cdb)
     }
 }
 
-void scsi_sense_fixed(uint8_t *sense, enum scsi_sense_key key,
+size_t scsi_sense_put(uint8_t *sense, bool descriptor, enum scsi_sense_key key,
                       enum scsi_asc asc)
 {
     memset(sense, 0, SCSI_SENSE_FIXED_BYTES);
+    if (descriptor) {
+        sense[0] = 0x72; /* current error, and no descriptors behind it */
+        sense[1] = (uint8_t)key;
+        be16_put(sense + 2, (uint16_t)asc);
+        return 8;
+    }
     sense[0] = 0x70; /* current error, fixed format */
     sense[2] = (uint8_t)key;
     sense[7] = SCSI_SENSE_FIXED_BYTES - 8;
     be16_put(sense + 12, (uint16_t)asc);
+    return SCSI_SENSE_FIXED_BYTES;
 }
 
 void scsi_sense_info(uint8_t *sense, uint64_t info)

@@ -162,13 +162,11 @@ enum scsi_asc {
     SCSI_ASC_NEXUS_LOSS = 0x2907,
     SCSI_ASC_MODE_CHANGED = 0x2a01,
     SCSI_ASC_CAPACITY_CHANGED = 0x2a09,
-    SCSI_ASC_COMMANDS_CLEARED = 0x2f00, /* by another initiator */
     SCSI_ASC_NO_MEDIUM = 0x3a00,
     SCSI_ASC_SAVING_NOT_SUPPORTED = 0x3900,
     SCSI_ASC_LUNS_CHANGED = 0x3f0e, /* REPORTED LUNS DATA HAS CHANGED */
     SCSI_ASC_INTERNAL_FAILURE = 0x4400,
     SCSI_ASC_INVALID_MESSAGE = 0x4900, /* a task attribute that cannot be */
-    SCSI_ASC_OVERLAPPED = 0x4e00,      /* a tag that is in use */
 };
 
 /* How long the CDB is that starts with these bytes, of which `have` can be
@@ -181,10 +179,11 @@ unsigned scsi_cdb_len(const uint8_t *cdb, size_t have);
  * what was there before, or what we do not know. */
 bool scsi_is_repeatable(const uint8_t *cdb);
 
-/* Fixed format sense data, SPC-4 4.5.3: SCSI_SENSE_FIXED_BYTES of it. */
-void scsi_sense_fixed(uint8_t *sense, enum scsi_sense_key key,
+/* Sense data in descriptor format, SPC-4 4.5.2, or in fixed format, 4.5.3: its
+ * length, SCSI_SENSE_FIXED_BYTES at most. */
+size_t scsi_sense_put(uint8_t *sense, bool descriptor, enum scsi_sense_key key,
                       enum scsi_asc asc);
-/* And its INFORMATION field, if `info` fits it: 32 bits. */
+/* And, in fixed format, its INFORMATION field, if `info` fits it: 32 bits. */
 void scsi_sense_info(uint8_t *sense, uint64_t info);
 /* Either format, from whoever. False: it is neither, or too short. */
 bool scsi_sense_read(const uint8_t *sense, size_t len, uint8_t *key,

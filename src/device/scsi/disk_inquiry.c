@@ -180,20 +180,11 @@ void disk_inquiry(struct disk *d, struct scsi_task *t)
  * have had their sense data with their status. */
 void disk_request_sense(struct disk *d, struct scsi_task *t)
 {
-    enum scsi_sense_key key = d->stopped ? SCSI_NOT_READY : SCSI_NO_SENSE;
-    enum scsi_asc asc = d->stopped ? SCSI_ASC_START_REQUIRED : SCSI_ASC_NONE;
-    uint8_t data[SCSI_SENSE_FIXED_BYTES];
-    size_t len = sizeof(data);
-
-    scsi_sense_fixed(data, key, asc);
-    if (t->cdb[1] & 0x01) { /* DESC */
-        len = 8;
-        memset(data, 0, len);
-        data[0] = 0x72;
-        data[1] = (uint8_t)key;
-        be16_put(data + 2, (uint16_t)asc);
-    }
-    disk_data(d, t, data, len, t->cdb[4]);
+    if (d->stopped)
+        scsi_task_sense(t, SCSI_NOT_READY, SCSI_ASC_START_REQUIRED);
+    else
+        scsi_task_sense(t, SCSI_NO_SENSE, SCSI_ASC_NONE);
+    disk_end(d, t);
 }
 
 /* ---- capacity ---- */

@@ -247,6 +247,9 @@ void scsi_task_check(struct scsi_task *t, enum scsi_sense_key key,
  * it has room for and its CDB allows (`allocated`). */
 void scsi_task_data(struct scsi_task *t, const void *data, size_t len,
                     uint64_t allocated);
+/* Fills in the answer of t, a REQUEST SENSE. */
+void scsi_task_sense(struct scsi_task *t, enum scsi_sense_key key,
+                     enum scsi_asc asc);
 /* Copies bytes of what the guest sends, from `offset`: fewer at its end. */
 size_t scsi_task_read(const struct scsi_task *t, uint64_t offset, void *buf,
                       size_t len);

@@ -105,23 +105,6 @@ static void attention_told(struct lun *l, unsigned i)
             (l->num_attentions - i) * sizeof(l->attentions[0]));
 }
 
-static void answer_sense(struct scsi_task *t, enum scsi_sense_key key,
-                         enum scsi_asc asc)
-{
-    uint8_t sense[SCSI_SENSE_FIXED_BYTES];
-
-    if (t->cdb[1] & 1) { /* DESC: descriptor format */
-        memset(sense, 0, 8);
-        sense[0] = 0x72;
-        sense[1] = (uint8_t)key;
-        be16_put(sense + 2, (uint16_t)asc);
-        scsi_task_data(t, sense, 8, t->cdb[4]);
-        return;
-    }
-    scsi_sense_fixed(sense, key, asc);
-    scsi_task_data(t, sense, sizeof(sense), t->cdb[4]);
-}
-
 /* True: t ends with what was pending. */
 static bool tell_attention(struct lun *l, struct scsi_task *t)
 {
@@ -132,7 +115,7 @@ static bool tell_attention(struct lun *l, struct scsi_task *t)
     asc = l->attentions[0];
     attention_told(l, 0);
     if (t->cdb[0] == SCSI_REQUEST_SENSE)
-        answer_sense(t, SCSI_UNIT_ATTENTION, asc);
+        scsi_task_sense(t, SCSI_UNIT_ATTENTION, asc);
     else
         scsi_task_check(t, SCSI_UNIT_ATTENTION, asc);
     return true;
@@ -247,7 +230,7 @@ static void answer_nobody(struct scsi_task *t)
         answer_inquiry(t, INQUIRY_NOBODY, "                            ");
         return;
     case SCSI_REQUEST_SENSE:
-        answer_sense(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
+        scsi_task_sense(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
         return;
     default:
         scsi_task_check(t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_LUN_NOT_SUPPORTED);
@@ -263,7 +246,7 @@ static void answer_reporter(struct scsi_task *t)
         answer_inquiry(t, INQUIRY_WELL_KNOWN, "VUB     REPORT LUNS     0001");
         return;
     case SCSI_REQUEST_SENSE:
-        answer_sense(t, SCSI_NO_SENSE, SCSI_ASC_NONE);
+        scsi_task_sense(t, SCSI_NO_SENSE, SCSI_ASC_NONE);
         return;
     case SCSI_TEST_UNIT_READY:
         return;

@@ -94,7 +94,15 @@ static void sense_data_is_read_as_it_was_written(void **state)
     uint16_t asc;
 
     (void)state;
-    scsi_sense_fixed(sense, SCSI_DATA_PROTECT, SCSI_ASC_WRITE_PROTECTED);
+    assert_int_equal(scsi_sense_put(sense, true, SCSI_MISCOMPARE,
+                                    SCSI_ASC_MISCOMPARE_VERIFY),
+                     8);
+    assert_true(scsi_sense_read(sense, 8, &key, &asc));
+    assert_int_equal(key, SCSI_MISCOMPARE);
+    assert_int_equal(asc, SCSI_ASC_MISCOMPARE_VERIFY);
+    assert_int_equal(scsi_sense_put(sense, false, SCSI_DATA_PROTECT,
+                                    SCSI_ASC_WRITE_PROTECTED),
+                     sizeof(sense));
     assert_true(scsi_sense_read(sense, sizeof(sense), &key, &asc));
     assert_int_equal(key, SCSI_DATA_PROTECT);
     assert_int_equal(asc, SCSI_ASC_WRITE_PROTECTED);
