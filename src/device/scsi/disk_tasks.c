@@ -40,13 +40,20 @@ static struct scsi_task *task_at(struct list *node)
 
 /* ---- answers ---- */
 
-void disk_good(struct disk *d, struct scsi_task *t, uint64_t moved)
+/* Fills in an answer with no sense data. */
+static void put_answer(struct scsi_task *t, enum scsi_response response,
+                       uint64_t moved, uint64_t overflow)
 {
-    t->response = SCSI_R_OK;
+    t->response = response;
     t->status = SCSI_GOOD;
     t->sense_len = 0;
     t->moved = moved;
-    t->overflow = 0;
+    t->overflow = overflow;
+}
+
+void disk_good(struct disk *d, struct scsi_task *t, uint64_t moved)
+{
+    put_answer(t, SCSI_R_OK, moved, 0);
     disk_end(d, t);
 }
 
@@ -72,11 +79,7 @@ void disk_bad_field(struct disk *d, struct scsi_task *t)
 
 void disk_overrun(struct disk *d, struct scsi_task *t, uint64_t more)
 {
-    t->response = SCSI_R_OVERRUN;
-    t->status = SCSI_GOOD;
-    t->sense_len = 0;
-    t->moved = 0;
-    t->overflow = more;
+    put_answer(t, SCSI_R_OVERRUN, 0, more);
     disk_end(d, t);
 }
 
@@ -84,16 +87,6 @@ void disk_data(struct disk *d, struct scsi_task *t, const void *data,
                size_t len, uint64_t allocated)
 {
     scsi_task_data(t, data, len, allocated);
-    disk_end(d, t);
-}
-
-static void aborted(struct disk *d, struct scsi_task *t)
-{
-    t->response = SCSI_R_ABORTED;
-    t->status = SCSI_GOOD;
-    t->sense_len = 0;
-    t->moved = 0;
-    t->overflow = 0;
     disk_end(d, t);
 }
 
@@ -114,7 +107,8 @@ void disk_failed(struct disk *d, struct scsi_task *t)
 
     assert(r->result < 0);
     if (r->user & DISK_GIVEN_UP) {
-        aborted(d, t);
+        put_answer(t, SCSI_R_ABORTED, 0, 0);
+        disk_end(d, t);
         return;
     }
     log_failure(d, r);
@@ -334,11 +328,18 @@ static void tmf_ends(struct disk *d, struct scsi_tmf *m)
     lun_tmf_done(&d->lun, m);
 }
 
-static bool concerns(const struct scsi_tmf *m, const struct scsi_task *t)
+/* t, which has this number, and may be gone. */
+static bool concerns(const struct scsi_tmf *m, const struct scsi_task *t,
+                     uint64_t number)
 {
     if (m->function == SCSI_TMF_ABORT_TASK)
         return m->task == t;
-    return t->unit_user < m->local.until;
+    return number < m->local.until;
+}
+
+static bool concerns_node(const struct scsi_tmf *m, struct list *node)
+{
+    return concerns(m, task_at(node), task_at(node)->unit_user);
 }
 
 /* t has ended, and is not ours any more. */
@@ -347,11 +348,8 @@ static void tell_tmfs(struct disk *d, const struct scsi_task *t,
 {
     LIST_EACH_SAFE (&d->tmfs, at) {
         struct scsi_tmf *m = container_of(at, struct scsi_tmf, unit_node);
-        bool mine = m->function == SCSI_TMF_ABORT_TASK
-                        ? m->task == t
-                        : number < m->local.until;
 
-        if (mine && --m->local.awaits == 0)
+        if (concerns(m, t, number) && --m->local.awaits == 0)
             tmf_ends(d, m);
     }
 }
@@ -390,11 +388,7 @@ static void drop(struct disk *d, struct scsi_task *t)
     uint64_t number = t->unit_user;
 
     list_del(&t->unit_node);
-    t->response = SCSI_R_ABORTED;
-    t->status = SCSI_GOOD;
-    t->sense_len = 0;
-    t->moved = 0;
-    t->overflow = 0;
+    put_answer(t, SCSI_R_ABORTED, 0, 0);
     scsi_task_done(t);
     if (!list_empty(&d->tmfs))
         tell_tmfs(d, t, number);
@@ -419,7 +413,7 @@ static void take(struct list *from, const struct scsi_tmf *m, struct list *to)
 {
     list_init(to);
     LIST_EACH_SAFE (from, at)
-        if (!m || concerns(m, task_at(at))) {
+        if (!m || concerns_node(m, at)) {
             list_del(at);
             list_add(to, at);
         }
@@ -472,9 +466,9 @@ void disk_tmf(struct lun *l, struct scsi_tmf *m)
     m->local.until = d->next_task;
     m->local.awaits = 1; /* for ourselves, until all are told */
     LIST_EACH (&d->waiting, at)
-        m->local.awaits += concerns(m, task_at(at));
+        m->local.awaits += concerns_node(m, at);
     LIST_EACH (&d->active, at)
-        m->local.awaits += concerns(m, task_at(at));
+        m->local.awaits += concerns_node(m, at);
     list_add(&d->tmfs, &m->unit_node);
     if (m->local.awaits > 1)
         abort_tasks(d, m);
