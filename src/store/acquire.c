@@ -1,3 +1,7 @@
+/* Trying is cheap and tells at once, so patience is a timer and a count. What
+ * is waited for has no event of its own: the lock is the kernel's, and who has
+ * it may be on another host. An answer comes once for each start; a stop, which
+ * may come at any moment, takes its place and gives back what was taken. */
 #include "store/acquire.h"
 
 #include <errno.h>
