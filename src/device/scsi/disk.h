@@ -174,8 +174,9 @@ struct disk_range {
     uint8_t flags; /* its byte 1 */
 };
 
-#define DISK_FUA 0x08
-#define DISK_UNMAP 0x08 /* of WRITE SAME */
+/* Of flags. */
+#define DISK_CDB_FUA 0x08
+#define DISK_CDB_UNMAP 0x08 /* of WRITE SAME */
 
 struct disk_range disk_range(const struct scsi_task *t);
 /* Is it on the disk, and not more than `most` blocks? Or ends t. */

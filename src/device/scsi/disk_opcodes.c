@@ -28,7 +28,7 @@
 #define FUA 0x18    /* and DPO */
 #define BYTCHK 0x16 /* and DPO */
 #define IMMED 0x02
-#define UNMAP DISK_UNMAP
+#define UNMAP DISK_CDB_UNMAP
 #define NDOB 0x01
 
 /* Rows of one opcode stand together. */

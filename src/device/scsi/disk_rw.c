@@ -181,7 +181,7 @@ static void transfer(struct disk *d, struct scsi_task *t, bool write)
     if (!disk_use_iov(d, t, 0, bytes))
         return;
     disk_store(d, t, write ? STORE_WRITE : STORE_READ,
-               write ? disk_write_flags(d, r.flags & DISK_FUA) : 0, r.lba,
+               write ? disk_write_flags(d, r.flags & DISK_CDB_FUA) : 0, r.lba,
                r.blocks);
 }
 

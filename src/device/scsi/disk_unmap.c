@@ -116,7 +116,7 @@ static bool write_same_step(struct disk_work *w)
     }
     if (w->state == ZERO) {
         w->at = bytes;
-        if (w->task->cdb[1] & DISK_UNMAP)
+        if (w->task->cdb[1] & DISK_CDB_UNMAP)
             flags |= STORE_UNMAP;
         disk_work_range(w, STORE_ZERO, flags, 0, bytes);
         return true;

@@ -165,7 +165,7 @@ void disk_write_verify(struct disk *d, struct scsi_task *t)
 static bool compare_and_write_step(struct disk_work *w)
 {
     uint64_t len = bytes_of(w), same;
-    bool fua = w->task->cdb[1] & DISK_FUA;
+    bool fua = w->task->cdb[1] & DISK_CDB_FUA;
 
     switch (w->state) {
     case NEW:
@@ -229,7 +229,7 @@ static void or_bytes(const struct scsi_task *t, uint64_t offset, uint8_t *buf,
 
 static bool orwrite_step(struct disk_work *w)
 {
-    bool fua = w->task->cdb[1] & DISK_FUA;
+    bool fua = w->task->cdb[1] & DISK_CDB_FUA;
 
     if (w->state == READ) {
         w->state = WRITTEN;

@@ -327,7 +327,7 @@ static const struct device_type scsi_type = {
     .is_block = true,
 };
 
-static void scsi_check(void *data, const char *at, struct errs *e)
+static void scsi_conf_check(void *data, const char *at, struct errs *e)
 {
     const struct scsi_conf *conf = data;
 
@@ -358,6 +358,6 @@ const struct conf_table scsi_table = {
     .keys = scsi_keys,
     .help = "A SCSI host with any number of targets and logical units: "
             "virtio-scsi.",
-    .check = scsi_check,
+    .check = scsi_conf_check,
     .ops = &scsi_type,
 };
