@@ -206,8 +206,9 @@ void disk_store_flush(struct disk *d, struct scsi_task *t,
 /* With a buffer of `bytes`. NULL: out of memory, and t has ended. */
 struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
                             bool (*step)(struct disk_work *w));
-/* From now on step is called. long: in turns of the loop. */
-void disk_work_start(struct disk_work *w, bool is_long);
+/* From now on step is called, to move so many bytes: if they are many, in turns
+ * of the loop. */
+void disk_work_start(struct disk_work *w, uint64_t bytes);
 /* Fills in the store's request: [at, at + len) of the work's range, with a
  * buffer, or with none yet. */
 void disk_work_io(struct disk_work *w, enum store_op op, uint16_t flags,

@@ -98,7 +98,7 @@ void disk_unmap(struct disk *d, struct scsi_task *t)
         return;
     w->moved = len;
     if (read_extents(w, num))
-        disk_work_start(w, num > AT_ONCE);
+        disk_work_start(w, num > AT_ONCE ? UINT64_MAX : 0);
 }
 
 /* ---- WRITE SAME ---- */
@@ -181,5 +181,5 @@ void disk_write_same(struct disk *d, struct scsi_task *t)
     w->blocks = r.blocks;
     w->moved = sent ? d->block_bytes : 0;
     fill(w, sent);
-    disk_work_start(w, w->state == COPIES && bytes > w->buf_bytes);
+    disk_work_start(w, w->state == COPIES ? bytes : 0);
 }

@@ -146,7 +146,7 @@ static void verify(struct disk *d, struct scsi_task *t, bool write)
         return;
     w->check = check;
     w->moved = need;
-    disk_work_start(w, bytes_of(w) > w->buf_bytes);
+    disk_work_start(w, bytes_of(w));
 }
 
 void disk_verify(struct disk *d, struct scsi_task *t)
@@ -206,7 +206,7 @@ void disk_compare_and_write(struct disk *d, struct scsi_task *t)
         return;
     w->lba = r.lba;
     w->blocks = r.blocks;
-    disk_work_start(w, false);
+    disk_work_start(w, len);
 }
 
 /* ---- ORWRITE: SBC-3 5.9 ---- */
@@ -264,5 +264,5 @@ void disk_orwrite(struct disk *d, struct scsi_task *t)
         return;
     w = work_on(d, t, &r, orwrite_step);
     if (w)
-        disk_work_start(w, bytes_of(w) > w->buf_bytes);
+        disk_work_start(w, bytes_of(w));
 }

@@ -3,14 +3,17 @@
  *
  * A work is a step function that is called until it ends the task. It asks the
  * store for something, and is called again when that is done. A store may do it
- * at once; so that a long command does not keep the loop, one of more than a
- * step goes on from a spinner's entry, which runs once in every turn and for at
- * most TURN_NS, and the works take turns there. */
+ * at once; so that long commands do not keep the loop, one of more than
+ * AT_ONCE_BYTES goes on from a spinner's entry, which runs once in every turn
+ * and for at most TURN_NS, and the works take turns there. That is not much: a
+ * guest may send hundreds in one turn, and with a VERIFY or a WRITE SAME come no
+ * bytes that would count. */
 #include <stdlib.h>
 
 #include "device/scsi/disk.h"
 
 #define TURN_NS 1000000u
+#define AT_ONCE_BYTES (UINT32_C(64) << 10)
 
 enum ran { RAN_MORE, RAN_PENDING, RAN_ENDED };
 
@@ -114,10 +117,10 @@ struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
     return w;
 }
 
-void disk_work_start(struct disk_work *w, bool is_long)
+void disk_work_start(struct disk_work *w, uint64_t bytes)
 {
-    w->is_long = is_long;
-    if (is_long) {
+    w->is_long = bytes > AT_ONCE_BYTES;
+    if (w->is_long) {
         go_later(w);
         return;
     }

@@ -365,6 +365,30 @@ static void a_part_that_cannot_be_read_or_written(void **state)
     unit_free(u);
 }
 
+/* It brings no bytes, and a guest may send hundreds in a turn. */
+static void what_is_verified_at_once_is_not_much(void **state)
+{
+    static const struct {
+        uint32_t blocks;
+        bool at_once;
+    } cases[] = {{1, true}, {128, true}, {129, false}, {512, false}};
+    struct unit *u = unit_new(MEMORY_UNIT);
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        uint8_t cdb[16] = {SCSI_VERIFY_16};
+        struct ask a;
+
+        be32_put(cdb + 10, cases[i].blocks);
+        ask_init(&a, cdb, 16, SCSI_NO_DATA, NULL, 0, 0);
+        unit_send(u, &a);
+        assert_int_equal(a.done, cases[i].at_once);
+        unit_wait(u, &a);
+        assert_good(&a, 0);
+    }
+    unit_free(u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup(a_difference_is_told_with_its_place, setup),
         cmocka_unit_test_setup(many_blocks_are_verified_against_one, setup),
         cmocka_unit_test_setup(what_is_long_is_verified_in_turns, setup),
+        cmocka_unit_test_setup(what_is_verified_at_once_is_not_much, setup),
         cmocka_unit_test_setup(what_is_written_is_verified, setup),
         cmocka_unit_test_setup(a_write_that_went_wrong_is_found, setup),
         cmocka_unit_test_setup(what_compares_is_written, setup),
