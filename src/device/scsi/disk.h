@@ -114,7 +114,8 @@ struct disk {
     struct list later;
     struct spin spin;
 
-    uint8_t by_opcode[256]; /* disk_opcodes.c: its first row + 1; 0: none */
+    /* disk_opcodes.c: the first row of each opcode, NULL: none. */
+    const struct disk_command *by_opcode[256];
 };
 
 static inline struct disk *disk_of(struct lun *l)
@@ -158,11 +159,18 @@ void disk_defaults(struct disk *d);
 
 /* ---- commands: disk_opcodes.c ---- */
 
-/* NULL: there is none. */
-const struct disk_command *disk_command(const struct disk *d,
-                                        const uint8_t *cdb);
-/* With whatever service action. */
-bool disk_has_opcode(const struct disk *d, uint8_t opcode);
+/* Of an opcode, for a service action if it has some. NULL: there is none. */
+const struct disk_command *disk_command_of(const struct disk *d, uint8_t opcode,
+                                           unsigned action);
+static inline const struct disk_command *disk_command(const struct disk *d,
+                                                      const uint8_t *cdb)
+{
+    const struct disk_command *c = d->by_opcode[cdb[0]];
+
+    if (LIKELY(c && !(c->flags & DISK_ACTION)))
+        return c;
+    return disk_command_of(d, cdb[0], cdb[1] & 0x1f);
+}
 void disk_commands_init(struct disk *d);
 
 /* ---- medium access: disk_rw.c ---- */

@@ -125,31 +125,20 @@ void disk_commands_init(struct disk *d)
     memset(d->by_opcode, 0, sizeof(d->by_opcode));
     for (unsigned i = ARRAY_LEN(commands); i-- > 0;)
         if (is_here(d, &commands[i]))
-            d->by_opcode[commands[i].opcode] = (uint8_t)(i + 1);
+            d->by_opcode[commands[i].opcode] = &commands[i];
 }
 
-bool disk_has_opcode(const struct disk *d, uint8_t opcode)
+const struct disk_command *disk_command_of(const struct disk *d, uint8_t opcode,
+                                           unsigned action)
 {
-    return d->by_opcode[opcode];
-}
+    const struct disk_command *c = d->by_opcode[opcode];
 
-static const struct disk_command *find(const struct disk *d, uint8_t opcode,
-                                       unsigned action)
-{
-    unsigned i = d->by_opcode[opcode];
-
-    if (i == 0)
+    if (!c)
         return NULL;
-    for (i--; i < ARRAY_LEN(commands) && commands[i].opcode == opcode; i++)
-        if (!(commands[i].flags & DISK_ACTION) || commands[i].action == action)
-            return &commands[i];
+    for (; c < commands + ARRAY_LEN(commands) && c->opcode == opcode; c++)
+        if (!(c->flags & DISK_ACTION) || c->action == action)
+            return c;
     return NULL;
-}
-
-const struct disk_command *disk_command(const struct disk *d,
-                                        const uint8_t *cdb)
-{
-    return find(d, cdb[0], cdb[1] & 0x1f);
 }
 
 /* ---- REPORT SUPPORTED OPERATION CODES: SPC-4 6.35 ---- */
@@ -218,13 +207,10 @@ void disk_report_opcodes(struct disk *d, struct scsi_task *t)
     uint8_t opcode = t->cdb[3];
     uint16_t action = be16_at(t->cdb + 4);
     uint32_t allocated = be32_at(t->cdb + 6);
-    const struct disk_command *c = find(d, opcode, action);
-    const struct disk_command *any = NULL;
-    bool has_actions;
+    const struct disk_command *c = disk_command_of(d, opcode, action);
+    const struct disk_command *any = d->by_opcode[opcode];
+    bool has_actions = any && any->flags & DISK_ACTION;
 
-    if (disk_has_opcode(d, opcode))
-        any = &commands[d->by_opcode[opcode] - 1];
-    has_actions = any && any->flags & DISK_ACTION;
     switch (t->cdb[2] & 0x7) {
     case 0:
         report_all(d, t, timeouts, allocated);

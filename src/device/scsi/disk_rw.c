@@ -80,17 +80,13 @@ bool disk_room_ok(struct disk *d, struct scsi_task *t, enum scsi_dir dir,
     return true;
 }
 
-bool disk_use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
-                  uint64_t len)
+/* A copy of the iovec that ends sooner, or begins later. */
+static __attribute__((noinline)) bool use_part(struct disk *d, struct scsi_task *t, uint64_t offset,
+                     uint64_t len)
 {
     struct disk_work *w = t->unit_data;
     struct iovec *iov;
 
-    if (LIKELY(offset == 0 && len == t->len)) {
-        t->store.iov = t->iov;
-        t->store.iov_num = t->iov_num;
-        return true;
-    }
     if (!w) {
         w = disk_work(d, t, 0, NULL);
         if (!w)
@@ -106,6 +102,22 @@ bool disk_use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
     t->store.iov = iov;
     t->store.iov_num = iov_cut(t->iov, t->iov_num, offset, len, iov);
     return true;
+}
+
+static inline bool use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
+                           uint64_t len)
+{
+    if (UNLIKELY(offset != 0 || len != t->len))
+        return use_part(d, t, offset, len);
+    t->store.iov = t->iov;
+    t->store.iov_num = t->iov_num;
+    return true;
+}
+
+bool disk_use_iov(struct disk *d, struct scsi_task *t, uint64_t offset,
+                  uint64_t len)
+{
+    return use_iov(d, t, offset, len);
 }
 
 /* ---- one request of the store ---- */
@@ -178,7 +190,7 @@ static void transfer(struct disk *d, struct scsi_task *t, bool write)
         disk_good(d, t, 0);
         return;
     }
-    if (!disk_use_iov(d, t, 0, bytes))
+    if (!use_iov(d, t, 0, bytes))
         return;
     disk_store(d, t, write ? STORE_WRITE : STORE_READ,
                write ? disk_write_flags(d, r.flags & DISK_CDB_FUA) : 0, r.lba,

@@ -137,8 +137,7 @@ static bool is_exclusive(const struct disk_command *c)
 
 static bool is_barrier(const struct scsi_task *t, bool exclusive)
 {
-    return exclusive || t->attr == SCSI_ORDERED ||
-           t->attr == SCSI_HEAD_OF_QUEUE;
+    return exclusive || t->attr != SCSI_SIMPLE; /* nor is it SCSI_ACA */
 }
 
 static bool may_start(const struct disk *d, const struct scsi_task *t,
@@ -178,7 +177,7 @@ static void run(struct disk *d, struct scsi_task *t,
                 const struct disk_command *c)
 {
     if (UNLIKELY(!c || !c->run)) {
-        if (!c && disk_has_opcode(d, t->cdb[0]))
+        if (!c && d->by_opcode[t->cdb[0]])
             disk_bad_field(d, t); /* an unknown service action */
         else
             disk_check(d, t, SCSI_ILLEGAL_REQUEST, SCSI_ASC_INVALID_OPCODE);

@@ -71,8 +71,7 @@ struct scsi_task {
     /* The answer. */
     enum scsi_response response;
     uint8_t status;    /* enum scsi_status */
-    uint8_t sense_len; /* with CHECK CONDITION: 0..SCSI_SENSE_MAX */
-    uint8_t sense[SCSI_SENSE_MAX];
+    uint8_t sense_len; /* with CHECK CONDITION: 0..SCSI_SENSE_MAX of sense */
     uint64_t moved;    /* bytes read from or written to iov, from its start:
                         * the residual is len - moved */
     uint64_t overflow; /* bytes the command had beyond len; then response is
@@ -96,6 +95,8 @@ struct scsi_task {
         struct iscsi_cmd iscsi;
         struct sg_cmd sg;
     };
+
+    uint8_t sense[SCSI_SENSE_MAX]; /* the answer's; rarely touched, so last */
 };
 
 /* Task management: SAM-5 7. */

@@ -45,32 +45,41 @@ static void clear(struct chain *c, uint64_t offset, size_t len)
     chain_write(c, offset, zeros, len);
 }
 
+/* What a guest is answered, at any address. */
+struct answer {
+    struct virtio_scsi_resp_cmd head;
+    uint8_t sense[SCSI_SENSE_MAX];
+} __attribute__((packed));
+
 static void answer(struct scsi_task *t)
 {
     struct chain *c = chain_of_priv(t);
-    struct {
-        struct virtio_scsi_resp_cmd head;
-        uint8_t sense[SCSI_SENSE_MAX];
-    } out;
+    struct answer mine, *out = &mine;
+    const struct iovec *first = &c->iov[c->out_num];
     uint32_t sense_len = MIN(t->sense_len, t->sense_room);
-    uint64_t written = sizeof(out.head) + t->sense_room;
+    uint64_t written = sizeof(out->head) + t->sense_room;
 
     if (UNLIKELY(t->cut != NULL))
         *t->cut = t->was;
     t->moved = MIN(t->moved, t->len);
-    out.head = (struct virtio_scsi_resp_cmd){
+    /* Mostly it has the guest's first piece to itself. */
+    if (LIKELY(t->sense_room == SCSI_SENSE_MAX &&
+               first->iov_len >= sizeof(*out)))
+        out = first->iov_base;
+    out->head = (struct virtio_scsi_resp_cmd){
         .sense_len = htole32(sense_len),
         .residual = htole32((uint32_t)MIN(t->len - t->moved, UINT32_MAX)),
         .status = t->status,
         .response = (uint8_t)t->response,
     };
-    memset(out.sense, 0, sizeof(out.sense));
+    memset(out->sense, 0, sizeof(out->sense));
     if (UNLIKELY(sense_len))
-        memcpy(out.sense, t->sense, sense_len);
-    chain_write(c, 0, &out,
-                sizeof(out.head) + MIN(t->sense_room, sizeof(out.sense)));
-    if (UNLIKELY(t->sense_room > sizeof(out.sense)))
-        clear(c, sizeof(out), t->sense_room - sizeof(out.sense));
+        memcpy(out->sense, t->sense, sense_len);
+    if (UNLIKELY(out == &mine))
+        chain_write(c, 0, out,
+                    sizeof(out->head) + MIN(t->sense_room, SCSI_SENSE_MAX));
+    if (UNLIKELY(t->sense_room > SCSI_SENSE_MAX))
+        clear(c, sizeof(*out), t->sense_room - SCSI_SENSE_MAX);
     if (t->dir == SCSI_DATA_IN)
         written += t->moved;
     chain_done(c, (uint32_t)MIN(written, UINT32_MAX));
@@ -134,11 +143,12 @@ static bool read_question(struct scsi *s, struct chain *c, struct scsi_task *t,
 
     if (UNLIKELY(c->out_len < out_head))
         return false;
-    memset(ask->cdb, 0, sizeof(ask->cdb));
-    if (LIKELY(c->iov[0].iov_len >= want))
-        memcpy(ask, c->iov[0].iov_base, want);
-    else
+    if (LIKELY(want == sizeof(*ask) && c->iov[0].iov_len >= want)) {
+        memcpy(ask, c->iov[0].iov_base, sizeof(*ask));
+    } else {
+        memset(ask->cdb, 0, sizeof(ask->cdb));
         chain_read(c, 0, ask, want);
+    }
     if (c->out_len > out_head) {
         if (UNLIKELY(c->in_len > in_head))
             return false; /* both ways: INOUT is not offered */
@@ -157,6 +167,23 @@ static enum scsi_attr attr_of(uint8_t attr)
     return attr <= SCSI_ACA ? (enum scsi_attr)attr : SCSI_SIMPLE;
 }
 
+/* Copies of a length that the compiler knows are a few moves. */
+static void copy_cdb(uint8_t *to, const uint8_t *from, unsigned len)
+{
+    memset(to, 0, SCSI_CDB_MAX);
+    switch (len) {
+    case 10:
+        memcpy(to, from, 10);
+        break;
+    case 16:
+        memcpy(to, from, 16);
+        break;
+    default:
+        memcpy(to, from, len);
+        break;
+    }
+}
+
 static void dispatch(struct scsi *s, struct scsi_task *t,
                      const struct question *ask)
 {
@@ -166,8 +193,7 @@ static void dispatch(struct scsi *s, struct scsi_task *t,
     t->attr = attr_of(ask->head.task_attr);
     t->cdb_len =
         (uint8_t)scsi_cdb_len(ask->cdb, MIN(s->cdb_size, SCSI_CDB_MAX));
-    memcpy(t->cdb, ask->cdb, t->cdb_len);
-    memset(t->cdb + t->cdb_len, 0, sizeof(t->cdb) - t->cdb_len);
+    copy_cdb(t->cdb, ask->cdb, t->cdb_len);
     scsi_find(s, ask->head.lun, &to);
     if (to.kind == SCSI_TO_NOBODY || to.kind == SCSI_TO_NOTHING) {
         t->response = SCSI_R_BAD_TARGET;

@@ -52,7 +52,16 @@ static bool is_reporter(const uint8_t *level)
 void scsi_find(struct scsi *s, const uint8_t field[8], struct scsi_to *to)
 {
     static const uint8_t zeros[6];
+    uint64_t raw;
 
+    memcpy(&raw, field, sizeof(raw));
+    if (LIKELY(s->recent && raw == s->recent_field)) {
+        to->kind = SCSI_TO_LUN;
+        to->lun = s->recent;
+        to->target = to->lun->target;
+        to->number = to->lun->lun;
+        return;
+    }
     *to = (struct scsi_to){.kind = SCSI_TO_NOTHING, .target = -1};
     if (is_reporter(field)) {
         if (memcmp(field + 2, zeros, 6) == 0)
@@ -73,13 +82,11 @@ void scsi_find(struct scsi *s, const uint8_t field[8], struct scsi_to *to)
     to->kind = SCSI_TO_LUN;
     if (!read_level(field + 2, &to->number))
         return;
-    to->lun = s->recent;
-    if (LIKELY(to->lun && to->lun->target == field[1] &&
-               to->lun->lun == to->number))
-        return;
     to->lun = luns_find(s, field[1], to->number, NULL);
-    if (to->lun)
+    if (to->lun) {
         s->recent = to->lun;
+        s->recent_field = raw;
+    }
 }
 
 /* ---- unit attentions ---- */
