@@ -269,21 +269,12 @@ static uint8_t *in_one(const struct iovec *iov, unsigned num, uint64_t total,
     return NULL;
 }
 
-/* Bytes [offset, offset + len) of num pieces, as far as there are any. */
-static LONG_WAY size_t copy(const struct iovec *iov, unsigned num,
-                            uint64_t offset, uint8_t *buf, size_t len,
-                            bool to_guest)
-{
-    return to_guest ? iov_write(iov, (int)num, offset, buf, len)
-                    : iov_read(iov, (int)num, offset, buf, len);
-}
-
 size_t chain_read(const struct chain *c, uint64_t offset, void *buf, size_t len)
 {
     const uint8_t *at = in_one(c->iov, c->out_num, c->out_len, offset, len);
 
     if (UNLIKELY(!at))
-        return copy(c->iov, c->out_num, offset, buf, len, false);
+        return iov_read(c->iov, c->out_num, offset, buf, len);
     memcpy(buf, at, len);
     return len;
 }
@@ -294,9 +285,8 @@ size_t chain_write(const struct chain *c, uint64_t offset, const void *buf,
     const struct iovec *iov = c->iov + c->out_num;
     uint8_t *at = in_one(iov, c->in_num, c->in_len, offset, len);
 
-    if (UNLIKELY(!at)) /* the cast takes const away: buf is only read */
-        return copy(iov, c->in_num, offset, (uint8_t *)(uintptr_t)buf, len,
-                    true);
+    if (UNLIKELY(!at))
+        return iov_write(iov, c->in_num, offset, buf, len);
     memcpy(at, buf, len);
     return len;
 }
