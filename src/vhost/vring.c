@@ -432,7 +432,6 @@ static void then_stopped(struct vring *v)
     v->set.call_fd = v->call_fd;
     v->set.err_fd = v->err_fd;
     v->call_fd = v->err_fd = -1;
-    v->call_is_old = true;
 }
 
 void vring_stop(struct vring *v)
@@ -527,17 +526,17 @@ void vring_set_kick(struct vring *v, int fd)
 
 static void do_set_call(struct vring *v)
 {
-    bool late = v->call_fd < 0 || v->call_is_old;
-
     if (v->call_fd >= 0)
         close(v->call_fd);
     v->call_fd = v->cmd.fd;
-    v->call_is_old = false;
     if (v->device_started) {
         v->ring.call_fd = v->call_fd;
-        /* Answers given before there was anything to call with. QEMU gives a
-         * ring that it starts again another fd only after that. */
-        if (late && v->kept->stats.chains)
+        /* Answers given before there was anything to call with, or that called
+         * an fd which nobody looks at any more: QEMU gives a ring that it starts
+         * again a new one only after that, and looks whether an interrupt was
+         * masked before it tells us where the next one goes. Whoever is called
+         * for nothing just looks. */
+        if (v->kept->stats.chains)
             signal_fd(v, v->call_fd);
         look_after(v);
     }

@@ -74,8 +74,6 @@ struct vring {
     struct timer timer;
     int kick_fd, call_fd, err_fd;
     bool device_started; /* ring_start has succeeded */
-    bool call_is_old;    /* call_fd is of before a stop: who it called may not
-                          * be there any more */
     bool polled;         /* a NOFD kick */
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
