@@ -81,8 +81,8 @@ bool disk_room_ok(struct disk *d, struct scsi_task *t, enum scsi_dir dir,
 }
 
 /* A copy of the iovec that ends sooner, or begins later. */
-static __attribute__((noinline)) bool use_part(struct disk *d, struct scsi_task *t, uint64_t offset,
-                     uint64_t len)
+static __attribute__((noinline)) bool
+use_part(struct disk *d, struct scsi_task *t, uint64_t offset, uint64_t len)
 {
     struct disk_work *w = t->unit_data;
     struct iovec *iov;

@@ -6,8 +6,8 @@
  * at once; so that long commands do not keep the loop, one of more than
  * AT_ONCE_BYTES goes on from a spinner's entry, which runs once in every turn
  * and for at most TURN_NS, and the works take turns there. That is not much: a
- * guest may send hundreds in one turn, and with a VERIFY or a WRITE SAME come no
- * bytes that would count. */
+ * guest may send hundreds in one turn, and with a VERIFY or a WRITE SAME come
+ * no bytes that would count. */
 #include <stdlib.h>
 
 #include "device/scsi/disk.h"

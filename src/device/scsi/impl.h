@@ -42,8 +42,8 @@ struct scsi_events {
 struct scsi {
     struct device device;
     const struct scsi_conf *conf;
-    struct list luns;   /* in order of target and number */
-    struct lun *recent; /* of them, who was addressed last; may be NULL */
+    struct list luns;      /* in order of target and number */
+    struct lun *recent;    /* of them, who was addressed last; may be NULL */
     uint64_t recent_field; /* by these 8 bytes */
     unsigned per_target[SCSI_TARGETS];
     unsigned num_units; /* open: some may be leaving */
