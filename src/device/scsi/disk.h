@@ -29,6 +29,8 @@
 
 #define DISK_SERIAL_BYTES 64
 #define DISK_STEP_BYTES (UINT32_C(256) << 10)
+/* What the buffers of all of a disk's commands may have together. */
+#define DISK_BUFFERS_MAX_BYTES (UINT32_C(64) << 20)
 
 /* In store.user of a task. */
 #define DISK_WAITS 1
@@ -113,6 +115,7 @@ struct disk {
     /* Works that have more to do without waiting: see disk_work.c. */
     struct list later;
     struct spin spin;
+    size_t buffer_bytes; /* of all of them */
 
     /* disk_opcodes.c: the first row of each opcode, NULL: none. */
     const struct disk_command *by_opcode[256];
@@ -211,7 +214,8 @@ void disk_store_flush(struct disk *d, struct scsi_task *t,
 
 /* ---- several steps: disk_work.c ---- */
 
-/* With a buffer of `bytes`. NULL: out of memory, and t has ended. */
+/* With a buffer of `bytes`. NULL: there is no memory for it, or the disk has
+ * enough of them, and t has ended. */
 struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
                             bool (*step)(struct disk_work *w));
 /* From now on step is called, to move so many bytes: if they are many, in turns

@@ -15,7 +15,7 @@
  *
  * There is no ACA here: NACA in a control byte, the attribute ACA and CLEAR ACA
  * are refused. There is no bound to the set: a task lies behind its chain, so
- * the rings bound it, and TASK SET FULL is never said.
+ * the rings bound it. TASK SET FULL is said of buffers only (disk_work).
  *
  * Task management. What waits ends at once. What is active is given up, by
  * store_drain, whose `owner` is the task; only what the kernel has is waited

@@ -100,8 +100,15 @@ void disk_work_init(struct disk *d)
 struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
                             bool (*step_fn)(struct disk_work *w))
 {
-    struct disk_work *w = malloc(sizeof(*w) + bytes);
+    struct disk_work *w;
 
+    if (UNLIKELY(bytes > DISK_BUFFERS_MAX_BYTES - d->buffer_bytes)) {
+        /* SAM-5 5.3.1: the guest sends fewer at a time. */
+        t->status = SCSI_TASK_SET_FULL;
+        disk_end(d, t);
+        return NULL;
+    }
+    w = malloc(sizeof(*w) + bytes);
     if (!w) {
         disk_check(d, t, SCSI_ABORTED_COMMAND, SCSI_ASC_INTERNAL_FAILURE);
         return NULL;
@@ -113,6 +120,7 @@ struct disk_work *disk_work(struct disk *d, struct scsi_task *t, size_t bytes,
         .buf_bytes = bytes,
     };
     list_init(&w->node);
+    d->buffer_bytes += bytes;
     t->unit_data = w;
     return w;
 }
@@ -172,6 +180,7 @@ void disk_work_free(struct scsi_task *t)
 {
     struct disk_work *w = t->unit_data;
 
+    w->disk->buffer_bytes -= w->buf_bytes;
     free(w->more);
     free(w);
     t->unit_data = NULL;

@@ -62,6 +62,33 @@ static void so_do_tasks_that_wait_for_each_other(void **state)
     assert_in_range(most_of_a_turn(SCSI_ORDERED, 1 << 20), 1, 8);
 }
 
+/* Rings may have room for more commands than there is memory for. */
+static void buffers_are_not_without_end(void **state)
+{
+    struct unit *u = unit_new(LONG_UNIT);
+    struct ask *crowd = calloc(CROWD, sizeof(*crowd));
+    uint8_t cdb[16] = {SCSI_VERIFY_16};
+    unsigned full = 0;
+
+    (void)state;
+    be32_put(cdb + 10, LONG_BYTES / 512);
+    for (unsigned i = 0; i < CROWD; i++) {
+        ask_init(&crowd[i], cdb, 16, SCSI_NO_DATA, NULL, 0, 0);
+        unit_send(u, &crowd[i]);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        uint8_t status = unit_wait(u, &crowd[i]);
+
+        assert_true(status == SCSI_GOOD || status == SCSI_TASK_SET_FULL);
+        full += status == SCSI_TASK_SET_FULL;
+    }
+    assert_in_range(full, 1, CROWD / 2);
+    ask_init(&crowd[0], cdb, 16, SCSI_NO_DATA, NULL, 0, 0);
+    assert_int_equal(unit_do(u, &crowd[0]), SCSI_GOOD);
+    free(crowd);
+    unit_free(u);
+}
+
 /* Whose turn has not come yet. */
 static void what_has_waited_is_given_up_all_the_same(void **state)
 {
@@ -95,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_waited_starts_in_several_turns),
         cmocka_unit_test(so_do_tasks_that_wait_for_each_other),
+        cmocka_unit_test(buffers_are_not_without_end),
         cmocka_unit_test(what_has_waited_is_given_up_all_the_same),
     };
 
