@@ -357,7 +357,7 @@ static void on_next(struct defer *d)
 
 static int fill(struct params *p, const struct iscsi_query *q, struct errs *e)
 {
-    int rc = 0;
+    int rc = library_check("", e);
 
     memset(p, 0, sizeof(*p));
     snprintf(p->target, sizeof(p->target), "its targets");

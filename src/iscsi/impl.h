@@ -68,6 +68,8 @@ bool portal_parse(const char *text, size_t len, struct portal *out);
 void portal_text(const char *host, uint16_t port, char out[PORTAL_TEXT_BYTES]);
 int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
               const char *key, struct errs *e);
+/* Is this a build in which libiscsi can be used? */
+int library_check(const char *at, struct errs *e);
 int initiator_fill(char out[NAME_BYTES], const char *name, const char *at,
                    struct errs *e);
 
@@ -77,7 +79,10 @@ struct link {
     struct iscsi_context *ctx;     /* NULL then, too */
     struct wire wire;
     struct watch watch;
-    int fd, events; /* being watched */
+    int fd;        /* libiscsi's: once connected it leads nowhere (os/tap.h) */
+    int sock;      /* the connection: the wire's */
+    int events;    /* being watched */
+    bool detached; /* fd is what it is to be */
     bool in_library;
     bool logged_in, login_failed;
     bool cancelled;     /* libiscsi gave up on what it had */

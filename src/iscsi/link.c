@@ -5,10 +5,12 @@
  * upon when it has returned (login_went_on, flights_collect), so that it may be
  * called again, or destroyed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "iscsi/impl.h"
 
@@ -88,8 +90,8 @@ static void on_ready(struct watch *w, int status, int events)
     int revents = 0;
 
     if (status < 0) {
-        /* It lets libiscsi find out what is wrong with the socket. */
-        revents = POLLERR;
+        /* What is wrong with the socket shows when it is used. */
+        revents = l->detached ? POLLIN : POLLERR;
     } else {
         if (events & (UV_READABLE | UV_DISCONNECT))
             revents |= POLLIN;
@@ -130,6 +132,18 @@ static void on_login(struct iscsi_context *ctx, int status, void *data,
                  iscsi_get_target_address(ctx));
 }
 
+/* From now on there is one way to the connection: the wire. */
+static bool detach(struct link *l)
+{
+    int rc = tap_dead_end(l->fd);
+
+    l->detached = rc == 0;
+    if (rc < 0)
+        snprintf(l->why, sizeof(l->why), "no socket for libiscsi: %s",
+                 strerror(-rc));
+    return rc == 0;
+}
+
 static void on_connect(struct iscsi_context *ctx, int status, void *data,
                        void *arg)
 {
@@ -138,7 +152,7 @@ static void on_connect(struct iscsi_context *ctx, int status, void *data,
     (void)data;
     if (!l->session)
         return;
-    if (status != SCSI_STATUS_GOOD ||
+    if (status != SCSI_STATUS_GOOD || !detach(l) ||
         iscsi_login_async(ctx, on_login, l) != 0) {
         note_failure(l);
         l->login_failed = true;
@@ -199,16 +213,24 @@ int link_open(struct iscsi_session *s, const char *address, uint16_t port,
         goto fail_context;
     }
     l->fd = iscsi_get_fd(l->ctx);
+    l->wire.sock = l->sock = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    if (l->sock < 0) {
+        rc = -errno;
+        snprintf(why, 256, "%s", strerror(errno));
+        goto fail_context;
+    }
     l->watch.ready = on_ready;
     l->watch.gone = on_gone;
-    rc = watch_open(&l->watch, s->loop, l->fd);
+    rc = watch_open(&l->watch, s->loop, l->sock);
     if (rc < 0) {
         snprintf(why, 256, "%s", strerror(-rc));
-        goto fail_context;
+        goto fail_socket;
     }
     s->link = l;
     watch_again(l);
     return 0;
+fail_socket:
+    close(l->sock);
 fail_context:
     l->session = NULL;
     iscsi_destroy_context(l->ctx);
@@ -223,6 +245,7 @@ void link_close(struct link *l)
 {
     l->session = NULL; /* callbacks mean nothing any more */
     watch_close(&l->watch);
+    close(l->sock);
     iscsi_destroy_context(l->ctx);
     l->ctx = NULL;
 }

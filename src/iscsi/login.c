@@ -173,12 +173,6 @@ static void came_up(struct iscsi_session *s)
 {
     uint64_t now = now_ms();
 
-    if (!s->link->wire.tapped) {
-        /* The linker did not do what os/tap.h says: not a byte was checked. */
-        login_failed(s, "libiscsi's bytes do not pass through vub's hands: "
-                        "this build is unsafe with targets");
-        return;
-    }
     s->state = SESSION_UP;
     s->logins++;
     s->hopeless = s->refused = false;

@@ -249,13 +249,27 @@ int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
     return 0;
 }
 
+/* os/tap.h says why. */
+int library_check(const char *at, struct errs *e)
+{
+    const char *call = tap_missing();
+
+    if (!call)
+        return 0;
+    return errs_at(e, at, NULL,
+                   "this build of vub cannot use iSCSI: what libiscsi does by "
+                   "%s() would not pass through vub's checks",
+                   call);
+}
+
 int params_fill(struct params *p, unsigned *lun, const struct iscsi_conf *c,
                 const char *at, struct errs *e)
 {
     int rc;
 
     memset(p, 0, sizeof(*p));
-    rc = url_fill(p, lun, c->url, at, e);
+    rc = library_check(at, e);
+    rc = worse(url_fill(p, lun, c->url, at, e), rc);
     /* Each part is looked at, whatever is wrong with the others. */
     rc = worse(portals_fill(p, c, at, e), rc);
     rc = worse(initiator_fill(p->initiator, c->initiator, at, e), rc);

@@ -15,7 +15,7 @@
 
 int wire_init(struct wire *w, bool mutual)
 {
-    *w = (struct wire){.tap.fd = -1, .mutual = mutual};
+    *w = (struct wire){.tap.fd = -1, .sock = -1, .mutual = mutual};
     w->tap.readv = wire_read;
     w->tap.writev = wire_write;
     for (int i = 0; i < WIRE_BUCKETS; i++)
@@ -100,7 +100,7 @@ static size_t take(struct wire *w, const struct iovec *iov, int num,
         return 0;
     }
     do {
-        n = tap_readv(w->tap.fd, iov, num);
+        n = tap_readv(w->sock, iov, num);
     } while (n < 0 && errno == EINTR);
     if (n == 0)
         wire_fault(w, "it closed the connection");
@@ -112,7 +112,6 @@ static size_t take(struct wire *w, const struct iovec *iov, int num,
         w->dry = true;
         return 0;
     }
-    w->tapped = true;
     if ((size_t)n < room)
         w->dry = true;
     return (size_t)n;

@@ -56,12 +56,11 @@ enum wire_phase {
 
 struct wire {
     struct tap tap;
+    int sock; /* the owner's: what is read and written */
     enum wire_phase phase;
     bool mutual;             /* the target must prove who it is */
     bool challenged, proved; /* we asked it to, it did */
-    bool digest;             /* of headers: as libiscsi's reads tell */
     char why[160];           /* "": all is well; else it is over */
-    bool tapped;             /* bytes have come through here */
     uint64_t heard;          /* PDUs */
     bool login_refused;      /* by a status of class 2 */
     uint32_t max_cmdsn;      /* the target's window; valid when FULL */
@@ -90,7 +89,7 @@ struct wire {
 int wire_init(struct wire *w, bool mutual); /* -ENOMEM */
 void wire_fini(struct wire *w);
 
-/* Around each call of libiscsi that may use the socket. */
+/* Around each call of libiscsi that may use its fd, and thereby sock. */
 struct tap *wire_enter(struct wire *w, int fd);
 /* Writes what was gathered, as far as that goes. */
 void wire_leave(struct wire *w, struct tap *before);
@@ -121,7 +120,7 @@ static inline bool wire_task_at_rest(const struct wire_task *t)
 
 void wire_fault(struct wire *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* wire_in.c and wire_out.c, for wire.c */
+/* wire.c and wire_out.c, for each other */
 ssize_t wire_read(struct tap *tap, const struct iovec *iov, int num);
 ssize_t wire_write(struct tap *tap, const struct iovec *iov, int num);
 bool wire_flush(struct wire *w);

@@ -15,7 +15,7 @@ bool wire_flush(struct wire *w)
 {
     while (wire_has_output(w)) {
         struct iovec iov = {w->out + w->out_at, w->out_end - w->out_at};
-        ssize_t n = tap_writev(w->tap.fd, &iov, 1);
+        ssize_t n = tap_writev(w->sock, &iov, 1);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -87,7 +87,7 @@ static ssize_t direct(struct wire *w, const struct iovec *iov, int num)
     for (int i = 0; i < num && k < TAP_IOV_MAX; i++)
         v[k++] = iov[i];
     do {
-        n = tap_writev(w->tap.fd, v, k);
+        n = tap_writev(w->sock, v, k);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EFAULT) {
         /* Guest memory that is gone: a copy, which goes on in the handler of
