@@ -161,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, r.fds) < 0 ||
         wire_init(&r.w, how & 1) < 0)
         abort();
+    r.w.sock = r.fds[0];
     r.header_len = how & 2 ? 52 : 48;
     r.w.phase = how & 4 ? WIRE_LOGIN : WIRE_FULL;
     make_tasks(&r, how);
