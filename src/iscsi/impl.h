@@ -136,6 +136,7 @@ enum session_state {
 struct iscsi_session {
     struct list node; /* of all sessions */
     struct loop *loop;
+    char *device; /* whose it is, by its id; "": nobody's */
     struct params params;
     unsigned users; /* units, and whoever else is not to lose it */
     struct list units;
@@ -202,8 +203,10 @@ static inline uint64_t now_ms(void)
 const char *session_id(const struct iscsi_session *s); /* for log lines */
 
 /* session.c */
-/* The caller's share of a session for p, which it has; NULL: no memory. */
-struct iscsi_session *session_get(struct loop *loop, const struct params *p);
+/* The caller's share of a session for p, which the device has or gets; NULL: no
+ * memory. device: its id, or NULL. */
+struct iscsi_session *session_get(struct loop *loop, const char *device,
+                                  const struct params *p);
 void session_put(struct iscsi_session *s);
 /* One for SendTargets, which nobody shares. changed: it is up; or it cannot be,
  * as s->why says, and is not tried again. */

@@ -9,23 +9,13 @@
 #include <unistd.h>
 
 #include "iscsi/impl.h"
+#include "os/thread.h"
 
-/* All of the process. Units of several loops come and go, so it has a lock,
- * held for a few steps at a time. */
+/* All of the process. Units of several loops come and go, so the list has a
+ * lock. A session is its loop's: nobody else finds it. */
 static struct list sessions = {&sessions, &sessions};
-static char lock;
-static unsigned count;
-
-static void sessions_lock(void)
-{
-    while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE))
-        ;
-}
-
-static void sessions_unlock(void)
-{
-    __atomic_clear(&lock, __ATOMIC_RELEASE);
-}
+static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned count; /* atomic */
 
 const char *session_id(const struct iscsi_session *s)
 {
@@ -259,6 +249,7 @@ void session_unhandle(struct iscsi_session *s)
     LIST_EACH_SAFE (&s->spare, at)
         free(container_of(at, struct flight, node));
     params_wipe(&s->params);
+    free(s->device);
     free(s);
     LIST_EACH_SAFE (&gone, at) {
         struct iscsi_unit *u = container_of(at, struct iscsi_unit, node);
@@ -280,7 +271,8 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-static struct iscsi_session *session_open(struct loop *loop,
+/* device: NULL: of none. */
+static struct iscsi_session *session_open(struct loop *loop, const char *device,
                                           const struct params *p)
 {
     struct iscsi_session *s = calloc(1, sizeof(*s));
@@ -288,6 +280,11 @@ static struct iscsi_session *session_open(struct loop *loop,
 
     if (!s)
         return NULL;
+    s->device = strdup(device ? device : "");
+    if (!s->device) {
+        free(s);
+        return NULL;
+    }
     s->loop = loop;
     s->params = *p;
     list_init(&s->node);
@@ -305,7 +302,8 @@ static struct iscsi_session *session_open(struct loop *loop,
      * each other's place. */
     r = mix(loop_now_ns() ^ (uint64_t)getpid() << 40 ^ (uintptr_t)s);
     s->isid = (uint32_t)r & 0xffffff;
-    s->isid_qualifier = (uint32_t)count++ & 0xffff;
+    s->isid_qualifier =
+        __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) & 0xffff;
     s->timer.fire = on_timer;
     s->timer.gone = on_timer_gone;
     timer_open(&s->timer, loop);
@@ -315,26 +313,40 @@ static struct iscsi_session *session_open(struct loop *loop,
     return s;
 }
 
-struct iscsi_session *session_get(struct loop *loop, const struct params *p)
+static struct iscsi_session *find(struct loop *loop, const char *device,
+                                  const struct params *p)
 {
-    struct iscsi_session *s;
+    struct iscsi_session *found = NULL;
 
-    sessions_lock();
+    pthread_mutex_lock(&sessions_lock);
     LIST_EACH (&sessions, at) {
-        s = container_of(at, struct iscsi_session, node);
-        if (s->loop == loop && params_equal(&s->params, p)) {
-            s->users++;
-            sessions_unlock();
-            return s;
+        struct iscsi_session *s = container_of(at, struct iscsi_session, node);
+
+        if (s->loop == loop && strcmp(s->device, device) == 0 &&
+            params_equal(&s->params, p)) {
+            found = s;
+            break;
         }
     }
-    s = session_open(loop, p);
-    if (s) {
-        s->users = 1;
+    pthread_mutex_unlock(&sessions_lock);
+    return found;
+}
+
+struct iscsi_session *session_get(struct loop *loop, const char *device,
+                                  const struct params *p)
+{
+    struct iscsi_session *s = find(loop, device ? device : "", p);
+
+    if (!s) {
+        s = session_open(loop, device, p);
+        if (!s)
+            return NULL;
+        pthread_mutex_lock(&sessions_lock);
         list_add(&sessions, &s->node);
+        pthread_mutex_unlock(&sessions_lock);
         session_rearm(s);
     }
-    sessions_unlock();
+    s->users++;
     return s;
 }
 
@@ -343,11 +355,8 @@ struct iscsi_session *session_discover(struct loop *loop,
                                        void (*changed)(struct iscsi_session *s),
                                        void *arg)
 {
-    struct iscsi_session *s;
+    struct iscsi_session *s = session_open(loop, NULL, p);
 
-    sessions_lock(); /* it counts */
-    s = session_open(loop, p);
-    sessions_unlock();
     if (!s)
         return NULL;
     s->users = 1;
@@ -391,15 +400,12 @@ static void session_close(struct iscsi_session *s)
 
 void session_put(struct iscsi_session *s)
 {
-    bool last;
-
-    sessions_lock();
-    last = --s->users == 0;
-    if (last)
-        list_del(&s->node);
-    sessions_unlock();
-    if (last)
-        session_close(s);
+    if (--s->users > 0)
+        return;
+    pthread_mutex_lock(&sessions_lock);
+    list_del(&s->node);
+    pthread_mutex_unlock(&sessions_lock);
+    session_close(s);
 }
 
 void session_lost(struct iscsi_session *s, const char *reason)

@@ -24,12 +24,14 @@ int iscsi_open(struct iscsi_unit *u, const struct iscsi_conf *c,
     int rc = params_fill(&p, &u->lun, c, "", &es);
 
     if (rc < 0) {
-        if (e && es.count)
+        if (es.count)
             *e = es.list[0];
+        else
+            rc = err_nomem(e); /* no memory for what is wrong */
         goto out;
     }
     u->id = id;
-    u->session = session_get(loop, &p);
+    u->session = session_get(loop, id, &p);
     if (!u->session) {
         rc = err_nomem(e);
         goto out;

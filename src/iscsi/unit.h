@@ -1,8 +1,11 @@
 /* iscsi/unit.h: logical units of iSCSI targets.
  *
- * RFC 7143. A unit belongs to a loop. Units of one target on one loop that say
- * the same of it (portals, names, secrets, times) share a session, that is a
- * connection of libiscsi; nobody sees it but this folder.
+ * RFC 7143. A unit belongs to a loop and to a device. Units of one device, and
+ * thus of one guest, on one loop that say the same of a target (portals, names,
+ * secrets, times) share a session, that is a connection of libiscsi; nobody
+ * sees it but this folder. To the target a session is who sends: task
+ * management, reservations and unit attentions are its, hence never two
+ * guests'.
  *
  * Logging in happens in the background, as often as it takes. Commands wait
  * for it, in order, ISCSI_WAITING_MAX of a session; many are under way at a
@@ -143,7 +146,8 @@ struct iscsi_unit {
 int iscsi_check(const struct iscsi_conf *c, const char *at, unsigned *lun,
                 struct errs *e);
 /* Opens u on the loop: up, down and gone are set before. id: of the device,
- * for log lines. On failure there is nothing to close. */
+ * good while u is open; NULL: of none. e is not NULL. On failure there is
+ * nothing to close. */
 int iscsi_open(struct iscsi_unit *u, const struct iscsi_conf *c,
                struct loop *loop, const char *id, struct err *e);
 /* No command and no task management is under way. gone comes later. */
@@ -153,8 +157,8 @@ void iscsi_close(struct iscsi_unit *u);
 void iscsi_submit(struct iscsi_unit *u, struct iscsi_cmd *c);
 /* Ends a batch of submits: what was queued is sent. */
 void iscsi_kick(struct iscsi_unit *u);
-/* c is to end soon, with ISCSI_ABORTED unless it ends otherwise first. Done may
- * come from inside. The target is told if that can be. */
+/* c is to end soon, with ISCSI_ABORTED unless it ends otherwise first. Done
+ * never comes from inside. The target is told if that can be. */
 void iscsi_give_up(struct iscsi_cmd *c);
 /* function, cmd and done are set. */
 void iscsi_tmf(struct iscsi_unit *u, struct iscsi_tmf *m);

@@ -281,7 +281,8 @@ static const struct conf_key lun_keys[] = {
      .table = &iscsi_table,
      .seen_offset = CONF_SEEN(struct lun_conf, has_iscsi),
      .help = "Instead: a unit of an iSCSI target, to which every command goes "
-             "as it is."},
+             "as it is. Units of one device share a session if all but their "
+             "number is the same; devices never do."},
     {"sg", CONF_TABLE, CONF_AT(struct lun_conf, sg), .table = &sg_table,
      .shorthand = "path", .seen_offset = CONF_SEEN(struct lun_conf, has_sg),
      .help = "Instead: a SCSI device of the host, to which every command goes "

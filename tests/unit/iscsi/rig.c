@@ -148,7 +148,8 @@ int rig_try_open(struct rig *rig, const char *json, struct err *e)
         u->unit.gone = on_gone;
         rc = iscsi_check(u->conf, "/iscsi", &lun, &errs);
         if (rc == 0)
-            rc = iscsi_open(&u->unit, u->conf, &rig->loop, "san", e);
+            rc = iscsi_open(&u->unit, u->conf, &rig->loop,
+                            rig->device ? rig->device : "san", e);
     }
     if (errs.count)
         *e = errs.list[0];

@@ -23,7 +23,8 @@ struct rig {
     FILE *to, *from;
     int port;
     char answer[65536];
-    char dir[64]; /* of tgt; "": none */
+    char dir[64];       /* of tgt; "": none */
+    const char *device; /* whose units are opened next; NULL: "san" */
 
     struct rig_unit {
         struct iscsi_unit unit;

@@ -140,6 +140,41 @@ static void it_takes_task_management(void **state)
     rig_close(&rig);
 }
 
+/* PERSISTENT RESERVE OUT: SPC-4, 6.16. */
+static void reserve(struct rig *rig, struct rig_unit *u, uint8_t action,
+                    uint64_t key, uint64_t new_key)
+{
+    uint8_t cdb[10] = {SCSI_PR_OUT, action, action ? 3 : 0, [8] = 24};
+    uint8_t list[24] = {0};
+    struct rig_cmd c;
+
+    be64_put(list, key);
+    be64_put(list + 8, new_key);
+    rig_cmd(&c, cdb, 10, true, list, 24, 0);
+    good(rig, u, &c);
+}
+
+static void a_reservation_keeps_other_devices_out(void **state)
+{
+    struct rig rig;
+    struct rig_unit *a = open_tgt(&rig, disks, ""), *b;
+    struct rig_cmd c;
+    uint8_t buf[512] = {0};
+
+    (void)state;
+    rig.device = "another";
+    b = rig_open(&rig, 1, "");
+    what_is_written_is_read(&rig, a, 1, 1);
+    what_is_written_is_read(&rig, b, 1, 1);
+    reserve(&rig, a, 0, 0, 7); /* REGISTER */
+    reserve(&rig, a, 1, 7, 0); /* RESERVE, exclusive access */
+    what_is_written_is_read(&rig, a, 1, 1);
+    rig_write(&c, 1, buf, 1);
+    rig_do(&rig, b, &c);
+    assert_int_equal(c.cmd.status, SCSI_RESERVATION_CONFLICT);
+    rig_close(&rig);
+}
+
 /* Each block is written again and again with a number of its own; what was
  * acknowledged is there at the end, whatever was done to the target. */
 #define BLOCKS 64
@@ -235,6 +270,7 @@ int main(void)
         cmocka_unit_test(secrets_are_exchanged_both_ways),
         cmocka_unit_test(a_unit_that_is_not_there_says_so),
         cmocka_unit_test(it_takes_task_management),
+        cmocka_unit_test(a_reservation_keeps_other_devices_out),
         cmocka_unit_test(no_acknowledged_write_is_lost_with_the_target),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

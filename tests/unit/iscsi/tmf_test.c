@@ -183,6 +183,39 @@ static void task_management_ends_what_it_concerns(void **state)
     rig_close(&rig);
 }
 
+static void of_one_device_only(void **state)
+{
+    static const enum iscsi_tmf_function functions[] = {
+        ISCSI_TMF_ABORT_TASK_SET, ISCSI_TMF_LUN_RESET};
+    struct rig rig;
+    struct rig_unit *u = settled(&rig, ""), *other;
+    struct rig_cmd c, its;
+    struct tmf m;
+    uint8_t buf[512];
+
+    (void)state;
+    rig.device = "another";
+    other = rig_open(&rig, 0, "");
+    rig_settle(&rig, other);
+    assert_int_equal(rig_seen(&rig, "sessions"), 2);
+    hang(&rig, other, &its, 1, buf);
+    for (unsigned f = 0; f < ARRAY_LEN(functions); f++) {
+        rig_read(&c, 0, buf, 1);
+        rig_submit(u, &c);
+        iscsi_kick(&u->unit);
+        while (rig_seen(&rig, "op 88") < (int)f + 2)
+            ;
+        start(u, &m, functions[f], NULL);
+        rig_until(&rig, &m.done, 1);
+        assert_int_equal(m.tmf.result, 0);
+        assert_int_equal(c.cmd.end, ISCSI_ABORTED);
+        assert_int_equal(its.done, 0);
+    }
+    iscsi_give_up(&its.cmd);
+    rig_until(&rig, &its.done, 1);
+    rig_close(&rig);
+}
+
 static void a_set_that_the_target_does_not_abort_is_aborted_by_us(void **state)
 {
     struct rig rig;
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_command_that_is_given_up_ends),
         cmocka_unit_test(and_soon_whatever_the_target_does),
         cmocka_unit_test(task_management_ends_what_it_concerns),
+        cmocka_unit_test(of_one_device_only),
         cmocka_unit_test(a_set_that_the_target_does_not_abort_is_aborted_by_us),
         cmocka_unit_test(task_management_without_an_answer_ends),
         cmocka_unit_test(without_a_session_there_is_nothing_to_abort),
