@@ -4,6 +4,7 @@
  * wire*.c   the bytes, before libiscsi sees them
  * link.c    one connection: libiscsi's context, its socket on our loop
  * login.c   how a session comes to be: portals, names, redirects, back-off
+ * isid.c    who a session is to the target
  * session.c who shares one; its loss; its timer
  * command.c commands on their way
  * tmf.c     task management, time-outs, giving up
@@ -147,6 +148,7 @@ struct iscsi_session {
     enum session_state state;
     struct link *link; /* LOGIN, UP */
     uint32_t isid, isid_qualifier;
+    int isid_claim; /* -1: none */
     bool discovery; /* no target, no commands */
 
     struct list waiting; /* commands, in order */
@@ -222,6 +224,10 @@ void session_tell_up(struct iscsi_session *s);
 /* The timer may have to fire sooner. */
 void session_rearm(struct iscsi_session *s);
 void session_at(struct iscsi_session *s, uint64_t ms);
+
+/* isid.c: for the session's life; device and params are set. */
+void isid_choose(struct iscsi_session *s);
+void isid_release(struct iscsi_session *s);
 
 /* login.c */
 void login_start(struct iscsi_session *s);

@@ -169,8 +169,7 @@ static struct iscsi_context *make_context(struct iscsi_session *s)
     iscsi_set_log_level(ctx, 0); /* whatever the environment says */
     iscsi_set_noautoreconnect(ctx, 1);
     iscsi_set_timeout(ctx, 0);
-    /* The same for all of this session's connections: a new one ends what the
-     * target still does for the old (RFC 7143, 6.3.5). */
+    /* The same for all of this session's connections. */
     iscsi_set_isid_random(ctx, s->isid, s->isid_qualifier);
     iscsi_set_session_type(ctx, s->discovery ? ISCSI_SESSION_DISCOVERY
                                              : ISCSI_SESSION_NORMAL);

@@ -15,7 +15,6 @@
  * lock. A session is its loop's: nobody else finds it. */
 static struct list sessions = {&sessions, &sessions};
 static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned count; /* atomic */
 
 const char *session_id(const struct iscsi_session *s)
 {
@@ -264,19 +263,11 @@ static void on_timer_gone(struct timer *t)
     session_unhandle(container_of(t, struct iscsi_session, timer));
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 /* device: NULL: of none. */
 static struct iscsi_session *session_open(struct loop *loop, const char *device,
                                           const struct params *p)
 {
     struct iscsi_session *s = calloc(1, sizeof(*s));
-    uint64_t r;
 
     if (!s)
         return NULL;
@@ -298,12 +289,7 @@ static struct iscsi_session *session_open(struct loop *loop, const char *device,
     list_init(&s->ended);
     list_init(&s->ended_tmfs);
     defer_init(&s->report, on_report);
-    /* Sessions of two processes, or of one host's two lives, must not take
-     * each other's place. */
-    r = mix(loop_now_ns() ^ (uint64_t)getpid() << 40 ^ (uintptr_t)s);
-    s->isid = (uint32_t)r & 0xffffff;
-    s->isid_qualifier =
-        __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED) & 0xffff;
+    isid_choose(s);
     s->timer.fire = on_timer;
     s->timer.gone = on_timer_gone;
     timer_open(&s->timer, loop);
@@ -391,6 +377,7 @@ static void session_close(struct iscsi_session *s)
     }
     s->state = SESSION_CLOSING;
     login_stop(s);
+    isid_release(s);
     tmfs_lost(s, -ENOTCONN);
     flights_lost(s);
     report_now(s);

@@ -14,6 +14,7 @@ answered by one line; the end of input ends it.
     drop                 close all connections
     reset                the same by RST
     ping N               that many NOP-Ins that want an answer
+    unheard              the ends of connections there are go unnoticed
     deaf / hearing       stop listening, or listen again at the same port
     resize LUN SIZE      with a unit attention for every session
     stats                a JSON object: what was seen
@@ -138,6 +139,10 @@ class Target:
                 for c in self.connections:
                     for _ in range(int(words[1])):
                         c.ping()
+        elif words[0] == "unheard":
+            with self.lock:
+                for c in self.connections:
+                    c.unheard = True
         elif words[0] == "deaf":
             self.deaf()
         elif words[0] == "hearing":
@@ -176,6 +181,8 @@ class Connection:
         self.immediate = target.args.immediate != "No"
         self.initial_r2t = target.args.initial_r2t != "No"
         self.full = False
+        self.initiator = None
+        self.unheard = False
         self.discovery = False
         self.chap = None
         self.writes = {}   # by itt
@@ -255,10 +262,14 @@ class Connection:
         except (Gone, OSError):
             pass
         finally:
-            self.s.close()
-            with self.t.lock:
-                if self in self.t.connections:
-                    self.t.connections.remove(self)
+            if not self.unheard:
+                self.end()
+
+    def end(self):
+        self.s.close()
+        with self.t.lock:
+            if self in self.t.connections:
+                self.t.connections.remove(self)
 
     def handle(self, h, data):
         opcode = h[0] & 0x3f
@@ -305,8 +316,10 @@ class Connection:
         keys = dict(k.split("=", 1)
                     for k in data.decode(errors="replace").split("\0") if k)
         t.seen["login pdus"] += 1
+        t.seen["login tsih " + h[14:16].hex()] += 1
         if "InitiatorName" in keys:
-            t.seen["initiator " + keys["InitiatorName"]] += 1
+            self.initiator = keys["InitiatorName"]
+            t.seen["initiator " + self.initiator] += 1
         if "SessionType" in keys:
             self.discovery = keys["SessionType"] == "Discovery"
         csg = h[1] >> 2 & 3
@@ -407,6 +420,14 @@ class Connection:
             ("MaxBurstLength", 262144), ("MaxOutstandingR2T", 1),
             ("MaxConnections", 1), ("ErrorRecoveryLevel", 0)]
         with t.lock:
+            # Session reinstatement: RFC 7143, 6.3.5.
+            for c in list(t.connections):
+                if c is not self and c.full and \
+                        (c.isid, c.initiator) == (self.isid, self.initiator):
+                    t.seen["reinstated"] += 1
+                    c.held.clear()
+                    c.close()
+                    c.end()
             self.full = True
             t.seen["sessions"] += 1
             t.seen["isid " + self.isid.hex()] += 1

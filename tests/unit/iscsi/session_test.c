@@ -2,8 +2,11 @@
  * of commands when they are lost. */
 #include "rig.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define DISK                                                                   \
     {                                                                          \
@@ -280,6 +283,77 @@ static void a_new_session_takes_the_place_of_the_old(void **state)
     rig_close(&rig);
 }
 
+/* Its loop and all it had is a process that was killed; the target has not
+ * noticed. */
+static void killed(struct rig *rig, const char *device)
+{
+    pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct rig lost;
+        struct rig_unit *u;
+
+        rig_init(&lost);
+        lost.port = rig->port;
+        lost.device = device;
+        u = rig_open(&lost, 0, "");
+        rig_settle(&lost, u);
+        raise(SIGSTOP);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    /* So that its connections end without a word. */
+    rig_say(rig, "unheard");
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+static void so_does_that_of_a_new_process(void **state)
+{
+    struct rig rig;
+    struct rig_unit *u;
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    killed(&rig, "san");
+    u = rig_open(&rig, 0, "");
+    rig_settle(&rig, u);
+    assert_int_equal(rig_seen(&rig, "sessions"), 2);
+    assert_int_equal(rig_seen(&rig, "reinstated"), 1);
+    assert_true(rig_seen(&rig, "login tsih 0000") >= 2);
+    /* Another device's does not. */
+    killed(&rig, "another");
+    assert_int_equal(rig_seen(&rig, "sessions"), 3);
+    assert_int_equal(rig_seen(&rig, "reinstated"), 1);
+    rig_close(&rig);
+}
+
+static void sessions_at_one_time_get_along(void **state)
+{
+    struct rig rig, other;
+    struct rig_unit *a, *b;
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    rig_init(&other); /* another worker, or another vub */
+    other.port = rig.port;
+    a = rig_open(&rig, 0, "");
+    b = rig_open(&other, 0, "");
+    rig_settle(&rig, a);
+    rig_settle(&other, b);
+    what_is_written_is_read_by(&rig, a, 20, 0);
+    what_is_written_is_read_by(&other, b, 20, 0);
+    assert_int_equal(rig_seen(&rig, "reinstated"), 0);
+    assert_int_equal(a->downs + b->downs, 0);
+    rig_close(&other);
+    rig_close(&rig);
+}
+
 static void an_idle_session_that_breaks_is_made_again(void **state)
 {
     struct rig rig;
@@ -470,6 +544,8 @@ int main(void)
         cmocka_unit_test(
             a_session_that_is_lost_sends_again_what_may_be_sent_twice),
         cmocka_unit_test(a_new_session_takes_the_place_of_the_old),
+        cmocka_unit_test(so_does_that_of_a_new_process),
+        cmocka_unit_test(sessions_at_one_time_get_along),
         cmocka_unit_test(an_idle_session_that_breaks_is_made_again),
         cmocka_unit_test(a_command_that_kills_every_session_ends),
         cmocka_unit_test(without_a_session_commands_fail_after_a_while),
