@@ -57,6 +57,30 @@ void waiting_end(struct iscsi_session *s, enum iscsi_end end)
     s->num_waiting = 0;
 }
 
+static bool writes(const struct iscsi_cmd *c)
+{
+    /* The latter may do so without data. */
+    return c->out || c->cdb[0] == SCSI_WRITE_SAME_10 ||
+           c->cdb[0] == SCSI_WRITE_SAME_16;
+}
+
+/* The same initiator, ISID and portal group make the target end the session
+ * before; in another group it may still be there, and so may what it was told
+ * to write: RFC 7143, 4.4.3. Sent again, a write could be done once more after
+ * the guest's next one. */
+void waiting_is_elsewhere(struct iscsi_session *s)
+{
+    LIST_EACH_SAFE (&s->waiting, at) {
+        struct iscsi_cmd *c = container_of(at, struct iscsi_cmd, node);
+
+        if (c->lost_with == 0 || !writes(c))
+            continue;
+        list_del(at);
+        s->num_waiting--;
+        command_end(s, c, ISCSI_LOST);
+    }
+}
+
 void command_queue(struct iscsi_session *s, struct iscsi_cmd *c)
 {
     c->task = NULL;

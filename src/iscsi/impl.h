@@ -148,6 +148,7 @@ struct iscsi_session {
     enum session_state state;
     struct link *link; /* LOGIN, UP */
     uint32_t isid, isid_qualifier;
+    int group;      /* the portal group of the last session; -1: not known */
     int isid_claim; /* -1: none */
     bool discovery; /* no target, no commands */
 
@@ -261,6 +262,8 @@ void flights_lost(struct iscsi_session *s);
 bool flight_end(struct iscsi_session *s, struct flight *f, enum iscsi_end end);
 void report_now(struct iscsi_session *s);
 void waiting_end(struct iscsi_session *s, enum iscsi_end end);
+/* This session takes no other's place at the target. */
+void waiting_is_elsewhere(struct iscsi_session *s);
 int lun_field(unsigned lun); /* as libiscsi wants it */
 
 /* tmf.c */

@@ -194,6 +194,9 @@ static void came_up(struct iscsi_session *s)
     s->attempts = 0;
     s->redirects = 0;
     s->down_since_ms = 0;
+    if (s->logins > 1 && s->group != s->link->wire.group)
+        waiting_is_elsewhere(s);
+    s->group = s->link->wire.group;
     if (s->params.io_timeout)
         LIST_EACH (&s->waiting, at)
             container_of(at, struct iscsi_cmd, node)->deadline_ms =

@@ -290,6 +290,7 @@ static struct iscsi_session *session_open(struct loop *loop, const char *device,
     list_init(&s->ended_tmfs);
     defer_init(&s->report, on_report);
     isid_choose(s);
+    s->group = -1;
     s->timer.fire = on_timer;
     s->timer.gone = on_timer_gone;
     timer_open(&s->timer, loop);

@@ -15,7 +15,7 @@
 
 int wire_init(struct wire *w, bool mutual)
 {
-    *w = (struct wire){.tap.fd = -1, .sock = -1, .mutual = mutual};
+    *w = (struct wire){.tap.fd = -1, .sock = -1, .mutual = mutual, .group = -1};
     w->tap.readv = wire_read;
     w->tap.writev = wire_write;
     for (int i = 0; i < WIRE_BUCKETS; i++)

@@ -63,7 +63,8 @@ struct wire {
     char why[160];           /* "": all is well; else it is over */
     uint64_t heard;          /* PDUs */
     bool login_refused;      /* by a status of class 2 */
-    uint32_t max_cmdsn;      /* the target's window; valid when FULL */
+    int group; /* the tag of the portal's group, as it has said; -1: not */
+    uint32_t max_cmdsn; /* the target's window; valid when FULL */
     unsigned strays, pings;
 
     struct list tasks[WIRE_BUCKETS];

@@ -250,6 +250,12 @@ static const char *bad_key(struct wire *w, const char *s)
         w->proved = true;
         return NULL;
     }
+    if (starts(s, "TargetPortalGroupTag=", &v)) {
+        if (!number_within(v, 0, 65535))
+            return "a portal group that is no number";
+        w->group = (int)strtol(v, NULL, 10);
+        return NULL;
+    }
     if (starts(s, "TargetAddress=", &v))
         return strlen(v) <= 255 ? NULL : "an address that is too long";
     return NULL;

@@ -412,6 +412,7 @@ class Connection:
             "CRC32C" in keys.get("HeaderDigest", "") else "None"
         segment = t.fault("login_segment")
         answer = [
+            ("TargetPortalGroupTag", t.fault("group") or 1),
             ("HeaderDigest", digest), ("DataDigest", "None"),
             ("MaxRecvDataSegmentLength", segment or 8192),
             ("InitialR2T", "Yes" if self.initial_r2t else "No"),

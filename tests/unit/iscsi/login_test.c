@@ -214,6 +214,7 @@ static void a_login_that_is_no_login_is_no_end(void **state)
     refused(disk, "", "login_segment* 0");
     refused(disk, "", "login_segment* -1");
     refused(disk, "", "login_segment* 511");
+    refused(disk, "", "group* 65536");
     refused(disk, "", "login_segment* 99999999999999999999");
     refused(disk, "", "login_refuse* 0x203");
     refused(disk, "", "login_refuse* 0x301");

@@ -283,6 +283,49 @@ static void a_new_session_takes_the_place_of_the_old(void **state)
     rig_close(&rig);
 }
 
+/* How writes and reads end that the target had when their session was lost. */
+static void moved_to(const char *fault, enum iscsi_end end)
+{
+    struct rig rig;
+    struct rig_unit *u;
+    struct rig_cmd w, r, fresh;
+    uint8_t buf[512] = {0}, in[512];
+
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    u = rig_open(&rig, 0, "");
+    rig_settle(&rig, u);
+    rig_say(&rig, "fault silent*");
+    rig_write(&w, 10, buf, 1);
+    rig_read(&r, 10, in, 1);
+    rig_submit(u, &w);
+    rig_submit(u, &r);
+    iscsi_kick(&u->unit);
+    while (rig_seen(&rig, "op 8a") < 1 || rig_seen(&rig, "op 88") < 1)
+        ;
+    rig_say(&rig, "faultless");
+    rig_say(&rig, "%s", fault);
+    rig_say(&rig, "drop");
+    rig_until(&rig, &u->downs, 1);
+    rig_write(&fresh, 20, buf, 1); /* it was not sent */
+    rig_submit(u, &fresh);
+    rig_until(&rig, &w.done, 1);
+    assert_int_equal(w.cmd.end, end);
+    rig_until(&rig, &r.done, 1);
+    assert_int_equal(r.cmd.end, ISCSI_ANSWERED);
+    rig_until(&rig, &fresh.done, 1);
+    assert_int_equal(fresh.cmd.end, ISCSI_ANSWERED);
+    assert_int_equal(rig_seen(&rig, "op 8a"), end == ISCSI_LOST ? 2 : 3);
+    rig_close(&rig);
+}
+
+static void a_write_is_not_sent_again_to_another_portal_group(void **state)
+{
+    (void)state;
+    moved_to("fault group 1", ISCSI_ANSWERED);
+    moved_to("fault group 2", ISCSI_LOST);
+}
+
 /* Its loop and all it had is a process that was killed; the target has not
  * noticed. */
 static void killed(struct rig *rig, const char *device)
@@ -544,6 +587,7 @@ int main(void)
         cmocka_unit_test(
             a_session_that_is_lost_sends_again_what_may_be_sent_twice),
         cmocka_unit_test(a_new_session_takes_the_place_of_the_old),
+        cmocka_unit_test(a_write_is_not_sent_again_to_another_portal_group),
         cmocka_unit_test(so_does_that_of_a_new_process),
         cmocka_unit_test(sessions_at_one_time_get_along),
         cmocka_unit_test(an_idle_session_that_breaks_is_made_again),
