@@ -64,6 +64,31 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a == 0 ? b : b == 0 ? a : MIN(a, b);
 }
 
+/* Those that have a command were sent one after the other and are in order of
+ * their deadlines. Others, whose command was ended by us, have been given
+ * another, wherever they stand. What is being aborted is minded by that. */
+static uint64_t flights_ms(const struct iscsi_session *s)
+{
+    unsigned others = s->zombies;
+    bool first = true;
+    uint64_t at = 0;
+
+    LIST_EACH (&s->flights, node) {
+        const struct flight *f = container_of(node, struct flight, node);
+
+        if (!first && others == 0)
+            break;
+        if (!f->cmd)
+            others--;
+        if (f->aborts || (f->cmd && !first))
+            continue;
+        if (f->cmd)
+            first = false;
+        at = sooner(at, f->deadline_ms);
+    }
+    return at;
+}
+
 static uint64_t next_ms(const struct iscsi_session *s)
 {
     uint64_t at = 0;
@@ -76,15 +101,7 @@ static uint64_t next_ms(const struct iscsi_session *s)
         at = sooner(at, s->down_since_ms + s->params.reconnect_timeout);
     if (s->state != SESSION_UP)
         return at;
-    /* They are in order; what is aborted is minded by that. */
-    LIST_EACH (&s->flights, node) {
-        const struct flight *f = container_of(node, struct flight, node);
-
-        if (f->aborts)
-            continue;
-        at = sooner(at, f->deadline_ms);
-        break;
-    }
+    at = sooner(at, flights_ms(s));
     LIST_EACH (&s->tmfs, m)
         at = sooner(at, container_of(m, struct tmf_op, node)->deadline_ms);
     if (!list_empty(&s->waiting))

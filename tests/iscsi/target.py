@@ -16,6 +16,7 @@ answered by one line; the end of input ends it.
     ping N               that many NOP-Ins that want an answer
     unheard              the ends of connections there are go unnoticed
     deaf / hearing       stop listening, or listen again at the same port
+    attention LUN ASC    a unit attention for every session
     resize LUN SIZE      with a unit attention for every session
     stats                a JSON object: what was seen
 
@@ -147,6 +148,10 @@ class Target:
             self.deaf()
         elif words[0] == "hearing":
             self.listen()
+        elif words[0] == "attention":
+            with self.lock:
+                for c in self.connections:
+                    c.attention[int(words[1])] = int(words[2], 16)
         elif words[0] == "resize":
             with self.lock:
                 n, size = int(words[1]), size_of(words[2])
@@ -478,6 +483,13 @@ class Connection:
         response = t.fault("tmf_response")
         ritt = int.from_bytes(h[20:24], "big")
         lun = h[8:16]
+        if function == 1 and t.fault("tmf_late") is not None:
+            # It asks for data while it aborts, and then reads nothing.
+            w = self.writes[ritt]
+            with self.out:
+                self.r2t(ritt, w[0], w[3], w[4] - w[3])
+                self.send(0x22, 0x80, itt)
+            threading.Event().wait(60)
         if function == 1:
             known = self.held.pop(ritt, None) is not None or \
                 self.writes.pop(ritt, None) is not None

@@ -331,6 +331,48 @@ static void a_write_that_is_aborted_halfway_leaves_its_memory(void **state)
     free(buf);
 }
 
+/* What is left of a command that was ended has a later deadline of its own. */
+static void the_next_command_s_time_is_its_own(void **state)
+{
+    const uint32_t blocks = 65536;
+    struct rig rig;
+    struct rig_unit *u;
+    struct rig_cmd c, next;
+    struct tmf m;
+    uint8_t *buf = calloc(blocks, 512), in[512];
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, (const char *const[]){"--lun", "64M", NULL});
+    u = rig_open(&rig, 0, ", \"io_timeout\": 1000");
+    rig_settle(&rig, u);
+    rig_say(&rig, "fault r2t_silent");
+    rig_say(&rig, "fault tmf_late");
+    rig_write(&c, 0, buf, blocks);
+    rig_submit(u, &c);
+    iscsi_kick(&u->unit);
+    while (rig_seen(&rig, "fault r2t_silent") < 1)
+        ; /* what is not asked for has gone at once */
+    /* The timer that the write had is not to be what saves it. */
+    for (uint64_t end = loop_now_ns() + 100000000; loop_now_ns() < end;)
+        uv_run(&rig.loop.uv, UV_RUN_NOWAIT);
+    rig_say(&rig, "fault silent* 88");
+    rig_read(&next, 0, in, 1);
+    rig_submit(u, &next);
+    iscsi_kick(&u->unit);
+    while (rig_seen(&rig, "op 88") < 1)
+        ;
+    start(u, &m, ISCSI_TMF_ABORT_TASK, &c);
+    rig_until(&rig, &m.done, 1);
+    assert_int_equal(m.tmf.result, 0);
+    assert_int_equal(c.cmd.end, ISCSI_ABORTED);
+    rig_until(&rig, &next.done, 1);
+    assert_int_equal(next.cmd.end, ISCSI_TIMED_OUT);
+    assert_int_equal(rig_seen(&rig, "op 88"), 1); /* and was not sent again */
+    rig_close(&rig);
+    free(buf);
+}
+
 static void a_silent_target_is_asked_whether_it_is_there(void **state)
 {
     struct rig rig;
@@ -362,6 +404,7 @@ int main(void)
         cmocka_unit_test(task_management_without_an_answer_ends),
         cmocka_unit_test(without_a_session_there_is_nothing_to_abort),
         cmocka_unit_test(a_write_that_is_aborted_halfway_leaves_its_memory),
+        cmocka_unit_test(the_next_command_s_time_is_its_own),
         cmocka_unit_test(a_silent_target_is_asked_whether_it_is_there),
     };
 
