@@ -229,6 +229,33 @@ static void a_call_fd_that_comes_late_is_called(void **state)
     vub_free(v);
 }
 
+/* QEMU, when a guest unmasks its vector: it has looked at the fd of before when
+ * an answer calls that one, and tells us of the new one too late for it. */
+static void a_call_fd_that_takes_another_ones_place_is_called(void **state)
+{
+    struct vub *v = start();
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front *f = front_new(v, "d", &ring_modes[mode]);
+        struct vq *q = f->vq[0];
+        struct blk_req *r = blk_new(f, 512);
+        int masked = q->call_fd;
+
+        put_read(q, r, 0);
+        vq_kick(q);
+        need_used(q);
+        front_need_fd(masked, POLLIN, "a call that nobody takes");
+        q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        vq_tell_fd(q, WIRE_SET_VRING_CALL, q->call_fd);
+        front_need_fd(q->call_fd, POLLIN, "a call for what is answered");
+        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        close(masked);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
 /* QEMU, at every cont: the fd that a ring had before its stop is nobody's any
  * more, and the new one comes when the ring runs. */
 static void a_call_fd_that_comes_after_a_restart_is_called(void **state)
@@ -546,6 +573,7 @@ BEHAVE_MAIN(T(a_kick_fd_that_is_none_means_polling),
             T(a_call_may_be_asked_for_later_answers),
             T(notifiers_may_be_replaced_while_it_runs),
             T(a_call_fd_that_comes_late_is_called),
+            T(a_call_fd_that_takes_another_ones_place_is_called),
             T(a_call_fd_that_comes_after_a_restart_is_called),
             T(a_broken_ring_is_signalled),
             T(a_call_fd_that_blocks_costs_its_front_end_the_session),

@@ -71,7 +71,6 @@ static void device_close(struct device *d)
 }
 
 static const struct device_ops ops = {
-    .type = "fuzz",
     .features = features,
     .config_len = 32,
     .config_read = config_read,

@@ -107,17 +107,22 @@ void host_plays(struct host *h, uint8_t target, uint16_t lun)
 
 void host_end(struct host *h)
 {
-    struct scsi_task *t =
-        container_of(list_pop(&h->tasks), struct scsi_task, unit_node);
+    struct list *node = list_pop(&h->tasks);
+    struct scsi_task *t;
 
+    assert_non_null(node);
+    t = container_of(node, struct scsi_task, unit_node);
     t->status = SCSI_GOOD;
     scsi_task_done(t);
 }
 
 void host_end_tmf(struct host *h)
 {
-    struct scsi_tmf *m =
-        container_of(list_pop(&h->tmfs), struct scsi_tmf, unit_node);
+    struct list *node = list_pop(&h->tmfs);
+    struct scsi_tmf *m;
+
+    assert_non_null(node);
+    m = container_of(node, struct scsi_tmf, unit_node);
 
     /* All of them are of one unit. */
     lun_tmf_done(m->task ? m->task->lun : host_lun(h, 0, 0), m);
