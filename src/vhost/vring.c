@@ -532,10 +532,10 @@ static void do_set_call(struct vring *v)
     if (v->device_started) {
         v->ring.call_fd = v->call_fd;
         /* Answers given before there was anything to call with, or that called
-         * an fd which nobody looks at any more: QEMU gives a ring that it starts
-         * again a new one only after that, and looks whether an interrupt was
-         * masked before it tells us where the next one goes. Whoever is called
-         * for nothing just looks. */
+         * an fd which nobody looks at any more: QEMU gives a ring that it
+         * starts again a new one only after that, and looks whether an
+         * interrupt was masked before it tells us where the next one goes.
+         * Whoever is called for nothing just looks. */
         if (v->kept->stats.chains)
             signal_fd(v, v->call_fd);
         look_after(v);
