@@ -21,7 +21,8 @@ struct iov_range {
 static inline struct iov_range iov_range(const struct iovec *iov, int num,
                                          uint64_t offset, uint64_t len)
 {
-    return (struct iov_range){iov, iov + num, offset, len};
+    /* No pieces may be nowhere, and nothing can be added to that. */
+    return (struct iov_range){iov, num ? iov + num : iov, offset, len};
 }
 
 /* The next piece of it, which is not empty. False: that was all. */
