@@ -171,7 +171,8 @@ static void on_tmf_done(struct lun *l, struct scsi_tmf *m)
     struct tmf *tmf = container_of(m, struct tmf, tmf);
 
     (void)l;
-    CHECK(tmf->sent && !tmf->done && !m->rejected && !m->failed);
+    CHECK(tmf->sent && !tmf->done && !m->failed);
+    CHECK(m->rejected == (m->function == SCSI_TMF_CLEAR_ACA));
     tmf->done = true;
     for (unsigned i = 0; i < tmf->num; i++)
         CHECK(!concerns(tmf, &asks[i]) || asks[i].done);
