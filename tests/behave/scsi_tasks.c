@@ -421,6 +421,36 @@ static void no_notifications_can_be_subscribed_to(void **state)
     on_all_rings(controller, subscribe);
 }
 
+/* Each is looked for when others end. */
+static void a_unit_has_so_many_commands_and_no_more(void **state)
+{
+    const struct front_conf conf = {
+        .queues = 2, .size = 1024, .indirect = true, .mem_bytes = 64 << 20};
+    struct vub *v = vub_start(controller);
+    struct scsi *s = scsi_open(v, "san", &conf, 0);
+    struct scsi_lun lun = scsi_at(0, 0);
+    struct scsi_req *r;
+
+    (void)state;
+    attend_all(s);
+    for (unsigned i = 0; i < 1024; i++) {
+        r = scsi_new(s, lun, 512);
+        scsi_go(s->queue[i % 2], r, CDB_16(SCSI_READ_16, STUCK_BLOCK, 1), 0,
+                512);
+    }
+    while (scsi_tmf(s, TMF(QUERY_TASK), lun, r->tag) != SUCCEEDED)
+        assert_false(scsi_is_done(s->queue[1], r));
+    scsi_need_status(__FILE__, __LINE__,
+                     scsi_do(s->queue[0], lun, TEST_UNIT_READY),
+                     SCSI_TASK_SET_FULL);
+    scsi_verify(s->queue[1], scsi_at(0, 1), 0, 4096, 1);
+    end_all(s);
+    scsi_attend(s->queue[0], lun);
+    scsi_verify(s->queue[0], lun, 0, 4096, 1);
+    scsi_close(s);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_stuck_command_can_be_aborted),
             T(the_commands_of_a_unit_end_together),
             T(a_unit_that_was_reset_says_so),
@@ -431,4 +461,5 @@ BEHAVE_MAIN(T(a_stuck_command_can_be_aborted),
             T(a_short_request_is_answered_where_it_can_be),
             T(a_function_may_be_cut_anywhere),
             T(long_commands_end_whenever_they_are_aborted),
-            T(no_notifications_can_be_subscribed_to))
+            T(no_notifications_can_be_subscribed_to),
+            T(a_unit_has_so_many_commands_and_no_more))

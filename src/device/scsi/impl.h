@@ -13,6 +13,10 @@
 #define SCSI_LUNS 16384
 #define SCSI_QUEUES_FIXED VIRTIO_SCSI_REQUESTQ /* that are not for requests */
 
+/* Commands that a guest may have at a unit, eight times what it is told
+ * (cmd_per_lun): each is looked for when others end. */
+#define SCSI_TASKS_MAX 1024
+
 /* What a driver may make of sense_size and cdb_size. */
 #define SCSI_SENSE_ROOM_MAX 1024
 #define SCSI_CDB_ROOM_MAX 260 /* the longest CDB that SPC-4 can describe */

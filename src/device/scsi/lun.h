@@ -217,6 +217,7 @@ struct lun {
     uint16_t lun;
     struct list node;  /* in order of target and number */
     struct list tasks; /* submitted, not done */
+    unsigned num_tasks;
     /* Pending unit attentions, the oldest first: SAM-5 5.14. */
     uint16_t attentions[LUN_ATTENTIONS];
     uint8_t num_attentions;

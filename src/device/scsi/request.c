@@ -90,6 +90,7 @@ void scsi_on_task_done(struct scsi_task *t)
     struct lun *l = t->lun;
 
     list_del(&t->node);
+    l->num_tasks--;
     if (UNLIKELY(t->fate != SCSI_R_OK)) {
         t->response = t->fate;
         t->status = 0;
@@ -215,6 +216,13 @@ static void dispatch(struct scsi *s, struct scsi_task *t,
         answer(t);
         return;
     }
+    if (UNLIKELY(to.lun->num_tasks == SCSI_TASKS_MAX)) {
+        t->status = SCSI_TASK_SET_FULL;
+        count(to.lun, t);
+        answer(t);
+        return;
+    }
+    to.lun->num_tasks++;
     t->seq = s->seq++;
     list_add(&to.lun->tasks, &t->node);
     if (to.lun->ops->kick && list_empty(&to.lun->to_kick))
