@@ -80,6 +80,21 @@ static void unit_attentions_reach_the_guest(void **state)
     scsi_event_need(s, VIRTIO_SCSI_T_PARAM_CHANGE, 0x092a,
                     scsi_at_peripheral(0, 0));
     assert_int_equal(scsi_blocks(q, *unit()), 32768);
+    /* Whatever has changed, and nothing else: the next event is the next
+     * change's. */
+    say("attention 0 2a01");
+    scsi_need_sense(scsi_do(q, *unit(), TEST_UNIT_READY), SCSI_UNIT_ATTENTION,
+                    SCSI_ASC_MODE_CHANGED);
+    scsi_event_need(s, VIRTIO_SCSI_T_PARAM_CHANGE, 0x012a,
+                    scsi_at_peripheral(0, 0));
+    say("attention 0 3f0e");
+    scsi_need_sense(scsi_do(q, *unit(), TEST_UNIT_READY), SCSI_UNIT_ATTENTION,
+                    SCSI_ASC_LUNS_CHANGED);
+    say("attention 0 3f03");
+    scsi_need_sense(scsi_do(q, *unit(), TEST_UNIT_READY), SCSI_UNIT_ATTENTION,
+                    SCSI_ASC_INQUIRY_CHANGED);
+    scsi_event_need(s, VIRTIO_SCSI_T_PARAM_CHANGE, 0x033f,
+                    scsi_at_peripheral(0, 0));
     say("drop");
     scsi_need_sense(scsi_do(q, *unit(), TEST_UNIT_READY), SCSI_UNIT_ATTENTION,
                     SCSI_ASC_POWER_ON);

@@ -40,6 +40,7 @@ static int lun_open(struct lun **out, const struct lun_conf *c, const char *at,
     unsigned number;
     int rc;
 
+    (void)id;
     snprintf(place, sizeof(place), "%s/iscsi", at);
     rc = iscsi_check(&c->iscsi, place, &number, e);
     if (rc < 0)
@@ -47,8 +48,6 @@ static int lun_open(struct lun **out, const struct lun_conf *c, const char *at,
     il = calloc(1, sizeof(*il));
     if (!il)
         return errs_nomem(e);
-    il->lun.ops = &lun_iscsi_ops;
-    il->lun.id = id;
     il->conf = c;
     il->unit.gone = on_unit_gone;
     *out = &il->lun;
@@ -76,7 +75,16 @@ static void lun_close(struct lun *l, void (*gone)(void *arg), void *arg)
         on_unit_gone(&il->unit);
 }
 
-static void answered(struct iscsi_lun *il, struct scsi_task *t)
+/* What the guest may have to look at again, beside what the attention itself
+ * tells: everything that is said to have changed. Not what units there are
+ * (3F 0E): those are vub's, not the target's. */
+static bool is_change(uint16_t asc)
+{
+    return asc >> 8 == SCSI_ASC_PARAMETERS_CHANGED >> 8 ||
+           asc == SCSI_ASC_INQUIRY_CHANGED;
+}
+
+static void take_answer(struct iscsi_lun *il, struct scsi_task *t)
 {
     const struct iscsi_cmd *c = &t->iscsi;
     uint8_t key;
@@ -92,8 +100,8 @@ static void answered(struct iscsi_lun *il, struct scsi_task *t)
         t->response = SCSI_R_OVERRUN;
     if (t->status == SCSI_CHECK_CONDITION &&
         scsi_sense_read(t->sense, t->sense_len, &key, &asc) &&
-        key == SCSI_UNIT_ATTENTION && asc == SCSI_ASC_CAPACITY_CHANGED)
-        il->lun.host->changed(&il->lun, SCSI_ASC_CAPACITY_CHANGED, false);
+        key == SCSI_UNIT_ATTENTION && is_change(asc))
+        il->lun.host->changed(&il->lun, (enum scsi_asc)asc, false);
 }
 
 static void on_done(struct iscsi_cmd *c)
@@ -106,7 +114,7 @@ static void on_done(struct iscsi_cmd *c)
     t->status = SCSI_GOOD;
     switch (c->end) {
     case ISCSI_ANSWERED:
-        answered(il, t);
+        take_answer(il, t);
         break;
     case ISCSI_LOST:
         /* Perhaps it was executed: the guest is to know that it is not known.
