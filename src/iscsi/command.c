@@ -6,6 +6,27 @@
 
 #include "iscsi/impl.h"
 
+/* A command, as its owner sees it:
+ *
+ *   queued -> WAITS -> FLIES -> ENDED -> done: the owner's again
+ *
+ * from WAITS to ENDED if it is given up or its time is over, and from FLIES
+ * back to WAITS if its session is lost. What libiscsi has of it, its flight,
+ * has an end of its own:
+ *
+ *   launched:    its PDU may be written in part (!wire.sent)
+ *   over:        libiscsi has said its last word, and it is in s->landed; but
+ *                the Data-Out that libiscsi owes may still look at the task
+ *   aborting:    the target was told to abort it (aborts), for its time is over
+ *                (timed_out) or somebody wants it (given_up); it ends by the
+ *                answer to that, or by its own
+ *   left behind: its command has ended by us (no cmd; s->zombies) while
+ * libiscsi was in the middle of it. It goes on deaf, or with a copy of its
+ *                data, till it is at rest; one that was not sent yet, which the
+ *                target will get after all, till that is answered (unsent)
+ *   dropped:     libiscsi is made to forget it; it is spare
+ *
+ * When the session is lost all flights go at once, with the context. */
 enum { CMD_WAITS = 1, CMD_FLIES, CMD_ENDED };
 
 bool command_waits(const struct iscsi_cmd *c)
@@ -276,7 +297,7 @@ static void fill_answer(struct iscsi_cmd *c, const struct wire_task *w)
     c->overflow = w->over;
 }
 
-static void answered(struct iscsi_session *s, struct flight *f)
+static void command_answered(struct iscsi_session *s, struct flight *f)
 {
     struct iscsi_cmd *c = f->cmd;
 
@@ -309,7 +330,7 @@ void flights_collect(struct iscsi_session *s)
 
         if (!wire_task_at_rest(&f->wire))
             continue;
-        answered(s, f);
+        command_answered(s, f);
         drop(s, f);
     }
     if (s->zombies == 0)

@@ -142,9 +142,9 @@ struct iscsi_session {
     unsigned users; /* units, and whoever else is not to lose it */
     struct list units;
     struct list gone; /* units that have left and are to be told */
-    void (*changed)(struct iscsi_session *s); /* of a discovery: it is up, or
-                                               * an attempt has failed */
-    void *arg;
+    void (*changed)(struct iscsi_session *s); /* only of a discovery: it is
+                                               * up, or an attempt has failed */
+    void *arg;                                /* discover.c's */
     enum session_state state;
     struct link *link; /* LOGIN, UP */
     uint32_t isid, isid_qualifier;

@@ -112,7 +112,7 @@ static void on_resolved(struct mail *m)
 }
 
 /* [the resolver's thread] */
-static void answered(void *arg)
+static void on_answer(void *arg)
 {
     struct iscsi_session *s = arg;
 
@@ -134,7 +134,7 @@ static void try_portal(struct iscsi_session *s, const struct portal *p)
     }
     s->state = SESSION_RESOLVING;
     s->resolved.run = on_resolved;
-    if (resolve_start(&s->resolve, p->host, answered, s, &e) < 0)
+    if (resolve_start(&s->resolve, p->host, on_answer, s, &e) < 0)
         login_failed(s, e.text);
 }
 

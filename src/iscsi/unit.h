@@ -76,8 +76,6 @@ struct iscsi_cmd {
     uint8_t cdb[ISCSI_CDB_MAX];
     uint8_t cdb_len;
     bool out, in; /* iov is sent, or filled; neither: no data. Not both */
-    /* It was sent by somebody before us and may have been executed. */
-    bool repeated;
     const struct iovec *iov; /* len bytes in all; good until done */
     int iov_num;
     uint32_t len;

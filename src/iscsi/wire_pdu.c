@@ -79,7 +79,8 @@ static enum wire_verdict residual(struct wire *w, struct wire_task *t,
 }
 
 /* t has its answer, of which libiscsi will see that it is GOOD. */
-static enum wire_verdict answer(struct wire *w, struct wire_task *t, uint8_t *h)
+static enum wire_verdict take_status(struct wire *w, struct wire_task *t,
+                                     uint8_t *h)
 {
     if (!t->sent) { /* libiscsi would forget it in the middle of its PDU */
         wire_fault(w, "an answer to a command that it has not got");
@@ -119,7 +120,7 @@ static enum wire_verdict response(struct wire *w, uint8_t *h,
     if (t->sense_len)
         memcpy(t->sense, data + 2, t->sense_len);
     t->failed = h[2] != 0;
-    if (answer(w, t, h) == WIRE_BAD)
+    if (take_status(w, t, h) == WIRE_BAD)
         return WIRE_BAD;
     h[1] = FINAL;
     memset(h + 4, 0, 4);
@@ -148,7 +149,7 @@ static enum wire_verdict data_in(struct wire *w, uint8_t *h, uint32_t len)
     w->in_task = len ? t : NULL;
     if (!status)
         return WIRE_PASS;
-    if (answer(w, t, h) == WIRE_BAD)
+    if (take_status(w, t, h) == WIRE_BAD)
         return WIRE_BAD;
     h[1] = FINAL | 0x01;
     return WIRE_PASS;

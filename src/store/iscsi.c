@@ -459,7 +459,7 @@ static int verdict(struct job *j)
         return AGAIN;
     }
     if (key == SCSI_ABORTED_COMMAND ||
-        (key == SCSI_NOT_READY && asc == 0x0401 /* becoming ready */))
+        (key == SCSI_NOT_READY && asc == SCSI_ASC_BECOMING_READY))
         return LATER;
     if (other_way(j, key))
         return AGAIN;

@@ -97,7 +97,7 @@ static void read_provisioning(struct iscsi_probe *p)
     p->next.same_unmap &= there && (b[5] & 0x40);
 }
 
-static void answered(struct iscsi_probe *p)
+static void take_answer(struct iscsi_probe *p)
 {
     const struct iscsi_cmd *c = &p->cmd;
     bool good = c->status == SCSI_GOOD;
@@ -151,7 +151,7 @@ static void on_done(struct iscsi_cmd *c)
     } else if (iscsi_is_attention(c, &asc) && ++p->tries < TRIES) {
         ask(p);
     } else {
-        answered(p);
+        take_answer(p);
     }
 }
 

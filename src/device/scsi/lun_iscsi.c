@@ -156,7 +156,6 @@ static void lun_submit(struct lun *l, struct scsi_task *t)
     c->cdb_len = t->cdb_len;
     c->out = t->dir == SCSI_DATA_OUT;
     c->in = t->dir == SCSI_DATA_IN;
-    c->repeated = t->repeated;
     c->iov = t->iov;
     c->iov_num = t->iov_num;
     c->len = (uint32_t)t->len;
