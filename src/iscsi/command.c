@@ -20,10 +20,10 @@
  *   aborting:    the target was told to abort it (aborts), for its time is over
  *                (timed_out) or somebody wants it (given_up); it ends by the
  *                answer to that, or by its own
- *   left behind: its command has ended by us (no cmd; s->zombies) while
- * libiscsi was in the middle of it. It goes on deaf, or with a copy of its
- *                data, till it is at rest; one that was not sent yet, which the
- *                target will get after all, till that is answered (unsent)
+ *   left behind: its command was ended by us (no cmd; s->zombies), libiscsi
+ *                being in the middle of it. It goes on deaf, or with a copy of
+ *                its data, till it is at rest; one that was not sent yet, which
+ *                the target will get after all, till that is answered (unsent)
  *   dropped:     libiscsi is made to forget it; it is spare
  *
  * When the session is lost all flights go at once, with the context. */

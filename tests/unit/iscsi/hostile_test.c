@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "os/memory.h"
 
 static const char *const disk[] = {"--lun", "4M", "--lun", "2M", NULL};
 
@@ -229,6 +233,57 @@ static void pings_are_answered_but_not_without_end(void **state)
     rig_close(&rig);
 }
 
+/* A front-end may make the file of its guest's memory shorter: that is its own
+ * commands' loss, not that of the session, which other units share. */
+static void memory_that_goes_costs_no_session(void **state)
+{
+    enum { LEN = 1 << 20, N = 8 /* more than a socket holds */ };
+    static const uint64_t left[] = {0, 4096, 65536, 512 << 10};
+    struct rig rig;
+    struct rig_unit *u;
+    struct rig_cmd c, all[N];
+    struct err e;
+    uint8_t buf[512];
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, disk);
+    u = rig_open(&rig, 0, "");
+    rig_settle(&rig, u);
+    for (unsigned i = 0; i < ARRAY_LEN(left) * 4; i++) {
+        struct memory m;
+        int fd = memfd_create("guest", MFD_CLOEXEC);
+
+        assert_int_equal(ftruncate(fd, LEN), 0);
+        assert_int_equal(memory_map(&m, fd, 0, LEN, &e), 0);
+        memset(m.at, 1, LEN);
+        for (int n = 0; n < N; n++) {
+            if (i & 1)
+                rig_write(&c, 0, m.at, LEN / 512);
+            else
+                rig_read(&c, 0, m.at, LEN / 512);
+            rig_cmd(&all[n], c.cmd.cdb, 16, i & 1, m.at, LEN,
+                    i & 2 ? 65536 : 0);
+            rig_submit(u, &all[n]);
+        }
+        assert_int_equal(ftruncate(fd, (off_t)left[i / 4]), 0);
+        iscsi_kick(&u->unit);
+        for (int n = 0; n < N; n++) {
+            rig_until(&rig, &all[n].done, 1);
+            assert_int_equal(all[n].cmd.end, ISCSI_ANSWERED);
+            assert_int_equal(all[n].cmd.moved, LEN);
+        }
+        rig_read(&c, 0, buf, 1);
+        rig_do(&rig, u, &c);
+        assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
+        assert_int_equal(c.cmd.status, SCSI_GOOD);
+        assert_int_equal(u->downs, 0);
+        memory_unmap(&m);
+        close(fd);
+    }
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +291,7 @@ int main(void)
         cmocka_unit_test(and_so_under_header_digests),
         cmocka_unit_test(an_answer_with_a_wrong_tag_answers_nothing),
         cmocka_unit_test(what_was_not_sent_is_not_moved),
+        cmocka_unit_test(memory_that_goes_costs_no_session),
         cmocka_unit_test(pings_are_answered_but_not_without_end),
     };
 
