@@ -19,6 +19,7 @@
 #include "loop/loop.h"
 #include "store/impl.h"
 #include "store/iscsi_probe.h"
+#include "store/iscsi_sync.h"
 
 #define PART_MAX_BYTES (16u << 20) /* of one command */
 #define SAME_MAX_BLOCKS 0x10000u   /* if the target does not say */
@@ -187,6 +188,14 @@ static int iscsi_refresh(struct store *st, struct err *e)
     if (s->home)
         iscsi_probe_again(&s->probe); /* which tells */
     return 0;
+}
+
+/* Before its size is known nothing was written. */
+static int iscsi_store_sync(struct store *st)
+{
+    struct iscsi_store *s = iscsi_store_of(st);
+
+    return store_is_pending(st) ? 0 : iscsi_sync(s->conf, st->id);
 }
 
 static void iscsi_store_status(const struct store *st, struct json_out *o)
@@ -726,6 +735,7 @@ static const struct store_ops iscsi_ops = {
     .end = iscsi_end,
     .refresh = iscsi_refresh,
     .status = iscsi_store_status,
+    .sync = iscsi_store_sync,
     .channel_open = iscsi_channel_open,
     .channel_close = iscsi_channel_close,
     .submit = iscsi_request,

@@ -34,7 +34,7 @@ import sys
 import threading
 
 BLOCK = 512
-SENSE_UA, SENSE_ILLEGAL = 6, 5
+SENSE_UA, SENSE_ILLEGAL, SENSE_HARDWARE = 6, 5, 4
 
 
 def crc32c_table():
@@ -654,7 +654,12 @@ class Connection:
             if t.fault("data_unasked") is not None:
                 self.data_in(itt, bytes(512), 512)
                 return
-            self.answer(itt)
+            if op == 0x35 and t.fault("sync_error") is not None:
+                self.check(itt, SENSE_HARDWARE, 0x4400)
+            elif op == 0x35 and t.fault("sync_busy") is not None:
+                self.answer(itt, 8)
+            else:
+                self.answer(itt)
         else:
             self.check(itt, SENSE_ILLEGAL, 0x2000)
 

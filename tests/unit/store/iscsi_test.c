@@ -159,6 +159,31 @@ static void what_was_not_read_is_no_answer(void **state)
     assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, sizeof(buf)), -EIO);
 }
 
+/* And needs no turn of the loop: here there is none. */
+static void a_sync_has_the_target_s_word(void **state)
+{
+    struct rig *rig = *state;
+    char buf[4096];
+
+    open_store(rig, "--lun 1M", ", 'io_timeout': 500");
+    assert_int_equal(store_sync(rig->store), 0); /* nothing was written */
+    rig_known(rig);
+    rig_channel(rig, true);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, sizeof(buf)), 0);
+    assert_int_equal(store_sync(rig->store), 0);
+    rig_say(rig, "fault sync_busy");
+    assert_int_equal(store_sync(rig->store), 0);
+    rig_say(rig, "fault silent* 35");
+    assert_int_equal(store_sync(rig->store), -ETIMEDOUT);
+    rig_say(rig, "faultless");
+    assert_int_equal(store_sync(rig->store), 0);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, sizeof(buf)), 0);
+    rig_say(rig, "fault sync_error*");
+    assert_int_equal(store_sync(rig->store), -EIO);
+    rig_say(rig, "deaf");
+    assert_int_equal(store_sync(rig->store), -ETIMEDOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +194,7 @@ int main(void)
         RIG_TEST(a_unit_that_grows_says_so),
         RIG_TEST(a_session_that_is_lost_costs_no_request),
         RIG_TEST(a_target_that_is_busy_is_asked_again),
+        RIG_TEST(a_sync_has_the_target_s_word),
         RIG_TEST(what_was_not_read_is_no_answer),
     };
 
