@@ -13,11 +13,6 @@
 /* Whatever the rest is compiled with: shared libraries are to find them. */
 #define INTERPOSES __attribute__((visibility("default"), used))
 
-INTERPOSES ssize_t recv(int fd, void *buf, size_t len, int flags);
-INTERPOSES ssize_t send(int fd, const void *buf, size_t len, int flags);
-INTERPOSES ssize_t readv(int fd, const struct iovec *iov, int num);
-INTERPOSES ssize_t writev(int fd, const struct iovec *iov, int num);
-
 static _Thread_local struct tap *tapped;
 
 struct tap *tap_set(struct tap *t)
@@ -97,7 +92,7 @@ ssize_t tap_writev(int fd, const struct iovec *iov, int num)
     return sendmsg(fd, &m, MSG_NOSIGNAL);
 }
 
-ssize_t recv(int fd, void *buf, size_t len, int flags)
+INTERPOSES ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     struct tap *t = tap_of(fd);
     struct iovec iov = {buf, len};
@@ -107,7 +102,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
     return can_do(flags) ? t->readv(t, &iov, 1) : -1;
 }
 
-ssize_t send(int fd, const void *buf, size_t len, int flags)
+INTERPOSES ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
     struct tap *t = tap_of(fd);
     struct iovec iov = {(void *)buf, len};
@@ -117,14 +112,14 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
     return can_do(flags) ? t->writev(t, &iov, 1) : -1;
 }
 
-ssize_t readv(int fd, const struct iovec *iov, int num)
+INTERPOSES ssize_t readv(int fd, const struct iovec *iov, int num)
 {
     struct tap *t = tap_of(fd);
 
     return t ? t->readv(t, iov, num) : syscall(SYS_readv, fd, iov, num);
 }
 
-ssize_t writev(int fd, const struct iovec *iov, int num)
+INTERPOSES ssize_t writev(int fd, const struct iovec *iov, int num)
 {
     struct tap *t = tap_of(fd);
 
