@@ -6,13 +6,13 @@
  * that one, and what belongs to the nexus, like a persistent reservation, is
  * there again. A vub that was killed must be able to come back so: hence
  * the ISID is made of names that last, the initiator's, the target's and the
- * device's.
+ * device's; and of the host's own id, for hosts with one initiator name, which
+ * may be wanted (a guest migrates) or a mistake.
  *
  * Two sessions at a time must not have the same one, or each would throw the
  * other out for ever: those of one device on several workers, and those of two
  * vubs with the same config on one host, as during an upgrade. So an ISID is
- * claimed, and the next one is taken while somebody has it. Hosts have
- * different initiator names. */
+ * claimed, and the next one is taken while somebody has it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,12 +53,16 @@ static void set(struct iscsi_session *s, uint64_t h, unsigned n)
 void isid_choose(struct iscsi_session *s)
 {
     static unsigned count; /* atomic */
-    const struct params *p = &s->params;
-    uint64_t h = mix(
-        hash(hash(hash(UINT64_C(0xcbf29ce484222325), p->initiator), p->target),
-             s->device));
+    char host[RESOLVE_ID_BYTES];
+    const char *names[] = {s->params.initiator, s->params.target, s->device,
+                           host};
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
     int rc = -EADDRINUSE;
 
+    resolve_own_id(host);
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        h = hash(h, names[i]);
+    h = mix(h);
     s->isid_claim = -1;
     for (unsigned n = 0; n < ISIDS_MAX && rc == -EADDRINUSE; n++) {
         char name[CLAIM_NAME_MAX];

@@ -32,5 +32,9 @@ bool resolve_end(struct resolve *r);
 
 /* The host's own name. */
 void resolve_own_name(char out[RESOLVE_HOST_BYTES]);
+/* What tells this installation from others, whatever they are called; "": there
+ * is no such thing here. machine-id(5). */
+#define RESOLVE_ID_BYTES 64
+void resolve_own_id(char out[RESOLVE_ID_BYTES]);
 
 #endif

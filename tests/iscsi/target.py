@@ -44,6 +44,7 @@ class Target:
         self.args = args
         self.lock = threading.RLock()
         self.luns = [bytearray(size_of(s)) for s in args.lun]
+        self.holders = {}  # of reservations, by unit
         self.faults = {}
         self.seen = collections.Counter()
         self.order = []  # write commands, as they came

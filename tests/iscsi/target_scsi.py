@@ -130,6 +130,10 @@ class Commands:
                 return
             self.check(itt, SENSE_UA, asc)
             return
+        if op in (0x2a, 0x8a) and t.holders.get(
+                n, (self.initiator, self.isid)) != (self.initiator, self.isid):
+            self.answer(itt, 0x18)
+            return
         if h[1] & 0x20:
             self.write_command(h, data, itt, n, cdb, want, final, lun_field)
             return
@@ -288,6 +292,8 @@ class Commands:
             if t.fault("write_lost") is not None:
                 self.close()
                 raise Gone
+            if op == 0x5f and cdb[1] & 0x1f == 1:  # RESERVE
+                t.holders[n] = (self.initiator, self.isid)
         else:
             self.check(itt, SENSE_ILLEGAL, 0x2000)
             return

@@ -144,3 +144,14 @@ void resolve_own_name(char out[RESOLVE_HOST_BYTES])
         out[0] = '\0';
     out[RESOLVE_HOST_BYTES - 1] = '\0';
 }
+
+void resolve_own_id(char out[RESOLVE_ID_BYTES])
+{
+    FILE *f = fopen("/etc/machine-id", "re");
+
+    if (!f || !fgets(out, RESOLVE_ID_BYTES, f))
+        out[0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    if (f)
+        fclose(f);
+}

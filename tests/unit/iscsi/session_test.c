@@ -337,12 +337,16 @@ static void killed(struct rig *rig, const char *device)
     if (pid == 0) {
         struct rig lost;
         struct rig_unit *u;
+        struct rig_cmd c;
+        uint8_t reserve[10] = {SCSI_PR_OUT, 1, 3, [8] = 24}, list[24] = {0};
 
         rig_init(&lost);
         lost.port = rig->port;
         lost.device = device;
         u = rig_open(&lost, 0, "");
         rig_settle(&lost, u);
+        rig_cmd(&c, reserve, 10, true, list, 24, 0);
+        rig_do(&lost, u, &c);
         raise(SIGSTOP);
         _exit(1);
     }
@@ -357,7 +361,9 @@ static void killed(struct rig *rig, const char *device)
 static void so_does_that_of_a_new_process(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u, *other;
+    struct rig_cmd c;
+    uint8_t buf[512] = {0};
     char name[32];
 
     (void)state;
@@ -372,9 +378,14 @@ static void so_does_that_of_a_new_process(void **state)
     assert_int_equal(rig_seen(&rig, "sessions"), 2);
     assert_int_equal(rig_seen(&rig, "reinstated"), 1);
     assert_true(rig_seen(&rig, "login tsih 0000") >= 2);
-    /* Another device's does not. */
-    killed(&rig, "another");
-    assert_int_equal(rig_seen(&rig, "sessions"), 3);
+    /* What it had reserved is its own still, and nobody else's. */
+    what_is_written_is_read_by(&rig, u, 1, 0);
+    rig.device = "another";
+    other = rig_open(&rig, 0, "");
+    rig_settle(&rig, other);
+    rig_write(&c, 0, buf, 1);
+    rig_do(&rig, other, &c);
+    assert_int_equal(c.cmd.status, SCSI_RESERVATION_CONFLICT);
     assert_int_equal(rig_seen(&rig, "reinstated"), 1);
     rig_close(&rig);
 }
