@@ -150,6 +150,7 @@ static void flight_free(struct iscsi_session *s, struct flight *f)
     if (f->aborts)
         tmfs_forget(s, f);
     free(f->task.datain.data);
+    s->copied -= f->copy_len;
     free(f->copy);
     if (f->iov != f->few)
         free(f->iov);
@@ -345,13 +346,17 @@ void flights_collect(struct iscsi_session *s)
 
 /* What is still to be sent of a write goes on from a copy: the target must not
  * get anything else in its place. */
-static bool copy_rest(struct flight *f, const struct iscsi_cmd *c)
+static bool copy_rest(struct iscsi_session *s, struct flight *f,
+                      const struct iscsi_cmd *c)
 {
     uint32_t at = 0;
 
+    if (s->copied + c->len > COPIES_MAX)
+        return false;
     f->copy = malloc(c->len);
     if (!f->copy)
         return false;
+    s->copied += f->copy_len = c->len;
     for (int i = 0; i < c->iov_num && at < c->len; i++) {
         uint32_t n = (uint32_t)MIN(c->iov[i].iov_len, c->len - at);
 
@@ -376,7 +381,7 @@ bool flight_end(struct iscsi_session *s, struct flight *f, enum iscsi_end end)
     if (!c)
         return true; /* it is on its way out */
     if (!wire_task_at_rest(&f->wire)) {
-        if (f->wire.out && !copy_rest(f, c))
+        if (f->wire.out && !copy_rest(s, f, c))
             return false;
         f->wire.deaf = true;
         f->unsent = !f->wire.started;

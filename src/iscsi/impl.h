@@ -24,10 +24,11 @@
 #define NAME_BYTES 224   /* of an iSCSI name: RFC 7143, 4.2.7.1 */
 #define SECRET_BYTES 256 /* libiscsi's */
 #define PORTALS_MAX 16
-#define FLIGHTS_MAX 512      /* commands of a session with the target */
-#define REPEATS_MAX 8        /* sessions that a command may be lost with */
-#define LEN_MAX (256u << 20) /* bytes of one command */
-#define LOGIN_MS 10000       /* to connect and log in */
+#define FLIGHTS_MAX 512        /* commands of a session with the target */
+#define COPIES_MAX (64u << 20) /* bytes of writes that go on from copies */
+#define REPEATS_MAX 8          /* sessions that a command may be lost with */
+#define LEN_MAX (256u << 20)   /* bytes of one command */
+#define LOGIN_MS 10000         /* to connect and log in */
 #define BACK_OFF_MIN_MS 100
 #define BACK_OFF_MAX_MS 5000
 #define REDIRECTS_MAX 4
@@ -110,6 +111,7 @@ struct flight {
     unsigned aborts;          /* task management that is about it */
     struct iovec *iov, few[4];
     void *copy; /* of what it still has to send */
+    uint32_t copy_len;
 };
 
 /* A task management function that libiscsi has. */
@@ -159,6 +161,7 @@ struct iscsi_session {
     struct list spare;  /* flights */
     struct list landed; /* flights that libiscsi has called back about */
     unsigned zombies;   /* flights whose command has ended */
+    uint64_t copied;    /* bytes: what they still send from */
     struct list tmfs;   /* ops */
     struct list ended;  /* commands, and tmfs, whose done is due */
     struct list ended_tmfs;
@@ -258,7 +261,7 @@ void flights_collect(struct iscsi_session *s);
 void flights_lost(struct iscsi_session *s);
 /* f and its command end, by us: libiscsi forgets it, or, if it is in the middle
  * of it, goes on with a copy of the data, or without. False: no memory for
- * that. */
+ * that, or too much is sent from copies already. */
 bool flight_end(struct iscsi_session *s, struct flight *f, enum iscsi_end end);
 void report_now(struct iscsi_session *s);
 void waiting_end(struct iscsi_session *s, enum iscsi_end end);

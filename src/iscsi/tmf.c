@@ -105,7 +105,8 @@ static bool end_of_us(struct iscsi_session *s, struct flight *f)
 {
     if (flight_end(s, f, f->timed_out ? ISCSI_TIMED_OUT : ISCSI_ABORTED))
         return true;
-    snprintf(s->why, sizeof(s->why), "out of memory");
+    snprintf(s->why, sizeof(s->why),
+             "too much of what was given up is still to be sent");
     return false;
 }
 

@@ -331,6 +331,36 @@ static void a_write_that_is_aborted_halfway_leaves_its_memory(void **state)
     free(buf);
 }
 
+/* It goes on from a copy, whose memory is ours: there is a bound to that. */
+static void a_long_write_that_is_aborted_halfway_ends_its_session(void **state)
+{
+    const uint32_t blocks = 196608; /* 96 MiB */
+    struct rig rig;
+    struct rig_unit *u;
+    struct rig_cmd c;
+    struct tmf m;
+    uint8_t *buf = calloc(blocks, 512);
+
+    (void)state;
+    rig_init(&rig);
+    rig_target(&rig, (const char *const[]){"--lun", "128M", NULL});
+    u = rig_open(&rig, 0, ", \"io_timeout\": 0");
+    rig_settle(&rig, u);
+    rig_say(&rig, "fault r2t_silent");
+    rig_say(&rig, "fault tmf_late");
+    rig_write(&c, 0, buf, blocks);
+    rig_submit(u, &c);
+    iscsi_kick(&u->unit);
+    while (rig_seen(&rig, "fault r2t_silent") < 1)
+        ; /* what is asked for has not gone */
+    start(u, &m, ISCSI_TMF_ABORT_TASK, &c);
+    rig_until(&rig, &m.done, 1);
+    rig_until(&rig, &c.done, 1);
+    assert_int_equal(u->downs, 1);
+    rig_close(&rig);
+    free(buf);
+}
+
 /* What is left of a command that was ended has a later deadline of its own. */
 static void the_next_command_s_time_is_its_own(void **state)
 {
@@ -404,6 +434,7 @@ int main(void)
         cmocka_unit_test(task_management_without_an_answer_ends),
         cmocka_unit_test(without_a_session_there_is_nothing_to_abort),
         cmocka_unit_test(a_write_that_is_aborted_halfway_leaves_its_memory),
+        cmocka_unit_test(a_long_write_that_is_aborted_halfway_ends_its_session),
         cmocka_unit_test(the_next_command_s_time_is_its_own),
         cmocka_unit_test(a_silent_target_is_asked_whether_it_is_there),
     };
