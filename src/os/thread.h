@@ -23,6 +23,8 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
 /* A system call in which it waits fails with EINTR, if that can be. What waits
  * for a disk cannot. process_init was called. */
 void thread_interrupt(struct thread *t);
+/* Lets another thread of this core run, if one wants to. */
+void thread_yield(void);
 /* Waits for its end. */
 void thread_join(struct thread *t);
 

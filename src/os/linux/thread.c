@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,6 +65,11 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
 void thread_interrupt(struct thread *t)
 {
     pthread_kill(t->id, THREAD_INTERRUPT);
+}
+
+void thread_yield(void)
+{
+    sched_yield();
 }
 
 void thread_join(struct thread *t)
