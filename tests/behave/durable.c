@@ -392,6 +392,7 @@ static void our_messages_wait_for_the_answer_to_theirs(void **state)
     blk_go(f->vq[0], blk_new(f, 512), VIRTIO_BLK_T_IN, 2048, 512);
     blk_verify(f->vq[0], 0, 512, 1); /* by then it has been taken */
     front_send(f, WIRE_GET_VRING_BASE, 0, &s, sizeof(s), NULL, 0);
+    vub_log_wait(v, "GET_VRING_BASE"); /* it waits for the request */
     assert_int_equal(truncate(vub_path(v, "img"), 2 * DISK_BYTES), 0);
     vub_signal(v, SIGHUP);
     vub_log_wait(v, "grown");
