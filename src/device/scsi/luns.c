@@ -114,20 +114,30 @@ void luns_settle(struct lun *l)
     l->ops->close(l, on_gone, l->after);
 }
 
-/* The end of one task may be the end of others, and start more: so the list is
- * not walked. All are taken off it, and put back one by one, as they were; who
- * ends meanwhile takes itself off the one list or the other. */
-void luns_give_up(struct lun *l, const struct ring *q, enum scsi_response fate)
+/* The first task from number `from` on; they stand in order. */
+static struct scsi_task *task_from(const struct lun *l, uint64_t from)
 {
-    struct list now, *node;
-
-    list_init(&now);
-    while ((node = list_pop(&l->tasks)) != NULL)
-        list_add(&now, node);
-    while ((node = list_pop(&now)) != NULL) {
+    LIST_EACH (&l->tasks, node) {
         struct scsi_task *t = container_of(node, struct scsi_task, node);
 
-        list_add(&l->tasks, node);
+        if (t->seq >= from)
+            return t;
+    }
+    return NULL;
+}
+
+/* The end of one task may be the end of others, and start more: each is looked
+ * for anew. They stay in the list, where task management looks for those that
+ * have not ended. */
+void luns_give_up(struct lun *l, const struct ring *q, enum scsi_response fate)
+{
+    uint64_t until = l->scsi->seq;
+    struct scsi_task *t;
+
+    for (uint64_t next = 0; (t = task_from(l, next)) != NULL;) {
+        if (t->seq >= until)
+            break;
+        next = t->seq + 1;
         if (q && chain_of_priv(t)->ring != q)
             continue;
         t->fate = fate;
