@@ -14,6 +14,9 @@ vub_dependency(cjson "libcjson>=1.7.15")
 vub_dependency(evdev "libevdev>=1.13")
 vub_dependency(yaml "yaml-0.1>=0.2.5")
 vub_dependency(iscsi "libiscsi>=1.19")
+vub_dependency(pixman "pixman-1>=0.42")
+vub_dependency(png "libpng>=1.6.39")
+vub_dependency(xxhash "libxxhash>=0.8")
 add_library(vub::threads ALIAS Threads::Threads)
 
 # Optional at build time: without it the file store uses its threads.

@@ -6,6 +6,7 @@
 #define VUB_OS_SOCK_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 
@@ -24,6 +25,8 @@ int sock_listen(const char *path, unsigned mode, struct err *e);
 /* Removes the file if it is still the socket that this process listens on. */
 void sock_unlink(const char *path);
 
+#define SOCK_IOV_MAX 1024
+
 enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
 /* What an inherited fd is; it becomes non-blocking and close-on-exec. */
 int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
@@ -38,6 +41,10 @@ bool sock_is_gone(int fd);
 /* Is fd a connected unix stream socket? Then non-blocking from now on. */
 bool sock_adopt(int fd);
 
+/* Is its other end of this process? Such a one, a stranger's, is our own end of
+ * a connection, which would stay open for ever. */
+bool sock_is_own(int fd);
+
 /* Up to len bytes, and the fds with them, which are appended to fds
  * (SOCK_FDS_ROOM) and become the caller's, whatever is returned. 0: the other
  * end has closed. -EAGAIN: nothing there. -EMSGSIZE: there are more than
@@ -48,6 +55,9 @@ bool sock_is_unread(int fd);
 /* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds);
+/* The same of memory in up to SOCK_IOV_MAX pieces, without fds. -EFAULT: it
+ * begins with memory that is not there; nothing was sent. */
+ssize_t sock_sendv(int fd, const struct iovec *iov, int num);
 
 /* [blocks, some seconds at most] Connects to whoever listens at path: the fd,
  * non-blocking. For those who have nothing else to do. */

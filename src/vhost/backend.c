@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "loop/watch.h"
 #include "vhost/msg.h"
@@ -71,14 +70,9 @@ int backend_open(struct backend **out, struct loop *loop, int fd,
                  struct closer *closer)
 {
     struct backend *b = NULL;
-    int rc = -ENOTSOCK, pid;
-    unsigned uid;
+    int rc = -ENOTSOCK;
 
-    if (!sock_adopt(fd))
-        goto out;
-    /* Our own end of a session would keep that session open for ever. */
-    sock_peer(fd, &pid, &uid);
-    if (pid == getpid())
+    if (!sock_adopt(fd) || sock_is_own(fd))
         goto out;
     rc = -ENOMEM;
     b = calloc(1, sizeof(*b));

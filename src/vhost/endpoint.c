@@ -121,7 +121,16 @@ static void host_config_changed(struct device *d)
         session_config_changed(ep->current);
 }
 
-static const struct device_host host = {host_started, host_config_changed};
+static void host_give_back(struct device *d, int fd)
+{
+    closer_sock(endpoint_closer(d->host_data), fd);
+}
+
+static const struct device_host host = {
+    .started = host_started,
+    .config_changed = host_config_changed,
+    .give_back = host_give_back,
+};
 
 /* ---- sessions ---- */
 

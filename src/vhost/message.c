@@ -179,6 +179,16 @@ static int set_config(struct session *s, struct msg *m)
     return 0;
 }
 
+static int gpu_set_socket(struct session *s, struct msg *m)
+{
+    if (!sock_adopt(m->fds[0]) || sock_is_own(m->fds[0]))
+        return err_set(&s->err, -ENOTSOCK, "",
+                       "its fd is not a connected unix stream socket");
+    s->has_display = true;
+    s->device->ops->display(s->device, msg_take_fd(m, 0));
+    return 0;
+}
+
 /* ---- the table ---- */
 
 #define U64 sizeof(uint64_t)
@@ -229,6 +239,7 @@ static const struct message {
     M(SET_INFLIGHT_FD),       MSG_INFLIGHT_BYTES, sizeof(struct msg_inflight),
                               1, 1, PROTO_INFLIGHT_SHMFD,
                               message_set_inflight_fd},
+    M(GPU_SET_SOCKET),        0, U64, 1, 1, 0, gpu_set_socket},
     M(RESET_DEVICE),          0, 0, 0, 0, PROTO_RESET_DEVICE,
                               message_reset_device},
     M(GET_MAX_MEM_SLOTS),     0, 0, 0, 0, PROTO_CONFIGURE_MEM_SLOTS,
@@ -302,6 +313,9 @@ void session_handle(struct session *s, struct msg *m)
         s->queued = m;
         return;
     }
+    /* To a device that shows nothing it means nothing. */
+    if (t == &messages[MSG_GPU_SET_SOCKET] && !s->device->ops->display)
+        t = NULL;
     log_debug(s->device->id, "%s, %u bytes, %u fds, flags 0x%x",
               msg_name(m->header.request, name), m->header.size, m->num_fds,
               m->header.flags);

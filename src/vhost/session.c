@@ -248,6 +248,8 @@ void session_end(struct session *s, enum log_level level, const char *why)
                                            .uid = s->peer_uid,
                                            .why = why ? why : "it has gone"});
     conn_close(&s->conn);
+    if (s->has_display)
+        s->device->ops->display(s->device, -1);
     endpoint_session_ending(s->endpoint, s);
     session_hold(s);
     loop_post(s->device->home, &s->end_later);

@@ -40,6 +40,7 @@ struct session {
     /* the device, as this session drives it */
     enum { DEVICE_STOPPED, DEVICE_STARTING, DEVICE_STARTED } device_state;
     bool config_changed; /* to be told when a ring runs */
+    bool has_display;    /* it gave the device one */
 
     /* the message being handled */
     struct msg *msg;

@@ -471,6 +471,8 @@ static void do_set_mem(struct vring *v)
         else if (ring_set_mem(&v->ring, v->cmd.mem, v->cmd.parts[0],
                               v->cmd.parts[1], v->cmd.parts[2]) < 0)
             ring_break(&v->ring, "out of memory for a memory table");
+        else if (v->device->ops->ring_remapped)
+            v->device->ops->ring_remapped(v->device, &v->ring);
         look_after(v);
         serve(v);
     }

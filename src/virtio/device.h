@@ -85,6 +85,17 @@ struct device_ops {
     void (*ring_drain)(struct device *d, struct ring *q, enum drain how);
     /* [ring] After ring_start, when nothing is in flight. */
     void (*ring_stop)(struct device *d, struct ring *q);
+    /* [ring] The front-end has changed its memory: ring_mem(q) is another map
+     * from now on, and what d holds of the old one is to be let go. NULL: it
+     * keeps no addresses beyond its chains. */
+    void (*ring_remapped)(struct device *d, struct ring *q);
+
+    /* [home] A display to show pictures on, of the front-end's (vhost-user,
+     * "VHOST_USER_GPU_SET_SOCKET"): fd is a connected unix stream, does not
+     * block, and is d's until device_give_back(). It takes the place of the one
+     * before. -1: the front-end has gone, there is none. NULL: d shows
+     * nothing. */
+    void (*display)(struct device *d, int fd);
 
     /* [home] The source of the config (a file's size) may have changed: look
      * again. NULL: nothing to look at. */
@@ -100,6 +111,8 @@ struct device_host {
     void (*started)(struct device *d, const struct err *e);
     /* [home] The config space has changed: tell the guest. */
     void (*config_changed)(struct device *d);
+    /* [home] Closes what display() gave, which may take long. */
+    void (*give_back)(struct device *d, int fd);
 };
 
 struct device {
@@ -127,6 +140,12 @@ static inline void device_config_changed(struct device *d)
 {
     if (d->host)
         d->host->config_changed(d);
+}
+
+/* [home] fd is d's no more: closed, without waiting for that. */
+static inline void device_give_back(struct device *d, int fd)
+{
+    d->host->give_back(d, fd);
 }
 
 #endif

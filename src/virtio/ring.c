@@ -295,6 +295,11 @@ uint32_t ring_base(const struct ring *r)
            (uint32_t)r->used_idx << 16 | (uint32_t)r->used_wrap << 31;
 }
 
+struct mem *ring_mem(const struct ring *r)
+{
+    return r->map->mem;
+}
+
 /* ---- taking ---- */
 
 static struct chain *pop_recovered(struct ring *r)

@@ -188,6 +188,9 @@ static inline void ring_stir(struct ring *r)
     r->rests = false;
 }
 
+/* The map that its next chains are translated by; the ring's ref. */
+struct mem *ring_mem(const struct ring *r);
+
 /* Answers a chain: `written` bytes of its in part, from the start. Shown to
  * the guest by the next ring_flush. The chain is gone. */
 void chain_done(struct chain *c, uint32_t written);

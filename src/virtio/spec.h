@@ -320,6 +320,187 @@ struct virtio_scsi_event {
 #define VIRTIO_SCSI_EVT_RESET_RESCAN 1
 #define VIRTIO_SCSI_EVT_RESET_REMOVED 2
 
+/* ---- GPU: virtio, "GPU Device" ---- */
+
+#define VIRTIO_GPU_CONTROLQ 0
+#define VIRTIO_GPU_CURSORQ 1
+
+/* "Feature bits" */
+#define VIRTIO_GPU_F_VIRGL 0
+#define VIRTIO_GPU_F_EDID 1
+#define VIRTIO_GPU_F_RESOURCE_UUID 2
+#define VIRTIO_GPU_F_RESOURCE_BLOB 3
+#define VIRTIO_GPU_F_CONTEXT_INIT 4
+
+/* "Device configuration layout" */
+struct virtio_gpu_config {
+    le32 events_read;  /* VIRTIO_GPU_EVENT_* */
+    le32 events_clear; /* the driver's: bits written here leave events_read */
+    le32 num_scanouts;
+    le32 num_capsets;
+};
+
+#define VIRTIO_GPU_EVENT_DISPLAY 1u
+#define VIRTIO_GPU_MAX_SCANOUTS 16
+
+/* "Device Operation: Request header": what each request and each response
+ * begins with. */
+struct virtio_gpu_ctrl_hdr {
+    le32 type;  /* VIRTIO_GPU_CMD_*, VIRTIO_GPU_RESP_* */
+    le32 flags; /* VIRTIO_GPU_FLAG_* */
+    le64 fence_id;
+    le32 ctx_id;
+    uint8_t ring_idx;
+    uint8_t padding[3];
+};
+
+#define VIRTIO_GPU_FLAG_FENCE 1u
+#define VIRTIO_GPU_FLAG_INFO_RING_IDX 2u
+
+#define VIRTIO_GPU_CMD_GET_DISPLAY_INFO 0x0100
+#define VIRTIO_GPU_CMD_RESOURCE_CREATE_2D 0x0101
+#define VIRTIO_GPU_CMD_RESOURCE_UNREF 0x0102
+#define VIRTIO_GPU_CMD_SET_SCANOUT 0x0103
+#define VIRTIO_GPU_CMD_RESOURCE_FLUSH 0x0104
+#define VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D 0x0105
+#define VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING 0x0106
+#define VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING 0x0107
+#define VIRTIO_GPU_CMD_GET_CAPSET_INFO 0x0108
+#define VIRTIO_GPU_CMD_GET_CAPSET 0x0109
+#define VIRTIO_GPU_CMD_GET_EDID 0x010a
+#define VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID 0x010b
+#define VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB 0x010c
+#define VIRTIO_GPU_CMD_SET_SCANOUT_BLOB 0x010d
+#define VIRTIO_GPU_CMD_UPDATE_CURSOR 0x0300
+#define VIRTIO_GPU_CMD_MOVE_CURSOR 0x0301
+
+#define VIRTIO_GPU_RESP_OK_NODATA 0x1100
+#define VIRTIO_GPU_RESP_OK_DISPLAY_INFO 0x1101
+#define VIRTIO_GPU_RESP_OK_EDID 0x1104
+#define VIRTIO_GPU_RESP_OK_RESOURCE_UUID 0x1105
+#define VIRTIO_GPU_RESP_ERR_UNSPEC 0x1200
+#define VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY 0x1201
+#define VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID 0x1202
+#define VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID 0x1203
+#define VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER 0x1205
+
+/* "Device Operation: controlq" */
+struct virtio_gpu_rect {
+    le32 x, y, width, height; /* pixels */
+};
+
+struct virtio_gpu_display_one {
+    struct virtio_gpu_rect r;
+    le32 enabled, flags;
+};
+
+struct virtio_gpu_resp_display_info {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_display_one pmodes[VIRTIO_GPU_MAX_SCANOUTS];
+};
+
+struct virtio_gpu_get_edid {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 scanout, padding;
+};
+
+#define VIRTIO_GPU_EDID_BYTES 1024
+
+struct virtio_gpu_resp_edid {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 size, padding; /* bytes of edid that mean something */
+    uint8_t edid[VIRTIO_GPU_EDID_BYTES];
+};
+
+/* Bytes of a pixel in memory, the first one first. */
+#define VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM 1
+#define VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM 2
+#define VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM 3
+#define VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM 4
+#define VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM 67
+#define VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM 68
+#define VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM 121
+#define VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM 134
+
+struct virtio_gpu_resource_create_2d {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 resource_id, format, width, height;
+};
+
+/* UNREF, DETACH_BACKING, ASSIGN_UUID */
+struct virtio_gpu_resource_ref {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 resource_id, padding;
+};
+
+struct virtio_gpu_set_scanout {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_rect r;
+    le32 scanout_id, resource_id; /* resource 0: off */
+};
+
+struct virtio_gpu_resource_flush {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_rect r;
+    le32 resource_id, padding;
+};
+
+struct virtio_gpu_transfer_to_host_2d {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_rect r;
+    le64 offset; /* bytes, in the backing: of the first pixel of r */
+    le32 resource_id, padding;
+};
+
+struct virtio_gpu_mem_entry {
+    le64 addr;
+    le32 length, padding;
+};
+
+/* entries follow */
+struct virtio_gpu_resource_attach_backing {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 resource_id, nr_entries;
+};
+
+struct virtio_gpu_resp_resource_uuid {
+    struct virtio_gpu_ctrl_hdr hdr;
+    uint8_t uuid[16];
+};
+
+#define VIRTIO_GPU_BLOB_MEM_GUEST 1
+
+#define VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE 1u
+#define VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE 2u
+#define VIRTIO_GPU_BLOB_FLAG_USE_CROSS_DEVICE 4u
+
+/* entries follow */
+struct virtio_gpu_resource_create_blob {
+    struct virtio_gpu_ctrl_hdr hdr;
+    le32 resource_id, blob_mem, blob_flags, nr_entries;
+    le64 blob_id, size; /* size: bytes */
+};
+
+struct virtio_gpu_set_scanout_blob {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_rect r;
+    le32 scanout_id, resource_id, width, height, format, padding;
+    le32 strides[4], offsets[4]; /* bytes, by plane; our formats have one */
+};
+
+/* "Device Operation: cursorq" */
+struct virtio_gpu_cursor_pos {
+    le32 scanout_id, x, y, padding;
+};
+
+#define VIRTIO_GPU_CURSOR_PIXELS 64 /* wide and high */
+
+struct virtio_gpu_update_cursor {
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct virtio_gpu_cursor_pos pos;
+    le32 resource_id, hot_x, hot_y, padding; /* resource 0: none is shown */
+};
+
 _Static_assert(sizeof(struct vring_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_packed_desc) == 16, "spec");
 _Static_assert(sizeof(struct vring_used_elem) == 8, "spec");
@@ -344,5 +525,16 @@ _Static_assert(sizeof(struct virtio_scsi_ctrl_tmf_req) == 24, "spec");
 _Static_assert(sizeof(struct virtio_scsi_ctrl_an_req) == 16, "spec");
 _Static_assert(sizeof(struct virtio_scsi_ctrl_an_resp) == 5, "spec");
 _Static_assert(sizeof(struct virtio_scsi_event) == 16, "spec");
+_Static_assert(sizeof(struct virtio_gpu_config) == 16, "spec");
+_Static_assert(sizeof(struct virtio_gpu_ctrl_hdr) == 24, "spec");
+_Static_assert(sizeof(struct virtio_gpu_resp_display_info) == 408, "spec");
+_Static_assert(sizeof(struct virtio_gpu_resp_edid) == 1056, "spec");
+_Static_assert(sizeof(struct virtio_gpu_resource_create_2d) == 40, "spec");
+_Static_assert(sizeof(struct virtio_gpu_set_scanout) == 48, "spec");
+_Static_assert(sizeof(struct virtio_gpu_transfer_to_host_2d) == 56, "spec");
+_Static_assert(sizeof(struct virtio_gpu_mem_entry) == 16, "spec");
+_Static_assert(sizeof(struct virtio_gpu_resource_create_blob) == 56, "spec");
+_Static_assert(sizeof(struct virtio_gpu_set_scanout_blob) == 96, "spec");
+_Static_assert(sizeof(struct virtio_gpu_update_cursor) == 56, "spec");
 
 #endif

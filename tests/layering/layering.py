@@ -36,8 +36,9 @@ FOREIGN = [
     ("iscsi/*", ["iscsi/*"]),
     ("libevdev/*", ["device/input/evdev_node.c", "device/input/names.c"]),
     ("yaml.h", ["device/input/recording_libinput.c"]),
-    ("pixman*", ["device/gpu/*"]),
-    ("png.h", ["device/gpu/*"]),
+    ("pixman*", ["device/gpu/pixels.c"]),
+    ("png.h", ["device/gpu/png.c"]),
+    ("xxhash.h", ["device/gpu/picture.c"]),
     ("seccomp.h", ["os/linux/*"]),
     # The system's own: os/*.h say what, os/linux/*.c how.
     ("pthread.h", ["os/*"]),

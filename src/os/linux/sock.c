@@ -279,6 +279,15 @@ void sock_peer(int fd, int *pid, unsigned *uid)
     *uid = cred.uid;
 }
 
+bool sock_is_own(int fd)
+{
+    unsigned uid;
+    int pid;
+
+    sock_peer(fd, &pid, &uid);
+    return pid == getpid();
+}
+
 bool sock_is_gone(int fd)
 {
     struct pollfd p = {.fd = fd};
@@ -379,6 +388,16 @@ bool sock_is_unread(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
+static ssize_t send_now(int fd, const struct msghdr *msg)
+{
+    ssize_t n;
+
+    do {
+        n = sendmsg(fd, msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds)
 {
@@ -388,7 +407,6 @@ ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
     } control;
     struct iovec iov = {(void *)buf, len};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t n;
 
     if (num_fds) {
         struct cmsghdr *c;
@@ -402,8 +420,13 @@ ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
         c->cmsg_len = CMSG_LEN(sizeof(int) * num_fds);
         memcpy(CMSG_DATA(c), fds, sizeof(int) * num_fds);
     }
-    do {
-        n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
+    return send_now(fd, &msg);
+}
+
+ssize_t sock_sendv(int fd, const struct iovec *iov, int num)
+{
+    const struct msghdr msg = {.msg_iov = (struct iovec *)iov,
+                               .msg_iovlen = (size_t)num};
+
+    return send_now(fd, &msg);
 }

@@ -1,0 +1,102 @@
+/* device/gpu/impl.h: what the files of the GPU share. */
+#ifndef VUB_DEVICE_GPU_IMPL_H
+#define VUB_DEVICE_GPU_IMPL_H
+
+#include "base/log.h"
+#include "device/gpu/gpu.h"
+#include "device/gpu/resource.h"
+#include "device/gpu/scanout.h"
+#include "device/gpu/viewer.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+
+/* Since the device was opened. */
+struct gpu_stats {
+    uint64_t commands, errors; /* of both queues; errors: those answered so */
+    uint64_t transfers, transfer_bytes;
+    uint64_t flushes;
+    uint64_t updates, update_bytes; /* sent to front-ends' displays */
+    uint64_t merged; /* flushes that met damage which had not gone out */
+};
+
+/* control.c: the command whose turn is not over. */
+struct control {
+    struct ring *ring;   /* NULL: the queue does not run */
+    struct chain *chain; /* NULL: none */
+    struct defer go_on;
+    struct transfer {
+        struct resource *res; /* a ref */
+        struct rect r;
+        uint64_t offset; /* in the backing, of the next row */
+        uint32_t row;    /* of r, the next one */
+    } transfer;
+};
+
+struct gpu {
+    struct device device;
+    const struct gpu_conf *conf;
+    unsigned num_scanouts; /* of the config: what our config space says */
+    uint64_t features;     /* acked */
+    uint32_t events_read;
+    uint32_t ring_base; /* of the control queue when it stopped last */
+
+    struct resources resources;
+    struct scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
+    /* How they ought to be: by the config, until a front-end's display has
+     * said otherwise, or gpu.resize has. */
+    struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS];
+    struct control control;
+    struct viewer *viewer; /* NULL: there is none */
+    bool starting;         /* start waits for the viewer to say something */
+    struct timer start_timer;
+    bool closing;
+
+    struct list waits; /* commands.c: calls that wait for a picture */
+    unsigned jobs;     /* commands.c: threads that come back */
+    struct gpu_stats stats;
+    struct log_limit limit;         /* of lines that a guest can cause */
+    struct log_limit display_limit; /* and a front-end's display */
+};
+
+static inline struct gpu *gpu_of(struct device *d)
+{
+    return container_of(d, struct gpu, device);
+}
+
+/* gpu.c */
+/* Of scanouts that a guest may name: 0 to this, without it. */
+unsigned gpu_scanouts(const struct gpu *g);
+/* The viewer has said how it would like all scanouts to be: [16]. */
+void gpu_on_displays(struct gpu *g, const struct display_one *displays);
+/* The viewer is lost, and freed when this returns. */
+void gpu_on_viewer_lost(struct gpu *g, const char *why);
+/* The EDID of scanout i; how many bytes. */
+unsigned gpu_edid(struct gpu *g, unsigned i,
+                  uint8_t out[VIRTIO_GPU_EDID_BYTES]);
+/* No scanout but for those in `displays` from now on: the guest is told. */
+void gpu_set_displays(struct gpu *g, const struct display_one *displays);
+/* A job has come back, or a call has been answered: close may go on. */
+void gpu_settle(struct gpu *g);
+
+/* control.c */
+void control_init(struct control *c);
+void control_ring_kick(struct gpu *g, struct ring *q);
+/* Nothing is under way when it returns: what was is given up. */
+void control_give_up(struct gpu *g);
+/* Answers a chain: type is VIRTIO_GPU_RESP_*; body_len bytes of body follow the
+ * header. hdr: the request's. */
+void control_answer(struct gpu *g, struct chain *c,
+                    const struct virtio_gpu_ctrl_hdr *hdr, uint32_t type,
+                    const void *body, size_t body_len);
+
+/* cursor.c */
+void cursor_ring_kick(struct gpu *g, struct ring *q);
+
+/* commands.c */
+extern const struct command gpu_commands[];
+/* Scanout i looks otherwise than before. */
+void waits_changed(struct gpu *g, unsigned i);
+/* All that wait are answered: the device closes. */
+void waits_end(struct gpu *g);
+
+#endif
