@@ -1,0 +1,184 @@
+/* The guest's pages, resolved and looked up.
+ *
+ * What guests give is mostly a long list of 4 KiB pages, and what they ask for
+ * is mostly rows of a small rectangle: each a few pieces behind the one before.
+ * So a search goes on from where the last one ended, in steps that double, and
+ * costs nothing when it is the same piece. Only the first one, or one that goes
+ * backwards, halves the whole list.
+ *
+ * Pieces are counted before they are written: a list that the guest's memory
+ * has in one row needs one, and a range that crosses regions needs more than
+ * one per entry. */
+#include "device/gpu/backing.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Only entries that all cross several regions would need more. */
+#define PIECES_MAX (4 * BACKING_ENTRIES_MAX)
+
+/* Writes the pieces if `pieces` is not NULL, and how many there are to *num,
+ * without the end. */
+static int walk(const struct backing *b, const struct mem *mem,
+                struct backing_piece *pieces, uint32_t *num)
+{
+    struct iovec iov[MEM_REGIONS_MAX];
+    struct mem_hint hint = {0};
+    const uint8_t *end = NULL;
+    uint64_t at = 0;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < b->num_entries; i++) {
+        const struct backing_entry *e = &b->entries[i];
+        int got = mem_map(mem, &hint, e->gpa, e->len, iov, (int)ARRAY_LEN(iov));
+
+        if (got < 0)
+            return -EFAULT;
+        for (int k = 0; k < got; k++) {
+            uint8_t *host = iov[k].iov_base;
+
+            if (n == 0 || host != end) {
+                if (n == PIECES_MAX)
+                    return -ENOMEM;
+                if (pieces)
+                    pieces[n] = (struct backing_piece){host, at};
+                n++;
+            }
+            end = host + iov[k].iov_len;
+            at += iov[k].iov_len;
+        }
+    }
+    if (pieces)
+        pieces[n] = (struct backing_piece){NULL, at};
+    *num = n;
+    return 0;
+}
+
+/* Points into no map. */
+static void let_go(struct backing *b)
+{
+    free(b->pieces);
+    mem_unref(b->mem);
+    b->pieces = NULL;
+    b->num_pieces = 0;
+    b->mem = NULL;
+}
+
+int backing_resolve(struct backing *b, struct mem *mem)
+{
+    struct backing_piece *pieces;
+    uint32_t num;
+    int rc;
+
+    let_go(b);
+    if (!mem || !b->attached)
+        return 0;
+    rc = walk(b, mem, NULL, &num);
+    if (rc < 0)
+        return rc;
+    pieces = malloc((num + (size_t)1) * sizeof(*pieces));
+    if (!pieces)
+        return -ENOMEM;
+    walk(b, mem, pieces, &num); /* as before: entries and map are the same */
+    b->pieces = pieces;
+    b->num_pieces = num;
+    b->mem = mem_ref(mem);
+    return 0;
+}
+
+int backing_attach(struct backing *b, struct backing_entry *entries,
+                   uint32_t num, struct mem *mem)
+{
+    int rc;
+
+    assert(!b->attached);
+    *b = (struct backing){
+        .entries = entries,
+        .num_entries = num,
+        .attached = true,
+    };
+    for (uint32_t i = 0; i < num; i++)
+        b->len += entries[i].len; /* fits: 32 bits each */
+    rc = backing_resolve(b, mem);
+    if (rc < 0)
+        backing_detach(b);
+    return rc;
+}
+
+void backing_detach(struct backing *b)
+{
+    let_go(b);
+    free(b->entries);
+    *b = (struct backing){0};
+}
+
+/* The last piece of [from, to) that does not begin behind offset; that at
+ * `from` does not. */
+static uint32_t halve(const struct backing_piece *p, uint32_t from, uint32_t to,
+                      uint64_t offset)
+{
+    while (to - from > 1) {
+        uint32_t mid = from + (to - from) / 2;
+
+        if (p[mid].at <= offset)
+            from = mid;
+        else
+            to = mid;
+    }
+    return from;
+}
+
+static uint32_t search(const struct backing *b, uint32_t from, uint64_t offset)
+{
+    const struct backing_piece *p = b->pieces;
+    uint32_t step = 1;
+
+    if (from >= b->num_pieces || offset < p[from].at)
+        return halve(p, 0, b->num_pieces, offset);
+    while (step < b->num_pieces - from && p[from + step].at <= offset) {
+        from += step;
+        step *= 2;
+    }
+    return halve(p, from, from + MIN(step, b->num_pieces - from), offset);
+}
+
+/* Inside this file, where it is called per row. */
+static inline uint8_t *find(const struct backing *b, struct backing_at *at,
+                            uint64_t offset, uint64_t *len)
+{
+    const struct backing_piece *p;
+
+    if (at->piece >= b->num_pieces || offset < b->pieces[at->piece].at ||
+        offset >= b->pieces[at->piece + 1].at)
+        at->piece = search(b, at->piece, offset);
+    p = &b->pieces[at->piece];
+    *len = p[1].at - offset;
+    return p->host + (offset - p->at);
+}
+
+uint8_t *backing_find(const struct backing *b, struct backing_at *at,
+                      uint64_t offset, uint64_t *len)
+{
+    assert(offset < b->len && b->mem);
+    return find(b, at, offset, len);
+}
+
+void backing_read(const struct backing *b, struct backing_at *at,
+                  uint64_t offset, void *to, uint64_t len)
+{
+    uint8_t *out = to;
+
+    assert(b->mem && offset <= b->len && len <= b->len - offset);
+    while (len > 0) {
+        uint64_t here;
+        const uint8_t *from = find(b, at, offset, &here);
+
+        here = MIN(here, len);
+        memcpy(out, from, here);
+        out += here;
+        offset += here;
+        len -= here;
+    }
+}
