@@ -60,6 +60,16 @@ void memory_release(uint8_t *at, uint64_t len);
 /* Whole pages become zeros again and take no room. False: they are as they
  * were. */
 bool memory_give_back(uint8_t *at, uint64_t len);
+
+/* The same as memory_reserve, for what stays as long as it is: at the start of
+ * a page, and there is no room beyond. */
+uint8_t *memory_zeros(uint64_t len);
+/* In a file of its own, as memory_create makes them, of whole pages: *fd is the
+ * caller's. */
+uint8_t *memory_zeros_in_file(const char *name, uint64_t len, int *fd);
+/* What those two gave is no more; fd is closed, unless it is -1. What is large
+ * a little later (os/closer.h). */
+void memory_drop(uint8_t *at, uint64_t len, int fd);
 uint64_t memory_page_bytes(void);
 
 #endif

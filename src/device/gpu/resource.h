@@ -14,6 +14,8 @@
 
 #define RESOURCES_MAX 16384u
 #define RESOURCES_ENTRIES_MAX (4 * BACKING_ENTRIES_MAX) /* of all of them */
+/* Files, of which the process has not so many; others do without. */
+#define RESOURCES_FILES_MAX 64u
 
 struct resources;
 
@@ -42,7 +44,8 @@ struct resources {
     uint32_t count; /* those with an id */
     uint64_t bytes; /* of pixels, those without an id too */
     uint64_t max_bytes;
-    uint64_t entries; /* of all backings */
+    uint64_t entries; /* of all backings, likewise */
+    unsigned files;   /* with pixels, likewise */
     bool in_files;    /* pixels are made for dma-bufs */
 };
 

@@ -356,6 +356,42 @@ bool memory_give_back(uint8_t *at, uint64_t len)
     return madvise(at, len, MADV_DONTNEED) == 0;
 }
 
+uint8_t *memory_zeros(uint64_t len)
+{
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (at == MAP_FAILED)
+        return NULL;
+    madvise(at, len, MADV_HUGEPAGE); /* as in memory_grow */
+    return at;
+}
+
+uint8_t *memory_zeros_in_file(const char *name, uint64_t len, int *fd)
+{
+    uint64_t page = memory_page_bytes();
+    struct err e;
+    void *at;
+    int f;
+
+    if (len > INT64_MAX - page ||
+        memory_create(name, (len + page - 1) & ~(page - 1), &f, &e) < 0)
+        return NULL;
+    at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f,
+              0);
+    if (at == MAP_FAILED) {
+        close(f);
+        return NULL;
+    }
+    *fd = f;
+    return at;
+}
+
+void memory_drop(uint8_t *at, uint64_t len, int fd)
+{
+    closer_unmap(at, len, fd);
+}
+
 uint64_t memory_page_bytes(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);

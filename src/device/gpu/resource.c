@@ -1,0 +1,176 @@
+/* Resources by id, and what they may take.
+ *
+ * Two things are counted that a guest could have too much of: bytes of pixels,
+ * which a resource takes until nobody shows or sends it any more, whether it
+ * has an id or not, and entries of backings. Pixels take no room before they
+ * are written. A blob has no pixels: its memory is the guest's. */
+#include "device/gpu/resource.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "device/gpu/pixels.h"
+#include "os/memory.h"
+
+void resources_init(struct resources *rs, uint64_t max_bytes, bool in_files)
+{
+    *rs = (struct resources){.max_bytes = max_bytes, .in_files = in_files};
+    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++)
+        list_init(&rs->buckets[i]);
+}
+
+/* Drivers count from 1, or use the bits above as well. */
+static unsigned bucket(uint32_t id)
+{
+    return (id * UINT32_C(0x9e3779b1)) >> 24;
+}
+
+_Static_assert(RESOURCE_BUCKETS == 1 << 8, "bucket() gives 8 bits");
+
+struct resource *resource_find(const struct resources *rs, uint32_t id)
+{
+    const struct list *head = &rs->buckets[bucket(id)];
+
+    LIST_EACH (head, it) {
+        struct resource *r = container_of(it, struct resource, node);
+
+        if (r->id == id)
+            return r;
+    }
+    return NULL;
+}
+
+static struct resource *resource_new(struct resources *rs, uint32_t id)
+{
+    struct resource *r;
+
+    if (rs->count >= RESOURCES_MAX)
+        return NULL;
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->id = id;
+    r->refs = 1;
+    r->fd = -1;
+    r->owner = rs;
+    list_add(&rs->buckets[bucket(id)], &r->node);
+    rs->count++;
+    return r;
+}
+
+/* Those for dma-bufs are in files: what a scanout may show. A cursor is not
+ * worth one. */
+static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
+{
+    if (bytes > rs->max_bytes || rs->bytes > rs->max_bytes - bytes)
+        return false;
+    if (rs->in_files && rs->files < RESOURCES_FILES_MAX)
+        r->pixels = memory_zeros_in_file("vub-gpu", bytes, &r->fd);
+    if (!r->pixels)
+        r->pixels = memory_zeros(bytes);
+    if (!r->pixels)
+        return false;
+    rs->files += r->fd >= 0;
+    rs->bytes += bytes;
+    r->bytes = bytes;
+    return true;
+}
+
+struct resource *resource_new_2d(struct resources *rs, uint32_t id,
+                                 uint32_t format, uint32_t width,
+                                 uint32_t height)
+{
+    struct resource *r = resource_new(rs, id);
+
+    if (!r)
+        return NULL;
+    r->format = format;
+    r->width = width;
+    r->height = height;
+    r->stride = width * PIXEL_BYTES;
+    if (!pixels_new(rs, r, (uint64_t)r->stride * height)) {
+        resource_forget(r);
+        return NULL;
+    }
+    return r;
+}
+
+struct resource *resource_new_blob(struct resources *rs, uint32_t id,
+                                   uint64_t bytes)
+{
+    struct resource *r = resource_new(rs, id);
+
+    if (!r)
+        return NULL;
+    r->is_blob = true;
+    r->bytes = bytes;
+    return r;
+}
+
+void resource_forget(struct resource *r)
+{
+    list_del(&r->node);
+    r->owner->count--;
+    resource_unref(r);
+}
+
+struct resource *resource_ref(struct resource *r)
+{
+    r->refs++;
+    return r;
+}
+
+void resource_unref(struct resource *r)
+{
+    if (!r || --r->refs > 0)
+        return;
+    resource_detach(r);
+    if (r->pixels) {
+        memory_drop(r->pixels, r->bytes, r->fd);
+        r->owner->files -= r->fd >= 0;
+        r->owner->bytes -= r->bytes;
+    }
+    free(r);
+}
+
+int resource_attach(struct resource *r, struct backing_entry *entries,
+                    uint32_t num, struct mem *mem)
+{
+    struct resources *rs = r->owner;
+    int rc;
+
+    if (num > BACKING_ENTRIES_MAX ||
+        num > RESOURCES_ENTRIES_MAX - rs->entries) {
+        free(entries);
+        return -E2BIG;
+    }
+    rc = backing_attach(&r->backing, entries, num, mem);
+    if (rc == 0)
+        rs->entries += num;
+    return rc;
+}
+
+void resource_detach(struct resource *r)
+{
+    r->owner->entries -= r->backing.num_entries;
+    backing_detach(&r->backing);
+}
+
+void resources_resolve(struct resources *rs, struct mem *mem)
+{
+    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++) {
+        LIST_EACH (&rs->buckets[i], it) {
+            /* What is not there shows black and takes no transfers. */
+            backing_resolve(&container_of(it, struct resource, node)->backing,
+                            mem);
+        }
+    }
+}
+
+void resources_clear(struct resources *rs)
+{
+    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++)
+        LIST_EACH_SAFE (&rs->buckets[i], it)
+            resource_forget(container_of(it, struct resource, node));
+}
