@@ -6,12 +6,12 @@
  * are written. A blob has no pixels: its memory is the guest's. */
 #include "device/gpu/resource.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "device/gpu/pixels.h"
 #include "os/memory.h"
+#include "virtio/spec.h"
 
 void resources_init(struct resources *rs, uint64_t max_bytes, bool in_files)
 {
@@ -59,13 +59,15 @@ static struct resource *resource_new(struct resources *rs, uint32_t id)
     return r;
 }
 
-/* Those for dma-bufs are in files: what a scanout may show. A cursor is not
- * worth one. */
+/* A file is for what a scanout may show; no larger than a cursor, none is. */
+#define CURSOR_BYTES                                                           \
+    (VIRTIO_GPU_CURSOR_PIXELS * VIRTIO_GPU_CURSOR_PIXELS * PIXEL_BYTES)
+
 static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
 {
     if (bytes > rs->max_bytes || rs->bytes > rs->max_bytes - bytes)
         return false;
-    if (rs->in_files && rs->files < RESOURCES_FILES_MAX)
+    if (rs->in_files && bytes > CURSOR_BYTES && rs->files < RESOURCES_FILES_MAX)
         r->pixels = memory_zeros_in_file("vub-gpu", bytes, &r->fd);
     if (!r->pixels)
         r->pixels = memory_zeros(bytes);
