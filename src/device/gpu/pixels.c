@@ -28,7 +28,7 @@ struct format {
     uint32_t format; /* VIRTIO_GPU_FORMAT_* */
     enum turn little, big;
     bool has_alpha;
-    char fourcc[4]; /* DRM's, which are of little-endian numbers */
+    char fourcc[5]; /* DRM's, which are of little-endian numbers */
 };
 
 static const struct format formats[] = {
@@ -157,7 +157,7 @@ void pixels_convert(uint32_t format, const void *from, uint32_t from_stride,
 
 /* ---- a cursor ---- */
 
-/* What of `size` pixels at `at` lies in [0, end): *at is where it begins there,
+/* What of `size` pixels at `at` lies in [0, end): *to is where it begins there,
  * *skip how many are left out before, *num how many there are. */
 static bool clip(int64_t at, uint32_t size, uint32_t end, int *to, int *skip,
                  int *num)
