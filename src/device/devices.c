@@ -2,6 +2,7 @@
 #include "device/devices.h"
 
 #include "device/block/block.h"
+#include "device/gpu/gpu.h"
 #include "device/input/input.h"
 #include "device/scsi/scsi.h"
 
@@ -78,10 +79,7 @@ const struct conf_key device_common_keys[] = {
 };
 
 static const struct conf_table *const device_tables[] = {
-    &block_table,
-    &input_table,
-    &scsi_table,
-    NULL,
+    &block_table, &gpu_table, &input_table, &scsi_table, NULL,
 };
 
 const struct conf_union device_union = {

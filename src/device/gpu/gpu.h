@@ -6,7 +6,9 @@
  * who looks at them, a screenshot (commands.c) another, nobody is enough.
  *
  *     gpu.c        config, config space, life
- *     control.c    the control queue: the table of commands, and their turns
+ *     control.c    the control queue: the table of commands, and their turns;
+ *                  control_resource.c has those about resources,
+ *                  control_transfer.c what takes many turns
  *     cursor.c     the cursor queue
  *     edid.c       what a display says of itself
  *     pixels.c     formats and regions, by pixman

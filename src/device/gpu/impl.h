@@ -19,16 +19,19 @@ struct gpu_stats {
     uint64_t merged; /* flushes that met damage which had not gone out */
 };
 
-/* control.c: the command whose turn is not over. */
+/* control.c: the command whose turn is not over: a large transfer. */
 struct control {
-    struct ring *ring;   /* NULL: the queue does not run */
-    struct chain *chain; /* NULL: none */
+    struct ring *ring;              /* NULL: the queue does not run */
+    struct chain *chain;            /* NULL: none */
+    struct virtio_gpu_ctrl_hdr hdr; /* the request's */
     struct defer go_on;
+    uint32_t left; /* bytes that this turn may copy still */
     struct transfer {
         struct resource *res; /* a ref */
         struct rect r;
         uint64_t offset; /* in the backing, of the next row */
         uint32_t row;    /* of r, the next one */
+        struct backing_at at;
     } transfer;
 };
 
@@ -49,10 +52,9 @@ struct gpu {
     struct viewer *viewer; /* NULL: there is none */
     bool starting;         /* start waits for the viewer to say something */
     struct timer start_timer;
-    bool closing;
+    bool has_begun;
 
     struct list waits; /* commands.c: calls that wait for a picture */
-    unsigned jobs;     /* commands.c: threads that come back */
     struct gpu_stats stats;
     struct log_limit limit;         /* of lines that a guest can cause */
     struct log_limit display_limit; /* and a front-end's display */
@@ -75,14 +77,17 @@ unsigned gpu_edid(struct gpu *g, unsigned i,
                   uint8_t out[VIRTIO_GPU_EDID_BYTES]);
 /* No scanout but for those in `displays` from now on: the guest is told. */
 void gpu_set_displays(struct gpu *g, const struct display_one *displays);
-/* A job has come back, or a call has been answered: close may go on. */
-void gpu_settle(struct gpu *g);
 
-/* control.c */
+/* control.c; what its files share: control.h */
 void control_init(struct control *c);
 void control_ring_kick(struct gpu *g, struct ring *q);
 /* Nothing is under way when it returns: what was is given up. */
 void control_give_up(struct gpu *g);
+/* The queue's memory is another. */
+void control_remapped(struct gpu *g);
+/* Copies the fixed part of a request, len bytes that begin with the header, of
+ * which all is zero that was not sent. False: it is shorter. */
+bool control_read(const struct chain *c, void *to, size_t len);
 /* Answers a chain: type is VIRTIO_GPU_RESP_*; body_len bytes of body follow the
  * header. hdr: the request's. */
 void control_answer(struct gpu *g, struct chain *c,

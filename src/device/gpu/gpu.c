@@ -1,0 +1,605 @@
+/* The GPU: its config, its config space, its displays, its life.
+ *
+ * All of it runs on the home loop, both queues and the front-end's display too:
+ * a picture has one writer.
+ *
+ * How displays ought to be is said by the config, until the front-end's display
+ * has said otherwise. A guest asks for that first of all, and once only, so the
+ * rings wait a little for a front-end that has not said it yet; no message
+ * does. Later changes are told to the guest by an event. QEMU keeps that event
+ * for itself, and never tells us that its window has another size; but its
+ * guest reads the config space then, which is when we ask (config_read).
+ *
+ * A guest that is reset begins anew, with no resources. QEMU does not tell us
+ * that either: a control queue that does not go on where it stopped is another
+ * driver's. */
+#include "device/gpu/gpu.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/gpu/edid.h"
+#include "device/gpu/impl.h"
+
+#define QUEUES 2
+#define CHAIN_MAX 512 /* Linux gives 65536 entries of a backing in pages */
+#define DISPLAYS_WAIT_MS 1000
+
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+
+static const char *const feature_names[24] = {
+    [VIRTIO_GPU_F_VIRGL] = "GPU_VIRGL",
+    [VIRTIO_GPU_F_EDID] = "GPU_EDID",
+    [VIRTIO_GPU_F_RESOURCE_UUID] = "GPU_RESOURCE_UUID",
+    [VIRTIO_GPU_F_RESOURCE_BLOB] = "GPU_RESOURCE_BLOB",
+    [VIRTIO_GPU_F_CONTEXT_INIT] = "GPU_CONTEXT_INIT",
+};
+
+/* ---- scanouts of the config ---- */
+
+static const struct gpu_scanout_conf default_scanout = {1280, 800, 60, NULL,
+                                                        NULL};
+
+static unsigned num_scanouts(const struct gpu_conf *conf)
+{
+    return conf->scanouts.count ? (unsigned)conf->scanouts.count : 1;
+}
+
+/* A front-end may have more than the config. */
+static const struct gpu_scanout_conf *scanout_conf(const struct gpu *g,
+                                                   unsigned i)
+{
+    return i < (unsigned)g->conf->scanouts.count
+               ? g->conf->scanouts.list[i].data
+               : &default_scanout;
+}
+
+/* Beside each other, from left to right. */
+static void displays_by_conf(struct gpu *g)
+{
+    uint32_t x = 0;
+
+    memset(g->displays, 0, sizeof(g->displays));
+    for (unsigned i = 0; i < g->num_scanouts; i++) {
+        const struct gpu_scanout_conf *c = scanout_conf(g, i);
+
+        g->displays[i] =
+            (struct display_one){{x, 0, c->width, c->height}, true};
+        x += c->width;
+    }
+}
+
+static bool has_front_end(const struct gpu *g)
+{
+    return g->conf->display == GPU_DISPLAY_FRONT_END;
+}
+
+unsigned gpu_scanouts(const struct gpu *g)
+{
+    return has_front_end(g) ? VIRTIO_GPU_MAX_SCANOUTS : g->num_scanouts;
+}
+
+unsigned gpu_edid(struct gpu *g, unsigned i, uint8_t out[VIRTIO_GPU_EDID_BYTES])
+{
+    const struct gpu_scanout_conf *c = scanout_conf(g, i);
+    const struct display_one *d = &g->displays[i];
+    uint32_t bytes = 0;
+    const uint8_t *said = viewer_edid(g->viewer, i, &bytes);
+
+    if (said) {
+        bytes = MIN(bytes, VIRTIO_GPU_EDID_BYTES);
+        memcpy(out, said, bytes);
+        return bytes;
+    }
+    return edid_make(out, &(struct edid_conf){
+                              .width = d->enabled ? d->r.width : c->width,
+                              .height = d->enabled ? d->r.height : c->height,
+                              .refresh = c->refresh,
+                              .name = c->name ? c->name : "vub",
+                              .serial = c->serial,
+                          });
+}
+
+/* ---- how displays ought to be ---- */
+
+static bool runs(const struct gpu *g)
+{
+    return g->control.ring != NULL;
+}
+
+void gpu_set_displays(struct gpu *g, const struct display_one *displays)
+{
+    memcpy(g->displays, displays, sizeof(g->displays));
+    g->events_read |= VIRTIO_GPU_EVENT_DISPLAY;
+    device_config_changed(&g->device);
+}
+
+/* Nothing of one that is off means anything. */
+static struct display_one tidy(const struct display_one *d)
+{
+    if (d->enabled && d->r.width > 0 && d->r.width <= GPU_SIDE_MAX &&
+        d->r.height > 0 && d->r.height <= GPU_SIDE_MAX && d->r.x <= INT32_MAX &&
+        d->r.y <= INT32_MAX)
+        return (struct display_one){d->r, true};
+    return (struct display_one){.enabled = false};
+}
+
+static bool same(const struct display_one *a, const struct display_one *b)
+{
+    return a->enabled == b->enabled && a->r.x == b->r.x && a->r.y == b->r.y &&
+           a->r.width == b->r.width && a->r.height == b->r.height;
+}
+
+/* It wins over the config, which is worth a line where they differ. */
+static void tell_display(struct gpu *g, unsigned i, const struct display_one *d)
+{
+    const struct gpu_scanout_conf *c = scanout_conf(g, i);
+
+    if (!d->enabled && i < g->num_scanouts)
+        log_limited(&g->display_limit, LOG_INFO, g->device.id,
+                    "scanout %u is off, as the front-end's display has it", i);
+    else if (d->enabled && i >= g->num_scanouts)
+        log_limited(&g->display_limit, LOG_INFO, g->device.id,
+                    "scanout %u has %" PRIu32 "x%" PRIu32
+                    " pixels, as the front-end's display has it; there is none "
+                    "in the config",
+                    i, d->r.width, d->r.height);
+    else if (d->enabled && (d->r.width != c->width || d->r.height != c->height))
+        log_limited(&g->display_limit, LOG_INFO, g->device.id,
+                    "scanout %u has %" PRIu32 "x%" PRIu32
+                    " pixels, as the front-end's display has it, not the "
+                    "config's %" PRIu32 "x%" PRIu32,
+                    i, d->r.width, d->r.height, c->width, c->height);
+}
+
+/* why: NULL, or why nothing is waited for any longer. */
+static void end_wait(struct gpu *g, const char *why)
+{
+    if (!g->starting)
+        return;
+    if (why)
+        log_limited(&g->display_limit, LOG_WARN, g->device.id,
+                    "the front-end's display has not said how large it is: "
+                    "%s; scanouts are as the config has them",
+                    why);
+    g->starting = false;
+    timer_stop(&g->start_timer);
+    device_started(&g->device, NULL);
+}
+
+void gpu_on_displays(struct gpu *g, const struct display_one *displays)
+{
+    struct display_one now[VIRTIO_GPU_MAX_SCANOUTS];
+    bool changed = false;
+
+    for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
+        now[i] = tidy(&displays[i]);
+        if (same(&now[i], &g->displays[i]))
+            continue;
+        changed = true;
+        tell_display(g, i, &now[i]);
+    }
+    if (changed && runs(g))
+        gpu_set_displays(g, now);
+    else if (changed)
+        memcpy(g->displays, now, sizeof(g->displays));
+    end_wait(g, NULL);
+}
+
+/* ---- the front-end's display ---- */
+
+void gpu_on_viewer_lost(struct gpu *g, const char *why)
+{
+    log_limited(&g->display_limit, LOG_WARN, g->device.id,
+                "the front-end's display is lost: %s", why);
+    g->viewer = NULL;
+    end_wait(g, "it is lost");
+}
+
+static void gpu_display(struct device *d, int fd)
+{
+    struct gpu *g = gpu_of(d);
+
+    if (fd >= 0 && !has_front_end(g)) {
+        log_debug(d->id, "the front-end's display is not used: "
+                         "\"display\" is \"headless\"");
+        device_give_back(d, fd);
+        return;
+    }
+    viewer_close(g->viewer);
+    g->viewer = NULL;
+    if (fd < 0)
+        return;
+    g->viewer = viewer_open(g, fd);
+    if (!g->viewer)
+        log_limited(&g->display_limit, LOG_ERROR, d->id,
+                    "out of memory for the front-end's display");
+}
+
+/* ---- features and config space ---- */
+
+static uint64_t gpu_features(struct device *d)
+{
+    (void)d;
+    return FEATURE(VIRTIO_GPU_F_EDID) | FEATURE(VIRTIO_GPU_F_RESOURCE_UUID) |
+           FEATURE(VIRTIO_GPU_F_RESOURCE_BLOB);
+}
+
+static void gpu_config_read(struct device *d, void *config)
+{
+    struct gpu *g = gpu_of(d);
+    const struct virtio_gpu_config c = {
+        .events_read = htole32(g->events_read),
+        .num_scanouts = htole32(g->num_scanouts),
+    };
+
+    memcpy(config, &c, sizeof(c));
+    viewer_ask(g->viewer);
+}
+
+/* events_clear is the driver's, in whole or in part: bytes that are not written
+ * clear nothing. */
+static int gpu_config_write(struct device *d, uint32_t offset, const void *data,
+                            uint32_t len)
+{
+    const uint32_t at = offsetof(struct virtio_gpu_config, events_clear);
+    uint32_t from = MAX(offset, at), to = MIN(offset + len, at + 4);
+    le32 clear = 0;
+
+    if (from >= to)
+        return -EACCES;
+    memcpy((uint8_t *)&clear + (from - at),
+           (const uint8_t *)data + (from - offset), to - from);
+    gpu_of(d)->events_read &= ~le32toh(clear);
+    return 0;
+}
+
+/* ---- start and stop ---- */
+
+static void on_start_timer(struct timer *t)
+{
+    struct gpu *g = container_of(t, struct gpu, start_timer);
+
+    end_wait(g, "no answer");
+}
+
+static void gpu_start(struct device *d, const struct device_start *s)
+{
+    struct gpu *g = gpu_of(d);
+
+    g->features = s->features;
+    if (!g->viewer || viewer_knows_displays(g->viewer)) {
+        device_started(d, NULL);
+        return;
+    }
+    g->starting = true;
+    timer_start(&g->start_timer, DISPLAYS_WAIT_MS);
+}
+
+static void gpu_stop(struct device *d)
+{
+    struct gpu *g = gpu_of(d);
+
+    g->starting = false;
+    timer_stop(&g->start_timer);
+}
+
+/* What the guest has made. */
+static void forget_guest(struct gpu *g)
+{
+    scanouts_reset(g);
+    resources_clear(&g->resources);
+    g->events_read = 0;
+}
+
+static void gpu_reset(struct device *d)
+{
+    struct gpu *g = gpu_of(d);
+
+    forget_guest(g);
+    if (!viewer_knows_displays(g->viewer))
+        displays_by_conf(g);
+}
+
+/* ---- rings ---- */
+
+static int gpu_ring_start(struct device *d, struct ring *q, struct err *e)
+{
+    struct gpu *g = gpu_of(d);
+
+    (void)e;
+    assert(q->loop == d->home);
+    if (q->index != VIRTIO_GPU_CONTROLQ)
+        return 0;
+    if (ring_base(q) != g->ring_base)
+        forget_guest(g);
+    g->control.ring = q;
+    control_remapped(g);
+    return 0;
+}
+
+static void gpu_ring_kick(struct device *d, struct ring *q)
+{
+    if (q->index == VIRTIO_GPU_CONTROLQ)
+        control_ring_kick(gpu_of(d), q);
+    else
+        cursor_ring_kick(gpu_of(d), q);
+}
+
+static void gpu_ring_drain(struct device *d, struct ring *q, enum drain how)
+{
+    if (q->index == VIRTIO_GPU_CONTROLQ && how == DRAIN_CANCEL)
+        control_give_up(gpu_of(d));
+}
+
+static void gpu_ring_stop(struct device *d, struct ring *q)
+{
+    struct gpu *g = gpu_of(d);
+
+    if (q->index != VIRTIO_GPU_CONTROLQ)
+        return;
+    control_give_up(g);
+    g->control.ring = NULL;
+    g->ring_base = ring_base(q);
+    resources_resolve(&g->resources, NULL);
+}
+
+static void gpu_ring_remapped(struct device *d, struct ring *q)
+{
+    if (q->index == VIRTIO_GPU_CONTROLQ)
+        control_remapped(gpu_of(d));
+}
+
+/* ---- life ---- */
+
+static void gpu_free(struct gpu *g)
+{
+    scanouts_reset(g);
+    resources_clear(&g->resources);
+    free(g);
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    gpu_free(container_of(t, struct gpu, start_timer));
+}
+
+static int gpu_begin(struct device *d, struct err *e)
+{
+    struct gpu *g = gpu_of(d);
+
+    (void)e;
+    g->start_timer.fire = on_start_timer;
+    g->start_timer.gone = on_timer_gone;
+    timer_open(&g->start_timer, d->home);
+    g->has_begun = true;
+    return 0;
+}
+
+static void gpu_close(struct device *d)
+{
+    struct gpu *g = gpu_of(d);
+
+    waits_end(g);
+    viewer_close(g->viewer);
+    g->viewer = NULL;
+    if (g->has_begun)
+        timer_close(&g->start_timer);
+    else
+        gpu_free(g);
+}
+
+static const struct device_ops gpu_ops = {
+    .feature_names = feature_names,
+    .begin = gpu_begin,
+    .features = gpu_features,
+    .config_len = sizeof(struct virtio_gpu_config),
+    .config_read = gpu_config_read,
+    .config_write = gpu_config_write,
+    .start = gpu_start,
+    .stop = gpu_stop,
+    .reset = gpu_reset,
+    .ring_start = gpu_ring_start,
+    .ring_kick = gpu_ring_kick,
+    .ring_drain = gpu_ring_drain,
+    .ring_stop = gpu_ring_stop,
+    .ring_remapped = gpu_ring_remapped,
+    .display = gpu_display,
+    .close = gpu_close,
+};
+
+static int gpu_open(struct device **out, const struct conf_any *c,
+                    struct errs *e)
+{
+    const struct gpu_conf *conf = c->data;
+    struct gpu *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return errs_nomem(e);
+    g->conf = conf;
+    g->num_scanouts = num_scanouts(conf);
+    displays_by_conf(g);
+    resources_init(&g->resources, conf->max_memory, conf->dmabuf);
+    control_init(&g->control);
+    list_init(&g->waits);
+    g->device = (struct device){
+        .ops = &gpu_ops,
+        .id = conf->common.id,
+        .num_queues = QUEUES,
+        .chain_max = CHAIN_MAX,
+    };
+    *out = &g->device;
+    return 0;
+}
+
+static unsigned gpu_queues(const void *conf)
+{
+    (void)conf;
+    return QUEUES;
+}
+
+/* ---- status ---- */
+
+static void add_size(struct json_out *o, const char *key, uint32_t width,
+                     uint32_t height)
+{
+    json_begin(o, key, '{');
+    json_add_u64(o, "width", width);
+    json_add_u64(o, "height", height);
+    json_end(o, '}');
+}
+
+/* display: how it ought to be; shown: how it is. */
+static void scanout_status(const struct gpu *g, unsigned i, struct json_out *o)
+{
+    const struct scanout *s = &g->scanouts[i];
+    const struct display_one *d = &g->displays[i];
+
+    json_begin(o, NULL, '{');
+    json_add_u64(o, "scanout", i);
+    if (d->enabled)
+        add_size(o, "display", d->r.width, d->r.height);
+    else
+        json_add_null(o, "display");
+    if (s->frame.res)
+        add_size(o, "shown", s->frame.width, s->frame.height);
+    else
+        json_add_null(o, "shown");
+    if (s->frame.res) {
+        json_begin(o, "resource", '{');
+        json_add_u64(o, "id", s->frame.res->id);
+        json_add_bool(o, "blob", s->frame.res->is_blob);
+        if (!s->frame.res->is_blob) {
+            json_add_u64(o, "width", s->frame.res->width);
+            json_add_u64(o, "height", s->frame.res->height);
+        }
+        json_add_u64(o, "bytes", s->frame.res->bytes);
+        json_end(o, '}');
+    } else {
+        json_add_null(o, "resource");
+    }
+    json_add_bool(o, "cursor", s->cursor.visible);
+    json_add_u64(o, "flushes", s->flushes);
+    json_end(o, '}');
+}
+
+static void gpu_status(struct device *d, struct json_out *o)
+{
+    const struct gpu *g = gpu_of(d);
+    const struct gpu_stats *s = &g->stats;
+
+    json_begin(o, "scanouts", '[');
+    for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++)
+        if (i < g->num_scanouts || g->displays[i].enabled ||
+            g->scanouts[i].frame.res)
+            scanout_status(g, i, o);
+    json_end(o, ']');
+    json_begin(o, "resources", '{');
+    json_add_u64(o, "count", g->resources.count);
+    json_add_u64(o, "bytes", g->resources.bytes);
+    json_add_u64(o, "max_memory", g->resources.max_bytes);
+    json_end(o, '}');
+    if (g->viewer) {
+        json_begin(o, "viewer", '{');
+        viewer_status(g->viewer, o);
+        json_end(o, '}');
+    } else {
+        json_add_null(o, "viewer");
+    }
+    json_add_u64(o, "commands", s->commands);
+    json_add_u64(o, "errors", s->errors);
+    json_add_u64(o, "transfers", s->transfers);
+    json_add_u64(o, "transfer_bytes", s->transfer_bytes);
+    json_add_u64(o, "flushes", s->flushes);
+    json_add_u64(o, "updates", s->updates);
+    json_add_u64(o, "update_bytes", s->update_bytes);
+    json_add_u64(o, "merged", s->merged);
+}
+
+static const struct device_type gpu_type = {
+    .open = gpu_open,
+    .queues = gpu_queues,
+    .status = gpu_status,
+    .commands = gpu_commands,
+};
+
+/* ---- config ---- */
+
+static void gpu_check(void *data, const char *at, struct errs *e)
+{
+    const struct gpu_conf *conf = data;
+
+    if (conf->common.worker.count > 1)
+        errs_at(e, at, "worker", "a GPU runs on one worker, not %d",
+                conf->common.worker.count);
+    if (conf->dmabuf && conf->display == GPU_DISPLAY_HEADLESS)
+        errs_at(e, at, "dmabuf",
+                "no front-end sees what a headless GPU shows: leave it out");
+}
+
+static const char *const display_words[] = {
+    [GPU_DISPLAY_FRONT_END] = "front-end",
+    [GPU_DISPLAY_HEADLESS] = "headless",
+    NULL,
+};
+
+#define EDID_TEXT_MAX 13
+
+static const struct conf_key scanout_keys[] = {
+    {"width", CONF_U32, CONF_AT(struct gpu_scanout_conf, width), .def = "1280",
+     .min = 1, .max = GPU_SIDE_MAX,
+     .help = "How many pixels wide the guest is told to make it."},
+    {"height", CONF_U32, CONF_AT(struct gpu_scanout_conf, height), .def = "800",
+     .min = 1, .max = GPU_SIDE_MAX, .help = "Likewise, high."},
+    {"refresh", CONF_U32, CONF_AT(struct gpu_scanout_conf, refresh),
+     .def = "60", .min = 1, .max = 240,
+     .help = "Pictures in a second that its monitor says it shows. A guest may "
+             "make more or fewer."},
+    {"name", CONF_STR, CONF_AT(struct gpu_scanout_conf, name), .min = 1,
+     .max = EDID_TEXT_MAX,
+     .help = "The monitor's name, at most 13 bytes. Default: \"vub\"."},
+    {"serial", CONF_STR, CONF_AT(struct gpu_scanout_conf, serial),
+     .max = EDID_TEXT_MAX,
+     .help = "The monitor's serial number, at most 13 bytes."},
+    {NULL},
+};
+
+static const struct conf_table scanout_table = {
+    .name = "scanout",
+    .size = sizeof(struct gpu_scanout_conf),
+    .keys = scanout_keys,
+    .help = "A monitor.",
+};
+
+static const struct conf_key gpu_keys[] = {
+    {"scanouts", CONF_TABLES, CONF_AT(struct gpu_conf, scanouts), .min = 1,
+     .max = VIRTIO_GPU_MAX_SCANOUTS, .table = &scanout_table,
+     .help = "Its monitors. Default: one. How many there are, and how large, "
+             "is the front-end's to say if it has a display; names and serial "
+             "numbers then count where it does not say its own."},
+    {"display", CONF_CHOICE, CONF_AT(struct gpu_conf, display),
+     .def = "\"front-end\"", .words = display_words,
+     .help = "Who shows the pictures: the \"front-end\", if it has a display "
+             "for them, or nobody (\"headless\"): then the monitors are the "
+             "config's. Either way they can be had over the control socket."},
+    {"dmabuf", CONF_BOOL, CONF_AT(struct gpu_conf, dmabuf), .def = "false",
+     .help = "Give the front-end the pictures' memory, if it says that it "
+             "knows what to do with it, instead of copies. A display that does "
+             "not use OpenGL shows nothing then."},
+    {"max_memory", CONF_SIZE, CONF_AT(struct gpu_conf, max_memory),
+     .def = "\"256M\"", .min = UINT64_C(1) << 20, .max = UINT64_C(16) << 30,
+     .help = "The most that all pictures of the guest may take together."},
+    {NULL},
+};
+
+const struct conf_table gpu_table = {
+    .name = "gpu",
+    .size = sizeof(struct gpu_conf),
+    .keys = gpu_keys,
+    .help = "A GPU that does two dimensions: virtio-gpu.",
+    .check = gpu_check,
+    .ops = &gpu_type,
+};
