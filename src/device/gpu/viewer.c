@@ -1,0 +1,237 @@
+/* The life of a viewer, and what it is told.
+ *
+ * What it is told is noted, in `views`, and the end of the loop's turn sends:
+ * whatever a batch of commands does to a scanout is one thing to say then. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "device/gpu/impl.h"
+#include "device/gpu/viewer_impl.h"
+
+/* ---- life ---- */
+
+static void handle_gone(struct viewer *v)
+{
+    if (--v->handles == 0) {
+        free(v->band);
+        free(v);
+    }
+}
+
+static void on_watch_gone(struct watch *w)
+{
+    handle_gone(container_of(w, struct viewer, watch));
+}
+
+static void on_timer_gone(struct timer *t)
+{
+    handle_gone(container_of(t, struct viewer, timer));
+}
+
+static void on_timer(struct timer *t)
+{
+    viewer_tell(container_of(t, struct viewer, timer));
+}
+
+static void on_send_later(struct defer *d)
+{
+    viewer_send(container_of(d, struct viewer, send_later));
+}
+
+static void on_ready(struct watch *w, int status, int events)
+{
+    struct viewer *v = container_of(w, struct viewer, watch);
+
+    if (status < 0) {
+        viewer_lost(v, LOG_WARN, "its socket cannot be watched");
+        return;
+    }
+    if (events & UV_READABLE)
+        viewer_receive(v);
+    if (!v->closing && (events & UV_WRITABLE)) {
+        v->full = false;
+        viewer_send(v);
+        if (!v->closing && !v->full)
+            watch_start(&v->watch, UV_READABLE);
+    }
+}
+
+static void regions_free(struct viewer *v)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        region_free(v->views[i].damage);
+}
+
+static bool regions_new(struct viewer *v)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++) {
+        v->views[i].damage = region_new();
+        if (!v->views[i].damage)
+            return false;
+    }
+    return true;
+}
+
+struct viewer *viewer_open(struct gpu *g, int fd)
+{
+    struct loop *loop = g->device.home;
+    struct viewer *v = calloc(1, sizeof(*v));
+
+    if (!v || !regions_new(v))
+        goto fail;
+    v->g = g;
+    v->fd = fd;
+    v->edid_asked = -1;
+    v->out.fd = -1;
+    v->features_due = true;
+    v->info_due = true;
+    v->watch.ready = on_ready;
+    v->watch.gone = on_watch_gone;
+    if (watch_open(&v->watch, loop, fd) < 0)
+        goto fail;
+    v->timer.fire = on_timer;
+    v->timer.gone = on_timer_gone;
+    timer_open(&v->timer, loop);
+    v->handles = 2;
+    defer_init(&v->send_later, on_send_later);
+    watch_start(&v->watch, UV_READABLE);
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++) {
+        viewer_scanout(v, i);
+        if (g->scanouts[i].cursor.drawn)
+            viewer_cursor(v, i, true);
+    }
+    viewer_stir(v);
+    return v;
+fail:
+    if (v)
+        regions_free(v);
+    free(v);
+    device_give_back(&g->device, fd);
+    return NULL;
+}
+
+void viewer_close(struct viewer *v)
+{
+    if (!v || v->closing)
+        return;
+    v->closing = true;
+    defer_cancel(&v->send_later);
+    timer_close(&v->timer);
+    watch_close(&v->watch);
+    device_give_back(&v->g->device, v->fd);
+    outgoing_drop(&v->out);
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        resource_unref(v->views[i].mode.res);
+    regions_free(v);
+}
+
+void viewer_lost(struct viewer *v, enum log_level level, const char *why)
+{
+    struct gpu *g = v->g;
+
+    if (v->closing)
+        return;
+    log_limited(&g->display_limit, level, g->device.id,
+                "the front-end's display is lost: %s", why);
+    gpu_on_viewer_lost(g, why);
+    viewer_close(v);
+}
+
+/* ---- what it is asked ---- */
+
+void viewer_ask(struct viewer *v)
+{
+    if (!v)
+        return;
+    v->info_due = true;
+    viewer_stir(v);
+}
+
+void viewer_listen(struct viewer *v)
+{
+    if (v)
+        viewer_receive(v);
+}
+
+bool viewer_knows_displays(const struct viewer *v)
+{
+    return v && v->info_told;
+}
+
+const uint8_t *viewer_edid(const struct viewer *v, unsigned i, uint32_t *bytes)
+{
+    if (!v || i >= ARRAY_LEN(v->views) || v->views[i].edid_bytes == 0)
+        return NULL;
+    *bytes = v->views[i].edid_bytes;
+    return v->views[i].edid;
+}
+
+/* ---- what it is told ---- */
+
+void viewer_scanout(struct viewer *v, unsigned i)
+{
+    const struct frame *f;
+
+    if (!v)
+        return;
+    f = &v->g->scanouts[i].frame;
+    region_clear(v->views[i].damage);
+    if (f->res)
+        region_add(v->views[i].damage,
+                   &(struct rect){0, 0, f->width, f->height});
+    viewer_stir_scanout(v, i);
+}
+
+void viewer_damage(struct viewer *v, unsigned i, const struct rect *r)
+{
+    struct region *damage;
+
+    if (!v)
+        return;
+    damage = v->views[i].damage;
+    if (!region_is_empty(damage))
+        v->g->stats.merged++;
+    region_add(damage, r);
+    viewer_stir_scanout(v, i);
+}
+
+void viewer_cursor(struct viewer *v, unsigned i, bool image)
+{
+    struct view *w;
+
+    if (!v)
+        return;
+    w = &v->views[i];
+    w->cursor = true;
+    w->cursor_image |= image;
+    viewer_stir_scanout(v, i);
+}
+
+/* ---- status ---- */
+
+static unsigned count(const struct viewer *v, int kind)
+{
+    unsigned num = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        num += (int)v->views[i].mode.kind == kind;
+    return num;
+}
+
+void viewer_status(const struct viewer *v, struct json_out *o)
+{
+    json_add_bool(o, "connected", v != NULL);
+    if (!v)
+        return;
+    json_begin(o, "features", '[');
+    if (v->features & WIRE_F_EDID)
+        json_add_str(o, NULL, "EDID");
+    if (v->features & WIRE_F_DMABUF2)
+        json_add_str(o, NULL, "DMABUF2");
+    json_end(o, ']');
+    json_add_bool(o, "displays_known", v->info_told);
+    json_add_u64(o, "shown", ARRAY_LEN(v->views) - count(v, VIEW_OFF));
+    json_add_u64(o, "dmabufs", count(v, VIEW_DMABUF));
+    json_add_bool(o, "behind", v->full);
+    json_add_u64(o, "bytes_left", v->out.len - v->out.sent);
+}

@@ -1,0 +1,108 @@
+/* device/gpu/viewer_impl.h: what the files of the viewer share. */
+#ifndef VUB_DEVICE_GPU_VIEWER_IMPL_H
+#define VUB_DEVICE_GPU_VIEWER_IMPL_H
+
+#include "base/log.h"
+#include "device/gpu/pixels.h"
+#include "device/gpu/scanout.h"
+#include "device/gpu/viewer.h"
+#include "device/gpu/viewer_wire.h"
+#include "loop/timer.h"
+#include "loop/watch.h"
+
+/* What a scanout is, as the display was told last. */
+struct view_mode {
+    enum { VIEW_OFF, VIEW_SURFACE, VIEW_DMABUF } kind;
+    uint32_t width, height; /* pixels; 0 if it is off */
+    /* VIEW_DMABUF */
+    struct resource *res; /* a ref */
+    uint32_t x, y;        /* in it */
+};
+
+/* A scanout, as the display sees it. */
+struct view {
+    struct view_mode mode;
+    struct region *damage; /* of the scanout's frame: not shown yet */
+    bool cursor;           /* it is otherwise than was said */
+    bool cursor_image;     /* likewise */
+    uint32_t edid_bytes;   /* 0: nothing is known */
+    uint8_t edid[VIRTIO_GPU_EDID_BYTES];
+};
+
+#define OUT_HEAD_MAX                                                           \
+    (5 * sizeof(struct wire_header) + sizeof(struct wire_dmabuf_scanout2) +    \
+     sizeof(struct wire_scanout) + sizeof(struct wire_cursor_update) +         \
+     WIRE_CURSOR_BYTES + sizeof(struct wire_update))
+
+/* Messages that go out together: the head is whole ones, but that the last one
+ * may lack its pixels, which are those of a rectangle. */
+struct outgoing {
+    uint64_t len, sent; /* bytes, with pixels; len 0: nothing */
+    uint32_t head_len;
+    int fd; /* of frame's resource; goes with the first byte; -1: none */
+    unsigned scanout;
+    struct frame frame; /* a ref; off: there are no pixels, and no fd */
+    struct rect r;
+    bool converts; /* rows are not sent as they lie there */
+    bool torn;     /* the frame was not there for a part of it */
+    bool unmapped; /* its memory is not what it seems: the rest is zeros */
+    uint64_t band_at, band_len; /* of the pixels: what `band` has */
+    uint8_t head[OUT_HEAD_MAX];
+};
+
+#define IN_MAX                                                                 \
+    (sizeof(struct wire_header) + sizeof(struct virtio_gpu_resp_edid))
+
+struct viewer {
+    struct gpu *g;
+    int fd;
+    struct watch watch;
+    struct timer timer; /* what it does not say is not waited for any more */
+    struct defer send_later;
+    unsigned handles; /* whose gone is to come */
+    bool closing;
+    bool full; /* nothing is sent until the socket is writable */
+
+    /* what it was asked, and has said */
+    bool features_due, features_asked, features_known;
+    bool agree_due; /* SET_PROTOCOL_FEATURES */
+    bool info_due, info_asked;
+    bool info_news;    /* the device has not been told */
+    bool info_told;    /* ever */
+    bool update_asked; /* DMABUF_UPDATE */
+    uint32_t edid_due; /* scanouts to be asked about: bits */
+    int edid_asked;    /* -1: none */
+    uint64_t features; /* agreed */
+    struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS];
+    size_t in_bytes;
+    uint8_t in[IN_MAX];
+
+    /* what goes out */
+    struct view views[VIRTIO_GPU_MAX_SCANOUTS];
+    uint32_t due;  /* scanouts there may be something to say of: bits */
+    unsigned next; /* of them, whose turn it is */
+    uint8_t *band; /* [BAND_BYTES], converted pixels; NULL: not needed yet */
+    struct outgoing out;
+};
+
+/* viewer.c */
+/* The end of it: says so, tells the device, and closes v, which is good until
+ * the caller returns to the loop. */
+void viewer_lost(struct viewer *v, enum log_level level, const char *why);
+
+/* viewer_recv.c */
+/* Takes what it has said. v may be lost then. */
+void viewer_receive(struct viewer *v);
+/* What it has not said by now is not waited for. */
+void viewer_tell(struct viewer *v);
+
+/* viewer_send.c */
+/* At the end of the loop's turn, unless the socket is full. */
+void viewer_stir(struct viewer *v);
+void viewer_stir_scanout(struct viewer *v, unsigned i);
+/* Sends what fits. v may be lost then. */
+void viewer_send(struct viewer *v);
+/* Nothing is under way. */
+void outgoing_drop(struct outgoing *o);
+
+#endif

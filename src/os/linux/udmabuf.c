@@ -1,0 +1,33 @@
+#include "os/udmabuf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/udmabuf.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define DEVICE "/dev/udmabuf"
+
+bool udmabuf_is_there(void)
+{
+    return access(DEVICE, R_OK | W_OK) == 0;
+}
+
+int udmabuf_create(int memfd, uint64_t offset, uint64_t len)
+{
+    const struct udmabuf_create create = {
+        .memfd = (uint32_t)memfd,
+        .flags = UDMABUF_FLAGS_CLOEXEC,
+        .offset = offset,
+        .size = len,
+    };
+    int fd = open(DEVICE, O_RDWR | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = ioctl(fd, UDMABUF_CREATE, &create);
+    if (rc < 0)
+        rc = -errno;
+    close(fd);
+    return rc;
+}
