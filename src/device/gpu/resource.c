@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "device/gpu/pixels.h"
 #include "os/memory.h"
@@ -53,6 +54,7 @@ static struct resource *resource_new(struct resources *rs, uint32_t id)
     r->id = id;
     r->refs = 1;
     r->fd = -1;
+    r->dmabuf = -1;
     r->owner = rs;
     list_add(&rs->buckets[bucket(id)], &r->node);
     rs->count++;
@@ -128,6 +130,8 @@ void resource_unref(struct resource *r)
     if (!r || --r->refs > 0)
         return;
     resource_detach(r);
+    if (r->dmabuf >= 0)
+        close(r->dmabuf);
     if (r->pixels) {
         memory_drop(r->pixels, r->bytes, r->fd);
         r->owner->files -= r->fd >= 0;

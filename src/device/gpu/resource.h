@@ -32,6 +32,8 @@ struct resource {
     uint32_t format, width, height, stride; /* stride: bytes, no gaps */
     uint8_t *pixels; /* [bytes], page aligned; zeros at first */
     int fd;          /* of a file in memory with the pixels, for dma-bufs; -1 */
+    int dmabuf;      /* of that file, made when it is shown so; -1: none */
+    bool dmabuf_tried;
 
     struct resources *owner;
     struct list node; /* of its bucket */

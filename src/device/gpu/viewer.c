@@ -175,10 +175,10 @@ void viewer_scanout(struct viewer *v, unsigned i)
     if (!v)
         return;
     f = &v->g->scanouts[i].frame;
-    region_clear(v->views[i].damage);
     if (f->res)
-        region_add(v->views[i].damage,
-                   &(struct rect){0, 0, f->width, f->height});
+        view_damage_all(&v->views[i], f);
+    else
+        region_clear(v->views[i].damage);
     viewer_stir_scanout(v, i);
 }
 

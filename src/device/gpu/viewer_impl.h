@@ -14,9 +14,8 @@
 struct view_mode {
     enum { VIEW_OFF, VIEW_SURFACE, VIEW_DMABUF } kind;
     uint32_t width, height; /* pixels; 0 if it is off */
-    /* VIEW_DMABUF */
-    struct resource *res; /* a ref */
-    uint32_t x, y;        /* in it */
+    struct resource *res;   /* a ref; NULL unless VIEW_DMABUF */
+    uint32_t x, y;          /* in it, likewise */
 };
 
 /* A scanout, as the display sees it. */
@@ -104,5 +103,24 @@ void viewer_stir_scanout(struct viewer *v, unsigned i);
 void viewer_send(struct viewer *v);
 /* Nothing is under way. */
 void outgoing_drop(struct outgoing *o);
+/* Adds a message, without fd. */
+void outgoing_put(struct outgoing *o, uint32_t request, const void *payload,
+                  uint32_t size);
+void view_set_mode(struct view *w, const struct view_mode *mode);
+/* All of its frame is damaged. */
+void view_damage_all(struct view *w, const struct frame *f);
+/* Adds what there is to say of the cursor. */
+void compose_cursor(struct viewer *v, unsigned i);
+
+/* viewer_dmabuf.c */
+/* Is DMABUF2 something to agree to? */
+bool viewer_has_dmabufs(const struct viewer *v);
+/* The frame's resource as a dma-buf, which is the resource's; -1: it is shown
+ * by its pixels. */
+int viewer_dmabuf(struct viewer *v, const struct frame *f);
+/* Adds what there is to say of a scanout that shows such a one. */
+void compose_dmabuf(struct viewer *v, unsigned i, int dmabuf);
+/* Adds that w shows it no more. */
+void compose_dmabuf_off(struct viewer *v, unsigned i);
 
 #endif

@@ -52,8 +52,7 @@ static void ask_edids(struct viewer *v)
 
 static uint64_t wanted(const struct viewer *v)
 {
-    (void)v;
-    return WIRE_F_EDID;
+    return WIRE_F_EDID | (viewer_has_dmabufs(v) ? WIRE_F_DMABUF2 : 0);
 }
 
 static const char *on_features(struct viewer *v, const void *payload)

@@ -65,8 +65,8 @@ static void *put(struct outgoing *o, uint32_t request, uint32_t size,
     return at + sizeof(h);
 }
 
-static void put_whole(struct outgoing *o, uint32_t request, const void *payload,
-                      uint32_t size)
+void outgoing_put(struct outgoing *o, uint32_t request, const void *payload,
+                  uint32_t size)
 {
     void *at = put(o, request, size, size);
 
@@ -79,24 +79,24 @@ static void compose_questions(struct viewer *v)
     struct outgoing *o = &v->out;
 
     if (v->features_due) {
-        put_whole(o, WIRE_GET_PROTOCOL_FEATURES, NULL, 0);
+        outgoing_put(o, WIRE_GET_PROTOCOL_FEATURES, NULL, 0);
         v->features_due = false;
         v->features_asked = true;
     }
     if (v->agree_due) {
-        put_whole(o, WIRE_SET_PROTOCOL_FEATURES, &v->features,
-                  sizeof(v->features));
+        outgoing_put(o, WIRE_SET_PROTOCOL_FEATURES, &v->features,
+                     sizeof(v->features));
         v->agree_due = false;
     }
     if (v->info_due && !v->info_asked) {
-        put_whole(o, WIRE_GET_DISPLAY_INFO, NULL, 0);
+        outgoing_put(o, WIRE_GET_DISPLAY_INFO, NULL, 0);
         v->info_due = false;
         v->info_asked = true;
     }
     if (v->edid_due && v->edid_asked < 0) {
         uint32_t i = (uint32_t)__builtin_ctz(v->edid_due);
 
-        put_whole(o, WIRE_GET_EDID, &i, sizeof(i));
+        outgoing_put(o, WIRE_GET_EDID, &i, sizeof(i));
         v->edid_due &= ~(1u << i);
         v->edid_asked = (int)i;
     }
@@ -107,13 +107,19 @@ static void put_scanout(struct outgoing *o, unsigned i, uint32_t width,
 {
     const struct wire_scanout m = {i, width, height};
 
-    put_whole(o, WIRE_SCANOUT, &m, sizeof(m));
+    outgoing_put(o, WIRE_SCANOUT, &m, sizeof(m));
 }
 
-static void set_mode(struct view *w, const struct view_mode *mode)
+void view_set_mode(struct view *w, const struct view_mode *mode)
 {
     resource_unref(w->mode.res);
     w->mode = *mode;
+}
+
+void view_damage_all(struct view *w, const struct frame *f)
+{
+    region_clear(w->damage);
+    region_add(w->damage, &(struct rect){0, 0, f->width, f->height});
 }
 
 static void compose_off(struct viewer *v, unsigned i)
@@ -122,11 +128,12 @@ static void compose_off(struct viewer *v, unsigned i)
 
     if (w->mode.kind == VIEW_OFF)
         return;
+    compose_dmabuf_off(v, i);
     put_scanout(&v->out, i, 0, 0);
-    set_mode(w, &(struct view_mode){.kind = VIEW_OFF});
+    view_set_mode(w, &(struct view_mode){.kind = VIEW_OFF});
 }
 
-static void compose_cursor(struct viewer *v, unsigned i)
+void compose_cursor(struct viewer *v, unsigned i)
 {
     const struct cursor *c = &v->g->scanouts[i].cursor;
     const struct wire_cursor_update m = {{i, c->x, c->y}, c->hot_x, c->hot_y};
@@ -137,9 +144,9 @@ static void compose_cursor(struct viewer *v, unsigned i)
         return;
     w->cursor = false;
     if (!c->visible || !c->drawn) {
-        put_whole(o, WIRE_CURSOR_POS_HIDE, &m.pos, sizeof(m.pos));
+        outgoing_put(o, WIRE_CURSOR_POS_HIDE, &m.pos, sizeof(m.pos));
     } else if (!w->cursor_image) {
-        put_whole(o, WIRE_CURSOR_POS, &m.pos, sizeof(m.pos));
+        outgoing_put(o, WIRE_CURSOR_POS, &m.pos, sizeof(m.pos));
     } else {
         uint8_t *at = put(o, WIRE_CURSOR_UPDATE, sizeof(m) + WIRE_CURSOR_BYTES,
                           sizeof(m) + WIRE_CURSOR_BYTES);
@@ -193,10 +200,10 @@ static void compose_surface(struct viewer *v, unsigned i)
 
     if (w->mode.kind != mode.kind || w->mode.width != mode.width ||
         w->mode.height != mode.height) {
+        compose_dmabuf_off(v, i);
         put_scanout(&v->out, i, f->width, f->height);
-        set_mode(w, &mode);
-        region_clear(w->damage);
-        region_add(w->damage, &(struct rect){0, 0, f->width, f->height});
+        view_set_mode(w, &mode);
+        view_damage_all(w, f);
     }
     compose_cursor(v, i);
     compose_update(v, i);
@@ -205,6 +212,7 @@ static void compose_surface(struct viewer *v, unsigned i)
 static void compose_scanout(struct viewer *v, unsigned i)
 {
     const struct frame *f = &v->g->scanouts[i].frame;
+    int dmabuf;
 
     if (!f->res) {
         compose_off(v, i);
@@ -212,7 +220,11 @@ static void compose_scanout(struct viewer *v, unsigned i)
     } else if (!frame_is_there(f)) {
         compose_cursor(v, i); /* its damage waits until it is */
     } else {
-        compose_surface(v, i);
+        dmabuf = viewer_dmabuf(v, f);
+        if (dmabuf >= 0)
+            compose_dmabuf(v, i, dmabuf);
+        else
+            compose_surface(v, i);
     }
 }
 
