@@ -116,6 +116,7 @@ void resource_forget(struct resource *r)
 {
     list_del(&r->node);
     r->owner->count--;
+    resource_detach(r);
     resource_unref(r);
 }
 

@@ -63,7 +63,8 @@ struct resource *resource_new_2d(struct resources *rs, uint32_t id,
                                  uint32_t height);
 struct resource *resource_new_blob(struct resources *rs, uint32_t id,
                                    uint64_t bytes);
-/* Its id is free again; the table's ref is given back. */
+/* Its id is free again, and its backing detached: those who still show or send
+ * it keep no memory of the guest's. The table's ref is given back. */
 void resource_forget(struct resource *r);
 
 struct resource *resource_ref(struct resource *r);
