@@ -54,7 +54,8 @@ struct gpu {
     struct timer start_timer;
     bool has_begun;
 
-    struct list waits; /* commands.c: calls that wait for a picture */
+    struct list waits;     /* struct call, that are kept: kept.h */
+    struct looker *looker; /* wait.c; NULL: no call has ever waited */
     struct gpu_stats stats;
     struct log_limit limit;         /* of lines that a guest can cause */
     struct log_limit display_limit; /* and a front-end's display */
@@ -99,9 +100,11 @@ void cursor_ring_kick(struct gpu *g, struct ring *q);
 
 /* commands.c */
 extern const struct command gpu_commands[];
-/* Scanout i looks otherwise than before. */
+
+/* wait.c: scanout i looks otherwise than before. */
 void waits_changed(struct gpu *g, unsigned i);
-/* All that wait are answered: the device closes. */
+/* kept.c: all that wait are answered, and nothing of theirs looks at g any
+ * more: the device closes. Its loop has a turn to go. */
 void waits_end(struct gpu *g);
 
 #endif

@@ -1,0 +1,290 @@
+/* What a GPU can be told: to give its pictures, and to be of another size.
+ *
+ * A picture is copied here, on the device's loop, as the scanout shows it when
+ * the call comes. A thread of its own hashes it and writes it. gpu.wait is in
+ * wait.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "device/gpu/kept.h"
+#include "device/gpu/picture.h"
+#include "loop/job.h"
+
+/* ---- gpu.screenshot, gpu.hash ---- */
+
+struct shot_args {
+    uint32_t scanout;
+    bool cursor;
+    const char *path; /* NULL: gpu.hash */
+    unsigned format;  /* PICTURE_* */
+    bool has_format;
+};
+
+/* The loop's, but for what the thread has. */
+struct shot {
+    struct kept kept;
+    struct job *job;
+    struct conf_doc *doc; /* a ref: the arguments are there as long as the
+                           * thread needs them */
+    /* The thread's. */
+    struct picture *picture;
+    const char *path;
+    unsigned format;
+    struct picture_hash hash;
+    uint64_t bytes; /* of the file */
+    struct err e;   /* code 0: done */
+};
+
+static void shot_run(void *arg)
+{
+    struct shot *s = arg;
+
+    if (picture_hash(s->picture, &s->hash) < 0)
+        err_nomem(&s->e);
+    else if (s->path)
+        picture_save(s->picture, s->path, s->format, &s->bytes, &s->e);
+}
+
+static void add_picture(struct json_out *o, const struct picture *p,
+                        const struct picture_hash *hash)
+{
+    json_add_str(o, "hash", hash->digits);
+    json_add_u64(o, "width", p->width);
+    json_add_u64(o, "height", p->height);
+}
+
+static void shot_done(void *arg)
+{
+    struct shot *s = arg;
+    struct json_out *o = &s->kept.call->out;
+
+    if (s->e.code < 0) {
+        err_set(&s->e, s->e.code, s->path ? "/params/path" : "", "%s",
+                s->e.text);
+        kept_fail(&s->kept, &s->e);
+        return;
+    }
+    add_picture(o, s->picture, &s->hash);
+    if (s->path) {
+        json_add_u64(o, "bytes", s->bytes);
+        json_add_str(o, "path", s->path);
+    }
+    kept_done(&s->kept);
+}
+
+static void shot_release(void *arg)
+{
+    struct shot *s = arg;
+
+    picture_unref(s->picture);
+    conf_free(s->doc);
+    free(s);
+}
+
+static void shot_end(struct kept *k, const struct err *why)
+{
+    struct job *job = container_of(k, struct shot, kept)->job;
+
+    kept_fail(k, why);
+    job_give_up(job); /* k may be gone */
+}
+
+static unsigned format_of(const struct shot_args *a)
+{
+    const char *dot = strrchr(a->path, '.');
+
+    if (a->has_format)
+        return a->format;
+    return dot && strcasecmp(dot, ".ppm") == 0 ? PICTURE_PPM : PICTURE_PNG;
+}
+
+static void run_shot(struct device *d, struct call *c)
+{
+    static const struct job_ops ops = {
+        .name = "vub-picture",
+        .run = shot_run,
+        .done = shot_done,
+        .release = shot_release,
+    };
+    const struct shot_args *a = c->args;
+    struct gpu *g = gpu_of(d);
+    struct shot *s;
+    struct err e;
+
+    if (!kept_has_scanout(g, c, a->scanout))
+        return;
+    s = calloc(1, sizeof(*s));
+    if (!s) {
+        err_nomem(&e);
+        call_fail(c, &e);
+        return;
+    }
+    s->kept.end = shot_end;
+    s->doc = conf_ref(c->doc);
+    s->path = a->path;
+    s->format = a->path ? format_of(a) : PICTURE_PNG;
+    if (!kept_begin(&s->kept, g, c)) {
+        shot_release(s);
+        return;
+    }
+    s->picture = picture_take(g, a->scanout, a->cursor, &e);
+    if (!s->picture || job_start(&s->job, d->home, &ops, s, &e) < 0) {
+        kept_fail(&s->kept, &e);
+        shot_release(s);
+    }
+}
+
+/* ---- gpu.resize ---- */
+
+struct resize_args {
+    uint32_t scanout, width, height;
+    bool has_width, has_height;
+    bool enabled, has_enabled;
+};
+
+static void add_display(struct json_out *o, const struct display_one *d)
+{
+    json_add_u64(o, "width", d->r.width);
+    json_add_u64(o, "height", d->r.height);
+    json_add_bool(o, "enabled", d->enabled);
+}
+
+static void run_resize(struct device *d, struct call *c)
+{
+    struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS], was, *one;
+    const struct resize_args *a = c->args;
+    struct gpu *g = gpu_of(d);
+    struct err e;
+
+    if (!kept_has_scanout(g, c, a->scanout))
+        return;
+    if (g->conf->display == GPU_DISPLAY_FRONT_END) {
+        err_set(&e, -EPERM, "/params/device",
+                "the front-end decides how large its display is: in QEMU by "
+                "its window, or by xres and yres of the device; those with "
+                "\"display\": \"headless\" can be resized here");
+        call_fail(c, &e);
+        return;
+    }
+    memcpy(displays, g->displays, sizeof(displays));
+    one = &displays[a->scanout];
+    was = *one;
+    one->enabled = a->enabled;
+    if (a->has_width) {
+        one->r.width = a->width;
+        one->r.height = a->height;
+    }
+    gpu_set_displays(g, displays);
+    json_add_u64(&c->out, "scanout", a->scanout);
+    add_display(&c->out, one);
+    json_begin(&c->out, "was", '{');
+    add_display(&c->out, &was);
+    json_end(&c->out, '}');
+    call_done(c);
+}
+
+static void check_resize(void *data, const char *at, struct errs *e)
+{
+    const struct resize_args *a = data;
+
+    if (a->has_width != a->has_height)
+        errs_at(e, at, a->has_width ? "height" : "width",
+                "is missing: the two go together");
+    else if (!a->has_width && !a->has_enabled)
+        errs_at(e, at, NULL,
+                "nothing is to be changed: say width and height, or enabled");
+}
+
+/* ---- tables ---- */
+
+static const char *const format_words[] = {
+    [PICTURE_PNG] = "png",
+    [PICTURE_PPM] = "ppm",
+    NULL,
+};
+
+#define SCANOUT_KEY(type)                                                      \
+    {                                                                          \
+        "scanout", CONF_U32, CONF_AT(type, scanout),                           \
+            .def = "0", .max = VIRTIO_GPU_MAX_SCANOUTS - 1,                    \
+            .help = "Which of its displays."                                   \
+    }
+
+#define SHOT_KEYS                                                              \
+    SCANOUT_KEY(struct shot_args),                                             \
+    {                                                                          \
+        "cursor", CONF_BOOL, CONF_AT(struct shot_args, cursor),                \
+            .def = "true",                                                     \
+            .help = "With the guest's cursor, as one would see it."            \
+    }
+
+static const struct conf_key screenshot_keys[] = {
+    SHOT_KEYS,
+    {"path", CONF_PATH, CONF_AT(struct shot_args, path), .required = true,
+     .help = "The file, on the machine that vub runs on. One that is there is "
+             "replaced, when the new one is whole."},
+    {"format", CONF_CHOICE, CONF_AT(struct shot_args, format),
+     .words = format_words,
+     .seen_offset = CONF_SEEN(struct shot_args, has_format),
+     .help = "Without it the path's ending says which; it is PNG if that says "
+             "nothing."},
+    {NULL},
+};
+
+static const struct conf_table screenshot_table = {
+    .name = "gpu.screenshot",
+    .size = sizeof(struct shot_args),
+    .keys = screenshot_keys,
+};
+
+static const struct conf_key hash_keys[] = {SHOT_KEYS, {NULL}};
+
+static const struct conf_table hash_table = {
+    .name = "gpu.hash",
+    .size = sizeof(struct shot_args),
+    .keys = hash_keys,
+};
+
+static const struct conf_key resize_keys[] = {
+    SCANOUT_KEY(struct resize_args),
+    {"width", CONF_U32, CONF_AT(struct resize_args, width), .min = 1,
+     .max = GPU_SIDE_MAX,
+     .seen_offset = CONF_SEEN(struct resize_args, has_width),
+     .help = "Pixels."},
+    {"height", CONF_U32, CONF_AT(struct resize_args, height), .min = 1,
+     .max = GPU_SIDE_MAX,
+     .seen_offset = CONF_SEEN(struct resize_args, has_height),
+     .help = "Pixels."},
+    {"enabled", CONF_BOOL, CONF_AT(struct resize_args, enabled), .def = "true",
+     .seen_offset = CONF_SEEN(struct resize_args, has_enabled),
+     .help = "Is a monitor plugged in?"},
+    {NULL},
+};
+
+static const struct conf_table resize_table = {
+    .name = "gpu.resize",
+    .size = sizeof(struct resize_args),
+    .keys = resize_keys,
+    .check = check_resize,
+};
+
+const struct command gpu_commands[] = {
+    {"gpu.screenshot", &screenshot_table,
+     "Write what a display shows to a file, and tell its size and hash.",
+     run_shot},
+    {"gpu.hash", &hash_table,
+     "Tell the size and the hash of what a display shows: XXH3, 128 bits, as "
+     "xxh128sum(1) has it of a screenshot in PPM.",
+     run_shot},
+    {"gpu.wait", &wait_table,
+     "Wait for a picture: for one that is not as before, that has come to "
+     "rest, that has a hash, or that looks like a reference.",
+     wait_command},
+    {"gpu.resize", &resize_table,
+     "Change how large a display of a headless device is, or unplug it, and "
+     "tell the guest, whose choice it is to follow.",
+     run_resize},
+    {NULL},
+};

@@ -1,0 +1,179 @@
+/* Pictures: taken, hashed, compared.
+ *
+ * The cursor's place is that of its image's upper left corner. The spec only
+ * says "position"; Linux puts there where the image begins (its plane's crtc_x
+ * and crtc_y) whatever the hot spot is, and QEMU's Spice display adds the hot
+ * spot to get the pointer's. */
+#include "device/gpu/picture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "device/gpu/impl.h"
+
+#define BAND_PIXELS 4096 /* are bytes at a time, on a thread's stack */
+
+static uint64_t bytes_of_all; /* atomic */
+
+static uint64_t bytes_of(const struct picture *p)
+{
+    return (uint64_t)p->width * p->height * PIXEL_BYTES;
+}
+
+struct picture *picture_new(uint32_t width, uint32_t height, struct err *e)
+{
+    struct picture *p;
+    uint64_t bytes;
+
+    if (width == 0 || height == 0 || width > GPU_SIDE_MAX ||
+        height > GPU_SIDE_MAX) {
+        err_set(e, -EINVAL, "", "%ux%u is no size: the sides are 1 to %u",
+                width, height, GPU_SIDE_MAX);
+        return NULL;
+    }
+    p = calloc(1, sizeof(*p));
+    if (!p) {
+        err_nomem(e);
+        return NULL;
+    }
+    *p = (struct picture){.width = width, .height = height, .refs = 1};
+    bytes = bytes_of(p);
+    if (__atomic_add_fetch(&bytes_of_all, bytes, __ATOMIC_RELAXED) >
+        PICTURES_BYTES_MAX) {
+        err_set(e, -EBUSY, "",
+                "as many pictures are in work as there may be: try again when "
+                "they are done");
+        picture_unref(p);
+        return NULL;
+    }
+    p->argb = malloc(bytes);
+    if (!p->argb) {
+        err_nomem(e);
+        picture_unref(p);
+        return NULL;
+    }
+    return p;
+}
+
+struct picture *picture_ref(struct picture *p)
+{
+    __atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
+    return p;
+}
+
+void picture_unref(struct picture *p)
+{
+    if (!p || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    __atomic_fetch_sub(&bytes_of_all, bytes_of(p), __ATOMIC_RELAXED);
+    free(p->argb);
+    free(p);
+}
+
+/* ---- from a scanout ---- */
+
+static void lay_cursor(struct picture *p, const struct cursor *c)
+{
+    int32_t x = (int32_t)c->x, y = (int32_t)c->y;
+    int32_t size = VIRTIO_GPU_CURSOR_PIXELS;
+
+    if (!c->visible || !c->drawn || x <= -size || y <= -size ||
+        x >= (int32_t)p->width || y >= (int32_t)p->height)
+        return;
+    pixels_over(p->argb, p->width, p->height, c->image,
+                VIRTIO_GPU_CURSOR_PIXELS, x, y);
+}
+
+struct picture *picture_take(struct gpu *g, unsigned i, bool cursor,
+                             struct err *e)
+{
+    const struct frame *f = &g->scanouts[i].frame;
+    const struct rect all = {0, 0, f->width, f->height};
+    struct picture *p;
+
+    if (!f->res) {
+        err_set(e, -ENOENT, "", "scanout %u shows nothing", i);
+        return NULL;
+    }
+    if (!frame_is_there(f)) {
+        err_set(e, -EAGAIN, "",
+                "the picture of scanout %u is in the guest's memory, which is "
+                "not there while the guest is stopped",
+                i);
+        return NULL;
+    }
+    p = picture_new(f->width, f->height, e);
+    if (!p)
+        return NULL;
+    frame_read(f, &all, p->argb);
+    if (cursor)
+        lay_cursor(p, &g->scanouts[i].cursor);
+    return p;
+}
+
+/* ---- what it is ---- */
+
+void picture_rgb(const struct picture *p, size_t first, size_t num,
+                 uint8_t *out)
+{
+    const uint32_t *from = p->argb + first;
+
+    for (size_t i = 0; i < num; i++) {
+        out[3 * i] = (uint8_t)(from[i] >> 16);
+        out[3 * i + 1] = (uint8_t)(from[i] >> 8);
+        out[3 * i + 2] = (uint8_t)from[i];
+    }
+}
+
+int picture_hash(const struct picture *p, struct picture_hash *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t all = (size_t)p->width * p->height, n;
+    XXH3_state_t *state = XXH3_createState();
+    uint8_t band[3 * BAND_PIXELS];
+    XXH128_canonical_t hash;
+    char head[PICTURE_PPM_HEAD];
+
+    if (!state)
+        return -ENOMEM;
+    XXH3_128bits_reset(state);
+    XXH3_128bits_update(state, head, picture_ppm_head(p, head));
+    for (size_t at = 0; at < all; at += n) {
+        n = MIN(all - at, (size_t)BAND_PIXELS);
+        picture_rgb(p, at, n, band);
+        XXH3_128bits_update(state, band, 3 * n);
+    }
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
+    XXH3_freeState(state);
+    for (unsigned i = 0; i < sizeof(hash.digest); i++) {
+        out->digits[2 * i] = digits[hash.digest[i] >> 4];
+        out->digits[2 * i + 1] = digits[hash.digest[i] & 15];
+    }
+    out->digits[PICTURE_HASH_DIGITS] = '\0';
+    return 0;
+}
+
+static bool differ(uint32_t a, uint32_t b, unsigned tolerance)
+{
+    for (unsigned shift = 0; shift < 24; shift += 8) {
+        int d = (int)(a >> shift & 0xff) - (int)(b >> shift & 0xff);
+
+        if ((unsigned)abs(d) > tolerance)
+            return true;
+    }
+    return false;
+}
+
+uint64_t picture_different(const struct picture *a, const struct picture *b,
+                           unsigned tolerance)
+{
+    size_t all = (size_t)a->width * a->height;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < all; i++)
+        if ((a->argb[i] ^ b->argb[i]) & 0xffffff)
+            n += differ(a->argb[i], b->argb[i], tolerance);
+    return n;
+}

@@ -1,0 +1,147 @@
+/* libpng says that it cannot go on by a jump: what changes after setjmp
+ * is in struct codec, not in locals.
+ *
+ * What is read may be hostile. libpng is told how large a picture, a chunk, and
+ * all chunks together may be; the pixels are ours, allocated by sides that have
+ * been checked; text, profiles and unknown chunks are not kept. */
+#include "device/gpu/png.h"
+
+#include <errno.h>
+#include <png.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_BYTES_MAX (1u << 20) /* unpacked, of those that are no pixels */
+#define CHUNKS_MAX 64              /* of those that are kept */
+
+struct codec {
+    png_structp png;
+    png_infop info;
+    struct err *e;
+    struct picture *picture;
+    uint8_t *row;
+};
+
+static void on_error(png_structp png, png_const_charp text)
+{
+    struct codec *c = png_get_error_ptr(png);
+
+    if (!c->e->code)
+        err_set(c->e, -EINVAL, "", "%s", text);
+    png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp text)
+{
+    (void)png; /* what is good enough for libpng is for us */
+    (void)text;
+}
+
+/* ---- writing ---- */
+
+static void write_all(struct codec *c, const struct picture *p, FILE *f)
+{
+    png_init_io(c->png, f);
+    png_set_compression_level(c->png, 1);
+    png_set_filter(c->png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
+    png_set_IHDR(c->png, c->info, p->width, p->height, 8, PNG_COLOR_TYPE_RGB,
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(c->png, c->info);
+    for (uint32_t y = 0; y < p->height; y++) {
+        picture_rgb(p, (size_t)y * p->width, p->width, c->row);
+        png_write_row(c->png, c->row);
+    }
+    png_write_end(c->png, NULL);
+}
+
+int png_save(const struct picture *p, FILE *f, struct err *e)
+{
+    struct codec c = {.e = e};
+
+    e->code = 0;
+    c.row = malloc((size_t)p->width * 3);
+    c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c, on_error,
+                                    on_warning);
+    c.info = c.png ? png_create_info_struct(c.png) : NULL;
+    if (!c.row || !c.info) {
+        err_nomem(e);
+    } else if (setjmp(png_jmpbuf(c.png)) == 0) {
+        write_all(&c, p, f);
+    } else if (ferror(f)) {
+        e->code = -EIO;
+    }
+    png_destroy_write_struct(&c.png, &c.info);
+    free(c.row);
+    return e->code;
+}
+
+/* ---- reading ---- */
+
+static void set_limits(png_structp png)
+{
+    png_set_user_limits(png, GPU_SIDE_MAX, GPU_SIDE_MAX);
+    png_set_chunk_cache_max(png, CHUNKS_MAX);
+    png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+}
+
+/* Whatever there is becomes four bytes that are a uint32_t of 0xAARRGGBB. */
+static void set_conversions(png_structp png)
+{
+    const uint32_t one = 1;
+    bool little = *(const uint8_t *)&one == 1;
+
+    png_set_expand(png); /* palettes, 1, 2 and 4 bits */
+    png_set_scale_16(png);
+    png_set_strip_alpha(png);
+    png_set_gray_to_rgb(png);
+    if (little)
+        png_set_bgr(png);
+    png_set_add_alpha(png, 0xff, little ? PNG_FILLER_AFTER : PNG_FILLER_BEFORE);
+}
+
+static void read_all(struct codec *c, FILE *f)
+{
+    uint32_t width, height;
+    int passes;
+
+    set_limits(c->png);
+    png_init_io(c->png, f);
+    png_read_info(c->png, c->info);
+    width = png_get_image_width(c->png, c->info);
+    height = png_get_image_height(c->png, c->info);
+    set_conversions(c->png);
+    passes = png_set_interlace_handling(c->png);
+    png_read_update_info(c->png, c->info);
+    if (png_get_rowbytes(c->png, c->info) != (size_t)width * 4)
+        png_error(c->png, "it is of a kind that is not known here");
+    c->picture = picture_new(width, height, c->e);
+    if (!c->picture)
+        png_error(c->png, "");
+    while (passes-- > 0)
+        for (uint32_t y = 0; y < height; y++)
+            png_read_row(c->png,
+                         (uint8_t *)(c->picture->argb + (size_t)y * width),
+                         NULL);
+    png_read_end(c->png, NULL); /* it is whole */
+}
+
+struct picture *png_load(FILE *f, struct err *e)
+{
+    struct codec c = {.e = e};
+
+    e->code = 0;
+    c.png =
+        png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
+    c.info = c.png ? png_create_info_struct(c.png) : NULL;
+    if (!c.info)
+        err_nomem(e);
+    else if (setjmp(png_jmpbuf(c.png)) == 0)
+        read_all(&c, f);
+    png_destroy_read_struct(&c.png, &c.info, NULL);
+    if (e->code == 0)
+        return c.picture;
+    picture_unref(c.picture);
+    return NULL;
+}

@@ -1,0 +1,16 @@
+/* device/gpu/png.h: PNG files. The only file that names libpng is png.c.
+ *
+ * Threads: any, one per FILE. */
+#ifndef VUB_DEVICE_GPU_PNG_H
+#define VUB_DEVICE_GPU_PNG_H
+
+#include "device/gpu/picture.h"
+
+/* RGB, 8 bits, packed quickly rather than well. -EIO: f has an error; -ENOMEM.
+ * e has no place. */
+int png_save(const struct picture *p, FILE *f, struct err *e);
+/* Of any kind that PNG has, from f's start; transparency is not looked at. The
+ * file may be of anybody's making. NULL: e says why. */
+struct picture *png_load(FILE *f, struct err *e);
+
+#endif
