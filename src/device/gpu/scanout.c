@@ -188,7 +188,6 @@ void scanout_off(struct gpu *g, unsigned i)
 void scanouts_flush(struct gpu *g, const struct resource *res,
                     const struct rect *r)
 {
-    g->stats.flushes++;
     for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
         struct scanout *s = &g->scanouts[i];
         struct rect part;
