@@ -30,6 +30,8 @@ struct timing {
 #define CLOCK_MAX (1u << 24)   /* of DisplayID */
 #define DETAILED_CLOCK 0xffffu /* at most, of an EDID's detailed timing */
 #define DETAILED_SIDE 4095u
+#define CLOCK_LOW 10000000u /* Hz */
+#define BLANK_MAX 4095u
 #define BLANK_US 460u
 #define BACK_PORCH 6u
 
@@ -59,17 +61,19 @@ static struct timing timing_of(uint32_t width, uint32_t height,
         .v_front = 3,
         .v_sync = v_sync_of(width, height),
     };
-    uint64_t hz, pixels;
+    uint64_t hz, lines;
 
     /* So many lines that the blank takes as long as it must. */
     t.v_blank = (uint32_t)((uint64_t)BLANK_US * height * refresh /
                            (1000000u - BLANK_US * refresh)) +
                 1;
     t.v_blank = MAX(t.v_blank, t.v_front + t.v_sync + BACK_PORCH);
-    pixels = (uint64_t)(width + t.h_blank) * (height + t.v_blank);
-    hz = pixels * refresh;
+    lines = (uint64_t)(height + t.v_blank) * refresh; /* a second */
+    /* Readers take a very slow clock for no timing at all. */
+    if (lines * (width + t.h_blank) < CLOCK_LOW)
+        t.h_blank = (uint32_t)MIN(CLOCK_LOW / lines + 1, BLANK_MAX);
+    hz = lines * (width + t.h_blank);
     t.clock = (uint32_t)MIN((hz + CLOCK_UNIT / 2) / CLOCK_UNIT, CLOCK_MAX);
-    t.clock = MAX(t.clock, 1u);
     return t;
 }
 
@@ -214,19 +218,30 @@ static void put_checksum(uint8_t *block)
     block[BLOCK - 1] = (uint8_t)-sum;
 }
 
-/* Bytes 0 to 34, but for the size. */
-static const uint8_t head[] = {
-    0x00, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xff, 0x00, 0x5a, 0xa2,          /* "VUB", by five bits */
-    0x01, 0x00, 0,    0,    0,    0, /* product; no number of it */
-    0,    34,                        /* 2024 */
-    1,    4,                         /* EDID 1.4 */
-    0xa5,            /* digital, eight bits a colour, DisplayPort */
-    0,    0,    120, /* size; gamma 2.2 */
-    0x06,            /* sRGB; the preferred mode is the one it has pixels for */
-    0xee, 0x91, 0xa3, 0x54, 0x4c, 0x99,
-    0x26, 0x0f, 0x50, 0x54 /* sRGB */
-};
+#define VENDOR "VUB"
+#define PRODUCT 1
+#define YEAR 2024
+#define GAMMA 120 /* 2.2 */
+
+/* What does not depend on the mode. */
+static void put_head(uint8_t *block)
+{
+    static const uint8_t magic[] = {0, 255, 255, 255, 255, 255, 255, 0};
+    static const uint8_t srgb[] = {0xee, 0x91, 0xa3, 0x54, 0x4c,
+                                   0x99, 0x26, 0x0f, 0x50, 0x54};
+
+    memcpy(block, magic, sizeof(magic));
+    block[8] = 0x5a; /* VENDOR, five bits a letter */
+    block[9] = 0xa2;
+    block[10] = PRODUCT;
+    block[17] = YEAR - 1990;
+    block[18] = 1; /* EDID 1.4 */
+    block[19] = 4;
+    block[20] = 0xa5; /* digital, eight bits a colour, DisplayPort */
+    block[23] = GAMMA;
+    block[24] = 0x06; /* sRGB; the preferred mode is the native one */
+    memcpy(block + 25, srgb, sizeof(srgb));
+}
 
 static void put_block(uint8_t *block, const struct edid_conf *c,
                       const struct timing *preferred)
@@ -236,7 +251,7 @@ static void put_block(uint8_t *block, const struct edid_conf *c,
     uint8_t *d = block + 54;
     const char *name = c->name && *c->name ? c->name : "vub";
 
-    memcpy(block, head, sizeof(head));
+    put_head(block);
     block[21] = (uint8_t)((mm.width + 5) / 10);
     block[22] = (uint8_t)((mm.height + 5) / 10);
     put_established(block + 35, preferred);
@@ -254,12 +269,10 @@ static void put_block(uint8_t *block, const struct edid_conf *c,
 
 /* ---- the extension ---- */
 
-/* DisplayID counts from 1. */
-static void put_less_one(uint8_t *p, uint32_t value, unsigned bytes)
+static void put_16(uint8_t *p, uint32_t value)
 {
-    value--;
-    for (unsigned i = 0; i < bytes; i++, value >>= 8)
-        p[i] = (uint8_t)value;
+    p[0] = (uint8_t)value;
+    p[1] = (uint8_t)(value >> 8);
 }
 
 static uint8_t ratio_of(const struct timing *t)
@@ -275,39 +288,80 @@ static uint8_t ratio_of(const struct timing *t)
     return 8; /* another */
 }
 
-#define SECTION_HEAD 4
-#define TIMING_HEAD 3
-#define TIMING_1 20
+/* A data block of DisplayID, for whose payload it returns the place. */
+static uint8_t *data_block(uint8_t **at, uint8_t tag, uint8_t len)
+{
+    uint8_t *p = *at;
+
+    p[0] = tag;
+    p[2] = len;
+    *at = p + 3 + len;
+    return p + 3;
+}
+
+static void put_product(uint8_t *p)
+{
+    memcpy(p, VENDOR, 3);
+    p[3] = PRODUCT;
+    p[10] = YEAR - 2000;
+}
+
+static void put_parameters(uint8_t *p, const struct timing *t)
+{
+    const struct size mm = size_of(t);
+    uint32_t longer = MAX(t->width, t->height);
+    uint32_t shorter = MIN(t->width, t->height);
+
+    put_16(p, mm.width * 10);
+    put_16(p + 2, mm.height * 10);
+    put_16(p + 4, t->width);
+    put_16(p + 6, t->height);
+    p[9] = GAMMA;
+    p[10] = (uint8_t)MIN((longer - shorter) * 100 / shorter, 255u);
+    p[11] = 0x77; /* eight bits a colour */
+}
+
+static void put_interface(uint8_t *p)
+{
+    p[0] = 0xa4; /* DisplayPort of four lanes */
+    p[1] = 0x12; /* 1.2 */
+    p[2] = 0x02; /* RGB of eight bits */
+}
+
+static void put_type_1(uint8_t *p, const struct timing *t)
+{
+    const uint32_t clock = t->clock - 1; /* all count from 1 */
+
+    put_16(p, clock);
+    p[2] = (uint8_t)(clock >> 16);
+    p[3] = (uint8_t)(0x80 | ratio_of(t)); /* preferred */
+    put_16(p + 4, t->width - 1);
+    put_16(p + 6, t->h_blank - 1);
+    put_16(p + 8, (t->h_front - 1) | 0x8000); /* positive */
+    put_16(p + 10, t->h_sync - 1);
+    put_16(p + 12, t->height - 1);
+    put_16(p + 14, t->v_blank - 1);
+    put_16(p + 16, t->v_front - 1);
+    put_16(p + 18, t->v_sync - 1);
+}
 
 static void put_extension(uint8_t *block, const struct timing *t)
 {
-    uint8_t *section = block + 1, *p = section + SECTION_HEAD;
+    uint8_t *section = block + 1, *at = section + 4;
     uint8_t sum = 0;
 
-    block[0] = 0x70;   /* DisplayID */
+    block[0] = 0x70; /* DisplayID */
+    put_product(data_block(&at, 0x00, 12));
+    put_parameters(data_block(&at, 0x01, 12), t);
+    put_interface(data_block(&at, 0x0f, 10));
+    put_type_1(data_block(&at, 0x03, 20), t);
+
     section[0] = 0x13; /* 1.3 */
-    section[1] = TIMING_HEAD + TIMING_1;
+    section[1] = (uint8_t)(at - section - 4);
     section[2] = 3; /* a display that stands by itself */
-
-    p[0] = 0x03; /* "Type I Timing" */
-    p[2] = TIMING_1;
-    p += TIMING_HEAD;
-    put_less_one(p, t->clock, 3);
-    p[3] = (uint8_t)(0x80 | ratio_of(t)); /* preferred */
-    put_less_one(p + 4, t->width, 2);
-    put_less_one(p + 6, t->h_blank, 2);
-    put_less_one(p + 8, t->h_front, 2);
-    p[9] |= 0x80; /* positive */
-    put_less_one(p + 10, t->h_sync, 2);
-    put_less_one(p + 12, t->height, 2);
-    put_less_one(p + 14, t->v_blank, 2);
-    put_less_one(p + 16, t->v_front, 2);
-    put_less_one(p + 18, t->v_sync, 2);
-
-    p += TIMING_1;
-    for (const uint8_t *b = section; b < p; b++)
-        sum = (uint8_t)(sum + *b);
-    *p = (uint8_t)-sum; /* of the section; the block has another */
+    for (const uint8_t *p = section; p < at; p++)
+        sum = (uint8_t)(sum + *p);
+    *at = (uint8_t)-sum; /* of the section; the block has another */
 }
 
 unsigned edid_make(uint8_t out[EDID_BYTES_MAX], const struct edid_conf *c)
