@@ -2,9 +2,9 @@
  *
  * What guests give is mostly a long list of 4 KiB pages, and what they ask for
  * is mostly rows of a small rectangle: each a few pieces behind the one before.
- * So a search goes on from where the last one ended, in steps that double, and
- * costs nothing when it is the same piece. Only the first one, or one that goes
- * backwards, halves the whole list.
+ * So a search goes on from where the last one ended: the next few pieces, then
+ * in steps that double. Only the first one, or one that goes backwards, halves
+ * the whole list.
  *
  * Pieces are counted before they are written: a list that the guest's memory
  * has in one row needs one, and a range that crosses regions needs more than
@@ -130,13 +130,12 @@ static uint32_t halve(const struct backing_piece *p, uint32_t from, uint32_t to,
     return from;
 }
 
-static uint32_t search(const struct backing *b, uint32_t from, uint64_t offset)
+/* From a piece that does not begin behind offset, in steps that double. */
+static uint32_t stride(const struct backing *b, uint32_t from, uint64_t offset)
 {
     const struct backing_piece *p = b->pieces;
     uint32_t step = 1;
 
-    if (from >= b->num_pieces || offset < p[from].at)
-        return halve(p, 0, b->num_pieces, offset);
     while (step < b->num_pieces - from && p[from + step].at <= offset) {
         from += step;
         step *= 2;
@@ -144,18 +143,27 @@ static uint32_t search(const struct backing *b, uint32_t from, uint64_t offset)
     return halve(p, from, from + MIN(step, b->num_pieces - from), offset);
 }
 
+#define NEAR 3
+
 /* Inside this file, where it is called per row. */
 static inline uint8_t *find(const struct backing *b, struct backing_at *at,
                             uint64_t offset, uint64_t *len)
 {
-    const struct backing_piece *p;
+    uint32_t i = at->piece;
+    const struct backing_piece *p = b->pieces;
 
-    if (at->piece >= b->num_pieces || offset < b->pieces[at->piece].at ||
-        offset >= b->pieces[at->piece + 1].at)
-        at->piece = search(b, at->piece, offset);
-    p = &b->pieces[at->piece];
-    *len = p[1].at - offset;
-    return p->host + (offset - p->at);
+    if (UNLIKELY(i >= b->num_pieces || offset < p[i].at)) {
+        i = halve(p, 0, b->num_pieces, offset);
+    } else {
+        /* The last piece ends where all do, so this stops at it. */
+        for (unsigned n = 0; n < NEAR && p[i + 1].at <= offset; n++)
+            i++;
+        if (UNLIKELY(p[i + 1].at <= offset))
+            i = stride(b, i, offset);
+    }
+    at->piece = i;
+    *len = p[i + 1].at - offset;
+    return p[i].host + (offset - p[i].at);
 }
 
 uint8_t *backing_find(const struct backing *b, struct backing_at *at,
