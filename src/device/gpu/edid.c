@@ -218,7 +218,6 @@ static void put_checksum(uint8_t *block)
     block[BLOCK - 1] = (uint8_t)-sum;
 }
 
-#define VENDOR "VUB"
 #define PRODUCT 1
 #define YEAR 2024
 #define GAMMA 120 /* 2.2 */
@@ -231,7 +230,7 @@ static void put_head(uint8_t *block)
                                    0x99, 0x26, 0x0f, 0x50, 0x54};
 
     memcpy(block, magic, sizeof(magic));
-    block[8] = 0x5a; /* VENDOR, five bits a letter */
+    block[8] = 0x5a; /* VUB, five bits a letter */
     block[9] = 0xa2;
     block[10] = PRODUCT;
     block[17] = YEAR - 1990;
@@ -301,7 +300,9 @@ static uint8_t *data_block(uint8_t **at, uint8_t tag, uint8_t len)
 
 static void put_product(uint8_t *p)
 {
-    memcpy(p, VENDOR, 3);
+    p[0] = 'V';
+    p[1] = 'U';
+    p[2] = 'B';
     p[3] = PRODUCT;
     p[10] = YEAR - 2000;
 }
