@@ -211,11 +211,13 @@ static void backings_follow_the_map(void **state)
         assert_ptr_equal(r[i]->backing.mem, p->mem);
     assert_null(r[3]->backing.mem);
 
-    /* One without an id stays as it is: what has been begun is finished. */
+    /* One without an id has none: nobody could take it away. */
     resource_ref(r[0]);
     resource_forget(r[0]);
+    assert_null(r[0]->backing.mem);
+    assert_false(r[0]->backing.attached);
+    assert_int_equal(rs.entries, 3 + 2);
     resources_resolve(&rs, NULL);
-    assert_ptr_equal(r[0]->backing.mem, p->mem);
     assert_null(r[1]->backing.mem);
     resource_unref(r[0]);
     mem_unref(few);
