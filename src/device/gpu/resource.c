@@ -65,9 +65,19 @@ static struct resource *resource_new(struct resources *rs, uint32_t id)
 #define CURSOR_BYTES                                                           \
     (VIRTIO_GPU_CURSOR_PIXELS * VIRTIO_GPU_CURSOR_PIXELS * PIXEL_BYTES)
 
+/* What so many bytes of pixels take. */
+static uint64_t room(uint64_t bytes)
+{
+    uint64_t page = memory_page_bytes();
+
+    return (bytes + page - 1) / page * page;
+}
+
 static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
 {
-    if (bytes > rs->max_bytes || rs->bytes > rs->max_bytes - bytes)
+    uint64_t taken = room(bytes);
+
+    if (taken > rs->max_bytes || rs->bytes > rs->max_bytes - taken)
         return false;
     if (rs->in_files && bytes > CURSOR_BYTES && rs->files < RESOURCES_FILES_MAX)
         r->pixels = memory_zeros_in_file("vub-gpu", bytes, &r->fd);
@@ -76,7 +86,7 @@ static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
     if (!r->pixels)
         return false;
     rs->files += r->fd >= 0;
-    rs->bytes += bytes;
+    rs->bytes += taken;
     r->bytes = bytes;
     return true;
 }
@@ -136,7 +146,7 @@ void resource_unref(struct resource *r)
     if (r->pixels) {
         memory_drop(r->pixels, r->bytes, r->fd);
         r->owner->files -= r->fd >= 0;
-        r->owner->bytes -= r->bytes;
+        r->owner->bytes -= room(r->bytes);
     }
     free(r);
 }

@@ -44,10 +44,10 @@ struct resource {
 struct resources {
     struct list buckets[RESOURCE_BUCKETS];
     uint32_t count; /* those with an id */
-    uint64_t bytes; /* of pixels, those without an id too */
+    uint64_t bytes; /* of pixels, in whole pages; those without an id too */
     uint64_t max_bytes;
-    uint64_t entries; /* of all backings, likewise */
-    unsigned files;   /* with pixels, likewise */
+    uint64_t entries; /* of all backings */
+    unsigned files;   /* with pixels; of those without an id too */
     bool in_files;    /* pixels are made for dma-bufs */
 };
 

@@ -356,6 +356,9 @@ bool memory_give_back(uint8_t *at, uint64_t len)
     return madvise(at, len, MADV_DONTNEED) == 0;
 }
 
+/* Smaller than that, a large page would be mostly empty. */
+#define LARGE_BYTES (UINT64_C(2) << 20)
+
 uint8_t *memory_zeros(uint64_t len)
 {
     void *at = mmap(NULL, len, PROT_READ | PROT_WRITE,
@@ -363,7 +366,8 @@ uint8_t *memory_zeros(uint64_t len)
 
     if (at == MAP_FAILED)
         return NULL;
-    madvise(at, len, MADV_HUGEPAGE); /* as in memory_grow */
+    if (len >= LARGE_BYTES)
+        madvise(at, len, MADV_HUGEPAGE); /* as in memory_grow */
     return at;
 }
 

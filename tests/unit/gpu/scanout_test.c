@@ -351,7 +351,7 @@ static void a_frame_outlives_its_resources_id(void **state)
     resource_forget(r);
     frame_unref(&f);
     frame_read(&more, &all, argb);
-    assert_int_equal(g->resources.bytes, 8 * 8 * 4);
+    assert_int_equal(g->resources.bytes, PAGE);
     frame_unref(&more);
     assert_int_equal(g->resources.bytes, 0);
 }
