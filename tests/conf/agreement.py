@@ -118,9 +118,10 @@ def allowed_rule(at):
     if "luns" in parts and (parts[-2] == "luns" or parts[-1] in ("read_only",
                                                               "sg")):
         return True  # which of its keys go together
-    return parts[-1] in ("size", "id", "serial", "logical_block_size",
-                         "physical_block_size", "socket", "path", "poll_us",
-                         "worker", "fd", "match", "hotkey", "source")
+    return parts[-1] in ("size", "max_memory", "id", "serial",
+                         "logical_block_size", "physical_block_size", "socket",
+                         "path", "poll_us", "worker", "fd", "match", "hotkey",
+                         "source")
 
 
 def main():
