@@ -1,14 +1,7 @@
-/* The GPU: its config, its config space, its displays, its life.
+/* The GPU: its config, its config space, its life.
  *
  * All of it runs on the home loop, both queues and the front-end's display too:
  * a picture has one writer.
- *
- * How displays ought to be is said by the config, until the front-end's display
- * has said otherwise. A guest asks for that first of all, and once only, so the
- * rings wait a little for a front-end that has not said it yet; no message
- * does. Later changes are told to the guest by an event. QEMU keeps that event
- * for itself, and never tells us that its window has another size; but its
- * guest reads the config space then, which is when we ask (config_read).
  *
  * A guest that is reset begins anew, with no resources. QEMU does not tell us
  * that either: a control queue that does not go on where it stopped is another
@@ -17,16 +10,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/gpu/edid.h"
 #include "device/gpu/impl.h"
 
 #define QUEUES 2
 #define CHAIN_MAX 512 /* Linux gives 65536 entries of a backing in pages */
-#define DISPLAYS_WAIT_MS 1000
 
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 
@@ -37,187 +27,6 @@ static const char *const feature_names[24] = {
     [VIRTIO_GPU_F_RESOURCE_BLOB] = "GPU_RESOURCE_BLOB",
     [VIRTIO_GPU_F_CONTEXT_INIT] = "GPU_CONTEXT_INIT",
 };
-
-/* ---- scanouts of the config ---- */
-
-static const struct gpu_scanout_conf default_scanout = {1280, 800, 60, NULL,
-                                                        NULL};
-
-static unsigned num_scanouts(const struct gpu_conf *conf)
-{
-    return conf->scanouts.count ? (unsigned)conf->scanouts.count : 1;
-}
-
-/* A front-end may have more than the config. */
-static const struct gpu_scanout_conf *scanout_conf(const struct gpu *g,
-                                                   unsigned i)
-{
-    return i < (unsigned)g->conf->scanouts.count
-               ? g->conf->scanouts.list[i].data
-               : &default_scanout;
-}
-
-/* Beside each other, from left to right. */
-static void displays_by_conf(struct gpu *g)
-{
-    uint32_t x = 0;
-
-    memset(g->displays, 0, sizeof(g->displays));
-    for (unsigned i = 0; i < g->num_scanouts; i++) {
-        const struct gpu_scanout_conf *c = scanout_conf(g, i);
-
-        g->displays[i] =
-            (struct display_one){{x, 0, c->width, c->height}, true};
-        x += c->width;
-    }
-}
-
-static bool has_front_end(const struct gpu *g)
-{
-    return g->conf->display == GPU_DISPLAY_FRONT_END;
-}
-
-unsigned gpu_scanouts(const struct gpu *g)
-{
-    return has_front_end(g) ? VIRTIO_GPU_MAX_SCANOUTS : g->num_scanouts;
-}
-
-unsigned gpu_edid(struct gpu *g, unsigned i, uint8_t out[VIRTIO_GPU_EDID_BYTES])
-{
-    const struct gpu_scanout_conf *c = scanout_conf(g, i);
-    const struct display_one *d = &g->displays[i];
-    uint32_t bytes = 0;
-    const uint8_t *said = viewer_edid(g->viewer, i, &bytes);
-
-    if (said) {
-        bytes = MIN(bytes, VIRTIO_GPU_EDID_BYTES);
-        memcpy(out, said, bytes);
-        return bytes;
-    }
-    return edid_make(out, &(struct edid_conf){
-                              .width = d->enabled ? d->r.width : c->width,
-                              .height = d->enabled ? d->r.height : c->height,
-                              .refresh = c->refresh,
-                              .name = c->name ? c->name : "vub",
-                              .serial = c->serial,
-                          });
-}
-
-/* ---- how displays ought to be ---- */
-
-static bool runs(const struct gpu *g)
-{
-    return g->control.ring != NULL;
-}
-
-void gpu_set_displays(struct gpu *g, const struct display_one *displays)
-{
-    memcpy(g->displays, displays, sizeof(g->displays));
-    g->events_read |= VIRTIO_GPU_EVENT_DISPLAY;
-    device_config_changed(&g->device);
-}
-
-/* Nothing of one that is off means anything. */
-static struct display_one tidy(const struct display_one *d)
-{
-    if (d->enabled && d->r.width > 0 && d->r.width <= GPU_SIDE_MAX &&
-        d->r.height > 0 && d->r.height <= GPU_SIDE_MAX && d->r.x <= INT32_MAX &&
-        d->r.y <= INT32_MAX)
-        return (struct display_one){d->r, true};
-    return (struct display_one){.enabled = false};
-}
-
-static bool same(const struct display_one *a, const struct display_one *b)
-{
-    return a->enabled == b->enabled && a->r.x == b->r.x && a->r.y == b->r.y &&
-           a->r.width == b->r.width && a->r.height == b->r.height;
-}
-
-/* It wins over the config, which is worth a line where they differ. */
-static void tell_display(struct gpu *g, unsigned i, const struct display_one *d)
-{
-    const struct gpu_scanout_conf *c = scanout_conf(g, i);
-
-    if (!d->enabled && i < g->num_scanouts)
-        log_limited(&g->display_limit, LOG_INFO, g->device.id,
-                    "scanout %u is off, as the front-end's display has it", i);
-    else if (d->enabled && i >= g->num_scanouts)
-        log_limited(&g->display_limit, LOG_INFO, g->device.id,
-                    "scanout %u has %" PRIu32 "x%" PRIu32
-                    " pixels, as the front-end's display has it; there is none "
-                    "in the config",
-                    i, d->r.width, d->r.height);
-    else if (d->enabled && (d->r.width != c->width || d->r.height != c->height))
-        log_limited(&g->display_limit, LOG_INFO, g->device.id,
-                    "scanout %u has %" PRIu32 "x%" PRIu32
-                    " pixels, as the front-end's display has it, not the "
-                    "config's %" PRIu32 "x%" PRIu32,
-                    i, d->r.width, d->r.height, c->width, c->height);
-}
-
-/* why: NULL, or why nothing is waited for any longer. */
-static void end_wait(struct gpu *g, const char *why)
-{
-    if (!g->starting)
-        return;
-    if (why)
-        log_limited(&g->display_limit, LOG_WARN, g->device.id,
-                    "the front-end's display has not said how large it is: "
-                    "%s; scanouts are as the config has them",
-                    why);
-    g->starting = false;
-    timer_stop(&g->start_timer);
-    device_started(&g->device, NULL);
-}
-
-void gpu_on_displays(struct gpu *g, const struct display_one *displays)
-{
-    struct display_one now[VIRTIO_GPU_MAX_SCANOUTS];
-    bool changed = false;
-
-    for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
-        now[i] = tidy(&displays[i]);
-        if (same(&now[i], &g->displays[i]))
-            continue;
-        changed = true;
-        tell_display(g, i, &now[i]);
-    }
-    if (changed && runs(g))
-        gpu_set_displays(g, now);
-    else if (changed)
-        memcpy(g->displays, now, sizeof(g->displays));
-    end_wait(g, NULL);
-}
-
-/* ---- the front-end's display ---- */
-
-void gpu_on_viewer_lost(struct gpu *g, const char *why)
-{
-    log_limited(&g->display_limit, LOG_WARN, g->device.id,
-                "the front-end's display is lost: %s", why);
-    g->viewer = NULL;
-    end_wait(g, "it is lost");
-}
-
-static void gpu_display(struct device *d, int fd)
-{
-    struct gpu *g = gpu_of(d);
-
-    if (fd >= 0 && !has_front_end(g)) {
-        log_debug(d->id, "the front-end's display is not used: "
-                         "\"display\" is \"headless\"");
-        device_give_back(d, fd);
-        return;
-    }
-    viewer_close(g->viewer);
-    g->viewer = NULL;
-    if (fd < 0)
-        return;
-    g->viewer = viewer_open(g, fd);
-    if (!g->viewer)
-        log_limited(&g->display_limit, LOG_ERROR, d->id,
-                    "out of memory for the front-end's display");
-}
 
 /* ---- features and config space ---- */
 
@@ -259,32 +68,15 @@ static int gpu_config_write(struct device *d, uint32_t offset, const void *data,
 
 /* ---- start and stop ---- */
 
-static void on_start_timer(struct timer *t)
-{
-    struct gpu *g = container_of(t, struct gpu, start_timer);
-
-    end_wait(g, "no answer");
-}
-
 static void gpu_start(struct device *d, const struct device_start *s)
 {
-    struct gpu *g = gpu_of(d);
-
-    g->features = s->features;
-    if (!g->viewer || viewer_knows_displays(g->viewer)) {
-        device_started(d, NULL);
-        return;
-    }
-    g->starting = true;
-    timer_start(&g->start_timer, DISPLAYS_WAIT_MS);
+    gpu_of(d)->features = s->features;
+    displays_start(gpu_of(d));
 }
 
 static void gpu_stop(struct device *d)
 {
-    struct gpu *g = gpu_of(d);
-
-    g->starting = false;
-    timer_stop(&g->start_timer);
+    displays_stop(gpu_of(d));
 }
 
 /* What the guest has made. */
@@ -372,9 +164,7 @@ static int gpu_begin(struct device *d, struct err *e)
     struct gpu *g = gpu_of(d);
 
     (void)e;
-    g->start_timer.fire = on_start_timer;
-    g->start_timer.gone = on_timer_gone;
-    timer_open(&g->start_timer, d->home);
+    displays_begin(g, on_timer_gone);
     g->has_begun = true;
     return 0;
 }
@@ -407,7 +197,7 @@ static const struct device_ops gpu_ops = {
     .ring_drain = gpu_ring_drain,
     .ring_stop = gpu_ring_stop,
     .ring_remapped = gpu_ring_remapped,
-    .display = gpu_display,
+    .display = displays_connect,
     .close = gpu_close,
 };
 
@@ -420,7 +210,7 @@ static int gpu_open(struct device **out, const struct conf_any *c,
     if (!g)
         return errs_nomem(e);
     g->conf = conf;
-    g->num_scanouts = num_scanouts(conf);
+    g->num_scanouts = conf->scanouts.count ? (unsigned)conf->scanouts.count : 1;
     displays_by_conf(g);
     resources_init(&g->resources, conf->max_memory, conf->dmabuf);
     control_init(&g->control);

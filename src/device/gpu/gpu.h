@@ -6,6 +6,7 @@
  * who looks at them, a screenshot (commands.c) another, nobody is enough.
  *
  *     gpu.c        config, config space, life
+ *     displays.c   how displays ought to be: by the config, by the front-end
  *     control.c    the control queue: the table of commands, and their turns;
  *                  control_resource.c has those about resources,
  *                  control_transfer.c what takes many turns

@@ -66,7 +66,7 @@ static inline struct gpu *gpu_of(struct device *d)
     return container_of(d, struct gpu, device);
 }
 
-/* gpu.c */
+/* displays.c */
 /* Of scanouts that a guest may name: 0 to this, without it. */
 unsigned gpu_scanouts(const struct gpu *g);
 /* The viewer has said how it would like all scanouts to be: [16]. */
@@ -78,6 +78,15 @@ unsigned gpu_edid(struct gpu *g, unsigned i,
                   uint8_t out[VIRTIO_GPU_EDID_BYTES]);
 /* No scanout but for those in `displays` from now on: the guest is told. */
 void gpu_set_displays(struct gpu *g, const struct display_one *displays);
+/* As the config has them. */
+void displays_by_conf(struct gpu *g);
+/* Opens the timer, which gpu.c closes. */
+void displays_begin(struct gpu *g, void (*gone)(struct timer *t));
+/* device_started() comes, unless displays_stop does before. */
+void displays_start(struct gpu *g);
+void displays_stop(struct gpu *g);
+/* device_ops.display */
+void displays_connect(struct device *d, int fd);
 
 /* control.c; what its files share: control.h */
 void control_init(struct control *c);
