@@ -164,10 +164,8 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays)
 
 void gpu_on_viewer_lost(struct gpu *g, const char *why)
 {
-    log_limited(&g->display_limit, LOG_WARN, g->device.id,
-                "the front-end's display is lost: %s", why);
     g->viewer = NULL;
-    end_wait(g, "it is lost");
+    end_wait(g, why);
 }
 
 void displays_connect(struct device *d, int fd)
