@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "front/daemon.h"
+#include "front/display.h"
 #include "front/front.h"
 
 void (*front_on_failure)(const char *file, int line);
@@ -123,6 +124,7 @@ void front_cleanup(void)
         front_explain();
     explained = false;
     note[0] = '\0';
+    display_free_all();
     front_free_all();
     vub_free_all();
 }
