@@ -15,11 +15,11 @@ from rig import initramfs, kernel, rig  # noqa: E402
 
 
 def prepare(cache):
-    k = kernel.find(cache)
     for kit in initramfs.KITS:
+        k = kernel.find(cache, udmabuf=kit == "udmabuf")
         path = initramfs.base(cache, k, kit)
-        print(f"{os.path.basename(path)}: {os.path.getsize(path) >> 20} MiB")
-    print("kernel", k.release)
+        print(f"{os.path.basename(path)}: {os.path.getsize(path) >> 20} MiB, "
+              f"kernel {k.release}")
 
 
 def main():

@@ -15,6 +15,8 @@ import shutil
 import stat
 import subprocess
 
+from .kernel import read_module
+
 TOOLS = ("mkfs.ext4", "e2fsck", "sfdisk", "blkdiscard", "blockdev", "fstrim")
 MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 # name: (programs, modules)
@@ -22,12 +24,15 @@ KITS = {
     "plain": ((), ()),
     "fio": (("fio",), ()),
     "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
-    "demo": ((), ("virtio_input", "evdev", "virtio_scsi", "sd_mod")),
+    "demo": ((), ("virtio_input", "evdev", "virtio_scsi", "sd_mod",
+                  "virtio_gpu")),
     "uinput": ((), ("uinput", "evdev")),
     "node": ((), ("sg", "scsi_debug")),
     "scsi": (("fio", "sg_inq", "sg_vpd", "sg_luns", "sg_readcap", "sg_persist",
               "sg_unmap", "sg_reset"), ("virtio_scsi", "sd_mod", "sg")),
     "conformance": (("iscsi-test-cu",), ("virtio_scsi", "sg")),
+    "gpu": (("modetest",), ("virtio_gpu",)),
+    "udmabuf": ((), ()),
 }
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -79,7 +84,7 @@ def base(cache, kernel, kit):
     busybox = _program("busybox")
     scripts = [os.path.join(HERE, name) for name in sorted(os.listdir(HERE))]
     out = os.path.join(cache, f"base-{kit}.cpio")
-    if _is_fresh(out, [__file__, kernel.vmlinux, busybox, *tools, *scripts]):
+    if _is_fresh(out, [__file__, kernel.image, busybox, *tools, *scripts]):
         return out
     partial = f"{out}.{os.getpid()}"
     with open(partial, "wb") as f:
@@ -91,10 +96,12 @@ def base(cache, kernel, kit):
         for tool in tools:
             _add_program(archive, tool, "tools/" + os.path.basename(tool))
         modules = kernel.module_files(MODULES + more_modules)
-        for path in modules:
-            archive.file("modules/" + os.path.basename(path), _read(path))
+        names = [os.path.basename(path).removesuffix(".xz")
+                 for path in modules]
+        for path, name in zip(modules, names):
+            archive.file("modules/" + name, read_module(path))
         archive.file("modules/order", "".join(
-            os.path.basename(path) + "\n" for path in modules).encode())
+            name + "\n" for name in names).encode())
         for path in scripts:
             archive.file(os.path.basename(path), _read(path), 0o755)
         archive.end()

@@ -15,6 +15,7 @@ import json
 import os
 import socket
 
+from . import picture
 from .loop import Failure, Lines
 from .process import Process
 
@@ -53,6 +54,21 @@ class Input:
     def args(self, n):
         return ["-chardev", f"socket,id=device{n},path={self.path}",
                 "-device", f"vhost-user-input-pci,chardev=device{n}" +
+                properties(self.props)]
+
+
+class Gpu:
+    """A GPU on the socket at `path`. kind: "gpu-pci", or "vga", which is a VGA
+    card as well. props: the device's other properties."""
+
+    def __init__(self, path, kind="gpu-pci", **props):
+        self.path = path
+        self.kind = kind
+        self.props = props
+
+    def args(self, n):
+        return ["-chardev", f"socket,id=device{n},path={self.path}",
+                "-device", f"vhost-user-{self.kind},chardev=device{n}" +
                 properties(self.props)]
 
 
@@ -126,9 +142,9 @@ class Qemu:
         argv += ["-mon", "qmp,mode=control",
                  "-serial", "chardev:console", "-serial", "chardev:script"]
         if initrd:
-            argv += ["-kernel", kernel.vmlinux, "-initrd", initrd, "-append",
+            argv += ["-kernel", kernel.image, "-initrd", initrd, "-append",
                      "console=ttyS0 loglevel=6 panic=-1 "
-                     "random.trust_cpu=on"]
+                     "random.trust_cpu=on fbcon=font:VGA8x16"]
         for n, device in enumerate(devices):
             argv += device.args(n)
         env = dict(os.environ)
@@ -163,6 +179,11 @@ class Qemu:
             raise Failure(f"{self.name}: {command}: "
                           f"{answer['error'].get('desc')}")
         return answer["return"]
+
+    def screendump(self, path):
+        """What QEMU's one screen shows."""
+        self.qmp("screendump", filename=path)
+        return picture.read(path)
 
     def _on_qmp(self, line):
         message = json.loads(line)

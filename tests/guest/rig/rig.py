@@ -13,12 +13,13 @@ from .control import Control
 from .image import MIB, Image
 from .loop import Failure, Loop
 from .process import Process
-from .qemu import Disk, Input, Qemu, Scsi
+from .qemu import Disk, Gpu, Input, Qemu, Scsi
 from .target import Target
 from .vub import Vub, write_config
 
 # Of guests, by kit.
-MEMORY = {"fio": "448M", "scsi": "448M", "uinput": "512M", "node": "512M"}
+MEMORY = {"fio": "448M", "scsi": "448M", "uinput": "512M", "node": "512M",
+          "udmabuf": "640M"}
 TAIL = 25  # lines of each log that a failure shows
 
 
@@ -77,6 +78,9 @@ class Rig:
     def input(self, vub, device, **options):
         return Input(vub.socket(device), **options)
 
+    def gpu(self, vub, device="screen", **options):
+        return Gpu(vub.socket(device), **options)
+
     def scsi(self, vub, device="san", **options):
         return Scsi(vub.socket(device), **options)
 
@@ -98,7 +102,7 @@ class Rig:
               memory=None, **more):
         """A guest that runs `script` (sh; see initramfs/run-script), with a
         kit of initramfs.py, and with more programs, by their paths here."""
-        k = kernel.find(self.cache)
+        k = kernel.find(self.cache, udmabuf=kit == "udmabuf")
         initrd = self.path(name + ".cpio")
         initramfs.build(initrd, initramfs.base(self.cache, k, kit), script,
                         programs)
