@@ -11,6 +11,7 @@ import zlib
 from .loop import Failure
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CURSOR_SIDE = 64
 RGB, RGBA = 2, 6  # of PNG's colour types
 STORED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
                       "pictures")
@@ -39,11 +40,40 @@ class Picture:
         start = 3 * (y * self.width + x)
         return tuple(self.pixels[start:start + 3])
 
-    def part(self, x, y, width, height):
-        row = 3 * self.width
-        return Picture(width, height, b"".join(
-            self.pixels[(y + i) * row + 3 * x:(y + i) * row + 3 * (x + width)]
-            for i in range(height)))
+    def box(self, x, y, width, height, colour):
+        """With a rectangle of one colour in it, cut off at the borders."""
+        width = min(width, self.width - x)
+        pixels = bytearray(self.pixels)
+        row = colour.to_bytes(3, "big") * width
+        for i in range(y, min(y + height, self.height)):
+            start = 3 * (i * self.width + x)
+            pixels[start:start + len(row)] = row
+        return Picture(self.width, self.height, bytes(pixels))
+
+    def storm(self, seed, boxes):
+        """As guest_screen does it."""
+        numbers = _numbers(seed)
+        picture = self
+        for _ in range(boxes):
+            x = next(numbers) % self.width
+            y = next(numbers) % self.height
+            width = 1 + next(numbers) % (self.width - x)
+            height = 1 + next(numbers) % (self.height - y)
+            picture = picture.box(x, y, width, height,
+                                  next(numbers) % 65536 * 251)
+        return picture
+
+    def with_cursor(self, x, y):
+        """guest_screen's cursor over it, its corner at (x, y)."""
+        pixels = bytearray(self.pixels)
+        for j in range(min(CURSOR_SIDE, self.height - y)):
+            alpha = 4 * j + 3
+            for i in range(min(j + 1, self.width - x)):
+                start = 3 * ((y + j) * self.width + x + i)
+                for n, above in enumerate((alpha, alpha // 2, 0)):
+                    under = pixels[start + n] * (255 - alpha)
+                    pixels[start + n] = above + (under + 127) // 255
+        return Picture(self.width, self.height, bytes(pixels))
 
     def difference(self, other):
         """A sentence; None if they are the same."""
@@ -75,6 +105,24 @@ class Picture:
                         struct.pack(">I", zlib.crc32(kind + data)))
 
 
+def painted(width, height):
+    """What guest_screen paints, and tells of in its source."""
+    rows = []
+    row = bytearray(3 * width)
+    row[0::3] = bytes(x * 255 // width for x in range(width))
+    for y in range(height):
+        row[1::3] = bytes([y * 255 // height]) * width
+        row[2::3] = bytes((x ^ y) & 255 for x in range(width))
+        rows.append(bytes(row))
+    return Picture(width, height, b"".join(rows))
+
+
+def _numbers(seed):
+    while True:
+        seed = (seed * 1103515245 + 12345) & 0xffffffff
+        yield seed >> 16
+
+
 def read(path):
     with open(path, "rb") as f:
         data = f.read()
@@ -92,11 +140,10 @@ def stored(name):
 
 def _ppm(data):
     """"P6 WIDTH HEIGHT 255", any white space between, one behind."""
-    kind, width, height, most, pixels = data.split(None, 4)[:5] \
-        if not data[3:].startswith(b"#") else (None,) * 5
+    kind, width, height, most = data[:64].split(None, 4)[:4]
     if kind != b"P6" or most != b"255":
         raise Failure("a PPM file of a kind that is not known here")
-    # split() has eaten white space of the pixels too.
+    # From the end: the first pixels may look like white space too.
     pixels = data[len(data) - 3 * int(width) * int(height):]
     return Picture(int(width), int(height), pixels)
 

@@ -5,6 +5,8 @@
  *
  *     mode W H            the mode of that size, with painted() in it
  *     box X Y W H COLOUR  a rectangle of one colour: only that is flushed
+ *     storm SEED N        N boxes by a generator that rig/picture.py has too;
+ *                         tells "== boxes N" now and then
  *     cursor X Y HX HY    a cursor with cursor_pixel() in it, its hot spot
  * there move X Y hide preferred           tells "== preferred W H" hotplug
  * waits until the kernel says that displays have changed end
@@ -28,6 +30,7 @@
 
 #define CARD "/dev/dri/card0"
 #define CURSOR_SIDE 64
+#define STORM_TURN 20
 #define KERNEL_EVENTS 1 /* the kernel's own group; udev has another */
 
 struct buffer {
@@ -163,6 +166,27 @@ static void box(struct screen *s, const uint32_t at[4], uint32_t colour)
         fail("a rectangle cannot be flushed");
 }
 
+static uint32_t next_number(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1103515245 + 12345;
+    return (*seed >> 16) % below;
+}
+
+static void storm(struct screen *s, uint32_t seed, uint32_t boxes)
+{
+    for (uint32_t i = 1; i <= boxes; i++) {
+        uint32_t at[4];
+
+        at[0] = next_number(&seed, s->shown.width);
+        at[1] = next_number(&seed, s->shown.height);
+        at[2] = 1 + next_number(&seed, s->shown.width - at[0]);
+        at[3] = 1 + next_number(&seed, s->shown.height - at[1]);
+        box(s, at, next_number(&seed, 65536) * 251);
+        if (i % STORM_TURN == 0)
+            printf("== boxes %u\n", i);
+    }
+}
+
 static void cursor(struct screen *s, int x, int y, int hot_x, int hot_y)
 {
     struct buffer b = buffer_make(s->fd, CURSOR_SIDE, CURSOR_SIDE);
@@ -225,6 +249,8 @@ int main(void)
         else if (sscanf(line, "box %u %u %u %u %x", &n[0], &n[1], &n[2], &n[3],
                         &colour) == 5)
             box(&s, n, colour);
+        else if (sscanf(line, "storm %u %u", &n[0], &n[1]) == 2)
+            storm(&s, n[0], n[1]);
         else if (sscanf(line, "cursor %u %u %u %u", &n[0], &n[1], &n[2],
                         &n[3]) == 4)
             cursor(&s, (int)n[0], (int)n[1], (int)n[2], (int)n[3]);
