@@ -146,7 +146,8 @@ def choose(o, cells):
     return todo
 
 
-def run(o, todo, wanted, everyone, size, extras=None, more=None):
+def run(o, todo, wanted, everyone, size, extras=None, more=None,
+        words=report.REQUESTS):
     """Measures todo and prints all that there is to say. size: of the files.
     extras(rig, quick): what is measured beside cells; more(results): wishes
     that are no ratios. Both may be None. The exit status."""
@@ -175,7 +176,7 @@ def run(o, todo, wanted, everyone, size, extras=None, more=None):
                                                everyone)
             results[cell.name], lines[cell.name] = got, line
             progress("")
-            report.print_cell(cell.name, names, got, failures, line)
+            report.print_cell(cell.name, names, got, failures, line, words)
             sys.stdout.flush()
         if extras and wants(o.only, "extras"):
             rows, judged, beside = extras(rig, o.quick)

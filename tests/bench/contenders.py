@@ -194,15 +194,12 @@ class Backend(Contender):
             process.wait()
         process.log.close()
 
-    def sample(self, rig, cell, more=()):
-        front = rig.front(cell.queues)
-        process, sock = self.start(rig, cell)
-        command = [rig.load, "--socket", sock, "--pid", str(process.pid),
-                   "--op", cell.op, "--block", str(cell.block),
+    def ask(self, rig, cell, front):
+        """The load, but for the back-end that it is for."""
+        command = [rig.load, "--op", cell.op, "--block", str(cell.block),
                    "--depth", str(cell.depth),
                    "--queues", str(cell.queues), "--notify", cell.notify,
                    "--cores", ",".join(map(str, front))]
-        command += rig.timing(rig.back(self.workers), front)
         if not cell.event_idx:
             command.append("--no-event-idx")
         if cell.sequential:
@@ -213,6 +210,14 @@ class Backend(Contender):
             command.append("--fill")
         if self.packed:
             command.append("--packed")
+        return command
+
+    def sample(self, rig, cell, more=()):
+        front = rig.front(cell.queues)
+        process, sock = self.start(rig, cell)
+        command = self.ask(rig, cell, front)
+        command += ["--socket", sock, "--pid", str(process.pid)]
+        command += rig.timing(rig.back(self.workers), front)
         command += more
         try:
             # Where a back-end has all cores the front-end must get at one.

@@ -15,6 +15,11 @@
  *   line            two threads that pass a cache line to and fro: what it
  *                   costs that a ring is shared
  *
+ *   frame           a process that copies a picture out of shared memory and
+ *                   sends it over a unix socket, each time it is kicked; its
+ *                   reader, on the other core, kicks it when it has read all
+ *   send            the same without the copy
+ *
  * One JSON object on stdout. */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +31,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "meter.h"
@@ -270,6 +277,128 @@ static void floor_line(const struct options *o, struct meter *meter)
     pthread_join(thread, NULL);
 }
 
+/* One who sends pictures when kicked, and the way to who reads them. */
+struct painter {
+    int kick, out, in;
+    uint8_t *guest, *frame; /* of o->size bytes each */
+};
+
+static uint8_t *private_memory(const struct options *o)
+{
+    uint8_t *p = mmap(NULL, o->size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        meter_die("no memory: %s", strerror(errno));
+    if (!o->plain)
+        madvise(p, o->size, MADV_HUGEPAGE);
+    memset(p, 0x5a, o->size);
+    return p;
+}
+
+static void send_all(int fd, void *head, size_t head_len, void *body,
+                     size_t body_len)
+{
+    struct iovec iov[] = {{head, head_len}, {body, body_len}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n;
+
+    while (body_len) {
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+        if (n < (ssize_t)m.msg_iov[0].iov_len)
+            meter_die("sendmsg: %s", n < 0 ? strerror(errno) : "too little");
+        if (m.msg_iovlen == 2)
+            n -= (ssize_t)head_len;
+        body_len -= (size_t)n;
+        body = (uint8_t *)body + n;
+        iov[1] = (struct iovec){body, body_len};
+        m.msg_iov = &iov[1];
+        m.msg_iovlen = 1;
+    }
+}
+
+/* The process of the painter. As long as a message of the display socket is,
+ * header and all. */
+static void paint(const struct options *o, const struct painter *p)
+{
+    uint64_t random = 88172645463325252u, at, n;
+    uint8_t head[32] = {0};
+
+    meter_pin(o->core);
+    while (read(p->kick, &n, sizeof(n)) == sizeof(n) && n == 1) {
+        at = meter_random(&random, (o->size - o->block) / 64 + 1) * 64;
+        if (!strcmp(o->what, "frame"))
+            memcpy(p->frame + at, p->guest + at, o->block);
+        send_all(p->out, head, sizeof(head), p->frame + at, o->block);
+    }
+    _exit(0);
+}
+
+/* As a front-end reads: the head, then what follows. */
+static void read_frame(int fd, uint8_t *to, uint64_t len)
+{
+    uint64_t want = 12;
+    ssize_t n;
+
+    while (len) {
+        n = recv(fd, to, want, 0);
+        if (n <= 0)
+            meter_die("recv: %s", n < 0 ? strerror(errno) : "end of file");
+        want -= (uint64_t)n;
+        len -= (uint64_t)n;
+        to += n;
+        if (!want)
+            want = len;
+    }
+}
+
+static void floor_frame(const struct options *o, struct meter *meter)
+{
+    uint64_t end_ns, ticks, n = 1;
+    struct painter p;
+    uint8_t *read_to;
+    int pair[2], phase;
+    pid_t pid;
+
+    p.kick = eventfd(0, EFD_CLOEXEC);
+    if (p.kick < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        meter_die("no socket: %s", strerror(errno));
+    p.out = pair[0];
+    p.in = pair[1];
+    p.guest = shared_memory(o->size);
+    p.frame = private_memory(o);
+    read_to = malloc(o->block + 32);
+    pid = fork();
+    if (!read_to || pid < 0)
+        meter_die("no memory");
+    if (pid == 0) {
+        close(p.in);
+        paint(o, &p);
+    }
+    close(p.out);
+    meter_pin(o->other_core);
+    for (phase = 0; phase < 2; phase++) {
+        meter_start(meter, pid);
+        end_ns =
+            meter->from_ns + (uint64_t)((phase ? o->seconds : o->warm) * 1e9);
+        do {
+            ticks = meter_ticks();
+            if (write(p.kick, &n, sizeof(n)) != sizeof(n))
+                meter_die("eventfd: %s", strerror(errno));
+            read_frame(p.in, read_to, o->block + 32);
+            meter_add(meter, meter_ticks() - ticks);
+        } while (meter_clock_ns() < end_ns);
+        meter_stop(meter);
+    }
+    n = 2;
+    if (write(p.kick, &n, sizeof(n)) == sizeof(n))
+        waitpid(pid, NULL, 0);
+    free(read_to);
+    close(p.in);
+    close(p.kick);
+}
+
 static const struct option long_options[] = {
     {"file", required_argument, NULL, 'f'},
     {"size", required_argument, NULL, 's'},
@@ -337,7 +466,7 @@ static void parse(struct options *o, int argc, char **argv)
         }
     }
     if (optind + 1 != argc || !o->depth || !o->block || o->size < o->block)
-        meter_die("usage: bench_floor io|memcpy|eventfd|line [--file F] ...");
+        meter_die("usage: bench_floor io|memcpy|eventfd|line|frame|send ...");
     o->what = argv[optind];
 }
 
@@ -362,6 +491,8 @@ int main(int argc, char **argv)
         floor_eventfd(&o, &meter);
     else if (!strcmp(o.what, "line"))
         floor_line(&o, &meter);
+    else if (!strcmp(o.what, "frame") || !strcmp(o.what, "send"))
+        floor_frame(&o, &meter);
     else
         meter_die("no such floor: %s", o.what);
     printf("{");

@@ -66,6 +66,8 @@ def describe(disk_dir, memory_dir):
         ("disk files", "%s on %s (%s)" % (kind, device, options)),
         ("qemu-storage-daemon", version("qemu-storage-daemon", "--version")),
         ("fio", version("fio", "--version")),
+        ("vhost-user-gpu", version("dpkg-query", "-W", "-f", "${Version}",
+                                   "qemu-system-gui")),
         ("load at start", "%.2f" % os.getloadavg()[0]),
     ]
 

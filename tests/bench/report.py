@@ -79,12 +79,16 @@ def per_thousand(sample, key):
     return "%.1f" % (sample[key] * 1000 / sample["ops"])
 
 
-def print_cell(name, contenders, rounds, failures, line):
+# What one is called, and how many there are in a second.
+REQUESTS = ("req", "IOPS")
+
+
+def print_cell(name, contenders, rounds, failures, line, words=REQUESTS):
     """One cell: a row per contender; ratios are of vub to that row."""
     print("\n%s   (a cache line there and back: %s ns)" %
           (name, spread(line, "%.0f")))
-    rows = [("", "CPU ns/req", "vub/it", "IOPS", "vub/it", "p50 us", "p99",
-             "p99.9", "kicks/1k", "calls/1k", "load busy")]
+    rows = [("", "CPU ns/" + words[0], "vub/it", words[1], "vub/it", "p50 us",
+             "p99", "p99.9", "kicks/1k", "calls/1k", "load busy")]
     for contender in contenders:
         samples = [r[contender] for r in rounds if contender in r]
         if not samples:
