@@ -41,6 +41,7 @@ struct options {
     const char *what, *file;
     uint64_t size, block;
     unsigned depth;
+    int room; /* of the painter's socket, as SO_SNDBUF; 0: the system's */
     double seconds, warm;
     bool direct, sequential, write, plain;
     int core, other_core;
@@ -362,7 +363,9 @@ static void floor_frame(const struct options *o, struct meter *meter)
 
     p.kick = eventfd(0, EFD_CLOEXEC);
     if (p.kick < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
+        (o->room && setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &o->room,
+                               sizeof(o->room)) < 0))
         meter_die("no socket: %s", strerror(errno));
     p.out = pair[0];
     p.in = pair[1];
@@ -404,6 +407,7 @@ static const struct option long_options[] = {
     {"size", required_argument, NULL, 's'},
     {"block", required_argument, NULL, 'b'},
     {"depth", required_argument, NULL, 'd'},
+    {"room", required_argument, NULL, 'r'},
     {"seconds", required_argument, NULL, 't'},
     {"warm", required_argument, NULL, 'w'},
     {"core", required_argument, NULL, 'c'},
@@ -433,6 +437,9 @@ static void parse(struct options *o, int argc, char **argv)
             break;
         case 'd':
             o->depth = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        case 'r':
+            o->room = atoi(optarg);
             break;
         case 't':
             o->seconds = strtod(optarg, NULL);

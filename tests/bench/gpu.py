@@ -21,6 +21,7 @@ from contenders import Backend, Contender
 PEER = "/usr/lib/qemu/vhost-user-gpu"
 WIDTH, HEIGHT = 1920, 1080
 PIXEL = 4
+ROOM = 256 << 10  # SO_SNDBUF, as vub sets it (viewer.h); the kernel doubles it
 FRAMES = ("frame", "frames/s")
 
 
@@ -90,18 +91,19 @@ class Qemu(Gpu):
 
 
 class Floor(Contender):
-    """See floor.c, frame and send."""
+    """See floor.c, frame and send. room: 0 is the system's, which qemu has."""
 
-    def __init__(self, name, what):
+    def __init__(self, name, what, room=ROOM):
         super().__init__(name)
         self.what = what
+        self.room = room
 
     def sample(self, rig, cell):
         width, height = cell.damage
         cores = rig.back() + rig.front()
         return rig.run_json(
             [rig.floor, self.what, "--size", str(WIDTH * HEIGHT * PIXEL),
-             "--block", str(width * height * PIXEL),
+             "--block", str(width * height * PIXEL), "--room", str(self.room),
              "--core", str(cores[0]), "--other-core", str(cores[1])] +
             rig.timing(rig.back(), rig.front()), cores)
 
@@ -117,6 +119,7 @@ EVERYONE = {c.name: c for c in [
     Qemu("qemu"),
     Floor("floor", "frame"),
     Floor("floor-send", "send"),
+    Floor("floor-default", "frame", room=0),
 ]}
 
 
@@ -124,7 +127,8 @@ def plan(quick):
     out = []
     for damage in ((WIDTH, HEIGHT), (512, 512), (64, 64)):
         names = ["vub", "vub-piece", "vub-blob", "vub-blob-piece",
-                 "vub-nospin", "qemu", "floor", "floor-send"]
+                 "vub-nospin", "qemu", "floor", "floor-send",
+                 "floor-default"]
         if not quick:
             names.insert(5, "vub-packed")
         out.append((Cell(damage, True), tuple(names)))

@@ -47,7 +47,7 @@ def spread(values, form="%.2f"):
 def count(n):
     if n >= 1e6:
         return "%.2fM" % (n / 1e6)
-    if n >= 1e3:
+    if n >= 1e4:
         return "%.1fk" % (n / 1e3)
     return "%.0f" % n
 
