@@ -59,6 +59,10 @@ ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
  * begins with memory that is not there; nothing was sent. */
 ssize_t sock_sendv(int fd, const struct iovec *iov, int num);
 
+/* So many bytes may lie in it that the other end has not read, as the kernel
+ * counts them, or as many as the system allows. Not less than before. */
+void sock_make_room(int fd, int bytes);
+
 /* [blocks, some seconds at most] Connects to whoever listens at path: the fd,
  * non-blocking. For those who have nothing else to do. */
 int sock_connect(const char *path, struct err *e);

@@ -430,3 +430,14 @@ ssize_t sock_sendv(int fd, const struct iovec *iov, int num)
 
     return send_now(fd, &msg);
 }
+
+void sock_make_room(int fd, int bytes)
+{
+    int has;
+    socklen_t len = sizeof(has);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &has, &len) == 0 && has >= bytes)
+        return;
+    bytes /= 2; /* which the kernel doubles, for what it needs itself */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
