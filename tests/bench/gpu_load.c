@@ -40,6 +40,7 @@
 #define STAMPS 8        /* new pixels of a frame */
 #define FRAMES_WHOLE 3  /* of new pixels only, before and after */
 #define COMMAND_LEN 128 /* bytes of room, each */
+#define SETTLE_MS 100   /* of silence */
 
 #define WIRE_GPU_SET_SOCKET 33
 
@@ -239,6 +240,16 @@ static void show_blob(struct guest *g, struct command *c)
     command(g, c, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB);
 }
 
+/* A back-end may show what a new scanout has before it is asked to. */
+static void settle(struct guest *g)
+{
+    struct pollfd fd = {g->display.fd, POLLIN, 0};
+    struct update u;
+
+    while (poll(&fd, 1, SETTLE_MS) > 0)
+        display_read(&g->display, &u);
+}
+
 /* ---- Life ---- */
 
 /* In QEMU's order: the display socket comes before the rings start. Its other
@@ -277,6 +288,7 @@ static void open_session(struct guest *g)
         show_blob(g, &g->other);
     else
         show_2d(g, &g->other);
+    settle(g);
 }
 
 /* ---- Frames ---- */
