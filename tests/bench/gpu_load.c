@@ -22,9 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "display.h"
 #include "front/front.h"
 #include "meter.h"
+#include "screen.h"
 
 #define WIDTH 1920u
 #define HEIGHT 1080u
@@ -64,7 +64,7 @@ struct guest {
     const struct options *o;
     struct front *f;
     struct vq *control;
-    struct display display;
+    struct screen display;
     uint64_t page_gpa[PAGES]; /* the picture's, in order */
     uint8_t *page[PAGES];
     struct command transfer, flush, other;
@@ -164,7 +164,7 @@ static void command(struct guest *g, struct command *c, uint32_t type)
         if (poll(fds, 2, front_timeout_ms()) <= 0)
             meter_die("command %#x is not answered", type);
         if (fds[1].revents)
-            display_read(&g->display, &u);
+            screen_read(&g->display, &u);
     }
     take_answers(g, 1);
 }
@@ -247,7 +247,7 @@ static void settle(struct guest *g)
     struct update u;
 
     while (poll(&fd, 1, SETTLE_MS) > 0)
-        display_read(&g->display, &u);
+        screen_read(&g->display, &u);
 }
 
 /* ---- Life ---- */
@@ -272,7 +272,7 @@ static void open_session(struct guest *g)
     front_negotiate(g->f, &conf);
     if (o->blob && !(g->f->acked & FEATURE(VIRTIO_GPU_F_RESOURCE_BLOB)))
         meter_die("there are no blobs");
-    end = display_open(&g->display, WIDTH, HEIGHT);
+    end = screen_open(&g->display, WIDTH, HEIGHT);
     front_ok(g->f, WIRE_GPU_SET_SOCKET, NULL, 0, &end, 1);
     close(end);
     front_share(g->f);
@@ -384,7 +384,7 @@ static void frame(struct guest *g, bool whole)
     from = meter_ticks();
     vq_kick(g->control);
     for (uint32_t left_over = pixels; left_over;) {
-        if (!display_read(&g->display, &u))
+        if (!screen_read(&g->display, &u))
             continue;
         if (u.x < left || u.y < top || u.x + u.width > left + o->width ||
             u.y + u.height > top + o->height || u.width * u.height > left_over)
@@ -513,6 +513,6 @@ int main(int argc, char **argv)
     fflush(stdout);
     frames_whole(&guest);
     front_free(guest.f);
-    display_close(&guest.display);
+    screen_close(&guest.display);
     return 0;
 }

@@ -1,17 +1,17 @@
-/* tests/bench/display.h: a front-end's display, as QEMU is one.
+/* tests/bench/screen.h: a front-end's display, as QEMU is one.
  *
  * Spec: vhost-user-gpu. Messages are read whole, and the reader waits for all
  * of one it has begun, which is how QEMU does it; a back-end that asks what
  * there is to show on is told: one display, no protocol features, as QEMU 7.2
  * answers. What goes wrong ends the program. */
-#ifndef VUB_BENCH_DISPLAY_H
-#define VUB_BENCH_DISPLAY_H
+#ifndef VUB_BENCH_SCREEN_H
+#define VUB_BENCH_SCREEN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct display {
+struct screen {
     int fd; /* our end */
     uint32_t width, height;
     uint8_t *payload; /* of the message read last */
@@ -26,10 +26,10 @@ struct update {
 };
 
 /* The other end, for the back-end; the caller's. */
-int display_open(struct display *d, uint32_t width, uint32_t height);
-void display_close(struct display *d);
+int screen_open(struct screen *d, uint32_t width, uint32_t height);
+void screen_close(struct screen *d);
 /* Waits for a message, and answers it if it asks something. True: it is an
  * update. */
-bool display_read(struct display *d, struct update *u);
+bool screen_read(struct screen *d, struct update *u);
 
 #endif

@@ -1,6 +1,6 @@
 /* See display.h. Written from the specification, apart from the device's own
  * reading of it. */
-#include "display.h"
+#include "screen.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ struct update_head {
     uint32_t scanout, x, y, width, height;
 };
 
-int display_open(struct display *d, uint32_t width, uint32_t height)
+int screen_open(struct screen *d, uint32_t width, uint32_t height)
 {
     int ms = front_timeout_ms(), pair[2];
     struct timeval limit = {ms / 1000, ms % 1000 * 1000};
@@ -45,20 +45,20 @@ int display_open(struct display *d, uint32_t width, uint32_t height)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
         meter_die("no socket for the display: %s", strerror(errno));
-    *d = (struct display){pair[0], width, height, NULL, 0};
+    *d = (struct screen){pair[0], width, height, NULL, 0};
     d->room = sizeof(struct update_head) + (size_t)width * height * 4;
     d->room = MAX(d->room, 1u << 16); /* the longest of the others: a cursor */
     d->payload = front_calloc(1, d->room);
     return pair[1];
 }
 
-void display_close(struct display *d)
+void screen_close(struct screen *d)
 {
     close(d->fd);
     free(d->payload);
 }
 
-static void read_all(struct display *d, void *to, size_t len)
+static void read_all(struct screen *d, void *to, size_t len)
 {
     ssize_t n;
 
@@ -76,7 +76,7 @@ static void read_all(struct display *d, void *to, size_t len)
     }
 }
 
-static void answer(struct display *d, uint32_t request, const void *payload,
+static void answer(struct screen *d, uint32_t request, const void *payload,
                    uint32_t size)
 {
     struct {
@@ -90,7 +90,7 @@ static void answer(struct display *d, uint32_t request, const void *payload,
         meter_die("display socket: %s", strerror(errno));
 }
 
-static void answer_display_info(struct display *d)
+static void answer_display_info(struct screen *d)
 {
     struct virtio_gpu_resp_display_info info = {
         .hdr.type = htole32(VIRTIO_GPU_RESP_OK_DISPLAY_INFO)};
@@ -102,7 +102,7 @@ static void answer_display_info(struct display *d)
     answer(d, SAYS_GET_DISPLAY_INFO, &info, sizeof(info));
 }
 
-static void take_update(struct display *d, uint32_t size, struct update *u)
+static void take_update(struct screen *d, uint32_t size, struct update *u)
 {
     struct update_head head;
 
@@ -117,7 +117,7 @@ static void take_update(struct display *d, uint32_t size, struct update *u)
                   head.scanout, u->width, u->height, size);
 }
 
-bool display_read(struct display *d, struct update *u)
+bool screen_read(struct screen *d, struct update *u)
 {
     static const uint64_t no_features;
     struct head h;
