@@ -6,8 +6,8 @@
  *
  * MOVE_CURSOR shows the cursor, or hides it if it names resource 0: the
  * specification has this field ignored, but QEMU does so, and drivers are
- * written for that. Both give the place of the hot spot; a driver whose cursor
- * sticks out to the left or the top gives a negative number. */
+ * written for that. The place is where the driver wants the image's top left,
+ * a negative number if that sticks out. */
 #include "device/gpu/control.h"
 
 #define TURN_COMMANDS 256

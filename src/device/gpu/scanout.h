@@ -22,8 +22,9 @@ struct frame {
 
 struct cursor {
     bool visible;
-    bool drawn;                  /* there has been an image */
-    uint32_t x, y, hot_x, hot_y; /* x, y: of the hot spot */
+    bool drawn;    /* there has been an image */
+    uint32_t x, y; /* of the image's top left; as signed numbers */
+    uint32_t hot_x, hot_y;
     uint32_t image[VIRTIO_GPU_CURSOR_PIXELS * VIRTIO_GPU_CURSOR_PIXELS];
     /* argb, premultiplied */
 };

@@ -1,0 +1,167 @@
+/* behave/screens.h: GPUs for behaviour tests, and what they show: by a
+ * screenshot, which is vub's own picture of a scanout. */
+#ifndef BEHAVE_SCREENS_H
+#define BEHAVE_SCREENS_H
+
+#include "ctl.h"
+#include "front/gpu.h"
+
+/* Device "screen", that no front-end's display sees; more: further keys. */
+#define SCREEN(more)                                                           \
+    "{'id': 'screen', 'type': 'gpu', 'display': 'headless'" more "}"
+
+#define XRGB VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM
+#define ARGB VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM
+
+/* A vub with one of them, its control socket, and a session. */
+struct screen {
+    struct vub *v;
+    struct ctl c;
+    struct gpu *g;
+};
+
+static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
+{
+    static char text[64];
+
+    snprintf(text, sizeof(text), "%s%s%s", c->packed ? "packed" : "split",
+             c->event_idx ? ", event index" : "",
+             c->indirect ? ", indirect" : "");
+    return text;
+}
+
+static __attribute__((unused)) void
+screen_open(struct screen *s, const char *devices, const struct front_conf *c)
+{
+    s->v = ctl_start(devices);
+    ctl_open(&s->c, s->v);
+    s->g = gpu_open(s->v, "screen", c);
+}
+
+static __attribute__((unused)) void screen_close(struct screen *s)
+{
+    gpu_close(s->g);
+    ctl_close(&s->c);
+    vub_free(s->v);
+}
+
+/* Over each kind of ring, one session after the other on one vub. */
+static __attribute__((unused)) void on_all_rings(const char *devices,
+                                                 void (*one)(struct screen *s))
+{
+    struct screen s;
+
+    s.v = ctl_start(devices);
+    ctl_open(&s.c, s.v);
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        s.g = gpu_open(s.v, "screen", &ring_modes[mode]);
+        front_note("%s", mode_name(&ring_modes[mode]));
+        one(&s);
+        gpu_close(s.g);
+    }
+    front_note(" ");
+    ctl_close(&s.c);
+    vub_free(s.v);
+}
+
+/* Where red, green and blue are among the bytes of a pixel. */
+static const struct screen_format {
+    uint32_t format;
+    uint8_t r, g, b;
+    const char *name;
+} screen_formats[] __attribute__((unused)) = {
+    {VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, 2, 1, 0, "B8G8R8A8"},
+    {VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, 2, 1, 0, "B8G8R8X8"},
+    {VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, 1, 2, 3, "A8R8G8B8"},
+    {VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM, 1, 2, 3, "X8R8G8B8"},
+    {VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, 0, 1, 2, "R8G8B8A8"},
+    {VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM, 3, 2, 1, "X8B8G8R8"},
+    {VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, 3, 2, 1, "A8B8G8R8"},
+    {VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM, 0, 1, 2, "R8G8B8X8"},
+};
+
+/* Pixels of any format to 0xRRGGBB. */
+static __attribute__((unused)) uint32_t
+screen_rgb(const struct screen_format *f, const uint8_t *p)
+{
+    return (uint32_t)p[f->r] << 16 | (uint32_t)p[f->g] << 8 | p[f->b];
+}
+
+/* What a scanout shows: width times height of 0xRRGGBB, to be freed. */
+static __attribute__((unused)) uint32_t *
+screen_shot(struct screen *s, unsigned scanout, bool cursor, unsigned *width,
+            unsigned *height)
+{
+    char params[512], path[128];
+    uint32_t *rgb;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/shot.ppm", s->v->dir);
+    snprintf(params, sizeof(params),
+             "{'device': 'screen', 'scanout': %u, 'cursor': %s, 'path': '%s'}",
+             scanout, cursor ? "true" : "false", path);
+    ctl_call(&s->c, "gpu.screenshot", params);
+    ctl_need(&s->c, "\"result\"");
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "P6 %u %u 255", width, height), 2);
+    assert_int_equal(fgetc(f), '\n');
+    rgb = front_calloc((size_t)*width * *height, sizeof(*rgb));
+    for (size_t i = 0; i < (size_t)*width * *height; i++) {
+        uint8_t p[3];
+
+        assert_int_equal(fread(p, 1, 3, f), 3);
+        rgb[i] = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    }
+    assert_int_equal(fgetc(f), EOF);
+    fclose(f);
+    return rgb;
+}
+
+/* It must be this: width times height of 0xRRGGBB. */
+static __attribute__((unused)) void screen_need(struct screen *s,
+                                                unsigned scanout, bool cursor,
+                                                const uint32_t *want,
+                                                unsigned width, unsigned height)
+{
+    unsigned w, h;
+    uint32_t *rgb = screen_shot(s, scanout, cursor, &w, &h);
+
+    assert_int_equal(w, width);
+    assert_int_equal(h, height);
+    for (unsigned i = 0; i < w * h; i++)
+        if (rgb[i] != (want[i] & 0xffffff))
+            front_fail("pixel %u, %u of scanout %u is %06x, not %06x", i % w,
+                       i / w, scanout, rgb[i], want[i] & 0xffffff);
+    free(rgb);
+}
+
+/* A screenshot must be refused with words of this. */
+static __attribute__((unused)) void
+screen_need_nothing(struct screen *s, unsigned scanout, const char *why)
+{
+    char params[128];
+
+    snprintf(params, sizeof(params), "{'device': 'screen', 'scanout': %u}",
+             scanout);
+    ctl_call(&s->c, "gpu.hash", params);
+    ctl_need(&s->c, why);
+}
+
+/* A number of the device's status: the first member of that name. */
+static __attribute__((unused)) unsigned long long screen_stat(struct screen *s,
+                                                              const char *name)
+{
+    char member[64];
+    const char *line, *at;
+
+    ctl_call(&s->c, "status", "{}");
+    line = ctl_answer(&s->c);
+    snprintf(member, sizeof(member), "\"%s\":", name);
+    at = strstr(line, member);
+    if (!at)
+        front_fail("no %s in %s", member, line);
+    return strtoull(at + strlen(member), NULL, 10);
+}
+
+#endif
