@@ -71,7 +71,7 @@ static inline struct gpu *gpu_of(struct device *d)
 unsigned gpu_scanouts(const struct gpu *g);
 /* The viewer has said how it would like all scanouts to be: [16]. */
 void gpu_on_displays(struct gpu *g, const struct display_one *displays);
-/* The viewer is lost, and freed when this returns. */
+/* The viewer is lost, which has been said, and is freed when this returns. */
 void gpu_on_viewer_lost(struct gpu *g, const char *why);
 /* The EDID of scanout i; how many bytes. */
 unsigned gpu_edid(struct gpu *g, unsigned i,

@@ -42,8 +42,8 @@ static void on_ready(struct watch *w, int status, int events)
 {
     struct viewer *v = container_of(w, struct viewer, watch);
 
-    if (status < 0) {
-        viewer_lost(v, LOG_WARN, "its socket cannot be watched");
+    if (status < 0) { /* it has, with something of ours that it did not read */
+        viewer_lost(v, LOG_INFO, "it has gone");
         return;
     }
     if (events & UV_READABLE)
@@ -193,6 +193,14 @@ void viewer_damage(struct viewer *v, unsigned i, const struct rect *r)
         v->g->stats.merged++;
     region_add(damage, r);
     viewer_stir_scanout(v, i);
+}
+
+void viewer_remapped(struct viewer *v)
+{
+    if (!v)
+        return;
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        viewer_stir_scanout(v, i);
 }
 
 void viewer_cursor(struct viewer *v, unsigned i, bool image)

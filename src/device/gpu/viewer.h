@@ -47,6 +47,8 @@ void viewer_scanout(struct viewer *v, unsigned i);
 /* Pixels of it have changed; r lies in its frame. */
 void viewer_damage(struct viewer *v, unsigned i, const struct rect *r);
 void viewer_cursor(struct viewer *v, unsigned i, bool image);
+/* Frames whose memory was not there may be there again. */
+void viewer_remapped(struct viewer *v);
 
 /* Adds members to an object. */
 void viewer_status(const struct viewer *v, struct json_out *o);
