@@ -13,7 +13,6 @@
 #include "front/wire.h"
 
 #define HEAD sizeof(struct wire_header)
-#define GPU_SET_SOCKET 33
 #define ROOM 65536
 #define MESSAGE_MAX (65u << 20)
 
@@ -121,7 +120,7 @@ void display_plug(struct display *d, struct front *f)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         front_fail("socketpair: %s", strerror(errno));
     d->sock = pair[0];
-    front_ok(f, GPU_SET_SOCKET, NULL, 0, &pair[1], 1);
+    front_ok(f, WIRE_GPU_SET_SOCKET, NULL, 0, &pair[1], 1);
     close(pair[1]);
 }
 
@@ -505,6 +504,14 @@ void display_need(struct display *d, enum display_request request)
         step(d, "a message");
 }
 
+/* Sides beyond that mean nothing. */
+static bool is_enabled(const struct virtio_gpu_display_one *one)
+{
+    uint32_t width = le32toh(one->r.width), height = le32toh(one->r.height);
+
+    return one->enabled && width - 1 < 16384 && height - 1 < 16384;
+}
+
 /* What there is to ask after that is asked at once, one EDID after another. */
 void display_greet(struct display *d)
 {
@@ -513,7 +520,7 @@ void display_greet(struct display *d)
     while (!d->agreed || !d->count[DISPLAY_GET_DISPLAY_INFO])
         step(d, "the back-end's first questions");
     for (unsigned i = 0; i < DISPLAY_SCANOUTS; i++)
-        edids += d->info.pmodes[i].enabled != 0;
+        edids += is_enabled(&d->info.pmodes[i]);
     while (d->features & DISPLAY_F_EDID && d->count[DISPLAY_GET_EDID] < edids)
         step(d, "a question for an EDID");
 }

@@ -9,13 +9,13 @@
  *
  *     display_size(d, 0, 1024, 768);            what it says it would like
  *     display_plug(d, f);                       GPU_SET_SOCKET
- *     display_greet(d);                         until it has been asked for
- * that
+ *     display_greet(d);                         until it has said that
  *     ... the guest shows something ...
  *     display_need_picture(d, 0, pixels, 64, 32);
  *
  * It fails the test at whatever a back-end must not do: sizes that are wrong,
- * scanouts there are not, pixels outside of a scanout or before there is one.  */
+ * scanouts there are not, pixels outside of a scanout or before there is one.
+ */
 #ifndef FRONT_DISPLAY_H
 #define FRONT_DISPLAY_H
 
