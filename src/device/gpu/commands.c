@@ -4,6 +4,7 @@
  * the call comes. A thread of its own hashes it and writes it. gpu.wait is in
  * wait.c. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -61,8 +62,8 @@ static void shot_done(void *arg)
     struct json_out *o = &s->kept.call->out;
 
     if (s->e.code < 0) {
-        err_set(&s->e, s->e.code, s->path ? "/params/path" : "", "%s",
-                s->e.text);
+        if (s->path)
+            snprintf(s->e.where, sizeof(s->e.where), "/params/path");
         kept_fail(&s->kept, &s->e);
         return;
     }
@@ -151,6 +152,19 @@ static void add_display(struct json_out *o, const struct display_one *d)
     json_add_bool(o, "enabled", d->enabled);
 }
 
+/* Beside each other, from left to right, as those of the config. */
+static void lay_out(struct display_one *displays)
+{
+    uint32_t x = 0;
+
+    for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
+        displays[i].r.x = x;
+        displays[i].r.y = 0;
+        if (displays[i].enabled)
+            x += displays[i].r.width;
+    }
+}
+
 static void run_resize(struct device *d, struct call *c)
 {
     struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS], was, *one;
@@ -176,6 +190,7 @@ static void run_resize(struct device *d, struct call *c)
         one->r.width = a->width;
         one->r.height = a->height;
     }
+    lay_out(displays);
     gpu_set_displays(g, displays);
     json_add_u64(&c->out, "scanout", a->scanout);
     add_display(&c->out, one);

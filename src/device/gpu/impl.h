@@ -55,7 +55,7 @@ struct gpu {
     bool has_begun;
 
     struct list waits;     /* struct call, that are kept: kept.h */
-    struct looker *looker; /* wait.c; NULL: no call has ever waited */
+    struct looker *looker; /* look.c; NULL: nobody has ever looked */
     struct gpu_stats stats;
     struct log_limit limit;         /* of lines that a guest can cause */
     struct log_limit display_limit; /* and a front-end's display */
@@ -110,7 +110,7 @@ void cursor_ring_kick(struct gpu *g, struct ring *q);
 /* commands.c */
 extern const struct command gpu_commands[];
 
-/* wait.c: scanout i looks otherwise than before. */
+/* look.c: scanout i looks otherwise than before. */
 void waits_changed(struct gpu *g, unsigned i);
 /* kept.c: all that wait are answered, and nothing of theirs looks at g any
  * more: the device closes. Its loop has a turn to go. */

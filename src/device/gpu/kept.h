@@ -5,9 +5,9 @@
 #ifndef VUB_DEVICE_GPU_KEPT_H
 #define VUB_DEVICE_GPU_KEPT_H
 
-#include "device/gpu/impl.h"
+#include "device/gpu/look.h"
 
-#define KEPT_MAX 64 /* calls of a device */
+#define KEPT_MAX LOOKING_MAX /* calls of a device */
 
 struct kept {
     struct gpu *g;
@@ -29,7 +29,5 @@ bool kept_has_scanout(struct gpu *g, struct call *c, uint32_t i);
 /* wait.c: gpu.wait */
 extern const struct conf_table wait_table;
 void wait_command(struct device *d, struct call *c);
-/* No call waits; what is being looked at is given up. */
-void looker_free(struct gpu *g);
 
 #endif

@@ -74,21 +74,10 @@ void picture_unref(struct picture *p)
 
 /* ---- from a scanout ---- */
 
-static void lay_cursor(struct picture *p, const struct cursor *c)
-{
-    int32_t x = (int32_t)c->x, y = (int32_t)c->y;
-    int32_t size = VIRTIO_GPU_CURSOR_PIXELS;
-
-    if (!c->visible || !c->drawn || x <= -size || y <= -size ||
-        x >= (int32_t)p->width || y >= (int32_t)p->height)
-        return;
-    pixels_over(p->argb, p->width, p->height, c->image,
-                VIRTIO_GPU_CURSOR_PIXELS, x, y);
-}
-
 struct picture *picture_take(struct gpu *g, unsigned i, bool cursor,
                              struct err *e)
 {
+    const struct cursor *c = &g->scanouts[i].cursor;
     const struct frame *f = &g->scanouts[i].frame;
     const struct rect all = {0, 0, f->width, f->height};
     struct picture *p;
@@ -108,8 +97,9 @@ struct picture *picture_take(struct gpu *g, unsigned i, bool cursor,
     if (!p)
         return NULL;
     frame_read(f, &all, p->argb);
-    if (cursor)
-        lay_cursor(p, &g->scanouts[i].cursor);
+    if (cursor && c->visible && c->drawn)
+        pixels_over(p->argb, p->width, p->height, c->image,
+                    VIRTIO_GPU_CURSOR_PIXELS, (int32_t)c->x, (int32_t)c->y);
     return p;
 }
 

@@ -1,15 +1,9 @@
 /* gpu.wait: until a picture is as it ought to be.
  *
- * A wait is looked at when the call comes and whenever its scanout may look
- * otherwise (waits_changed). To look is to copy the picture, here, and to have
- * a thread hash it and compare it with references: a struct look. All waits for
- * which that is due share a look, and one look of a device is with a thread at
- * a time, so that neither many waits nor a busy guest cost more than one core
- * and a few copies. What changes meanwhile is looked at afterwards.
- *
- * The first look of a wait is taken at once, whatever is under way: it is what
- * "changed" means. A scanout that is off is waited for. A wait whose time is
- * over is answered when what is due has been looked at, so that a timeout of 0
+ * A wait looks (look.h) when the call comes: what it sees then is what
+ * "changed" means. A reference is read first, by a thread; the wait begins when
+ * that is done. A scanout that is off is waited for. A wait whose time is over
+ * is answered when what is under way has been looked at, so that a timeout of 0
  * is a question about the present. */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,10 +13,11 @@
 #include <strings.h>
 
 #include "device/gpu/kept.h"
-#include "device/gpu/picture.h"
+#include "device/gpu/look.h"
 #include "loop/job.h"
 
 #define TIMEOUT_MAX_MS 86400000 /* a day */
+#define LOAD_MAX_MS 10000       /* that a reference takes to be read */
 #define MS_NS UINT64_C(1000000)
 
 enum wait_kind { WAIT_CHANGED, WAIT_SETTLED, WAIT_HASH, WAIT_PICTURE };
@@ -41,67 +36,7 @@ struct wait_args {
     uint32_t timeout_ms;
 };
 
-/* What there was in a look for one wait. */
-struct seen {
-    struct picture_hash hash;
-    uint32_t width, height;
-    uint64_t different; /* pixels, from the reference: if it is as large */
-    uint64_t taken_ns;
-};
-
-/* Freed when it is answered and its timer closed. */
-struct wait {
-    struct kept kept;
-    const struct wait_args *args; /* until it is answered */
-    enum wait_kind kind;
-    struct list node; /* of the looker */
-    struct timer timer;
-    bool has_timer;
-    uint64_t began_ns, deadline_ns;
-
-    struct load *load; /* the reference is being read; NULL: it is not */
-    struct picture *reference; /* a ref; NULL: none, or not yet read */
-    bool due;                  /* to be looked at */
-    struct part *part;         /* of a look that is not over; NULL: of none */
-    bool over;                 /* its time is */
-
-    bool has_base;
-    struct picture_hash base; /* changed: from this; "": from nothing at all */
-    uint64_t still_since_ns;  /* settled; 0: it shows nothing */
-    bool has_seen;
-    struct seen seen; /* last */
-    struct err blind; /* why it saw nothing the last time; code 0: it did */
-};
-
-/* A wait's part in a look. */
-struct part {
-    struct wait *wait;         /* NULL: it has been answered */
-    struct picture *reference; /* a ref; NULL: none */
-    unsigned tolerance;
-    uint64_t different;
-};
-
-struct look {
-    struct looker *looker; /* the loop's, as are node and parts[].wait */
-    struct list node;      /* of those that wait for the thread */
-    struct picture *picture;
-    uint64_t taken_ns;
-    struct picture_hash hash;
-    int rc;
-    unsigned num;
-    struct part parts[KEPT_MAX];
-};
-
-/* Of a device, from its first wait on. */
-struct looker {
-    struct gpu *g;
-    struct list waits; /* struct wait */
-    struct list looks; /* struct look, oldest first */
-    struct job *job;   /* the look that a thread has; NULL: none */
-    struct defer defer;
-};
-
-/* The file that it is compared with, while a thread reads that. */
+/* The file of a reference, while a thread reads it. */
 struct load {
     struct wait *wait;    /* the loop's */
     struct job *job;      /* likewise */
@@ -109,6 +44,27 @@ struct load {
     const char *path;
     struct picture *picture;
     struct err e;
+};
+
+/* Freed when it is answered and its timer closed. */
+struct wait {
+    struct kept kept;
+    struct looking looking;
+    const struct wait_args *args; /* until it is answered */
+    enum wait_kind kind;
+    struct load *load; /* NULL: nothing is being read */
+    struct timer timer;
+    bool has_timer;
+    uint64_t began_ns, deadline_ns;
+    bool over; /* its time is */
+
+    bool has_base;
+    struct picture_hash base; /* changed: from this; "": from nothing at all */
+    uint64_t still_since_ns;  /* it has been as it was seen last; 0: it was not
+                               * seen */
+    bool has_seen;
+    struct seen seen; /* last */
+    struct err blind; /* why it saw nothing the last time; code 0: it did */
 };
 
 /* ---- the end of a wait ---- */
@@ -130,15 +86,10 @@ static void on_timer_gone(struct timer *t)
 /* It is answered now: nothing leads to it any more. */
 static void leave(struct wait *w)
 {
-    list_del(&w->node);
-    if (w->part)
-        w->part->wait = NULL;
-    w->part = NULL;
+    looking_end(&w->looking);
     if (w->load)
         job_give_up(w->load->job);
     w->load = NULL;
-    picture_unref(w->reference);
-    w->reference = NULL;
     timer_close(&w->timer);
 }
 
@@ -169,14 +120,15 @@ static void done(struct wait *w)
 
 static bool is_as_large(const struct wait *w)
 {
-    return w->seen.width == w->reference->width &&
-           w->seen.height == w->reference->height;
+    const struct picture *r = w->looking.reference;
+
+    return w->seen.width == r->width && w->seen.height == r->height;
 }
 
 /* What was wanted, and is not so. */
 static void say_why(const struct wait *w, char *out, size_t room)
 {
-    const struct wait_args *a = w->args;
+    const struct picture *r = w->looking.reference;
 
     switch (w->kind) {
     case WAIT_CHANGED:
@@ -191,13 +143,12 @@ static void say_why(const struct wait *w, char *out, size_t room)
         break;
     case WAIT_PICTURE:
         if (!is_as_large(w))
-            snprintf(out, room, "the reference has %ux%u", w->reference->width,
-                     w->reference->height);
+            snprintf(out, room, "the reference is %ux%u", r->width, r->height);
         else
             snprintf(out, room,
-                     "%" PRIu64 " pixels differ from the reference by more "
-                     "than %u",
-                     w->seen.different, a->tolerance);
+                     "pixels that differ from the reference by more than %u: "
+                     "%" PRIu64,
+                     w->args->tolerance, w->seen.different);
         break;
     }
 }
@@ -210,8 +161,8 @@ static void time_is_over(struct wait *w)
     char why[96];
 
     if (w->load) {
-        err_set(&e, -ETIMEDOUT, "/params/timeout_ms",
-                "after %u ms the reference has not been read", ms);
+        err_set(&e, -ETIMEDOUT, "/params/picture",
+                "it has not been read in %u ms", LOAD_MAX_MS);
     } else if (!w->has_seen) {
         err_set(&e, -ETIMEDOUT, "/params/timeout_ms", "after %u ms %s", ms,
                 w->blind.text);
@@ -228,18 +179,20 @@ static void time_is_over(struct wait *w)
     fail(w, &e);
 }
 
+/* The timer, for what comes first. */
 static void arm(struct wait *w)
 {
     uint64_t then = w->deadline_ns, now = loop_now_ns();
 
-    if (w->kind == WAIT_SETTLED && w->still_since_ns && !w->due && !w->part)
+    if (w->kind == WAIT_SETTLED && w->still_since_ns &&
+        !looking_is_busy(&w->looking))
         then = MIN(then, w->still_since_ns + w->args->settled_ms * MS_NS);
     timer_start(&w->timer, then > now ? (then - now + MS_NS - 1) / MS_NS : 0);
 }
 
-/* ---- what was seen ---- */
+/* ---- what is seen ---- */
 
-/* At `now`, of which nothing is known but what was seen. */
+/* If it was so until `now_ns`. */
 static bool has_settled(const struct wait *w, uint64_t now_ns)
 {
     return w->kind == WAIT_SETTLED && w->still_since_ns &&
@@ -264,7 +217,7 @@ static bool is_as_wanted(struct wait *w)
     return false;
 }
 
-/* It has been looked at, and is not answered by that. */
+/* It has looked, and is not answered by that. */
 static void go_on(struct wait *w)
 {
     if (w->over)
@@ -273,8 +226,10 @@ static void go_on(struct wait *w)
         arm(w);
 }
 
-static void on_seen(struct wait *w, const struct seen *s)
+static void on_seen(struct looking *l, const struct seen *s)
 {
+    struct wait *w = container_of(l, struct wait, looking);
+
     if (!w->still_since_ns || strcmp(w->seen.hash.digits, s->hash.digits) != 0)
         w->still_since_ns = s->taken_ns;
     w->seen = *s;
@@ -286,9 +241,10 @@ static void on_seen(struct wait *w, const struct seen *s)
         go_on(w);
 }
 
-/* There is no picture now. */
-static void on_blind(struct wait *w, const struct err *why)
+static void on_not_seen(struct looking *l, const struct err *why)
 {
+    struct wait *w = container_of(l, struct wait, looking);
+
     if (why->code != -ENOENT && why->code != -EAGAIN) {
         fail(w, why);
         return;
@@ -302,234 +258,29 @@ static void on_blind(struct wait *w, const struct err *why)
 static void on_timer(struct timer *t)
 {
     struct wait *w = container_of(t, struct wait, timer);
+    bool busy = looking_is_busy(&w->looking);
     uint64_t now = loop_now_ns();
 
-    if (!w->kept.call)
-        return;
-    if (has_settled(w, now) && !w->due && !w->part) {
-        done(w);
-        return;
-    }
     w->over = now >= w->deadline_ns;
-    if (!w->over)
-        arm(w);
-    else if (!w->due && !w->part)
+    if (busy && w->over)
+        return; /* what it sees is its answer */
+    if (!busy && has_settled(w, now))
+        done(w);
+    else if (w->over)
         time_is_over(w);
+    else
+        arm(w);
 }
 
-/* ---- looks ---- */
+/* ---- how it begins ---- */
 
-static void look_run(void *arg)
+static void begin(struct wait *w)
 {
-    struct look *l = arg;
-    const struct picture *p = l->picture, *r;
-
-    l->rc = picture_hash(p, &l->hash);
-    for (unsigned i = 0; i < l->num; i++) {
-        r = l->parts[i].reference;
-        if (r && r->width == p->width && r->height == p->height)
-            l->parts[i].different =
-                picture_different(p, r, l->parts[i].tolerance);
-    }
+    w->began_ns = loop_now_ns();
+    w->deadline_ns = w->began_ns + w->args->timeout_ms * MS_NS;
+    arm(w);
+    looking_now(&w->looking);
 }
-
-static void look_release(void *arg)
-{
-    struct look *l = arg;
-
-    for (unsigned i = 0; i < l->num; i++)
-        picture_unref(l->parts[i].reference);
-    picture_unref(l->picture);
-    free(l);
-}
-
-static void part_over(struct part *p, const struct look *l)
-{
-    const struct seen s = {l->hash, l->picture->width, l->picture->height,
-                           p->different, l->taken_ns};
-    struct wait *w = p->wait;
-    struct err e;
-
-    if (!w)
-        return;
-    w->part = NULL;
-    if (l->rc == 0) {
-        on_seen(w, &s);
-        return;
-    }
-    err_nomem(&e);
-    fail(w, &e);
-}
-
-static void look_done(void *arg)
-{
-    struct look *l = arg;
-    struct looker *lk = l->looker;
-
-    lk->job = NULL;
-    for (unsigned i = 0; i < l->num; i++)
-        part_over(&l->parts[i], l);
-    loop_defer(lk->g->device.home, &lk->defer);
-}
-
-static bool is_wanted(const struct look *l)
-{
-    for (unsigned i = 0; i < l->num; i++)
-        if (l->parts[i].wait)
-            return true;
-    return false;
-}
-
-static void look_fail(struct look *l, const struct err *e)
-{
-    for (unsigned i = 0; i < l->num; i++)
-        if (l->parts[i].wait) {
-            l->parts[i].wait->part = NULL;
-            fail(l->parts[i].wait, e);
-        }
-    look_release(l);
-}
-
-/* The next one to the thread, if it has none. */
-static void start_next(struct looker *lk)
-{
-    static const struct job_ops ops = {
-        .name = "vub-picture",
-        .run = look_run,
-        .done = look_done,
-        .release = look_release,
-    };
-    struct list *node;
-    struct look *l;
-    struct err e;
-
-    while (!lk->job && (node = list_pop(&lk->looks)) != NULL) {
-        l = container_of(node, struct look, node);
-        if (!is_wanted(l))
-            look_release(l);
-        else if (job_start(&lk->job, lk->g->device.home, &ops, l, &e) < 0)
-            look_fail(l, &e);
-    }
-}
-
-static void look_add(struct look *l, struct wait *w)
-{
-    struct part *p = &l->parts[l->num++];
-
-    p->wait = w;
-    p->reference = w->reference ? picture_ref(w->reference) : NULL;
-    p->tolerance = w->args->tolerance;
-    w->part = p;
-    w->due = false;
-}
-
-/* The picture that w is for, as it is now. NULL: w has been told why. */
-static struct look *look_at(struct looker *lk, struct wait *w)
-{
-    struct look *l = calloc(1, sizeof(*l));
-    struct err e;
-
-    w->due = false;
-    if (!l) {
-        err_nomem(&e);
-        on_blind(w, &e);
-        return NULL;
-    }
-    l->looker = lk;
-    l->taken_ns = loop_now_ns();
-    l->picture = picture_take(lk->g, w->args->scanout, w->args->cursor, &e);
-    if (!l->picture) {
-        free(l);
-        on_blind(w, &e);
-        return NULL;
-    }
-    look_add(l, w);
-    list_add(&lk->looks, &l->node);
-    return l;
-}
-
-/* w, and all others whose look is due and of the same picture. */
-static void look_for_all(struct looker *lk, struct wait *w)
-{
-    const struct wait_args *a = w->args;
-    struct look *l = look_at(lk, w);
-
-    if (!l)
-        return;
-    LIST_EACH (&lk->waits, node) {
-        struct wait *other = container_of(node, struct wait, node);
-
-        if (other->due && !other->part && other->args->scanout == a->scanout &&
-            other->args->cursor == a->cursor)
-            look_add(l, other);
-    }
-}
-
-/* One for all that changed while the thread worked. */
-static void on_defer(struct defer *d)
-{
-    struct looker *lk = container_of(d, struct looker, defer);
-
-    if (!lk->job && list_empty(&lk->looks)) {
-        LIST_EACH_SAFE (&lk->waits, node) {
-            struct wait *w = container_of(node, struct wait, node);
-
-            if (w->due && !w->part)
-                look_for_all(lk, w);
-        }
-    }
-    start_next(lk);
-}
-
-static struct looker *looker_of(struct gpu *g)
-{
-    struct looker *lk = g->looker;
-
-    if (lk)
-        return lk;
-    lk = calloc(1, sizeof(*lk));
-    if (!lk)
-        return NULL;
-    lk->g = g;
-    list_init(&lk->waits);
-    list_init(&lk->looks);
-    defer_init(&lk->defer, on_defer);
-    g->looker = lk;
-    return lk;
-}
-
-void looker_free(struct gpu *g)
-{
-    struct looker *lk = g->looker;
-    struct list *node;
-
-    if (!lk)
-        return;
-    while ((node = list_pop(&lk->looks)) != NULL)
-        look_release(container_of(node, struct look, node));
-    if (lk->job)
-        job_give_up(lk->job);
-    defer_cancel(&lk->defer);
-    free(lk);
-    g->looker = NULL;
-}
-
-void waits_changed(struct gpu *g, unsigned i)
-{
-    struct looker *lk = g->looker;
-
-    if (!lk || list_empty(&lk->waits))
-        return;
-    LIST_EACH (&lk->waits, node) {
-        struct wait *w = container_of(node, struct wait, node);
-
-        if (w->args->scanout == i && !w->load)
-            w->due = true;
-    }
-    loop_defer(g->device.home, &lk->defer);
-}
-
-/* ---- the reference ---- */
 
 static void load_run(void *arg)
 {
@@ -542,7 +293,6 @@ static void load_done(void *arg)
 {
     struct load *l = arg;
     struct wait *w = l->wait;
-    struct looker *lk = w->kept.g->looker;
     struct err e;
 
     w->load = NULL;
@@ -551,10 +301,9 @@ static void load_done(void *arg)
         fail(w, &e);
         return;
     }
-    w->reference = l->picture;
+    w->looking.reference = l->picture;
     l->picture = NULL; /* w's now */
-    look_at(lk, w);
-    start_next(lk);
+    begin(w);
 }
 
 static void load_release(void *arg)
@@ -591,10 +340,9 @@ static void load_start(struct wait *w)
         return;
     }
     w->load = l;
+    w->deadline_ns = loop_now_ns() + LOAD_MAX_MS * MS_NS;
     arm(w);
 }
-
-/* ---- the command ---- */
 
 static enum wait_kind kind_of(const struct wait_args *a)
 {
@@ -605,11 +353,11 @@ static enum wait_kind kind_of(const struct wait_args *a)
     return a->hash ? WAIT_HASH : WAIT_PICTURE;
 }
 
+/* NULL: c has been answered. */
 static struct wait *wait_new(struct gpu *g, struct call *c)
 {
     const struct wait_args *a = c->args;
-    struct looker *lk = looker_of(g);
-    struct wait *w = lk ? calloc(1, sizeof(*w)) : NULL;
+    struct wait *w = calloc(1, sizeof(*w));
     struct err e;
 
     if (!w) {
@@ -622,19 +370,21 @@ static struct wait *wait_new(struct gpu *g, struct call *c)
         free(w);
         return NULL;
     }
-    w->args = a;
-    w->kind = kind_of(a);
-    w->began_ns = loop_now_ns();
-    w->deadline_ns = w->began_ns + a->timeout_ms * MS_NS;
-    if (a->from) {
-        memcpy(w->base.digits, a->from, PICTURE_HASH_DIGITS);
-        w->has_base = true;
+    w->looking = (struct looking){.scanout = a->scanout,
+                                  .cursor = a->cursor,
+                                  .tolerance = a->tolerance,
+                                  .seen = on_seen,
+                                  .not_seen = on_not_seen};
+    if (looking_begin(&w->looking, g) < 0) {
+        err_nomem(&e);
+        kept_fail(&w->kept, &e);
+        free(w);
+        return NULL;
     }
     w->timer.fire = on_timer;
     w->timer.gone = on_timer_gone;
     timer_open(&w->timer, g->device.home);
     w->has_timer = true;
-    list_add(&lk->waits, &w->node);
     return w;
 }
 
@@ -649,12 +399,16 @@ void wait_command(struct device *d, struct call *c)
     w = wait_new(g, c);
     if (!w)
         return;
-    if (w->kind == WAIT_PICTURE) {
-        load_start(w);
-    } else if (look_at(g->looker, w)) {
-        arm(w);
-        start_next(g->looker);
+    w->args = a;
+    w->kind = kind_of(a);
+    if (a->from) {
+        memcpy(w->base.digits, a->from, PICTURE_HASH_DIGITS);
+        w->has_base = true;
     }
+    if (w->kind == WAIT_PICTURE)
+        load_start(w);
+    else
+        begin(w);
 }
 
 /* ---- its parameters ---- */

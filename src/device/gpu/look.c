@@ -1,0 +1,276 @@
+#include "device/gpu/look.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "loop/job.h"
+
+/* One's part in a look. */
+struct look_part {
+    struct looking *who;       /* the loop's; NULL: it has gone */
+    struct picture *reference; /* a ref; NULL: none */
+    unsigned tolerance;
+    uint64_t different;
+};
+
+struct look {
+    struct looker *looker; /* the loop's, as is node */
+    struct list node;      /* of those that wait for the thread */
+    struct picture *picture;
+    uint64_t taken_ns;
+    struct picture_hash hash;
+    int rc;
+    unsigned num;
+    struct look_part parts[LOOKING_MAX];
+};
+
+/* Of a device, from the first who looks on. */
+struct looker {
+    struct gpu *g;
+    struct list all;   /* struct looking */
+    struct list looks; /* struct look, oldest first */
+    struct job *job;   /* the look that a thread has; NULL: none */
+    struct defer defer;
+};
+
+/* ---- the thread's part ---- */
+
+static void look_run(void *arg)
+{
+    struct look *l = arg;
+    const struct picture *p = l->picture, *r;
+
+    l->rc = picture_hash(p, &l->hash);
+    for (unsigned i = 0; i < l->num; i++) {
+        r = l->parts[i].reference;
+        if (r && r->width == p->width && r->height == p->height)
+            l->parts[i].different =
+                picture_different(p, r, l->parts[i].tolerance);
+    }
+}
+
+static void look_release(void *arg)
+{
+    struct look *l = arg;
+
+    for (unsigned i = 0; i < l->num; i++)
+        picture_unref(l->parts[i].reference);
+    picture_unref(l->picture);
+    free(l);
+}
+
+/* ---- what has come of a look ---- */
+
+static void tell(struct look *l, const struct err *e)
+{
+    for (unsigned i = 0; i < l->num; i++) {
+        const struct look_part *p = &l->parts[i];
+        const struct seen seen = {l->hash, l->picture->width,
+                                  l->picture->height, p->different,
+                                  l->taken_ns};
+        struct looking *who = p->who;
+
+        if (!who)
+            continue;
+        who->part = NULL;
+        if (e)
+            who->not_seen(who, e);
+        else
+            who->seen(who, &seen);
+    }
+}
+
+static void look_done(void *arg)
+{
+    struct look *l = arg;
+    struct looker *lk = l->looker;
+    struct err e;
+
+    lk->job = NULL;
+    if (l->rc < 0)
+        err_nomem(&e);
+    tell(l, l->rc < 0 ? &e : NULL);
+    loop_defer(lk->g->device.home, &lk->defer);
+}
+
+static bool is_wanted(const struct look *l)
+{
+    for (unsigned i = 0; i < l->num; i++)
+        if (l->parts[i].who)
+            return true;
+    return false;
+}
+
+/* The next one to the thread, if it has none. */
+static void start_next(struct looker *lk)
+{
+    static const struct job_ops ops = {
+        .name = "vub-picture",
+        .run = look_run,
+        .done = look_done,
+        .release = look_release,
+    };
+    struct list *node;
+    struct err e;
+
+    while (!lk->job && (node = list_pop(&lk->looks)) != NULL) {
+        struct look *l = container_of(node, struct look, node);
+
+        if (!is_wanted(l)) {
+            look_release(l);
+        } else if (job_start(&lk->job, lk->g->device.home, &ops, l, &e) < 0) {
+            tell(l, &e);
+            look_release(l);
+        }
+    }
+}
+
+/* ---- who looks ---- */
+
+static void join(struct look *l, struct looking *who)
+{
+    struct look_part *p = &l->parts[l->num++];
+
+    p->who = who;
+    p->reference = who->reference ? picture_ref(who->reference) : NULL;
+    p->tolerance = who->tolerance;
+    who->part = p;
+    who->due = false;
+}
+
+/* NULL: it has been told why. */
+static struct look *look_for(struct looker *lk, struct looking *who)
+{
+    struct look *l = calloc(1, sizeof(*l));
+    struct err e;
+
+    who->due = false;
+    if (!l) {
+        err_nomem(&e);
+        who->not_seen(who, &e);
+        return NULL;
+    }
+    l->looker = lk;
+    l->taken_ns = loop_now_ns();
+    l->picture = picture_take(lk->g, who->scanout, who->cursor, &e);
+    if (!l->picture) {
+        free(l);
+        who->not_seen(who, &e);
+        return NULL;
+    }
+    join(l, who);
+    list_add(&lk->looks, &l->node);
+    return l;
+}
+
+/* who, and all others whose look is due and of the same picture. */
+static void look_for_all(struct looker *lk, struct looking *who)
+{
+    struct look *l = look_for(lk, who);
+
+    if (!l)
+        return;
+    LIST_EACH (&lk->all, node) {
+        struct looking *other = container_of(node, struct looking, node);
+
+        if (other->due && !other->part && other->scanout == who->scanout &&
+            other->cursor == who->cursor)
+            join(l, other);
+    }
+}
+
+/* For all that changed while the thread worked. */
+static void on_defer(struct defer *d)
+{
+    struct looker *lk = container_of(d, struct looker, defer);
+
+    if (!lk->job && list_empty(&lk->looks)) {
+        LIST_EACH_SAFE (&lk->all, node) {
+            struct looking *who = container_of(node, struct looking, node);
+
+            if (who->due && !who->part)
+                look_for_all(lk, who);
+        }
+    }
+    start_next(lk);
+}
+
+static struct looker *looker_of(struct gpu *g)
+{
+    struct looker *lk = g->looker;
+
+    if (lk)
+        return lk;
+    lk = calloc(1, sizeof(*lk));
+    if (!lk)
+        return NULL;
+    lk->g = g;
+    list_init(&lk->all);
+    list_init(&lk->looks);
+    defer_init(&lk->defer, on_defer);
+    g->looker = lk;
+    return lk;
+}
+
+int looking_begin(struct looking *l, struct gpu *g)
+{
+    l->looker = looker_of(g);
+    if (!l->looker)
+        return -ENOMEM;
+    list_add(&l->looker->all, &l->node);
+    return 0;
+}
+
+void looking_end(struct looking *l)
+{
+    list_del(&l->node);
+    if (l->part)
+        l->part->who = NULL;
+    picture_unref(l->reference);
+    l->reference = NULL;
+}
+
+void looking_now(struct looking *l)
+{
+    struct looker *lk = l->looker;
+
+    l->begun = true;
+    if (look_for(lk, l))
+        start_next(lk);
+}
+
+bool looking_is_busy(const struct looking *l)
+{
+    return l->due || l->part;
+}
+
+void waits_changed(struct gpu *g, unsigned i)
+{
+    struct looker *lk = g->looker;
+
+    if (!lk || list_empty(&lk->all))
+        return;
+    LIST_EACH (&lk->all, node) {
+        struct looking *who = container_of(node, struct looking, node);
+
+        if (who->scanout == i && who->begun)
+            who->due = true;
+    }
+    loop_defer(g->device.home, &lk->defer);
+}
+
+void looker_free(struct gpu *g)
+{
+    struct looker *lk = g->looker;
+    struct list *node;
+
+    if (!lk)
+        return;
+    while ((node = list_pop(&lk->looks)) != NULL)
+        look_release(container_of(node, struct look, node));
+    if (lk->job)
+        job_give_up(lk->job);
+    defer_cancel(&lk->defer);
+    free(lk);
+    g->looker = NULL;
+}
