@@ -109,7 +109,7 @@ static int serve(const struct options *o)
         goto out;
     set_log(o, &((struct config *)config)->log);
     if (o->action == ACTION_RUN)
-        rc = daemon_run(config, o->ready_fd, &is_config, &e);
+        rc = daemon_run(config, conf_dir(doc), o->ready_fd, &is_config, &e);
     else
         printf("%s: no errors\n", o->config);
 out:

@@ -25,6 +25,7 @@ struct block {
 
 struct conf_doc {
     struct block *blocks;
+    char *dir; /* one of the blocks; NULL: it was not read as a whole */
     unsigned more_refs; /* atomic: beside the first */
 };
 
@@ -42,6 +43,11 @@ void *doc_alloc(struct conf_doc *doc, size_t size)
 struct conf_doc *conf_new(void)
 {
     return calloc(1, sizeof(struct conf_doc));
+}
+
+const char *conf_dir(const struct conf_doc *doc)
+{
+    return doc->dir;
 }
 
 struct conf_doc *conf_ref(struct conf_doc *doc)
@@ -96,6 +102,12 @@ int conf_read_text(struct conf_doc **out_doc, void **out,
         rc = errs_nomem(e);
         goto out;
     }
+    doc->dir = doc_alloc(doc, strlen(dir) + 1);
+    if (!doc->dir) {
+        rc = errs_nomem(e);
+        goto out;
+    }
+    strcpy(doc->dir, dir);
     set_rc = apply_sets(tree, sets, e);
     rc = read_tree(doc, &data, root, tree, dir, e);
     if (rc == 0)

@@ -138,11 +138,15 @@ struct conf_doc *conf_new(void);
 /* Reads an object of a parsed text, which has the keys of both tables (NULL:
  * none): out[i], the document's, is filled by tables[i]. n NULL: an object
  * without keys. name: of the member of the text that n is, for the places of
- * errors; NULL: n is the whole. Paths start in "/". Returns as conf_read_file
- * does. */
+ * errors; NULL: n is the whole. Relative paths start in `dir` (absolute).
+ * Returns as conf_read_file does. */
 int conf_read_object(struct conf_doc *doc, void *out[2],
                      const struct conf_table *const tables[2],
-                     const struct json *n, const char *name, struct errs *e);
+                     const struct json *n, const char *name, const char *dir,
+                     struct errs *e);
+/* Where the relative paths of a document that was read start; the document's.
+ */
+const char *conf_dir(const struct conf_doc *doc);
 /* One more owner of a document. [any thread] */
 struct conf_doc *conf_ref(struct conf_doc *doc);
 /* Frees it, if this is the last owner; doc may be NULL. [any thread] */

@@ -449,10 +449,11 @@ int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
 
 int conf_read_object(struct conf_doc *doc, void *out[2],
                      const struct conf_table *const tables[2],
-                     const struct json *n, const char *name, struct errs *e)
+                     const struct json *n, const char *name, const char *dir,
+                     struct errs *e)
 {
     const struct place top = {NULL, NULL, 0}, below = {&top, name, 0};
-    struct reader r = {.doc = doc, .dir = "/", .e = e};
+    struct reader r = {.doc = doc, .dir = dir, .e = e};
     struct object o = {.place = name ? &below : &top};
     unsigned before = errs_total(e);
     char is[80];

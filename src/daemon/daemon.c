@@ -352,11 +352,12 @@ static void serve(struct daemon *d)
     }
 }
 
-int daemon_run(const struct config *c, int ready_fd, bool *is_config,
-               struct errs *e)
+int daemon_run(const struct config *c, const char *dir, int ready_fd,
+               bool *is_config, struct errs *e)
 {
     struct daemon d = {.conf = c, .e = e, .ready_fd = ready_fd};
 
+    d.control.dir = dir;
     d.events = (struct served_events){
         .started = on_started,
         .closed = on_closed,

@@ -87,6 +87,22 @@ def errors_have_a_place_and_a_status():
     vub.end()
 
 
+def relative_paths_are_those_of_who_types_them():
+    screen = {"id": "g", "type": "gpu", "display": "headless"}
+    vub = Vub([screen])
+    os.mkdir("elsewhere")
+    here = os.path.realpath("elsewhere")
+    ctl("--socket", os.path.realpath("run/c.sock"), "gpu.wait", "device=g",
+        "picture=../none.png", cwd="elsewhere", status=1, said=(
+            f"vub: picture: cannot open {here}/../none.png: "
+            "No such file or directory\n"))
+    client = Client()
+    client.send('{"jsonrpc":"2.0","id":1,"method":"gpu.wait",'
+                '"params":{"device":"g","picture":"none.png"}}')
+    assert os.path.realpath("none.png") in client.line()
+    vub.end()
+
+
 def usage():
     for args, said in (
             ([], "which command? See vub ctl --help"),
@@ -187,5 +203,6 @@ def it_does_not_wait_for_ever():
 
 
 run([status_is_a_table, results_are_lines_or_json,
-     errors_have_a_place_and_a_status, usage, where_it_looks,
+     errors_have_a_place_and_a_status,
+     relative_paths_are_those_of_who_types_them, usage, where_it_looks,
      events_are_lines, it_does_not_wait_for_ever])

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """docs.py VUB: what docs/control.md says goes over the socket is what does. Its
-config is run in a directory of ours, so paths and the process id are put in
-their place; all else is compared to the letter."""
+config is run in a directory of ours, so paths (the page's config is
+/etc/vub/vub.json) and the process id are put in their place; all else is
+compared to the letter."""
 
 import json
 import os
@@ -33,6 +34,7 @@ def the_page_is_true():
             assert arrow == "<-", line
             said = said.replace("4711", str(vub.process.pid))
             said = said.replace("/run/vub", here)
+            said = said.replace("/etc/vub", os.path.realpath("."))
             got = client.line()
             assert got == said, f"\nthe page: {said}\nvub says: {got}"
             checked += 1

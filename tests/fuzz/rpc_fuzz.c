@@ -31,7 +31,7 @@ static int read_params(struct rpc_request *r, const struct command_row *row,
     const struct conf_table *const tables[] = {
         row->device ? &command_device_table : NULL, row->params};
     void *out[2];
-    int rc = conf_read_object(r->doc, out, tables, r->params, "params", e);
+    int rc = conf_read_object(r->doc, out, tables, r->params, "params", "/", e);
 
     assert((rc < 0) == (e->count > 0));
     assert(rc < 0 || (!tables[0] == !out[0] && !tables[1] == !out[1]));

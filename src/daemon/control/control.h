@@ -22,6 +22,7 @@ struct control {
     int count;
     void (*quit)(void *arg, int pid); /* somebody wants vub to end */
     void *arg;
+    const char *dir; /* where relative paths of requests start; not owned */
 
     char *path;
     int listen_fd;

@@ -21,11 +21,12 @@
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 #define TIMEOUT_MS 30000
+#define GRACE_MS 10000 /* for a call beyond its own timeout_ms */
 
 struct ctl {
     const char *socket, *config; /* as given; NULL: not */
     bool json;
-    int timeout_ms;
+    int timeout_ms; /* 0: as not given */
     const char *method;
     char **values; /* NULL-ended: key=value */
 
@@ -66,9 +67,13 @@ static void help(void)
           "  --config FILE  The socket that this config names.\n"
           "  --json         Print the result, or events, as JSON, on one line "
           "each.\n"
-          "  --timeout MS   How long to wait for the answer; 30000.\n"
+          "  --timeout MS   How long to wait for the answer. Default: 30000, "
+          "and\n"
+          "                 longer for a command with a longer timeout_ms.\n"
           "  --help         Print this and stop.\n\n"
-          "A value is JSON, or else a string; a.b=VALUE is inside an object.\n"
+          "A value is JSON, or else a string; a.b=VALUE is inside an "
+          "object.\n"
+          "A relative path is one from the current directory.\n"
           "\nCommands:\n",
           stdout);
     commands_help(stdout);
@@ -196,30 +201,50 @@ static int find_path(struct ctl *c)
 
 /* ---- the request ---- */
 
-static bool is_string_key(const struct conf_table *t, const char *key,
-                          size_t len)
+static const struct conf_key *key_of(const struct conf_table *t,
+                                     const char *name, size_t len)
 {
-    if (!t)
-        return false;
-    for (const struct conf_key *k = t->keys; k->name; k++) {
-        if (strlen(k->name) == len && memcmp(k->name, key, len) == 0)
-            return k->type == CONF_STR || k->type == CONF_PATH ||
-                   k->type == CONF_CHOICE || k->type == CONF_MODE;
-    }
-    return false;
+    for (const struct conf_key *k = t ? t->keys : NULL; k && k->name; k++)
+        if (strlen(k->name) == len && memcmp(k->name, name, len) == 0)
+            return k;
+    return NULL;
 }
 
-static bool is_string(const char *method, const char *key, size_t len)
+/* A parameter of a command; NULL: nothing is known here of it. */
+static const struct conf_key *param_of(const char *method, const char *name,
+                                       size_t len)
 {
+    const struct conf_key *k = NULL;
     struct errs e = ERRS_EMPTY;
     struct command_row row;
-    bool known = commands_find(method, &row, &e) == 0;
 
+    if (commands_find(method, &row, &e) == 0) {
+        k = row.device ? key_of(&command_device_table, name, len) : NULL;
+        k = k ? k : key_of(row.params, name, len);
+    }
     errs_free(&e);
-    if (!known)
-        return false;
-    return is_string_key(row.device ? &command_device_table : NULL, key, len) ||
-           is_string_key(row.params, key, len);
+    return k;
+}
+
+static bool is_string(enum conf_type type)
+{
+    return type == CONF_STR || type == CONF_PATH || type == CONF_CHOICE ||
+           type == CONF_MODE;
+}
+
+/* Whoever types a relative path means one from here: vub would take it for one
+ * from its config. The caller frees it; NULL: no memory. */
+static char *value_of(enum conf_type type, const char *text)
+{
+    char *here, *path = NULL;
+
+    if (type != CONF_PATH || text[0] == '/' || text[0] == '\0')
+        return strdup(text);
+    here = realpath(".", NULL);
+    if (!here || asprintf(&path, "%s/%s", here, text) < 0)
+        path = NULL;
+    free(here);
+    return path;
 }
 
 /* "a.b" to "/params/a/b". The caller frees it. */
@@ -249,18 +274,27 @@ static int put_value(struct ctl *c, struct json *tree, const char *value)
 {
     const char *equals = strchr(value, '=');
     size_t len = equals ? (size_t)(equals - value) : 0;
-    char *pointer;
+    char *pointer, *text;
+    const struct conf_key *key;
+    enum conf_type type;
     struct err e;
     int rc;
 
     if (len == 0 || !utf8_is_valid(value))
         return fail_usage(value, "a parameter is written as KEY=VALUE");
+    key = param_of(c->method, value, len);
+    type = key ? key->type : CONF_ANY;
     pointer = pointer_of(value, len);
-    if (!pointer)
-        return fail("", "out of memory");
-    rc = json_put(tree, pointer, strlen(pointer), equals + 1,
-                  is_string(c->method, value, len), value, &e);
+    text = value_of(type, equals + 1);
+    if (pointer && text)
+        rc = json_put(tree, pointer, strlen(pointer), text, is_string(type),
+                      value, &e);
+    else
+        rc = err_nomem(&e);
     free(pointer);
+    free(text);
+    if (rc == -ENOMEM)
+        return fail("", "out of memory");
     return rc < 0 ? fail_usage(e.where, e.text) : -1;
 }
 
@@ -498,11 +532,29 @@ static int fail_wire(struct ctl *c, int rc)
     return fail(c->path, "the connection ended before the answer");
 }
 
+/* Longer than the command, which can say better why it has ended. */
+static int patience_ms(const struct ctl *c)
+{
+    static const char name[] = "timeout_ms";
+    const struct conf_key *k = param_of(c->method, name, strlen(name));
+    const char *text = k ? k->def : NULL;
+    int ms = 0;
+
+    for (char **v = c->values; *v; v++)
+        if (strncmp(*v, "timeout_ms=", strlen(name) + 1) == 0)
+            text = *v + strlen(name) + 1;
+    if (!text || !parse_ms(text, &ms) || ms > INT32_MAX - GRACE_MS)
+        return TIMEOUT_MS;
+    return MAX(TIMEOUT_MS, ms + GRACE_MS);
+}
+
 static int ask(struct ctl *c, const char *request)
 {
     int rc, status = -1;
     char *line;
 
+    if (!c->timeout_ms)
+        c->timeout_ms = patience_ms(c);
     c->deadline_ns = loop_now_ns() + (uint64_t)c->timeout_ms * 1000000;
     /* Who refuses us has said so, and hung up. */
     rc = send_line(c, request, strlen(request));
@@ -530,7 +582,7 @@ static int fail_connect(const struct err *e)
 
 int ctl_main(int argc, char **argv)
 {
-    struct ctl c = {.timeout_ms = TIMEOUT_MS, .fd = -1};
+    struct ctl c = {.fd = -1};
     char *request = NULL;
     struct err e;
     int status;

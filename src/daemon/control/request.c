@@ -193,7 +193,8 @@ static int read_params(struct request *r, const struct command_row *row,
     void *out[2];
     int rc;
 
-    rc = conf_read_object(r->rpc.doc, out, tables, r->rpc.params, "params", e);
+    rc = conf_read_object(r->rpc.doc, out, tables, r->rpc.params, "params",
+                          r->control->dir, e);
     if (rc < 0)
         return rc == -ENOMEM ? RPC_INTERNAL : RPC_BAD_PARAMS;
     r->call.args = out[1];

@@ -91,7 +91,7 @@ static int read_fields(struct rpc_request *r, struct errs *e)
         errs_nomem(e);
         return RPC_INTERNAL;
     }
-    rc = conf_read_object(r->doc, out, tables, r->tree, NULL, e);
+    rc = conf_read_object(r->doc, out, tables, r->tree, NULL, "/", e);
     if (rc < 0)
         return rc == -ENOMEM ? RPC_INTERNAL : RPC_NO_REQUEST;
     r->method = ((const struct fields *)out[0])->method;

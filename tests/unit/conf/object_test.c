@@ -19,6 +19,7 @@ struct first {
 struct second {
     uint64_t size;
     uint32_t count;
+    const char *path;
 };
 
 static const struct conf_key first_keys[] = {
@@ -29,6 +30,7 @@ static const struct conf_key first_keys[] = {
 static const struct conf_key second_keys[] = {
     {"size", CONF_SIZE, CONF_AT(struct second, size), .min = 512},
     {"count", CONF_U32, CONF_AT(struct second, count), .def = "7"},
+    {"path", CONF_PATH, CONF_AT(struct second, path)},
     {NULL},
 };
 
@@ -64,7 +66,8 @@ static void read_it(struct reading *r, const char *text,
         r->tree = json_parse(text, strlen(text), NULL);
         assert_non_null(r->tree);
     }
-    r->rc = conf_read_object(r->doc, r->out, tables, r->tree, name, &r->e);
+    r->rc =
+        conf_read_object(r->doc, r->out, tables, r->tree, name, "/dir", &r->e);
     assert_int_equal(r->rc<0, r->e.count> 0);
 }
 
@@ -101,6 +104,19 @@ static void keys_of_both_tables_are_read(void **state)
     free_it(&r);
 }
 
+static void a_relative_path_starts_in_the_directory(void **state)
+{
+    struct reading r;
+
+    (void)state;
+    read_it(&r, "{\"device\": \"d\", \"path\": \"a/b\"}", both, "params");
+    assert_string_equal(((struct second *)r.out[1])->path, "/dir/a/b");
+    free_it(&r);
+    read_it(&r, "{\"device\": \"d\", \"path\": \"/a/b\"}", both, "params");
+    assert_string_equal(((struct second *)r.out[1])->path, "/a/b");
+    free_it(&r);
+}
+
 static void errors_are_those_of_a_config(void **state)
 {
     (void)state;
@@ -111,7 +127,8 @@ static void errors_are_those_of_a_config(void **state)
     expect("{\"device\": \"d\", \"siz\": 512}", "/params/siz",
            "there is no such key; did you mean \"size\"?");
     expect("{\"device\": \"d\", \"volume\": 512}", "/params/volume",
-           "there is no such key; the keys here are device, size, count");
+           "there is no such key; the keys here are device, size, "
+           "count, path");
     expect("{\"device\": \"d\", \"device\": \"e\"}", "/params/device",
            "the key is given more than once");
     expect("{\"device\": \"d\", \"count\": 13}", "/params/count", "is unlucky");
@@ -187,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_both_tables_are_read),
+        cmocka_unit_test(a_relative_path_starts_in_the_directory),
         cmocka_unit_test(errors_are_those_of_a_config),
         cmocka_unit_test(no_object_has_no_keys),
         cmocka_unit_test(the_whole_has_no_name),
