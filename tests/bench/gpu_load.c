@@ -23,8 +23,9 @@
 #include <unistd.h>
 
 #include "front/front.h"
+#include "front/gpu.h"
 #include "meter.h"
-#include "screen.h"
+#include "reader.h"
 
 #define WIDTH 1920u
 #define HEIGHT 1080u
@@ -41,8 +42,6 @@
 #define FRAMES_WHOLE 3  /* of new pixels only, before and after */
 #define COMMAND_LEN 128 /* bytes of room, each */
 #define SETTLE_MS 100   /* of silence */
-
-#define WIRE_GPU_SET_SOCKET 33
 
 struct options {
     const char *socket;
@@ -63,11 +62,11 @@ struct command {
 struct guest {
     const struct options *o;
     struct front *f;
+    struct gpu *gpu;
     struct vq *control;
-    struct screen display;
-    uint64_t page_gpa[PAGES]; /* the picture's, in order */
-    uint8_t *page[PAGES];
-    struct command transfer, flush, other;
+    struct reader display;
+    uint8_t *page[PAGES]; /* the picture's, in order */
+    struct command transfer, flush;
     uint64_t random;
     uint32_t frame; /* its number */
 
@@ -90,23 +89,34 @@ static uint32_t *pixel(struct guest *g, uint32_t x, uint32_t y)
 }
 
 /* Pages in no order, as a guest's are after a while. */
-static void make_picture(struct guest *g)
+static void shuffle(struct guest *g, struct gpu_fb *fb)
 {
-    uint64_t gpa = front_alloc(g->f, (uint64_t)PAGES * PAGE, PAGE), swap;
-    uint32_t i, k;
+    struct virtio_gpu_mem_entry swap;
 
-    for (i = 0; i < PAGES; i++)
-        g->page_gpa[i] = gpa + (uint64_t)i * PAGE;
-    for (i = PAGES - 1; i > 0 && g->o->scattered; i--) {
-        k = (uint32_t)meter_random(&g->random, i + 1);
-        swap = g->page_gpa[i];
-        g->page_gpa[i] = g->page_gpa[k];
-        g->page_gpa[k] = swap;
+    for (uint32_t i = fb->num - 1; i > 0; i--) {
+        uint32_t k = (uint32_t)meter_random(&g->random, i + 1);
+
+        swap = fb->entries[i];
+        fb->entries[i] = fb->entries[k];
+        fb->entries[k] = swap;
     }
-    for (i = 0; i < PAGES; i++) {
-        g->page[i] = front_ptr(g->f, g->page_gpa[i]);
+}
+
+static struct gpu_fb *make_picture(struct guest *g)
+{
+    bool scattered = g->o->scattered;
+    struct gpu_fb *fb = gpu_fb_new(g->gpu, WIDTH, HEIGHT, scattered ? PAGE : 0);
+    uint64_t gpa;
+
+    if (scattered)
+        shuffle(g, fb);
+    for (uint32_t i = 0; i < PAGES; i++) {
+        gpa = scattered ? le64toh(fb->entries[i].addr)
+                        : le64toh(fb->entries[0].addr) + i * PAGE;
+        g->page[i] = front_ptr(g->f, gpa);
         front_fill(g->page[i], PAGE, i);
     }
+    return fb;
 }
 
 /* ---- Commands ---- */
@@ -151,103 +161,15 @@ static void take_answers(struct guest *g, unsigned num)
     }
 }
 
-/* One alone. The back-end may have questions before it answers. */
-static void command(struct guest *g, struct command *c, uint32_t type)
-{
-    struct pollfd fds[] = {{g->control->call_fd, POLLIN, 0},
-                           {g->display.fd, POLLIN, 0}};
-    struct update u;
-
-    add(g, c, type);
-    vq_kick(g->control);
-    while (!vq_has(g->control)) {
-        if (poll(fds, 2, front_timeout_ms()) <= 0)
-            meter_die("command %#x is not answered", type);
-        if (fds[1].revents)
-            screen_read(&g->display, &u);
-    }
-    take_answers(g, 1);
-}
-
-/* What is behind the resource: entries at `e`, how many. */
-static uint32_t put_entries(struct guest *g, struct virtio_gpu_mem_entry *e)
-{
-    uint32_t num = g->o->scattered ? PAGES : 1;
-
-    for (uint32_t i = 0; i < num; i++)
-        e[i] = (struct virtio_gpu_mem_entry){
-            .addr = htole64(g->page_gpa[i]),
-            .length = htole32(num == 1 ? PAGES * PAGE : PAGE)};
-    return num;
-}
-
-static void set_length(struct command *c, size_t fixed, uint32_t entries)
-{
-    c->bufs[0].len =
-        (uint32_t)(fixed + entries * sizeof(struct virtio_gpu_mem_entry));
-}
-
-static void show_2d(struct guest *g, struct command *c)
-{
-    struct virtio_gpu_resource_create_2d *create = c->request;
-    struct virtio_gpu_resource_attach_backing *attach = c->request;
-    struct virtio_gpu_set_scanout *set = c->request;
-    uint32_t num;
-
-    create->resource_id = htole32(RESOURCE);
-    create->format = htole32(FORMAT);
-    create->width = htole32(WIDTH);
-    create->height = htole32(HEIGHT);
-    set_length(c, sizeof(*create), 0);
-    command(g, c, VIRTIO_GPU_CMD_RESOURCE_CREATE_2D);
-
-    attach->resource_id = htole32(RESOURCE);
-    num = put_entries(g, (struct virtio_gpu_mem_entry *)(attach + 1));
-    attach->nr_entries = htole32(num);
-    set_length(c, sizeof(*attach), num);
-    command(g, c, VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING);
-
-    memset(set, 0, sizeof(*set));
-    set->r.width = htole32(WIDTH);
-    set->r.height = htole32(HEIGHT);
-    set->resource_id = htole32(RESOURCE);
-    set_length(c, sizeof(*set), 0);
-    command(g, c, VIRTIO_GPU_CMD_SET_SCANOUT);
-}
-
-static void show_blob(struct guest *g, struct command *c)
-{
-    struct virtio_gpu_resource_create_blob *create = c->request;
-    struct virtio_gpu_set_scanout_blob *set = c->request;
-    uint32_t num;
-
-    create->resource_id = htole32(RESOURCE);
-    create->blob_mem = htole32(VIRTIO_GPU_BLOB_MEM_GUEST);
-    create->blob_flags = htole32(VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE);
-    create->size = htole64(PAGES * PAGE);
-    num = put_entries(g, (struct virtio_gpu_mem_entry *)(create + 1));
-    create->nr_entries = htole32(num);
-    set_length(c, sizeof(*create), num);
-    command(g, c, VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB);
-
-    memset(set, 0, sizeof(*set));
-    set->r.width = set->width = htole32(WIDTH);
-    set->r.height = set->height = htole32(HEIGHT);
-    set->format = htole32(FORMAT);
-    set->strides[0] = htole32(WIDTH * PIXEL);
-    set->resource_id = htole32(RESOURCE);
-    set_length(c, sizeof(*set), 0);
-    command(g, c, VIRTIO_GPU_CMD_SET_SCANOUT_BLOB);
-}
-
-/* A back-end may show what a new scanout has before it is asked to. */
+/* Answers what it is asked, and reads what it is shown without having drawn
+ * it: a back-end may show at once what a new scanout has. */
 static void settle(struct guest *g)
 {
     struct pollfd fd = {g->display.fd, POLLIN, 0};
     struct update u;
 
     while (poll(&fd, 1, SETTLE_MS) > 0)
-        screen_read(&g->display, &u);
+        reader_read(&g->display, &u);
 }
 
 /* ---- Life ---- */
@@ -266,29 +188,29 @@ static void open_session(struct guest *g)
         /* It would be asked of the display, which has none. */
         .features_off = FEATURE(VIRTIO_GPU_F_EDID),
     };
+    struct gpu_fb *fb;
     int end;
 
     g->f = front_connect_wait(o->socket);
     front_negotiate(g->f, &conf);
     if (o->blob && !(g->f->acked & FEATURE(VIRTIO_GPU_F_RESOURCE_BLOB)))
         meter_die("there are no blobs");
-    end = screen_open(&g->display, WIDTH, HEIGHT);
+    end = reader_open(&g->display, WIDTH, HEIGHT);
     front_ok(g->f, WIRE_GPU_SET_SOCKET, NULL, 0, &end, 1);
     close(end);
     front_share(g->f);
     front_start_rings(g->f);
-    g->control = g->f->vq[VIRTIO_GPU_CONTROLQ];
-
-    make_picture(g);
+    g->gpu = gpu_on(g->f);
+    g->control = g->gpu->control;
+    settle(g);
+    fb = make_picture(g);
+    if (o->blob)
+        gpu_show_blob(g->gpu, 0, RESOURCE, FORMAT, fb);
+    else
+        gpu_show(g->gpu, 0, RESOURCE, FORMAT, fb);
+    settle(g);
     g->transfer = new_command(g, sizeof(struct virtio_gpu_transfer_to_host_2d));
     g->flush = new_command(g, sizeof(struct virtio_gpu_resource_flush));
-    g->other = new_command(g, COMMAND_LEN +
-                                  PAGES * sizeof(struct virtio_gpu_mem_entry));
-    if (o->blob)
-        show_blob(g, &g->other);
-    else
-        show_2d(g, &g->other);
-    settle(g);
 }
 
 /* ---- Frames ---- */
@@ -384,7 +306,7 @@ static void frame(struct guest *g, bool whole)
     from = meter_ticks();
     vq_kick(g->control);
     for (uint32_t left_over = pixels; left_over;) {
-        if (!screen_read(&g->display, &u))
+        if (!reader_read(&g->display, &u))
             continue;
         if (u.x < left || u.y < top || u.x + u.width > left + o->width ||
             u.y + u.height > top + o->height || u.width * u.height > left_over)
@@ -513,6 +435,6 @@ int main(int argc, char **argv)
     fflush(stdout);
     frames_whole(&guest);
     front_free(guest.f);
-    screen_close(&guest.display);
+    reader_close(&guest.display);
     return 0;
 }
