@@ -246,7 +246,8 @@ void control_answer(struct gpu *g, struct chain *c,
     }
     if (c->in_len >= sizeof(out)) {
         written = (uint32_t)chain_write(c, 0, &out, sizeof(out));
-        written += (uint32_t)chain_write(c, sizeof(out), body, body_len);
+        if (body_len > 0)
+            written += (uint32_t)chain_write(c, sizeof(out), body, body_len);
     }
     chain_done(c, written);
 }
