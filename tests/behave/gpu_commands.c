@@ -1,7 +1,7 @@
 /* Commands to a GPU that no front-end's display sees, on every kind of ring:
  * what they do to pictures, what their answers say, and in which pieces they
  * may come. */
-#include "screens.h"
+#include "headless.h"
 
 static const char one[] = SCREEN("");
 static const char three[] = SCREEN(

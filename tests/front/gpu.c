@@ -311,6 +311,8 @@ bool gpu_add(struct vq *q, struct gpu_req *r, uint32_t len, uint32_t room)
     struct vq_buf b[2];
     unsigned outs = 0, ins = 0;
 
+    if (len + room == 0)
+        front_fail("a chain of nothing");
     add_fence(r->g, r->req, len);
     memset(r->resp, GPU_UNTOUCHED, room);
     r->len = len;

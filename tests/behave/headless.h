@@ -1,7 +1,7 @@
-/* behave/screens.h: GPUs for behaviour tests, and what they show: by a
+/* behave/headless.h: GPUs for behaviour tests, and what they show: by a
  * screenshot, which is vub's own picture of a scanout. */
-#ifndef BEHAVE_SCREENS_H
-#define BEHAVE_SCREENS_H
+#ifndef BEHAVE_HEADLESS_H
+#define BEHAVE_HEADLESS_H
 
 #include "ctl.h"
 #include "front/gpu.h"

@@ -1,0 +1,471 @@
+/* What a GPU keeps, and what it forgets: drivers, front-ends, displays and
+ * guest memory that come and go. */
+#include <signal.h>
+
+#include "front/display.h"
+#include "headless.h"
+
+static const char one[] = SCREEN("");
+
+static void fill(uint32_t *rgb, unsigned n, uint32_t colour)
+{
+    for (unsigned i = 0; i < n; i++)
+        rgb[i] = colour;
+}
+
+/* Resource `id` of 16 times 16, all of one colour, on scanout 0. */
+static void show_colour(struct screen *s, uint32_t id, uint32_t colour)
+{
+    struct gpu_fb *fb = gpu_fb_new(s->g, 16, 16, 512);
+
+    for (unsigned i = 0; i < 256; i++)
+        gpu_fb_write(fb, (uint64_t)i * 4, &(le32){htole32(colour)}, 4);
+    gpu_show(s->g, 0, id, XRGB, fb);
+    gpu_draw(s->g, id, fb, 0, 0, 16, 16);
+}
+
+static void need_colour(struct screen *s, uint32_t colour)
+{
+    uint32_t rgb[256];
+
+    fill(rgb, 256, colour);
+    screen_need(s, 0, true, rgb, 16, 16);
+}
+
+/* There is nothing of those before, and ids are free. */
+static void need_nothing(struct screen *s)
+{
+    screen_need_nothing(s, 0, "shows nothing");
+    assert_int_equal(screen_stat(s, "count"), 0);
+    assert_int_equal(screen_stat(s, "bytes"), 0);
+}
+
+static void stop(struct screen *s)
+{
+    vq_stop(s->g->control);
+    vq_stop(s->g->cursor);
+}
+
+static void start(struct screen *s)
+{
+    vq_start(s->g->control);
+    vq_start(s->g->cursor);
+}
+
+/* ---- Drivers ---- */
+
+/* As QEMU does it when its guest is reset: no word of that, but the rings are
+ * another driver's. */
+static void another_driver_begins(struct screen *s)
+{
+    show_colour(s, 1, 0x112233);
+    stop(s);
+    need_colour(s, 0x112233);
+    vq_reset(s->g->control);
+    vq_reset(s->g->cursor);
+    start(s);
+    gpu_need(gpu_flush(s->g, 1, 0, 0, 16, 16), ERR_INVALID_RESOURCE_ID);
+    need_nothing(s);
+    show_colour(s, 1, 0x445566);
+    need_colour(s, 0x445566);
+    gpu_need(gpu_unref(s->g, 1), OK_NODATA);
+}
+
+static void another_driver_finds_nothing(void **state)
+{
+    (void)state;
+    on_all_rings(one, another_driver_begins);
+}
+
+/* As QEMU does it when its guest is paused. */
+static void stop_and_go_on(struct screen *s)
+{
+    struct gpu_fb *fb = gpu_fb_new(s->g, 16, 16, 100);
+    const struct gpu_blob_view view = {XRGB, 16, 16, 64, 0, {0, 0, 16, 16}};
+
+    show_colour(s, 1, 0x112233);
+    for (unsigned i = 0; i < 3; i++) {
+        stop(s);
+        need_colour(s, 0x112233);
+        start(s);
+        gpu_need(gpu_transfer(s->g, 1, 0, 0, 16, 16, 0), OK_NODATA);
+        gpu_need(gpu_flush(s->g, 1, 0, 0, 16, 16), OK_NODATA);
+        need_colour(s, 0x112233);
+    }
+    /* A blob lies in the guest's memory, which we do not keep. */
+    for (unsigned i = 0; i < 256; i++)
+        gpu_fb_write(fb, (uint64_t)i * 4, &(le32){htole32(0x777777)}, 4);
+    gpu_need(gpu_create_blob(s->g, 2, fb->len, fb->entries, fb->num),
+             OK_NODATA);
+    gpu_need(gpu_set_scanout_blob(s->g, 0, 2, &view), OK_NODATA);
+    need_colour(s, 0x777777);
+    stop(s);
+    screen_need_nothing(s, 0, "not there");
+    start(s);
+    need_colour(s, 0x777777);
+    gpu_need(gpu_unref(s->g, 1), OK_NODATA);
+    gpu_need(gpu_unref(s->g, 2), OK_NODATA);
+}
+
+static void a_driver_that_was_stopped_finds_everything(void **state)
+{
+    (void)state;
+    on_all_rings(one, stop_and_go_on);
+}
+
+/* Its cursor and its pictures are gone; those of whom the device was resized
+ * for too. */
+static void a_reset_forgets_everything(void **state)
+{
+    struct virtio_gpu_display_one d[VIRTIO_GPU_MAX_SCANOUTS];
+    struct virtio_gpu_config c;
+    struct gpu_fb *arrow;
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, one, NULL);
+    ctl_call(&s.c, "gpu.resize",
+             "{'device': 'screen', 'width': 640, 'height': 480}");
+    ctl_need(&s.c, "\"result\"");
+    show_colour(&s, 1, 0x112233);
+    arrow = gpu_fb_new(s.g, 64, 64, 0);
+    gpu_fb_fill(arrow, 1);
+    gpu_picture(s.g, 2, ARGB, arrow);
+    gpu_need(gpu_transfer(s.g, 2, 0, 0, 64, 64, 0), OK_NODATA);
+    gpu_need(gpu_update_cursor(s.g, 0, 2, 0, 0, 0, 0), OK_NODATA);
+    front_ok(s.g->f, WIRE_RESET_DEVICE, NULL, 0, NULL, 0);
+    need_nothing(&s);
+    gpu_config(s.g, &c);
+    assert_int_equal(le32_load(&c.events_read), 0);
+    vq_reset(s.g->control);
+    vq_reset(s.g->cursor);
+    start(&s);
+    gpu_need(gpu_display_info(s.g, d), OK_DISPLAY_INFO);
+    assert_int_equal(le32toh(d[0].r.width), 1280);
+    show_colour(&s, 1, 0x445566);
+    need_colour(&s, 0x445566); /* no cursor over it */
+    gpu_need(gpu_move_cursor(s.g, 0, 2, 0, 0), OK_NODATA);
+    need_colour(&s, 0x445566); /* nor an image of one */
+    screen_close(&s);
+}
+
+/* ---- Front-ends ---- */
+
+static void a_front_end_that_ended_its_guest_leaves_nothing(void **state)
+{
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, one, NULL);
+    show_colour(&s, 1, 0x112233);
+    stop(&s);
+    gpu_close(s.g);
+    vub_log_wait(s.v, "is gone");
+    s.g = gpu_open(s.v, "screen", NULL);
+    gpu_need(gpu_unref(s.g, 1), ERR_INVALID_RESOURCE_ID);
+    need_nothing(&s);
+    screen_close(&s);
+}
+
+/* One that was cut off goes on: its guest knows nothing of it. */
+static void cut_off(struct screen *s)
+{
+    struct vq *q = s->g->control;
+
+    show_colour(s, 1, 0x112233);
+    front_disconnect(s->g->f);
+    need_colour(s, 0x112233);
+    if (q->packed)
+        q->base = (uint32_t)q->avail_idx | (uint32_t)q->avail_wrap << 15 |
+                  (uint32_t)q->used_idx << 16 | (uint32_t)q->used_wrap << 31;
+    else
+        q->base = q->used_idx;
+    front_resume(s->g->f);
+    gpu_need(gpu_flush(s->g, 1, 0, 0, 16, 16), OK_NODATA);
+    gpu_need(gpu_transfer(s->g, 1, 0, 0, 16, 16, 0), OK_NODATA);
+    need_colour(s, 0x112233);
+    gpu_need(gpu_unref(s->g, 1), OK_NODATA);
+}
+
+static void a_front_end_that_comes_back_finds_its_pictures(void **state)
+{
+    (void)state;
+    on_all_rings(one, cut_off);
+}
+
+/* A new vub knows nothing of the guest's pictures: it says so, command by
+ * command, and shows what the guest makes next. */
+static void a_guest_outlives_a_vub_that_was_killed(void **state)
+{
+    struct screen s;
+
+    (void)state;
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct front_conf conf = ring_modes[mode];
+
+        front_note("%s", mode_name(&conf));
+        conf.inflight = true;
+        screen_open(&s, one, &conf);
+        show_colour(&s, 1, 0x112233);
+        vub_kill(s.v);
+        ctl_close(&s.c);
+        vub_run(s.v);
+        ctl_open(&s.c, s.v);
+        front_resume(s.g->f);
+        gpu_need(gpu_flush(s.g, 1, 0, 0, 16, 16), ERR_INVALID_RESOURCE_ID);
+        show_colour(&s, 1, 0x445566);
+        need_colour(&s, 0x445566);
+        screen_close(&s);
+    }
+}
+
+/* ---- Memory ---- */
+
+/* Region 0 has the rings, region 1 what the test puts there. */
+static void open_regions(struct screen *s, const struct front_conf *mode)
+{
+    struct front_conf conf = *mode;
+    struct front *f;
+
+    conf.queues = 2;
+    f = front_connect(s->v, "screen");
+    front_region_add(f, 0, 16 << 20);
+    front_region_add(f, UINT64_C(1) << 32, 4 << 20);
+    front_set_up(f, &conf);
+    s->g = gpu_on(f);
+}
+
+static void resources_follow_their_memory(void **state)
+{
+    const struct gpu_blob_view view = {XRGB, 16, 16, 64, 0, {0, 0, 16, 16}};
+    struct screen s;
+
+    (void)state;
+    s.v = ctl_start(one);
+    ctl_open(&s.c, s.v);
+    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
+        struct gpu_fb *fb;
+
+        front_note("%s", mode_name(&ring_modes[mode]));
+        open_regions(&s, &ring_modes[mode]);
+        fb = gpu_fb_new_in(s.g, 1, 1024, 100);
+        for (unsigned i = 0; i < 256; i++)
+            gpu_fb_write(fb, (uint64_t)i * 4, &(le32){htole32(0x8899aa)}, 4);
+        gpu_need(gpu_create(s.g, 1, XRGB, 16, 16), OK_NODATA);
+        gpu_need(gpu_attach(s.g, 1, fb->entries, fb->num), OK_NODATA);
+        gpu_need(gpu_create_blob(s.g, 2, 1024, fb->entries, fb->num),
+                 OK_NODATA);
+        gpu_need(gpu_set_scanout_blob(s.g, 0, 2, &view), OK_NODATA);
+        need_colour(&s, 0x8899aa);
+        /* More memory, and nothing changes. */
+        front_region_add(s.g->f, UINT64_C(1) << 33, 1 << 20);
+        front_region_tell(s.g->f, 2);
+        need_colour(&s, 0x8899aa);
+        gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 16, 0), OK_NODATA);
+        /* Less of it. */
+        front_region_untell(s.g->f, 1);
+        gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 16, 0), ERR_UNSPEC);
+        gpu_need(gpu_transfer(s.g, 2, 0, 0, 16, 16, 0), ERR_UNSPEC);
+        gpu_need(gpu_flush(s.g, 2, 0, 0, 16, 16), OK_NODATA);
+        screen_need_nothing(&s, 0, "not there");
+        gpu_need(gpu_create_blob(s.g, 3, 1024, fb->entries, fb->num),
+                 ERR_INVALID_PARAMETER);
+        /* What has been copied stays. */
+        gpu_need(gpu_set_scanout(s.g, 0, 1, 0, 0, 16, 16), OK_NODATA);
+        need_colour(&s, 0x8899aa);
+        /* It comes back, with other bytes. */
+        for (unsigned i = 0; i < 256; i++)
+            gpu_fb_write(fb, (uint64_t)i * 4, &(le32){htole32(0xbbccdd)}, 4);
+        front_region_tell(s.g->f, 1);
+        gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 16, 0), OK_NODATA);
+        need_colour(&s, 0xbbccdd);
+        gpu_need(gpu_set_scanout_blob(s.g, 0, 2, &view), OK_NODATA);
+        need_colour(&s, 0xbbccdd);
+        gpu_close(s.g);
+    }
+    front_note(" ");
+    ctl_close(&s.c);
+    vub_free(s.v);
+}
+
+/* A backing of which a part lies nowhere has no part that is read. */
+static void a_backing_lies_in_memory_as_a_whole(void **state)
+{
+    struct virtio_gpu_mem_entry e[2];
+    struct screen s;
+
+    (void)state;
+    s.v = ctl_start(one);
+    ctl_open(&s.c, s.v);
+    open_regions(&s, &ring_modes[0]);
+    /* The last page of region 0 and the first of region 1; then one too far. */
+    e[0] = (struct virtio_gpu_mem_entry){htole64((16 << 20) - 512),
+                                         htole32(512), 0};
+    e[1] = (struct virtio_gpu_mem_entry){htole64(UINT64_C(1) << 32),
+                                         htole32(512), 0};
+    gpu_need(gpu_create(s.g, 1, XRGB, 16, 16), OK_NODATA);
+    gpu_need(gpu_attach(s.g, 1, e, 2), OK_NODATA);
+    gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 16, 0), OK_NODATA);
+    front_region_untell(s.g->f, 1);
+    gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 1, 0), ERR_UNSPEC);
+    front_region_tell(s.g->f, 1);
+    gpu_need(gpu_transfer(s.g, 1, 0, 0, 16, 1, 0), OK_NODATA);
+    gpu_need(gpu_detach(s.g, 1), OK_NODATA);
+    e[0].length = htole32(513);
+    gpu_need(gpu_attach(s.g, 1, e, 2), ERR_INVALID_PARAMETER);
+    e[0].addr = htole64(16 << 20);
+    e[0].length = htole32(512);
+    gpu_need(gpu_attach(s.g, 1, e, 2), ERR_INVALID_PARAMETER);
+    screen_close(&s);
+}
+
+/* ---- Displays ---- */
+
+static void a_headless_device_hangs_up_on_a_display(void **state)
+{
+    struct display *d = display_new();
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, one, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        display_plug(d, s.g->f);
+        display_need_hangup(d);
+        assert_int_equal(d->bytes, 0);
+        display_unplug(d);
+    }
+    show_colour(&s, 1, 0x123456);
+    need_colour(&s, 0x123456);
+    display_free(d);
+    screen_close(&s);
+}
+
+#define SHOWN                                                                  \
+    "{'id': 'screen', 'type': 'gpu', 'scanouts': ["                            \
+    "{'width': 800, 'height': 600}]}"
+
+/* Negotiated, memory shared, a display plugged, rings on the way. */
+static void begin_with(struct screen *s, struct display *d)
+{
+    const struct front_conf conf = {.queues = 2, .backend_channel = true};
+    struct front *f = front_connect(s->v, "screen");
+
+    front_negotiate(f, &conf);
+    front_share(f);
+    display_plug(d, f);
+    front_start_rings(f);
+    s->g = gpu_on(f);
+}
+
+static void need_width(struct screen *s, uint32_t width)
+{
+    struct virtio_gpu_display_one d[VIRTIO_GPU_MAX_SCANOUTS];
+
+    gpu_need(gpu_display_info(s->g, d), OK_DISPLAY_INFO);
+    assert_int_equal(le32toh(d[0].r.width), width);
+}
+
+/* All messages are answered meanwhile; the first command is, with what the
+ * config says, after a second. */
+static void a_silent_display_delays_the_rings_and_nothing_else(void **state)
+{
+    struct display *d = display_new();
+    struct virtio_gpu_config c;
+    int64_t began;
+    struct screen s;
+
+    (void)state;
+    s.v = ctl_start(SHOWN);
+    ctl_open(&s.c, s.v);
+    d->silent = 1u << DISPLAY_GET_DISPLAY_INFO;
+    began = front_now_ms();
+    begin_with(&s, d);
+    gpu_config(s.g, &c);
+    front_settle(s.g->f);
+    assert_int_equal(vub_log_count(s.v, "has not said"), 0);
+    need_width(&s, 800);
+    assert_true(front_now_ms() - began >= 900);
+    vub_log_wait(s.v, "has not said how large it is");
+    /* The next one is served at once: it has been waited for. */
+    show_colour(&s, 1, 0x123456);
+    need_colour(&s, 0x123456);
+    display_free(d);
+    screen_close(&s);
+}
+
+static void a_display_that_goes_is_not_waited_for(void **state)
+{
+    struct display *d = display_new();
+    struct screen s;
+
+    (void)state;
+    s.v = ctl_start(SHOWN);
+    ctl_open(&s.c, s.v);
+    d->silent = ~0u;
+    begin_with(&s, d);
+    display_unplug(d);
+    need_width(&s, 800);
+    vub_log_wait(s.v, "has not said how large it is");
+    display_free(d);
+    screen_close(&s);
+}
+
+/* And a front-end may stop, hang up, or give another display meanwhile. */
+static void rings_may_stop_while_a_display_is_waited_for(void **state)
+{
+    struct display *d = display_new(), *other = display_new();
+    struct screen s;
+
+    (void)state;
+    s.v = ctl_start(SHOWN);
+    ctl_open(&s.c, s.v);
+    d->silent = ~0u;
+    begin_with(&s, d);
+    stop(&s);
+    start(&s);
+    need_width(&s, 800);
+    gpu_close(s.g);
+    begin_with(&s, d);
+    gpu_close(s.g);
+    begin_with(&s, d);
+    display_size(other, 0, 1024, 768);
+    display_plug(other, s.g->f);
+    display_greet(other);
+    need_width(&s, 1024);
+    vub_log_wait(s.v, "scanout 0 has 1024x768 pixels, as the front-end's "
+                      "display has it, not the config's 800x600");
+    display_free(d);
+    display_free(other);
+    screen_close(&s);
+}
+
+/* Only a device that shows something knows the message. */
+static void a_disk_has_no_display(void **state)
+{
+    struct vub *v = vub_start(DISK("d", "", MEMORY));
+    struct front *f = front_new(v, "d", NULL);
+    uint64_t nothing = 0;
+    int fd = front_memfd(4096);
+
+    (void)state;
+    assert_true(front_ack(f, WIRE_GPU_SET_SOCKET, &nothing, sizeof(nothing),
+                          &fd, 1) != 0);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    close(fd);
+    front_free(f);
+    vub_free(v);
+}
+
+BEHAVE_MAIN(T(another_driver_finds_nothing),
+            T(a_driver_that_was_stopped_finds_everything),
+            T(a_reset_forgets_everything),
+            T(a_front_end_that_ended_its_guest_leaves_nothing),
+            T(a_front_end_that_comes_back_finds_its_pictures),
+            T(a_guest_outlives_a_vub_that_was_killed),
+            T(resources_follow_their_memory),
+            T(a_backing_lies_in_memory_as_a_whole),
+            T(a_headless_device_hangs_up_on_a_display),
+            T(a_silent_display_delays_the_rings_and_nothing_else),
+            T(a_display_that_goes_is_not_waited_for),
+            T(rings_may_stop_while_a_display_is_waited_for),
+            T(a_disk_has_no_display))
