@@ -7,6 +7,9 @@
 
 #include "device/gpu/impl.h"
 #include "device/gpu/viewer_impl.h"
+#include "os/sock.h"
+
+#define ROOM_BYTES (512 << 10)
 
 /* ---- life ---- */
 
@@ -28,9 +31,19 @@ static void on_timer_gone(struct timer *t)
     handle_gone(container_of(t, struct viewer, timer));
 }
 
+static void on_unseen_timer_gone(struct timer *t)
+{
+    handle_gone(container_of(t, struct viewer, unseen_timer));
+}
+
 static void on_timer(struct timer *t)
 {
     viewer_tell(container_of(t, struct viewer, timer));
+}
+
+static void on_unseen_timer(struct timer *t)
+{
+    viewer_room_seen(container_of(t, struct viewer, unseen_timer));
 }
 
 static void on_send_later(struct defer *d)
@@ -48,12 +61,8 @@ static void on_ready(struct watch *w, int status, int events)
     }
     if (events & UV_READABLE)
         viewer_receive(v);
-    if (!v->closing && (events & UV_WRITABLE)) {
-        v->full = false;
+    if (!v->closing && (events & UV_WRITABLE))
         viewer_send(v);
-        if (!v->closing && !v->full)
-            watch_start(&v->watch, UV_READABLE);
-    }
 }
 
 static void regions_free(struct viewer *v)
@@ -85,6 +94,7 @@ struct viewer *viewer_open(struct gpu *g, int fd)
     v->out.fd = -1;
     v->features_due = true;
     v->info_due = true;
+    sock_make_room(fd, ROOM_BYTES);
     v->watch.ready = on_ready;
     v->watch.gone = on_watch_gone;
     if (watch_open(&v->watch, loop, fd) < 0)
@@ -92,7 +102,10 @@ struct viewer *viewer_open(struct gpu *g, int fd)
     v->timer.fire = on_timer;
     v->timer.gone = on_timer_gone;
     timer_open(&v->timer, loop);
-    v->handles = 2;
+    v->unseen_timer.fire = on_unseen_timer;
+    v->unseen_timer.gone = on_unseen_timer_gone;
+    timer_open(&v->unseen_timer, loop);
+    v->handles = 3;
     defer_init(&v->send_later, on_send_later);
     watch_start(&v->watch, UV_READABLE);
     for (unsigned i = 0; i < ARRAY_LEN(v->views); i++) {
@@ -116,6 +129,8 @@ void viewer_close(struct viewer *v)
         return;
     v->closing = true;
     defer_cancel(&v->send_later);
+    viewer_room_seen(v);
+    timer_close(&v->unseen_timer);
     timer_close(&v->timer);
     watch_close(&v->watch);
     device_give_back(&v->g->device, v->fd);

@@ -60,7 +60,10 @@ struct viewer {
     struct defer send_later;
     unsigned handles; /* whose gone is to come */
     bool closing;
-    bool full; /* nothing is sent until the socket is writable */
+    bool full;        /* nothing is sent until the socket is writable */
+    bool awaits_room; /* which is watched for; for a while afterwards, too */
+    bool unseen;      /* the loop does not spin meanwhile: loop_unseen() */
+    struct timer unseen_timer;
 
     /* what it was asked, and has said */
     bool features_due, features_asked, features_known;
@@ -101,6 +104,8 @@ void viewer_stir(struct viewer *v);
 void viewer_stir_scanout(struct viewer *v, unsigned i);
 /* Sends what fits. v may be lost then. */
 void viewer_send(struct viewer *v);
+/* The loop may spin again. */
+void viewer_room_seen(struct viewer *v);
 /* Nothing is under way. */
 void outgoing_drop(struct outgoing *o);
 /* Adds a message, without fd. */

@@ -36,6 +36,7 @@
 #define IOV_MAX_PIECES 256
 #define CALL_BYTES (256u << 10)
 #define PIECE_BYTES 4096u /* of a blob, mostly */
+#define UNSEEN_MS 20
 
 _Static_assert(GPU_SIDE_MAX *PIXEL_BYTES <= BAND_BYTES, "a row fits");
 
@@ -334,13 +335,26 @@ static int pixels_iov(struct viewer *v, uint64_t skip, struct iovec *iov,
     return frame_iov(&o->frame, &o->r, skip, iov, max);
 }
 
-/* One call of the kernel's: bytes sent, or a negative errno. */
-static ssize_t send_some(struct viewer *v)
+static uint64_t iov_bytes(const struct iovec *iov, int num)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < num; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
+/* One call of the kernel's: bytes sent, or a negative errno. *full: it did not
+ * take all that it was given, and would take no more now. */
+static ssize_t send_some(struct viewer *v, bool *full)
 {
     struct outgoing *o = &v->out;
     struct iovec iov[IOV_MAX_PIECES];
     uint64_t skip = 0;
+    ssize_t sent;
     int n = 0;
+
+    *full = false;
 
     if (o->converts && !v->band) {
         v->band = malloc(BAND_BYTES);
@@ -355,7 +369,9 @@ static ssize_t send_some(struct viewer *v)
     else
         skip = o->sent - o->head_len;
     n += pixels_iov(v, skip, iov + n, IOV_MAX_PIECES - n);
-    return sock_sendv(v->fd, iov, n);
+    sent = sock_sendv(v->fd, iov, n);
+    *full = sent >= 0 && (uint64_t)sent < iov_bytes(iov, n);
+    return sent;
 }
 
 static void on_error(struct viewer *v, ssize_t rc)
@@ -368,20 +384,55 @@ static void on_error(struct viewer *v, ssize_t rc)
         viewer_lost(v, LOG_WARN, "its socket cannot be written");
 }
 
+void viewer_room_seen(struct viewer *v)
+{
+    if (!v->unseen)
+        return;
+    v->unseen = false;
+    timer_stop(&v->unseen_timer);
+    loop_unseen(v->g->device.home, false);
+}
+
+/* Until there is room again. A display that reads has taken a part of it in
+ * less time than it takes to see that while spinning; for one that does not
+ * read, nobody stops that for long. */
+static void wait_for_room(struct viewer *v)
+{
+    v->full = true;
+    v->unseen = true;
+    loop_unseen(v->g->device.home, true);
+    timer_start(&v->unseen_timer, UNSEEN_MS);
+    if (!v->awaits_room)
+        watch_start(&v->watch, UV_READABLE | UV_WRITABLE);
+    v->awaits_room = true;
+}
+
+/* There is nothing to say. */
+static void rest(struct viewer *v)
+{
+    if (v->awaits_room)
+        watch_start(&v->watch, UV_READABLE);
+    v->awaits_room = false;
+}
+
 void viewer_send(struct viewer *v)
 {
     struct outgoing *o = &v->out;
     uint64_t bytes = 0;
 
+    v->full = false;
+    viewer_room_seen(v);
     while (bytes < TURN_BYTES) {
+        bool full;
         ssize_t n;
 
-        if (o->len == 0 && !compose(v))
+        if (o->len == 0 && !compose(v)) {
+            rest(v);
             return;
-        n = send_some(v);
+        }
+        n = send_some(v, &full);
         if (n == -EAGAIN) {
-            v->full = true;
-            watch_start(&v->watch, UV_READABLE | UV_WRITABLE);
+            wait_for_room(v);
             return;
         }
         if (n == -EFAULT && !o->unmapped) {
@@ -396,6 +447,10 @@ void viewer_send(struct viewer *v)
         o->sent += (uint64_t)n;
         if (o->sent == o->len)
             finish(v);
+        if (full) {
+            wait_for_room(v);
+            return;
+        }
     }
     viewer_stir(v);
 }
