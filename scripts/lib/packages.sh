@@ -18,10 +18,11 @@ PACKAGES_GUEST=(
     util-linux evtest
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
-# umockdev has what is loaded into vub.
+# umockdev has what is loaded into vub; libdrm is what guests show pictures with.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
     fio qemu-utils strace umockdev tgt sg3-utils libiscsi-bin
+    libdrm-dev libdrm-tests
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot
@@ -45,16 +46,16 @@ need() {
     apt_get install -y --no-install-recommends "${missing[@]}"
 }
 
-# need_guest_kernel CACHE: Debian's kernel, as files in CACHE. Fetching takes
-# no root, but for the lists of packages.
+# need_guest_kernel CACHE [udmabuf]: Debian's kernel, as files in CACHE, and one
+# that has udmabuf. Fetching takes no root, but for the lists of packages.
 need_guest_kernel() {
     local tool=tests/guest/rig/kernel.py
 
-    python3 -B $tool "$1" && return
+    python3 -B $tool "$@" && return
     as_root_or_say "apt-get update"
     say "fetching lists of packages with apt"
     apt_get update
-    python3 -B $tool "$1"
+    python3 -B $tool "$@"
 }
 
 is_installed() {

@@ -241,6 +241,7 @@ int main(void)
     char line[128];
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(stdin, NULL, _IONBF, 0); /* what follows "end" is not ours */
     screen_open(&s);
     printf("== screen\n");
     while (fgets(line, sizeof(line), stdin) && strcmp(line, "end\n") != 0) {
