@@ -17,14 +17,26 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "guest"))
 
 from rig import kernel, qemu, units  # noqa: E402
+from rig.edid import Edid  # noqa: E402
 from rig.image import MIB, Image  # noqa: E402
 from rig.loop import Failure  # noqa: E402
 from rig.qemu import Disk, accelerator  # noqa: E402
 from rig.rig import Rig, run  # noqa: E402
+from rig.screen import Screen  # noqa: E402
 
 IMAGE_SIZE = 64 * MIB
 CHECKED = 8  # MiB written to each disk and read back
 FOR_EVER = 1 << 20  # seconds
+
+
+class Stage:
+    """What all parts have: the rig, new images of plain `file` stores by the
+    ids of their devices, and where a picture is left."""
+
+    def __init__(self, rig, images, picture):
+        self.rig = rig
+        self.images = images
+        self.picture = picture
 
 
 class Block:
@@ -32,10 +44,10 @@ class Block:
 
     count = 0
 
-    def __init__(self, conf, images):
+    def __init__(self, stage, conf):
         self.conf = conf
         self.id = conf["id"]
-        self.image = images.get(self.id)
+        self.image = stage.images.get(self.id)
         self.node = "/dev/vd" + chr(ord("a") + Block.count)
         Block.count += 1
 
@@ -87,7 +99,7 @@ tell read "$(hash {self.node} {CHECKED})"
 class Scsi:
     """A SCSI host: what the guest finds of its units, and a check of each."""
 
-    def __init__(self, conf, images):
+    def __init__(self, _stage, conf):
         self.conf = conf
         self.id = conf["id"]
         self.units = [(u.get("target", 0), u.get("lun", 0))
@@ -142,7 +154,7 @@ class Input:
     CODES = {47: "KEY_V", 22: "KEY_U", 48: "KEY_B"}
     PLACE = (12345, 23456)
 
-    def __init__(self, conf, images):
+    def __init__(self, _stage, conf):
         self.conf = conf
         self.id = conf["id"]
         self.preset = conf["source"]["preset"]
@@ -200,7 +212,80 @@ tell input "$(cat $node/device/id/vendor) $(cat $node/device/id/product)"
             raise Failure(f"{self.id}: the guest saw {seen}")
 
 
-TYPES = {"block": Block, "scsi": Scsi, "input": Input}
+class Gpu:
+    """A screen. The guest writes on its console what devices it has; vub takes
+    a picture of that, and QEMU has to show the same."""
+
+    FONT = "TER16x32"  # can be read when the picture is made smaller
+    SETTLED_MS = 500
+
+    def __init__(self, stage, conf):
+        self.stage = stage
+        self.conf = conf
+        self.id = conf["id"]
+
+    def front_end(self, vub):
+        return qemu.Gpu(vub.socket(self.id))
+
+    def script(self):
+        return r"""
+title() {
+    printf '\n  \033[1;36m%s\033[0m\n' "$1"
+}
+
+disk() {
+    printf '    %-10s %5d MiB  %s\n' ${1##*/} $(($(cat $1/size) / 2048)) "$2"
+}
+
+driver=$(basename "$(readlink /sys/class/drm/card0/device/virtio*/driver)")
+{
+    printf '\033c\033[?25l\n  \033[1;33m%s\033[0m\n' \
+        'The screen of a guest: all that it has is served by vub.'
+    printf '\n  Linux %s\n' "$(uname -r)"
+    title disks
+    for disk in /sys/block/vd*; do
+        disk $disk "$(cat $disk/serial)"
+    done
+    for disk in /sys/block/sd*; do
+        disk $disk "$(tail -c +5 $disk/device/vpd_pg80)"
+    done
+    title 'input devices'
+    for input in /sys/bus/virtio/devices/*/input/input*; do
+        printf '    %-10s %s\n' ${input##*/} "$(cat $input/name)"
+    done
+    title screen
+    for screen in /sys/class/drm/card0-*; do
+        printf '    %-10s %s, driver %s\n' ${screen##*/card0-} \
+            "$(head -n 1 $screen/modes)" $driver
+    done
+    printf '\n  '
+    for colour in 1 3 2 6 4 5 7; do
+        printf '\033[4%dm          ' $colour
+    done
+    printf '\033[0m'
+} >/dev/tty1
+tell driver $driver
+tell mode "$(head -n 1 /sys/class/drm/card0-*/modes)"
+tell edid "$(od -An -v -tx1 /sys/class/drm/card0-*/edid | tr -d ' \n')"
+hear seen
+"""
+
+    def report(self, guest, control):
+        driver, mode = guest.wait_told("driver"), guest.wait_told("mode")
+        edid = Edid(guest.wait_told("edid"))
+        print(f"  {self.id}: {mode}, driver {driver}, monitor "
+              f"\"{edid.name}\", {edid.width}x{edid.height}")
+        screen = Screen(self.stage.rig, control, guest, self.id)
+        screen.wait(settled_ms=self.SETTLED_MS)
+        screen.call("screenshot", path=os.path.abspath(self.stage.picture))
+        shot = screen.shot()
+        screen.need_dump(shot, self.id)
+        guest.say("seen")
+        print(f"      QEMU shows the same {shot.size} pixels as vub's "
+              f"screenshot, which is in {self.stage.picture}")
+
+
+TYPES = {"block": Block, "scsi": Scsi, "input": Input, "gpu": Gpu}
 
 
 def file_stores(node, pointer):
@@ -232,12 +317,13 @@ def new_images(rig, devices):
     return images, sets
 
 
-def demonstrate(rig, config, keep):
+def demonstrate(rig, config, picture, keep):
     with open(config) as f:
         document = json.load(f)
     devices = document["devices"]
     images, sets = new_images(rig, devices)
-    parts = [TYPES[conf["type"]](conf, images) for conf in devices]
+    stage = Stage(rig, images, picture)
+    parts = [TYPES[conf["type"]](stage, conf) for conf in devices]
     directory = rig.path("run")
     os.mkdir(directory)
     vub = rig.vub_with(config, directory,
@@ -246,7 +332,7 @@ def demonstrate(rig, config, keep):
     control = rig.control(vub) if "control" in document else None
     guest = rig.guest("".join(part.script() for part in parts),
                       [part.front_end(vub) for part in parts], cpus=2,
-                      kit="demo")
+                      kit="demo", font=Gpu.FONT)
     rig.note("a guest boots: Linux "
              f"{kernel.find(rig.cache).release}, {accelerator()}")
     for part in parts:
@@ -297,6 +383,7 @@ def main():
     options.add_argument("--config", required=True)
     options.add_argument("--cache", required=True)
     options.add_argument("--tools", required=True)
+    options.add_argument("--picture", required=True)
     options.add_argument("--keep", action="store_true")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
@@ -305,7 +392,7 @@ def main():
 
     def show(r):
         try:
-            demonstrate(r, chosen.config, chosen.keep)
+            demonstrate(r, chosen.config, chosen.picture, chosen.keep)
         except KeyboardInterrupt:
             r.show_logs = lambda: None  # nothing is wrong
             raise

@@ -112,9 +112,11 @@ class Qemu:
     """initrd None: no kernel is given, firmware boots what it finds."""
 
     def __init__(self, loop, name, logs, devices, kernel=None, initrd=None,
-                 memory="256M", cpus=1, extra=(), show=None, tools=None):
+                 memory="256M", cpus=1, extra=(), show=None, tools=None,
+                 font="VGA8x16"):
         """show(line), if given, is called for each line of the script. tools:
-        where libguest_nokvm.so is, for devices that want KVM for no reason."""
+        where libguest_nokvm.so is, for devices that want KVM for no reason.
+        font: of the guest's console, one that its kernel has."""
         self.loop = loop
         self.name = name
         self._show = show
@@ -144,7 +146,7 @@ class Qemu:
         if initrd:
             argv += ["-kernel", kernel.image, "-initrd", initrd, "-append",
                      "console=ttyS0 loglevel=6 panic=-1 "
-                     "random.trust_cpu=on fbcon=font:VGA8x16"]
+                     f"random.trust_cpu=on fbcon=font:{font}"]
         for n, device in enumerate(devices):
             argv += device.args(n)
         env = dict(os.environ)
