@@ -167,6 +167,8 @@ def decided(rig):
     vub, control = serve(rig)
     guest = boot(rig, vub, SEE_SCREEN, xres=OTHER[0], yres=OTHER[1])
     see_screen(guest, OTHER, False)
+    if not vub.process.output.seen("%dx%d pixels, as the front-end's" % OTHER):
+        raise Failure("the log does not say whose size it is")
     guest.wait_success()
     control.close()
 
