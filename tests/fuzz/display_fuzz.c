@@ -32,12 +32,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static const char *const configs[] = {
-    "{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
-    "\"max_memory\": \"1M\"}}",
-    "{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", \"dmabuf\": true, "
-    "\"max_memory\": \"1M\", \"scanouts\": ["
-    "{\"width\": 640, \"height\": 480}, {\"width\": 64, \"height\": 64}]}}",
+static const struct world_conf configs[] = {
+    {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
+     "\"max_memory\": \"1M\"}}",
+     false, 1u << 20},
+    {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", \"dmabuf\": true, "
+     "\"max_memory\": \"1M\", \"scanouts\": ["
+     "{\"width\": 640, \"height\": 480}, {\"width\": 64, \"height\": 64}]}}",
+     false, 1u << 20},
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -161,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     input_set(data, size);
     how = u8();
-    world_open(how & 1, false);
+    world_open(&configs[how & 1]);
     front_lies = true;
     display_give(how & 2 ? 4096 : 1u << 20);
     session_begin(ALL_FEATURES, false);

@@ -28,8 +28,7 @@
 
 /* ---- gpu_world.c ---- */
 
-#define SCANOUTS 3            /* of the config */
-#define MAX_MEMORY (1u << 20) /* likewise: of all resources' pixels */
+#define SCANOUTS 3 /* of each config */
 #define ALL_FEATURES                                                           \
     (FEATURE(VIRTIO_GPU_F_EDID) | FEATURE(VIRTIO_GPU_F_RESOURCE_UUID) |        \
      FEATURE(VIRTIO_GPU_F_RESOURCE_BLOB))
@@ -45,10 +44,19 @@ uint8_t u8(void);
 uint16_t u16(void);
 uint32_t u32(void);
 
-/* Once: the loop, and what the config says. */
-void world_init(const char *const *configs, unsigned num);
-/* A device of that config; headless: it gives displays back. */
-void world_open(unsigned config, bool headless);
+struct world_conf {
+    const char *text;    /* JSON */
+    bool headless;       /* displays are given back */
+    uint32_t max_memory; /* bytes */
+};
+
+extern const struct world_conf *world; /* of the device that is open */
+extern const struct device_type *device_type;
+
+/* Once. */
+void world_init(const struct world_conf *configs, unsigned num);
+/* A device of that config. */
+void world_open(const struct world_conf *config);
 /* Without a session. */
 void world_close(void);
 /* The loop turns once, and all look at what has become of it. */
@@ -78,7 +86,7 @@ void config_write(uint32_t offset, uint32_t value, uint32_t len);
 #define RING_SIZE (PLACES * DESCS)
 #define RING_BYTES 0x1000
 #define PLACE_BYTES 0x1000
-#define MAPS 3
+#define MAPS 4
 #define ENTRIES_MAX 200
 
 /* A chain that the device may have. */
@@ -99,6 +107,8 @@ void guest_begin(void);
 /* Where a guest address lies for us; NULL: nowhere. *len: bytes from there on
  * that the map has in one piece. */
 uint8_t *guest_at(uint64_t gpa, uint64_t *len);
+/* The front-end takes some of it away; what is there is not known then. */
+void guest_shrink(void);
 /* Bytes to store somewhere in the memory for pixels. */
 void guest_store(unsigned where, unsigned len, uint8_t seed);
 /* Is a place free? Then the request is put there, NULL if not. */
@@ -128,12 +138,19 @@ void command_control(void);
 void command_cursor(void);
 /* All that it takes to show something, if there are places enough. */
 void command_scene(void);
+/* A transfer that is larger than a turn of the device's, if that is possible.
+ */
+void command_large(void);
+/* gpu.resize, over the control socket. */
+void command_resize(void);
 
 /* ---- gpu_model.c ---- */
 
 void model_begin(void);
 /* No resources, no scanouts, no cursors. */
 void model_reset(void);
+/* Nothing is known any more, until then. */
+void model_lose(void);
 /* The chain has been answered: `len` bytes. Applies it. */
 void model_answered(unsigned ring, const struct place *p, const uint8_t *answer,
                     uint32_t len);

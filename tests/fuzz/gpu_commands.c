@@ -9,6 +9,7 @@
  *     bits 5..7  0..4: as it should be; 5: room for an answer that is too
  *                small; 6: too little is sent; 7: more of both than is needed
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "gpu.h"
@@ -111,12 +112,13 @@ static struct virtio_gpu_mem_entry entry(uint32_t len)
         0x1fff0,            /* out of the second */
         0x4fff0,            /* out of the third */
         0x30000,            /* nowhere */
+        0x60100,            /* in the one that may shrink */
         0xfffffffffffffff0, /* the end of all */
     };
     uint8_t b = u8();
     uint64_t gpa = at[b % ARRAY_LEN(at)];
 
-    switch (b / ARRAY_LEN(at) % 4) {
+    switch (b >> 6) {
     case 1:
         gpa += u8() * 16u;
         break;
@@ -467,4 +469,63 @@ void command_scene(void)
     else
         resource_scene(id, format, scanout, width, height);
     guest_kick(VIRTIO_GPU_CONTROLQ);
+}
+
+/* The last of ids has it, so that it is seldom shown. */
+void command_large(void)
+{
+    const uint32_t id = ids[IDS - 1], width = 2048, height = 1024;
+    const le32 make_it[] = {htole32(id),
+                            htole32(VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM),
+                            htole32(width), htole32(height)};
+    const le32 load[] = {0, 0, htole32(width), htole32(height),
+                         0, 0, htole32(id),    0};
+    le32 back[2 + 4 * 130] = {htole32(id), htole32(130)};
+
+    for (unsigned i = 0; i < 130; i++) {
+        back[2 + 4 * i] = htole32(i ? 0x40000 : 0x18000);
+        back[2 + 4 * i + 2] = htole32(i ? 0x10000 : 4);
+    }
+    simple(VIRTIO_GPU_CMD_RESOURCE_CREATE_2D, make_it, sizeof(make_it));
+    simple(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, back, sizeof(back));
+    simple(VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D, load, sizeof(load));
+    guest_kick(VIRTIO_GPU_CONTROLQ);
+}
+
+/* ---- the control socket ---- */
+
+static bool was_answered;
+
+static void on_answered(struct call *c, const struct err *e)
+{
+    CHECK(!was_answered && !e == world->headless);
+    was_answered = true;
+    json_out_free(&c->out);
+}
+
+void command_resize(void)
+{
+    const struct command *row = device_type->commands;
+    struct errs errs = ERRS_EMPTY;
+    struct conf_doc *doc = NULL;
+    struct call call = {.answered = on_answered};
+    char text[128];
+    void *args;
+    uint8_t b = u8();
+
+    while (strcmp(row->name, "gpu.resize") != 0)
+        row++;
+    snprintf(text, sizeof(text),
+             "{\"scanout\": %u, \"width\": %u, \"height\": %u, "
+             "\"enabled\": %s}",
+             b % SCANOUTS, 1 + u8() * 64u, 1 + u8() * 64u,
+             b & 128 ? "false" : "true");
+    CHECK(conf_read_text(&doc, &args, row->params, text, strlen(text), "/",
+                         NULL, &errs) == 0);
+    call.args = args;
+    call.doc = doc;
+    was_answered = false;
+    row->run(device, &call);
+    CHECK(was_answered);
+    conf_free(doc);
 }

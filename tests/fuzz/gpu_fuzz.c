@@ -6,7 +6,7 @@
  *
  *     0..111    a command is put on the control queue: gpu_commands.c
  *     112..135  the same on the cursor queue
- *     136..143  what it takes to show a picture
+ *     136..143  what it takes to show a picture, or for a large transfer
  *     144..167  a ring is kicked
  *     168..183  the loop turns
  *     184..203  the display reads some, says some, or answers
@@ -14,9 +14,9 @@
  *     216..223  all is quiet, and compared
  *     224..231  another memory map
  *     232..235  a ring drains and starts again
- *     236..239  the config space is written to
+ *     236..239  the config space is written to, or gpu.resize is called
  *     240..243  a display is given, or hangs up
- *     244..247  the clock goes on
+ *     244..247  the clock goes on; the front-end takes memory away
  *     248..     the session ends or is reset, another one begins
  *
  * What must hold: each chain is answered once, in order, with what the model
@@ -30,15 +30,20 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static const char *const configs[] = {
-    "{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
-    "\"max_memory\": \"1M\", \"scanouts\": ["
-    "{\"width\": 640, \"height\": 480}, {\"width\": 64, \"height\": 64},"
-    "{\"width\": 5120, \"height\": 2880}]}}",
-    "{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
-    "\"display\": \"headless\", \"max_memory\": \"1M\", \"scanouts\": ["
-    "{\"width\": 640, \"height\": 480}, {\"width\": 64, \"height\": 64},"
-    "{\"width\": 5120, \"height\": 2880}]}}",
+#define SCANOUTS_TEXT                                                          \
+    "\"scanouts\": [{\"width\": 640, \"height\": 480}, "                       \
+    "{\"width\": 64, \"height\": 64}, {\"width\": 5120, \"height\": 2880}]"
+
+static const struct world_conf configs[] = {
+    {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
+     "\"max_memory\": \"1M\", " SCANOUTS_TEXT "}}",
+     false, 1u << 20},
+    {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", \"max_memory\": "
+     "\"1M\", \"display\": \"headless\", " SCANOUTS_TEXT "}}",
+     true, 1u << 20},
+    {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
+     "\"max_memory\": \"16M\", " SCANOUTS_TEXT "}}",
+     false, 16u << 20},
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -106,12 +111,16 @@ static void step(void)
 {
     uint8_t what = u8();
 
+    if (getenv("FUZZ_TRACE"))
     if (what < 112) {
         command_control();
     } else if (what < 136) {
         command_cursor();
     } else if (what < 144) {
-        command_scene();
+        if (what == 143)
+            command_large();
+        else
+            command_scene();
     } else if (what < 168) {
         guest_kick(what % 4 == 0);
     } else if (what < 184) {
@@ -131,7 +140,11 @@ static void step(void)
     } else if (what < 240) {
         uint8_t b = u8();
 
-        config_write(b & 12, what & 1 ? u32() : VIRTIO_GPU_EVENT_DISPLAY, 4);
+        if (what & 2)
+            command_resize();
+        else
+            config_write(b & 12, what & 1 ? u32() : VIRTIO_GPU_EVENT_DISPLAY,
+                         4);
     } else if (what < 244) {
         uint8_t b = u8();
 
@@ -142,7 +155,10 @@ static void step(void)
         else
             display_take();
     } else if (what < 248) {
-        clock_forward(u8() * 16u);
+        if (what == 247)
+            guest_shrink();
+        else
+            clock_forward(u8() * 16u);
     } else {
         another_session(what);
     }
@@ -155,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     input_set(data, size);
     how = u8();
-    world_open(how & 15 ? 0 : 1, (how & 15) == 0);
+    world_open(&configs[how & 12 ? 0 : (how + 2u) % ARRAY_LEN(configs)]);
     if (how & 16)
         session_begin(ALL_FEATURES, false);
     if (!(how & 32))

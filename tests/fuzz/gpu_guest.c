@@ -17,7 +17,7 @@
 #define USED 0xa00
 #define UNDATA 0xa5 /* what was not written */
 
-/* The guest's memory in three maps. The first region has the rings and is
+/* The guest's memory, in some maps. The first region has the rings and is
  * always there; the second is its neighbour for the guest, but not for us; the
  * third lies behind a hole. */
 struct range {
@@ -28,7 +28,19 @@ static const struct range maps[MAPS][3] = {
     {{0, 0x18000, 0}, {0x18000, 0x8000, 0x28000}, {0x40000, 0x10000, 0x18000}},
     {{0, 0x18000, 0}, {0x18000, 0x8000, 0x28000}},
     {{0, 0x18000, 0}, {0x18000, 0x8000, 0x18000}, {0x40000, 0x10000, 0x20000}},
+    {{0, 0x18000, 0}, {0x18000, 0x8000, 0x28000}, {0x40000, 0x10000, 0x18000}},
 };
+
+/* The last map has one region more, in a file of its own, which may shrink. */
+#define WEAK_MAP (MAPS - 1)
+#define WEAK_GPA 0x60000
+#define WEAK_BYTES 0x4000
+
+static struct {
+    int fd;
+    uint8_t *memory;
+    bool has_shrunk;
+} weak = {.fd = -1};
 
 _Static_assert(PIXELS_FROM < 0x18000, "rings and places are always there");
 
@@ -37,6 +49,7 @@ unsigned current_map;
 static uint8_t *memory; /* the guest's, as it sees it */
 static uint8_t copy[MEMORY_BYTES];
 static struct mem *mems[MAPS];
+static int memory_fd;
 
 static struct side {
     struct ring ring;
@@ -55,29 +68,59 @@ static uint32_t stopped_at;
 
 /* ---- memory ---- */
 
-void guest_init(void)
+static uint8_t *new_file(int *fd, size_t len)
 {
-    int fd = memfd_create("memory", MFD_CLOEXEC);
+    void *at;
+
+    *fd = memfd_create("memory", MFD_CLOEXEC);
+    CHECK(*fd >= 0 && ftruncate(*fd, (off_t)len) == 0);
+    at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+    CHECK(at != MAP_FAILED);
+    return at;
+}
+
+static void add(struct mem **m, const struct range *r, int fd)
+{
+    const struct mem_region_conf c = {r->gpa, r->len, UVA + r->gpa, r->offset};
+    struct mem *more;
     struct err e;
 
-    CHECK(fd >= 0 && ftruncate(fd, MEMORY_BYTES) == 0);
-    memory =
-        mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    CHECK(memory != MAP_FAILED);
-    for (unsigned i = 0; i < MAPS; i++) {
-        mems[i] = mem_new();
-        CHECK(mems[i] != NULL);
-        for (unsigned k = 0; k < ARRAY_LEN(maps[i]) && maps[i][k].len; k++) {
-            const struct range *r = &maps[i][k];
-            const struct mem_region_conf c = {r->gpa, r->len, UVA + r->gpa,
-                                              r->offset};
-            struct mem *more;
+    CHECK(mem_add(*m, &c, fd, &more, &e) == 0);
+    mem_unref(*m);
+    *m = more;
+}
 
-            CHECK(mem_add(mems[i], &c, fd, &more, &e) == 0);
-            mem_unref(mems[i]);
-            mems[i] = more;
-        }
+static void make_map(unsigned i)
+{
+    mem_unref(mems[i]);
+    mems[i] = mem_new();
+    CHECK(mems[i] != NULL);
+    for (unsigned k = 0; k < ARRAY_LEN(maps[i]) && maps[i][k].len; k++)
+        add(&mems[i], &maps[i][k], memory_fd);
+}
+
+static void make_weak(void)
+{
+    static const struct range r = {WEAK_GPA, WEAK_BYTES, 0};
+
+    if (weak.fd >= 0) {
+        munmap(weak.memory, WEAK_BYTES);
+        close(weak.fd);
     }
+    weak.memory = new_file(&weak.fd, WEAK_BYTES);
+    weak.has_shrunk = false;
+    for (unsigned i = 0; i < WEAK_BYTES; i++)
+        weak.memory[i] = (uint8_t)(i * 3);
+    make_map(WEAK_MAP);
+    add(&mems[WEAK_MAP], &r, weak.fd);
+}
+
+void guest_init(void)
+{
+    memory = new_file(&memory_fd, MEMORY_BYTES);
+    for (unsigned i = 0; i < MAPS; i++)
+        make_map(i);
+    make_weak();
 }
 
 void guest_begin(void)
@@ -87,6 +130,8 @@ void guest_begin(void)
     current_map = 0;
     memset(sides, 0, sizeof(sides));
     stopped_at = 0;
+    if (weak.has_shrunk)
+        make_weak();
 }
 
 uint8_t *guest_at(uint64_t gpa, uint64_t *len)
@@ -99,7 +144,20 @@ uint8_t *guest_at(uint64_t gpa, uint64_t *len)
         *len = r->len - (gpa - r->gpa);
         return memory + r->offset + (gpa - r->gpa);
     }
-    return NULL;
+    if (current_map != WEAK_MAP || weak.has_shrunk || gpa < WEAK_GPA ||
+        gpa >= WEAK_GPA + WEAK_BYTES)
+        return NULL;
+    *len = WEAK_GPA + WEAK_BYTES - gpa;
+    return weak.memory + (gpa - WEAK_GPA);
+}
+
+void guest_shrink(void)
+{
+    if (current_map != WEAK_MAP || weak.has_shrunk)
+        return;
+    CHECK(ftruncate(weak.fd, 0x1000) == 0);
+    weak.has_shrunk = true;
+    model_lose();
 }
 
 static void put(uint8_t *at, const void *bytes, size_t len)
@@ -395,7 +453,8 @@ void guest_remap(unsigned map)
 {
     bool busy = guest_is_busy();
 
-    current_map = map % MAPS;
+    map %= MAPS;
+    current_map = map == WEAK_MAP && weak.has_shrunk ? 0 : map;
     for (unsigned r = 0; r < RINGS; r++) {
         struct side *s = &sides[r];
         uint64_t at = UVA + r * RING_BYTES;

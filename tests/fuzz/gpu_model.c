@@ -15,6 +15,7 @@
 #include "gpu.h"
 
 #define HEAD sizeof(struct virtio_gpu_ctrl_hdr)
+#define LARGE_BYTES (1u << 20)
 #define CURSOR_SIDE VIRTIO_GPU_CURSOR_PIXELS
 #define RGB 0xffffffu /* x8r8g8b8: the top byte is nobody's */
 
@@ -27,7 +28,8 @@ struct entry {
 
 static struct res {
     bool there, is_blob, attached, has_uuid;
-    bool blurred; /* its pixels cannot be known */
+    bool blurred;  /* its pixels cannot be known */
+    bool is_large; /* nobody minds them */
     uint32_t format, width, height;
     uint64_t bytes; /* a blob's size; else of pixels */
     uint8_t *pixels;
@@ -155,6 +157,8 @@ static uint32_t shown_pixel(const struct shown *s, bool is_there, uint32_t x,
 {
     uint64_t offset = s->offset + (uint64_t)y * s->stride + x * 4;
 
+    if (s->res->is_large)
+        return 0;
     if (s->res->is_blob)
         return blob_pixel(s->res, s->format, offset, is_there);
     return to_argb(s->format, s->res->pixels + offset);
@@ -244,6 +248,11 @@ void model_reset(void)
     is_lost = false;
 }
 
+void model_lose(void)
+{
+    is_lost = true;
+}
+
 void model_begin(void)
 {
     model_reset();
@@ -262,8 +271,8 @@ bool model_sides(unsigned index, uint32_t *width, uint32_t *height,
 {
     const struct res *r = &resources[index];
 
-    *width = r->is_blob ? 32 : r->width;
-    *height = r->is_blob ? 32 : r->height;
+    *width = r->is_blob || r->is_large ? 32 : r->width;
+    *height = r->is_blob || r->is_large ? 32 : r->height;
     *bytes = r->bytes;
     return r->there;
 }
@@ -379,7 +388,7 @@ static enum verdict create_2d(struct ask *a)
     take_resource(a, HEAD);
     if (a->id == 0 || a->res || !format_is_known(format) || width == 0 ||
         height == 0 || width > GPU_SIDE_MAX || height > GPU_SIDE_MAX ||
-        width * height * 4 > MAX_MEMORY - bytes_used())
+        width * height * 4 > world->max_memory - bytes_used())
         return FAILS;
     /* Somebody may have one still that has no id any more. */
     return EITHER;
@@ -395,7 +404,9 @@ static void do_create_2d(struct ask *a)
     r->width = word(a, FIELD(resource_create_2d, width));
     r->height = word(a, FIELD(resource_create_2d, height));
     r->bytes = (uint64_t)r->width * r->height * 4;
-    r->pixels = calloc(1, r->bytes);
+    r->is_large = r->bytes > LARGE_BYTES;
+    r->blurred = r->is_large;
+    r->pixels = calloc(1, r->is_large ? 1 : r->bytes);
     CHECK(r->pixels);
 }
 
@@ -461,7 +472,7 @@ static enum verdict set_scanout_blob(struct ask *a)
         stride < row || stride % 4 || offset % 4 ||
         offset + (uint64_t)stride * (height - 1) + row > a->res->bytes)
         return FAILS;
-    return row * height > MAX_MEMORY ? FAILS : v;
+    return row * height > world->max_memory ? FAILS : v;
 }
 
 static void do_set_scanout_blob(struct ask *a)
@@ -525,7 +536,7 @@ static void do_transfer(struct ask *a)
     uint64_t offset = long_word(a, FIELD(transfer_to_host_2d, offset));
     struct res *r = a->res;
 
-    if (r->is_blob)
+    if (r->is_blob || r->is_large)
         return;
     if (r->blurred && a->rect.width == r->width && a->rect.height == r->height)
         r->blurred = false;
@@ -895,8 +906,16 @@ void model_compare(void)
         /* What is to be shown of a blob whose memory is gone? */
         if (s->res && s->res->is_blob && !frame_is_there(s))
             continue;
+        if (getenv("FUZZ_TRACE") && (s->res || f->width))
+            fprintf(stderr, "T scanout %u front %ux%u model %ux%u\n", i,
         CHECK(f->width == s->width && f->height == s->height);
         for (size_t n = 0; n < num; n++)
+            if (getenv("FUZZ_TRACE") && s->known[n] &&
+                (!f->fresh[n] || (f->pixels[n] & RGB) != (s->want[n] & RGB))) {
+                fprintf(stderr, "T pixel %zu fresh %d is %x want %x res %ld\n",
+                        n, f->fresh[n], f->pixels[n], s->want[n],
+                        s->res - resources);
+                break;
             if (s->known[n])
                 CHECK(f->fresh[n] &&
                       (f->pixels[n] & RGB) == (s->want[n] & RGB));

@@ -14,11 +14,14 @@
 
 #define CONFIGS_MAX 4
 
+const struct world_conf *world;
+const struct device_type *device_type;
 struct loop loop;
 struct device *device;
 uint64_t features;
 
 static struct loop *ring_loops[RINGS] = {&loop, &loop};
+static const struct world_conf *worlds;
 static const struct conf_any *confs[CONFIGS_MAX];
 static uint64_t clock_ms = 1000000;
 
@@ -30,7 +33,6 @@ static bool held[1024];
 static unsigned num_held;
 static int display_fd = -1;
 static bool display_was_given; /* by this session */
-static bool is_headless;
 static int fds_used;
 
 /* ---- the clock ---- */
@@ -105,7 +107,7 @@ static void on_give_back(struct device *d, int fd)
     held[fd] = false;
     if (fd == display_fd) {
         /* Nobody but the front may be the reason. */
-        CHECK(front_lies || !front_is_open() || is_headless);
+        CHECK(front_lies || !front_is_open() || world->headless);
         display_fd = -1;
     }
     close(fd);
@@ -132,7 +134,6 @@ void display_give(unsigned send_bytes)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
                      fds) == 0);
-    CHECK(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
     CHECK(fds[0] < (int)ARRAY_LEN(held) && !held[fds[0]]);
     let_go_of_display();
     held[fds[0]] = true;
@@ -141,6 +142,9 @@ void display_give(unsigned send_bytes)
     front_open(fds[1]);
     display_was_given = true;
     device->ops->display(device, fds[0]);
+    if (display_fd >= 0) /* however much it has asked for */
+        CHECK(setsockopt(display_fd, SOL_SOCKET, SO_SNDBUF, &size,
+                         sizeof(size)) == 0);
 }
 
 void display_take(void)
@@ -242,20 +246,22 @@ static const struct conf_table root_table = {
     .keys = root_keys,
 };
 
-void world_init(const char *const *configs, unsigned num)
+void world_init(const struct world_conf *configs, unsigned num)
 {
     static struct conf_doc *docs[CONFIGS_MAX]; /* kept */
     struct errs errs = ERRS_EMPTY;
 
     CHECK(num <= CONFIGS_MAX);
+    worlds = configs;
     log_set(LOG_ERROR, LOG_TEXT);
     CHECK(loop_open(&loop, "fuzz") == 0);
     loop.devices = 1;
     for (unsigned i = 0; i < num; i++) {
+        const char *text = configs[i].text;
         void *out;
 
-        CHECK(conf_read_text(&docs[i], &out, &root_table, configs[i],
-                             strlen(configs[i]), "/", NULL, &errs) == 0);
+        CHECK(conf_read_text(&docs[i], &out, &root_table, text, strlen(text),
+                             "/", NULL, &errs) == 0);
         confs[i] = out;
     }
     guest_init();
@@ -271,14 +277,19 @@ static int lowest_fd(void)
     return fd;
 }
 
-void world_open(unsigned config, bool headless)
+void world_open(const struct world_conf *config)
 {
+    const struct conf_any *conf = confs[config - worlds];
     struct errs errs = ERRS_EMPTY;
     struct err e;
 
+    world = config;
+    device_type = device_type_of(conf);
+    guest_begin();
+    model_begin();
+    front_lies = false;
     fds_used = lowest_fd();
-    CHECK(device_type_of(confs[config])->open(&device, confs[config], &errs) ==
-          0);
+    CHECK(device_type->open(&device, conf, &errs) == 0);
     CHECK(device->num_queues == RINGS);
     device->home = &loop;
     device->ring_loop = ring_loops;
@@ -287,10 +298,6 @@ void world_open(unsigned config, bool headless)
         CHECK(device->ops->begin(device, &e) == 0);
     CHECK((device->ops->features(device) & ~ALL_FEATURES) == 0);
     config_look();
-    guest_begin();
-    model_begin();
-    front_lies = false;
-    is_headless = headless;
 }
 
 void world_close(void)
@@ -304,5 +311,6 @@ void world_close(void)
     CHECK(num_held == 0);
     front_close();
     CHECK(lowest_fd() == fds_used);
+    CHECK(loop.unseen == 0);
     model_begin(); /* frees */
 }
