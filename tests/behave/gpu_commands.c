@@ -506,10 +506,11 @@ static void a_cursor_is_laid_over_the_picture(struct screen *s)
     };
 
     gpu_show(s->g, 0, 1, XRGB, fb);
-    for (unsigned i = 0; i < 64 * 64; i++) /* the upper half is opaque */
+    /* The upper half is opaque; Linux calls all its pictures XRGB. */
+    for (unsigned i = 0; i < 64 * 64; i++)
         gpu_fb_write(arrow, (uint64_t)i * 4,
                      &(le32){htole32(i < 2048 ? 0xff123456 : 0)}, 4);
-    gpu_picture(s->g, 2, ARGB, arrow);
+    gpu_picture(s->g, 2, XRGB, arrow);
     gpu_need(gpu_transfer(s->g, 2, 0, 0, 64, 64, 0), OK_NODATA);
     gpu_need(gpu_update_cursor(s->g, 0, 2, 20, 30, 4, 6), OK_NODATA);
     for (unsigned i = 0; i < ARRAY_LEN(want); i++)

@@ -1,8 +1,10 @@
 /* The cursor queue.
  *
  * Spec: virtio, "GPU Device", "Device Operation: cursorq". The image is copied
- * from its resource when the guest says so, and is ours from then on. Linux
- * gives no room for answers: then there are none.
+ * from its resource when the guest says so, and is ours from then on. A cursor
+ * has alpha, whatever its resource is said to have: Linux makes all of a
+ * program's own pictures B8G8R8X8, cursors too. Linux gives no room for
+ * answers: then there are none.
  *
  * MOVE_CURSOR shows the cursor, or hides it if it names resource 0: the
  * specification has this field ignored, but QEMU does so, and drivers are
@@ -30,7 +32,8 @@ static uint32_t draw(struct gpu *g, struct cursor *cursor, uint32_t id)
     if (res->is_blob ? res->bytes < SIDE * SIDE * PIXEL_BYTES
                      : res->width != SIDE || res->height != SIDE)
         return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-    f.format = res->is_blob ? VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM : res->format;
+    f.format = res->is_blob ? VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM
+                            : pixels_with_alpha(res->format);
     if (!frame_is_there(&f))
         return VIRTIO_GPU_RESP_ERR_UNSPEC;
     frame_read(&f, &all, cursor->image);

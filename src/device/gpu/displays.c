@@ -168,14 +168,24 @@ void gpu_on_viewer_lost(struct gpu *g, const char *why)
     end_wait(g, why);
 }
 
+/* QEMU reads a display that has been closed for ever, with all of its main
+ * thread's time: one that is not wanted is kept, and nothing is said there. */
+static void keep_unused(struct gpu *g, int fd)
+{
+    if (g->unused_display >= 0)
+        device_give_back(&g->device, g->unused_display);
+    g->unused_display = fd;
+    if (fd >= 0)
+        log_debug(g->device.id, "the front-end's display is not used: "
+                                "\"display\" is \"headless\"");
+}
+
 void displays_connect(struct device *d, int fd)
 {
     struct gpu *g = gpu_of(d);
 
-    if (fd >= 0 && !has_front_end(g)) {
-        log_debug(d->id, "the front-end's display is not used: "
-                         "\"display\" is \"headless\"");
-        device_give_back(d, fd);
+    if (!has_front_end(g)) {
+        keep_unused(g, fd);
         return;
     }
     viewer_close(g->viewer);

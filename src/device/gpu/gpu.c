@@ -174,8 +174,7 @@ static void gpu_close(struct device *d)
     struct gpu *g = gpu_of(d);
 
     waits_end(g);
-    viewer_close(g->viewer);
-    g->viewer = NULL;
+    displays_connect(d, -1);
     if (g->has_begun)
         timer_close(&g->start_timer);
     else
@@ -210,6 +209,7 @@ static int gpu_open(struct device **out, const struct conf_any *c,
     if (!g)
         return errs_nomem(e);
     g->conf = conf;
+    g->unused_display = -1;
     g->num_scanouts = conf->scanouts.count ? (unsigned)conf->scanouts.count : 1;
     displays_by_conf(g);
     resources_init(&g->resources, conf->max_memory, conf->dmabuf);

@@ -50,6 +50,7 @@ struct gpu {
     struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS];
     struct control control;
     struct viewer *viewer; /* NULL: there is none */
+    int unused_display;    /* of the front-end, without a viewer; -1: none */
     bool starting;         /* start waits for the viewer to say something */
     struct timer start_timer;
     bool has_begun;

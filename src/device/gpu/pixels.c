@@ -67,6 +67,17 @@ bool pixels_are_argb(uint32_t format)
     return f && turn_of(f) == AS_IS;
 }
 
+uint32_t pixels_with_alpha(uint32_t format)
+{
+    const struct format *f = format_of(format);
+
+    assert(f);
+    for (unsigned i = 0; i < ARRAY_LEN(formats); i++)
+        if (formats[i].has_alpha && formats[i].little == f->little)
+            return formats[i].format;
+    return format;
+}
+
 uint32_t pixels_fourcc(uint32_t format)
 {
     const struct format *f = format_of(format);

@@ -17,6 +17,8 @@ bool pixels_known(uint32_t format);
 /* Is it argb but for a top byte that may be anything? Then rows of it may be
  * sent as they are. */
 bool pixels_are_argb(uint32_t format);
+/* The one with the same bytes of which the fourth counts as alpha. */
+uint32_t pixels_with_alpha(uint32_t format);
 /* The DRM fourcc of it ("XR24"...). */
 uint32_t pixels_fourcc(uint32_t format);
 

@@ -106,6 +106,26 @@ static void each_format_becomes_argb(void **state)
     }
 }
 
+static void each_format_has_one_with_alpha(void **state)
+{
+    static const struct {
+        uint32_t format, with_alpha;
+    } all[] = {
+        {VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM},
+        {VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM},
+        {VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM},
+        {VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM, VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM},
+        {VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM},
+        {VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM, VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM},
+        {VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM},
+        {VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM, VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+        assert_int_equal(pixels_with_alpha(all[i].format), all[i].with_alpha);
+}
+
 static void pixels_are_converted_where_they_are(void **state)
 {
     static uint32_t to[37 * 5], want[37 * 5];
@@ -328,6 +348,8 @@ int main(void)
         cmocka_unit_test(there_are_eight_formats),
         cmocka_unit_test(a_fourcc_is_that_of_drm),
         cmocka_unit_test(each_format_becomes_argb),
+        cmocka_unit_test(each_format_has_one_with_alpha),
+        cmocka_unit_test(each_format_has_one_with_alpha),
         cmocka_unit_test(pixels_are_converted_where_they_are),
         cmocka_unit_test(what_is_called_argb_is_but_for_the_top_byte),
         cmocka_unit_test(a_cursor_is_laid_over_a_picture),
