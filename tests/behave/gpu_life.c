@@ -77,6 +77,40 @@ static void another_driver_finds_nothing(void **state)
     on_all_rings(one, another_driver_begins);
 }
 
+/* One that stopped just where queues begin, all around the ring: a driver that
+ * is new has read the config space. */
+static void another_driver_begins_at_the_same_place(void **state)
+{
+    static const bool read[] = {false, true};
+    struct vub *v = vub_start("%s", one);
+
+    (void)state;
+    for (unsigned packed = 0; packed < 2; packed++)
+        for (unsigned i = 0; i < ARRAY_LEN(read); i++) {
+            const struct front_conf conf = {.packed = packed, .size = 8};
+            struct gpu *g = gpu_open(v, "screen", &conf);
+            struct virtio_gpu_config c;
+            uint32_t begins = g->control->base, n = 0;
+
+            front_note("%s, %s", packed ? "packed" : "split",
+                       read[i] ? "read" : "not read");
+            gpu_need(gpu_create(g, 1, XRGB, 8, 8), OK_NODATA);
+            /* Split: 65536 chains; packed: twice around, two places each. */
+            for (n = 1; n < (packed ? 8 : 65536); n++)
+                gpu_need(gpu_flush(g, 1, 0, 0, 8, 8), OK_NODATA);
+            assert_int_equal(vq_stop(g->control), begins);
+            if (read[i])
+                gpu_config(g, &c);
+            vq_start(g->control);
+            if (read[i])
+                gpu_need(gpu_unref(g, 1), ERR_INVALID_RESOURCE_ID);
+            else
+                gpu_need(gpu_unref(g, 1), OK_NODATA);
+            gpu_close(g);
+        }
+    vub_free(v);
+}
+
 /* As QEMU does it when its guest is paused. */
 static void stop_and_go_on(struct screen *s)
 {
@@ -468,6 +502,7 @@ static void a_disk_has_no_display(void **state)
 }
 
 BEHAVE_MAIN(T(another_driver_finds_nothing),
+            T(another_driver_begins_at_the_same_place),
             T(a_driver_that_was_stopped_finds_everything),
             T(a_reset_forgets_everything),
             T(a_front_end_that_ended_its_guest_leaves_nothing),

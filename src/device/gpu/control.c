@@ -266,25 +266,33 @@ bool control_read(const struct chain *c, void *to, size_t len)
 
 /* ---- turns ---- */
 
+/* Copies and does the command of r->chain. */
+static uint32_t run(struct gpu *g, struct request *r)
+{
+    const size_t head = sizeof(struct virtio_gpu_ctrl_hdr);
+    const struct row *row;
+    size_t rest;
+
+    r->body_len = 0;
+    if (!control_read(r->chain, &r->in.hdr, head))
+        return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    row = find_row(g, le32toh(r->in.hdr.type));
+    if (!row)
+        return VIRTIO_GPU_RESP_ERR_UNSPEC;
+    rest = row->in_len - head;
+    if (chain_read(r->chain, head, (uint8_t *)&r->in + head, rest) < rest)
+        return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    return row->run(g, r);
+}
+
 /* c is answered, or under way. */
 static void take(struct gpu *g, struct chain *c)
 {
-    const size_t head = sizeof(struct virtio_gpu_ctrl_hdr);
-    const struct row *row = NULL;
     struct request r;
     uint32_t type;
 
     r.chain = c;
-    r.body_len = 0;
-    if (!control_read(c, &r.in.hdr, head))
-        type = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-    else if (!(row = find_row(g, le32toh(r.in.hdr.type))))
-        type = VIRTIO_GPU_RESP_ERR_UNSPEC;
-    else if (chain_read(c, head, (uint8_t *)&r.in + head, row->in_len - head) <
-             row->in_len - head)
-        type = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-    else
-        type = row->run(g, &r);
+    type = run(g, &r);
     if (type == CONTROL_GOES_ON) {
         g->control.chain = c;
         g->control.hdr = r.in.hdr;

@@ -4,8 +4,9 @@
  * a picture has one writer.
  *
  * A guest that is reset begins anew, with no resources. QEMU does not tell us
- * that either: a control queue that does not go on where it stopped is another
- * driver's. */
+ * that: a control queue that does not go on where it stopped is another
+ * driver's. If it stopped just where queues begin, it is another driver who has
+ * read the config space meanwhile: that of a paused guest reads nothing. */
 #include "device/gpu/gpu.h"
 
 #include <assert.h>
@@ -46,6 +47,7 @@ static void gpu_config_read(struct device *d, void *config)
     };
 
     memcpy(config, &c, sizeof(c));
+    g->config_was_read = true;
     viewer_ask(g->viewer);
 }
 
@@ -98,6 +100,18 @@ static void gpu_reset(struct device *d)
 
 /* ---- rings ---- */
 
+/* As ring_base() has it of a queue that nobody has used, split and packed. */
+#define BASE_SPLIT 0u
+#define BASE_PACKED (1u << 15 | 1u << 31)
+
+static bool is_another_driver(const struct gpu *g, const struct ring *q)
+{
+    uint32_t base = ring_base(q);
+
+    return base != g->ring_base ||
+           (g->config_was_read && (base == BASE_SPLIT || base == BASE_PACKED));
+}
+
 static int gpu_ring_start(struct device *d, struct ring *q, struct err *e)
 {
     struct gpu *g = gpu_of(d);
@@ -106,7 +120,7 @@ static int gpu_ring_start(struct device *d, struct ring *q, struct err *e)
     assert(q->loop == d->home);
     if (q->index != VIRTIO_GPU_CONTROLQ)
         return 0;
-    if (ring_base(q) != g->ring_base)
+    if (is_another_driver(g, q))
         forget_guest(g);
     g->control.ring = q;
     control_remapped(g);
@@ -136,6 +150,7 @@ static void gpu_ring_stop(struct device *d, struct ring *q)
     control_give_up(g);
     g->control.ring = NULL;
     g->ring_base = ring_base(q);
+    g->config_was_read = false;
     resources_resolve(&g->resources, NULL);
 }
 

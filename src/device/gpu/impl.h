@@ -41,7 +41,8 @@ struct gpu {
     unsigned num_scanouts; /* of the config: what our config space says */
     uint64_t features;     /* acked */
     uint32_t events_read;
-    uint32_t ring_base; /* of the control queue when it stopped last */
+    uint32_t ring_base;   /* of the control queue when it stopped last */
+    bool config_was_read; /* since then */
 
     struct resources resources;
     struct scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
