@@ -183,6 +183,67 @@ static void a_reset_forgets_everything(void **state)
     screen_close(&s);
 }
 
+/* A transfer of 256 MiB, out of one page of the guest's, is given up when a
+ * front-end has waited for long enough; the driver goes on after that. */
+static void a_stop_does_not_wait_for_ever(void **state)
+{
+    const struct front_conf conf = {.size = 512};
+    struct virtio_gpu_mem_entry *e = front_calloc(65536, sizeof(*e));
+    struct virtio_gpu_transfer_to_host_2d all =
+        gpu_transfer_cmd(1, 0, 0, 16384, 4096, 0);
+    struct gpu_req *r;
+    uint64_t page;
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, SCREEN(", 'drain_timeout': 4"), &conf);
+    page = front_alloc(s.g->f, 4096, 4096);
+    for (unsigned i = 0; i < 65536; i++)
+        e[i] = (struct virtio_gpu_mem_entry){htole64(page), htole32(4096), 0};
+    gpu_need(gpu_create(s.g, 1, XRGB, 16384, 4096), OK_NODATA);
+    gpu_need(gpu_attach_paged(s.g, 1, e, 65536), OK_NODATA);
+    r = gpu_req_new(s.g, sizeof(all));
+    gpu_go(s.g->control, r, &all, sizeof(all), 24);
+    vq_stop(s.g->control);
+    vub_log_wait(s.v, "giving up");
+    gpu_need(gpu_wait(s.g->control, r), ERR_UNSPEC);
+    vq_start(s.g->control);
+    gpu_need(gpu_transfer(s.g, 1, 0, 0, 16384, 1, 0), OK_NODATA);
+    gpu_need(gpu_unref(s.g, 1), OK_NODATA);
+    assert_int_equal(screen_stat(&s, "bytes"), 0);
+    free(e);
+    screen_close(&s);
+}
+
+static void the_status_tells_what_is_shown(void **state)
+{
+    struct gpu_fb *fb;
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, SCREEN(", 'max_memory': '2M', 'scanouts': [{}, {}]"), NULL);
+    fb = gpu_fb_new(s.g, 16, 8, 0);
+    show_colour(&s, 7, 0x112233);
+    gpu_show_blob(s.g, 1, 9, XRGB, fb);
+    ctl_call(&s.c, "status", "{}");
+    ctl_need(&s.c,
+             "\"scanouts\":[{\"scanout\":0,"
+             "\"display\":{\"width\":1280,\"height\":800},"
+             "\"shown\":{\"width\":16,\"height\":16},"
+             "\"resource\":{\"id\":7,\"blob\":false,\"width\":16,"
+             "\"height\":16,\"bytes\":1024},\"cursor\":false,\"flushes\":1},"
+             "{\"scanout\":1,"
+             "\"display\":{\"width\":1280,\"height\":800},"
+             "\"shown\":{\"width\":16,\"height\":8},"
+             "\"resource\":{\"id\":9,\"blob\":true,\"bytes\":512},"
+             "\"cursor\":false,\"flushes\":0}],"
+             "\"resources\":{\"count\":2,\"bytes\":4096,"
+             "\"max_memory\":2097152},\"viewer\":null,\"commands\":7,"
+             "\"errors\":0,\"transfers\":1,\"transfer_bytes\":1024,"
+             "\"flushes\":1,");
+    screen_close(&s);
+}
+
 /* ---- Front-ends ---- */
 
 static void a_front_end_that_ended_its_guest_leaves_nothing(void **state)
@@ -504,7 +565,8 @@ static void a_disk_has_no_display(void **state)
 BEHAVE_MAIN(T(another_driver_finds_nothing),
             T(another_driver_begins_at_the_same_place),
             T(a_driver_that_was_stopped_finds_everything),
-            T(a_reset_forgets_everything),
+            T(a_reset_forgets_everything), T(a_stop_does_not_wait_for_ever),
+            T(the_status_tells_what_is_shown),
             T(a_front_end_that_ended_its_guest_leaves_nothing),
             T(a_front_end_that_comes_back_finds_its_pictures),
             T(a_guest_outlives_a_vub_that_was_killed),

@@ -156,6 +156,7 @@ static uint32_t resource_flush(struct gpu *g, struct request *r)
     if (!rect_fits(&rect, res->is_blob ? GPU_SIDE_MAX : res->width,
                    res->is_blob ? GPU_SIDE_MAX : res->height))
         return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
+    g->stats.flushes++;
     scanouts_flush(g, res, &rect);
     return VIRTIO_GPU_RESP_OK_NODATA;
 }
