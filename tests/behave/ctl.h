@@ -77,8 +77,7 @@ static const char *ctl_answer(struct ctl *c)
     return line;
 }
 
-static void __attribute__((unused))
-ctl_need(struct ctl *c, const char *text)
+static void __attribute__((unused)) ctl_need(struct ctl *c, const char *text)
 {
     const char *line = ctl_answer(c);
 

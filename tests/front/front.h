@@ -16,9 +16,9 @@
  *     front_free(f);
  *     vub_free(v);
  *
- * From the top: blk.h has requests (gpu.h, input.h and scsi.h are the drivers of
- * other devices), vq.h has rings (the hot path is inline: the benchmark uses it
- * too), session.h the session, daemon.h the program and check.h what happens
+ * From the top: blk.h has requests (gpu.h, input.h and scsi.h are the drivers
+ * of other devices), vq.h has rings (the hot path is inline: the benchmark uses
+ * it too), session.h the session, daemon.h the program and check.h what happens
  * when something fails. wire.h has the messages.
  *
  * Guest memory is one memfd per region. Guest addresses, the user addresses
