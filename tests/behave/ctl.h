@@ -33,7 +33,7 @@ static void ctl_open(struct ctl *c, struct vub *v)
     struct sockaddr_un to = {.sun_family = AF_UNIX};
 
     memset(c, 0, sizeof(*c));
-    snprintf(to.sun_path, sizeof(to.sun_path), "%s", vub_path(v, "ctl"));
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s/ctl", v->dir);
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(c->fd >= 0);
     assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof(to)), 0);
