@@ -15,17 +15,22 @@
 
 #define BAND_PIXELS 4096 /* are bytes at a time, on a thread's stack */
 
-static uint64_t bytes_of_all; /* atomic */
+static uint64_t large_bytes; /* atomic: of all that are large */
 
 static uint64_t bytes_of(const struct picture *p)
 {
     return (uint64_t)p->width * p->height * PIXEL_BYTES;
 }
 
+/* What of it counts among the large. */
+static uint64_t large_of(const struct picture *p)
+{
+    return bytes_of(p) > PICTURE_LARGE ? bytes_of(p) : 0;
+}
+
 struct picture *picture_new(uint32_t width, uint32_t height, struct err *e)
 {
     struct picture *p;
-    uint64_t bytes;
 
     if (width == 0 || height == 0 || width > GPU_SIDE_MAX ||
         height > GPU_SIDE_MAX) {
@@ -39,16 +44,16 @@ struct picture *picture_new(uint32_t width, uint32_t height, struct err *e)
         return NULL;
     }
     *p = (struct picture){.width = width, .height = height, .refs = 1};
-    bytes = bytes_of(p);
-    if (__atomic_add_fetch(&bytes_of_all, bytes, __ATOMIC_RELAXED) >
-        PICTURES_BYTES_MAX) {
+    if (large_of(p) &&
+        __atomic_add_fetch(&large_bytes, large_of(p), __ATOMIC_RELAXED) >
+            PICTURES_LARGE_MAX) {
         err_set(e, -EBUSY, "",
-                "as many pictures are in work as there may be: try again when "
-                "they are done");
+                "as many large pictures are in work as there may be: try again "
+                "when they are done");
         picture_unref(p);
         return NULL;
     }
-    p->argb = malloc(bytes);
+    p->argb = malloc(bytes_of(p));
     if (!p->argb) {
         err_nomem(e);
         picture_unref(p);
@@ -67,7 +72,7 @@ void picture_unref(struct picture *p)
 {
     if (!p || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    __atomic_fetch_sub(&bytes_of_all, bytes_of(p), __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&large_bytes, large_of(p), __ATOMIC_RELAXED);
     free(p->argb);
     free(p);
 }

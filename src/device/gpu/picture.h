@@ -13,8 +13,11 @@
 #include "base/err.h"
 #include "device/gpu/rect.h"
 
-/* Of all pictures in memory: room for two of the largest. */
-#define PICTURES_BYTES_MAX (UINT64_C(2) << 30)
+/* Of all large pictures in memory, of all devices: two of the largest. Others
+ * are bounded by how many calls there may be, so that a guest with a vast
+ * screen takes nobody else's room. */
+#define PICTURE_LARGE (UINT64_C(32) << 20) /* bytes: more than 3840x2160 */
+#define PICTURES_LARGE_MAX (UINT64_C(2) << 30)
 /* Of a file that is read: the largest PPM, and what a PNG may have beside. */
 #define PICTURE_FILE_MAX (UINT64_C(1) << 30)
 #define PICTURE_HASH_DIGITS 32

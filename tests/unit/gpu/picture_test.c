@@ -108,17 +108,20 @@ static void a_picture_has_a_size_that_can_be(void **state)
 /* Their memory is not touched. */
 static void there_is_room_for_two_of_the_largest(void **state)
 {
-    struct picture *a, *b;
+    struct picture *a, *b, *c;
     struct err e;
 
     (void)state;
     a = picture_new(16384, 16384, &e);
     b = picture_new(16384, 16384, &e);
     assert_true(a && b);
-    assert_null(picture_new(1, 1, &e));
+    assert_null(picture_new(2897, 2897, &e)); /* a little over 32 MiB */
     assert_int_equal(e.code, -EBUSY);
+    c = picture_new(3840, 2160, &e); /* others always may */
+    assert_non_null(c);
+    picture_unref(c);
     picture_unref(a);
-    a = picture_new(1, 1, &e);
+    a = picture_new(2897, 2897, &e);
     assert_non_null(a);
     picture_unref(a);
     picture_unref(b);
