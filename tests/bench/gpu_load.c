@@ -429,9 +429,10 @@ int main(int argc, char **argv)
     run(&guest, o.seconds);
     printf("{");
     meter_print(&guest.meter);
-    printf(",\"updates\":%" PRIu64 ",\"kicks\":%" PRIu64 ",\"calls\":%" PRIu64
-           "}\n",
-           guest.updates, guest.control->kicks, guest.calls);
+    printf(",\"max_ns\":%.0f,\"updates\":%" PRIu64 ",\"kicks\":%" PRIu64
+           ",\"calls\":%" PRIu64 "}\n",
+           meter_ns(&guest.meter, 1), guest.updates, guest.control->kicks,
+           guest.calls);
     fflush(stdout);
     frames_whole(&guest);
     front_free(guest.f);
