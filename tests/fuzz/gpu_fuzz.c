@@ -111,7 +111,6 @@ static void step(void)
 {
     uint8_t what = u8();
 
-    if (getenv("FUZZ_TRACE"))
     if (what < 112) {
         command_control();
     } else if (what < 136) {

@@ -834,12 +834,6 @@ static bool was_done(struct ask *a, const struct row *row, enum verdict v,
     check_header(a, answer);
     memcpy(&type, answer, sizeof(type));
     worked = le32toh(type) < VIRTIO_GPU_RESP_ERR_UNSPEC;
-    if (getenv("FUZZ_TRACE"))
-        fprintf(stderr,
-                "ring %s cmd 0x%x len %u id %x rect %u,%u %ux%u -> 0x%x (len "
-                "%u) verdict %d lax %d\n",
-                row && row->in == 56 && row->body == 0 ? "?" : "", word(a, 0),
-                a->len, a->id, a->rect.x, a->rect.y, a->rect.width,
     CHECK(is_lost || p->lax || v == EITHER || worked == (v == WORKS));
     if (worked) {
         CHECK(row && le32toh(type) == row->answer);
@@ -906,16 +900,8 @@ void model_compare(void)
         /* What is to be shown of a blob whose memory is gone? */
         if (s->res && s->res->is_blob && !frame_is_there(s))
             continue;
-        if (getenv("FUZZ_TRACE") && (s->res || f->width))
-            fprintf(stderr, "T scanout %u front %ux%u model %ux%u\n", i,
         CHECK(f->width == s->width && f->height == s->height);
         for (size_t n = 0; n < num; n++)
-            if (getenv("FUZZ_TRACE") && s->known[n] &&
-                (!f->fresh[n] || (f->pixels[n] & RGB) != (s->want[n] & RGB))) {
-                fprintf(stderr, "T pixel %zu fresh %d is %x want %x res %ld\n",
-                        n, f->fresh[n], f->pixels[n], s->want[n],
-                        s->res - resources);
-                break;
             if (s->known[n])
                 CHECK(f->fresh[n] &&
                       (f->pixels[n] & RGB) == (s->want[n] & RGB));
