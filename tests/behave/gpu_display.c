@@ -131,6 +131,28 @@ static void damage_of_a_blob_is_seen(void **state)
     screen_close(&s);
 }
 
+static void a_blob_that_is_shown_is_seen_when_its_pages_come(void **state)
+{
+    const uint32_t format = VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM;
+    struct gpu_blob_view b = {.format = format, .width = 70, .height = 50};
+    struct gpu_fb *fb;
+    struct screen s;
+
+    (void)state;
+    screen_open(&s, SCREEN());
+    fb = gpu_fb_new(s.g, b.width, b.height, 4096);
+    gpu_fb_fill(fb, 1);
+    b.stride = fb->stride;
+    b.r.width = b.width;
+    b.r.height = b.height;
+    gpu_need(gpu_create_blob(s.g, 1, fb->len, NULL, 0), OK_NODATA);
+    gpu_need(gpu_set_scanout_blob(s.g, 0, 1, &b), OK_NODATA);
+    gpu_need(gpu_flush(s.g, 1, 0, 0, b.width, b.height), OK_NODATA);
+    gpu_need(gpu_attach(s.g, 1, fb->entries, fb->num), OK_NODATA);
+    need_whole(&s, 0, fb, format);
+    screen_close(&s);
+}
+
 static void several_scanouts_show_several_pictures(void **state)
 {
     struct screen s;
@@ -586,6 +608,7 @@ static void dmabufs_show_what_the_guest_draws(void **state)
 }
 
 BEHAVE_MAIN(T(damage_of_a_resource_is_seen), T(damage_of_a_blob_is_seen),
+            T(a_blob_that_is_shown_is_seen_when_its_pages_come),
             T(several_scanouts_show_several_pictures),
             T(parts_of_one_resource_are_on_several_scanouts),
             T(pictures_that_take_turns_are_one_mode),

@@ -139,12 +139,16 @@ uint32_t control_attach(struct gpu *g, struct request *r)
     const struct virtio_gpu_resource_attach_backing *in = &r->in.attach;
     struct resource *res =
         resource_find(&g->resources, le32toh(in->resource_id));
+    uint32_t type;
 
     if (!res)
         return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
     if (res->backing.attached)
         return VIRTIO_GPU_RESP_ERR_UNSPEC;
-    return attach(g, res, r, sizeof(*in), le32toh(in->nr_entries));
+    type = attach(g, res, r, sizeof(*in), le32toh(in->nr_entries));
+    if (type == VIRTIO_GPU_RESP_OK_NODATA && res->is_blob)
+        viewer_remapped(g->viewer); /* it may be shown already */
+    return type;
 }
 
 uint32_t control_detach(struct gpu *g, struct request *r)
