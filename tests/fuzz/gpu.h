@@ -5,7 +5,8 @@
  *     gpu_world.c      the loop, its clock, the device, its sessions
  *     gpu_guest.c      the guest's memory, rings and chains
  *     gpu_commands.c   the guest's commands
- *     gpu_model.c      what the guest should see, and what should be shown
+ *     gpu_model.c      what the guest should see, and what should be shown:
+ *                      gpu_model.h
  *     gpu_front.c      the other end of the display's socket
  *
  * The device is met through virtio/device.h only. */
@@ -144,7 +145,7 @@ void command_large(void);
 /* gpu.resize, over the control socket. */
 void command_resize(void);
 
-/* ---- gpu_model.c ---- */
+/* ---- gpu_model.c, gpu_answers.c, gpu_shown.c ---- */
 
 void model_begin(void);
 /* No resources, no scanouts, no cursors. */
