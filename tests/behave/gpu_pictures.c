@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "screens.h"
+#include "headless.h"
 
 #define WIDTH 100u
 #define HEIGHT 80u
