@@ -238,14 +238,14 @@ static void an_update_of_a_blob_that_goes_ends_with_zeros(void **state)
         if (i % WAYS == UNREF)
             display_need_off(s.d, 0);
 
-        /* It comes back. */
+        /* It comes back, and is shown as soon as it is there. */
+        if (i % WAYS == DETACH || i % WAYS == UNREF)
+            gpu_fb_fill(fb, 100);
         front_region_tell(s.f, region);
         if (i % WAYS == DETACH)
             gpu_need(gpu_attach(s.g, 1, fb->entries, fb->num), OK_NODATA);
         if (i % WAYS == STOP)
             vq_start(s.f->vq[0]);
-        if (i % WAYS == DETACH || i % WAYS == UNREF)
-            gpu_fb_fill(fb, 100);
         if (i % WAYS == UNREF) {
             gpu_need(gpu_create_blob(s.g, 1, fb->len, fb->entries, fb->num),
                      OK_NODATA);
