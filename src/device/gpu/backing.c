@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Only entries that all cross several regions would need more. */
-#define PIECES_MAX (4 * BACKING_ENTRIES_MAX)
+/* Where regions meet, an entry is cut in two. Of entries that do not overlap
+ * that is once for each such place; those that do are no guest's who means
+ * well, and could be cut into 509 pieces each. */
+#define CUTS_MAX MEM_REGIONS_MAX
 
 /* Writes the pieces if `pieces` is not NULL, and how many there are to *num,
  * without the end. */
@@ -40,7 +42,7 @@ static int walk(const struct backing *b, const struct mem *mem,
             uint8_t *host = iov[k].iov_base;
 
             if (n == 0 || host != end) {
-                if (n == PIECES_MAX)
+                if (n == b->num_entries + CUTS_MAX)
                     return -ENOMEM;
                 if (pieces)
                     pieces[n] = (struct backing_piece){host, at};

@@ -147,6 +147,23 @@ static void an_entry_may_cross_regions(void **state)
     guest_free(g);
 }
 
+static void
+entries_that_overlap_do_not_cross_regions_by_the_thousand(void **state)
+{
+    const uint32_t num = 1000;
+    struct backing_entry *e = malloc(num * sizeof(*e));
+    struct guest *g = guest_new(false, 16);
+    struct backing b = {0};
+
+    (void)state;
+    assert_non_null(e);
+    for (uint32_t i = 0; i < num; i++)
+        e[i] = (struct backing_entry){GUEST_SECOND - 8, 16};
+    assert_int_equal(backing_attach(&b, e, num, g->mem), -ENOMEM);
+    assert_false(b.attached);
+    guest_free(g);
+}
+
 static void what_lies_outside_of_memory_is_refused(void **state)
 {
     static const struct backing_entry bad[] = {
@@ -305,6 +322,8 @@ int main(void)
         cmocka_unit_test(pieces_may_have_any_length_and_overlap),
         cmocka_unit_test(a_walk_in_strides_finds_its_way),
         cmocka_unit_test(an_entry_may_cross_regions),
+        cmocka_unit_test(
+            entries_that_overlap_do_not_cross_regions_by_the_thousand),
         cmocka_unit_test(what_lies_outside_of_memory_is_refused),
         cmocka_unit_test(no_entries_at_all_are_a_backing_of_nothing),
         cmocka_unit_test(lengths_are_summed_in_full_width),
