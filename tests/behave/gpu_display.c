@@ -390,12 +390,14 @@ static void another_display_gets_all_of_it(void **state)
     need_whole(&s, 2, fb, RGBX);
     display_free(first);
 
-    /* With its front-end it goes. */
+    /* With its front-end it goes; the next one's is shown nothing of it. */
     front_free(s.f);
     display_need_hangup(second);
     screen_session(&s);
     gpu_need(gpu_unref(s.g, 1), ERR_INVALID_RESOURCE_ID);
-    display_need_off(s.d, 2); /* of another guest */
+    front_settle(s.f);
+    display_look(s.d);
+    assert_int_equal(s.d->count[DISPLAY_SCANOUT], 0);
     screen_close(&s);
 }
 
@@ -532,6 +534,22 @@ static bool has_udmabuf(void)
     return false;
 }
 
+/* Until it has nothing more to say: what it says next may wait for an answer to
+ * what it has said. */
+static void look_to_the_end(struct screen *s)
+{
+    uint64_t bytes;
+
+    do {
+        bytes = s->d->bytes;
+        for (unsigned i = 0; i < 3; i++) {
+            display_look(s->d);
+            front_settle(s->f);
+        }
+        display_look(s->d);
+    } while (s->d->bytes != bytes);
+}
+
 static void dmabufs_show_what_the_guest_draws(void **state)
 {
     const struct display_rect right = {150, 50, 250, 250};
@@ -572,20 +590,39 @@ static void dmabufs_show_what_the_guest_draws(void **state)
         need_whole(&s, 0, fb[1], BGRX);
     }
     /* While it does not reply it is told nothing more. */
-    display_look(s.d);
+    look_to_the_end(&s);
     s.d->silent = 1u << DISPLAY_DMABUF_UPDATE;
     updates = s.d->view[0].updates;
     for (unsigned n = 0; n < 10; n++)
         gpu_draw(s.g, 2, fb[1], n, 0, 20, 20);
     display_need(s.d, DISPLAY_DMABUF_UPDATE);
-    front_settle(s.f);
-    display_look(s.d);
+    look_to_the_end(&s);
     assert_int_equal(s.d->view[0].updates, updates + 1);
     s.d->silent = 0;
     display_shown(s.d, 0);
     gpu_fb_fill(fb[1], 7);
     gpu_draw(s.g, 2, fb[1], 0, 0, 400, 300);
     need_whole(&s, 0, fb[1], BGRX);
+    assert_int_equal(s.d->view[0].fourcc, 0x34325258); /* XR24 */
+    /* Nor does it get another dma-buf. */
+    look_to_the_end(&s);
+    s.d->silent = 1u << DISPLAY_DMABUF_UPDATE;
+    for (unsigned n = 0; n < 10; n++)
+        gpu_need(gpu_set_scanout(s.g, 0, 1 + n % 2, 0, 0, 400, 300), OK_NODATA);
+    display_need(s.d, DISPLAY_DMABUF_UPDATE);
+    updates = s.d->count[DISPLAY_DMABUF_SCANOUT2];
+    for (unsigned n = 0; n < 10; n++)
+        gpu_need(gpu_set_scanout(s.g, 0, 1 + n % 2, 0, 0, 400, 300), OK_NODATA);
+    look_to_the_end(&s);
+    assert_int_equal(s.d->count[DISPLAY_DMABUF_SCANOUT2], updates);
+    s.d->silent = 0;
+    display_shown(s.d, 0);
+    need_whole(&s, 0, fb[1], BGRX);
+    /* Another display gets them anew. */
+    display_plug(s.d, s.f);
+    need_whole(&s, 0, fb[1], BGRX);
+    need_seen(&s, 1, fb[0], BGRX, 0, fb[0]->stride, &right);
+    assert_int_equal(s.d->count[DISPLAY_DMABUF_SCANOUT2], 2);
     /* What is no file of ours goes by its pixels; then back. */
     small = gpu_fb_new(s.g, 32, 32, 0);
     gpu_fb_fill(small, 3);

@@ -2,7 +2,6 @@
  *
  * What it is told is noted, in `views`, and the end of the loop's turn sends:
  * whatever a batch of commands does to a scanout is one thing to say then. */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "device/gpu/impl.h"
@@ -94,6 +93,7 @@ struct viewer *viewer_open(struct gpu *g, int fd)
     v->out.fd = -1;
     v->features_due = true;
     v->info_due = true;
+    v->shows = g->control.ring != NULL;
     sock_make_room(fd, ROOM_BYTES);
     v->watch.ready = on_ready;
     v->watch.gone = on_watch_gone;
@@ -214,6 +214,7 @@ void viewer_remapped(struct viewer *v)
 {
     if (!v)
         return;
+    v->shows = true;
     for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
         viewer_stir_scanout(v, i);
 }

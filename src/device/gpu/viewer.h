@@ -26,7 +26,7 @@ struct display_one {
 };
 
 /* fd is the viewer's, whatever is returned. NULL: no memory. What scanouts show
- * now goes out first. */
+ * goes out as soon as a guest runs: before, it may be another one's. */
 struct viewer *viewer_open(struct gpu *g, int fd);
 /* v may be NULL. Nothing is told of it any more. */
 void viewer_close(struct viewer *v);
@@ -47,7 +47,8 @@ void viewer_scanout(struct viewer *v, unsigned i);
 /* Pixels of it have changed; r lies in its frame. */
 void viewer_damage(struct viewer *v, unsigned i, const struct rect *r);
 void viewer_cursor(struct viewer *v, unsigned i, bool image);
-/* Frames whose memory was not there may be there again. */
+/* The guest runs: what scanouts show is its own, and frames whose memory was
+ * not there may be there again. */
 void viewer_remapped(struct viewer *v);
 
 /* Adds members to an object. */

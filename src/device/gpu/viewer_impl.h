@@ -80,6 +80,7 @@ struct viewer {
     uint8_t in[IN_MAX];
 
     /* what goes out */
+    bool shows; /* scanouts: a guest has run since it is there */
     struct view views[VIRTIO_GPU_MAX_SCANOUTS];
     uint32_t due;  /* scanouts there may be something to say of: bits */
     unsigned next; /* of them, whose turn it is */

@@ -9,6 +9,7 @@
  * device together, for a guest asks for both as soon as it hears of a change.
  * A display that says the one and not the other is not waited for: PATIENCE_MS
  * later the device is told what there is. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "device/gpu/impl.h"
@@ -63,6 +64,9 @@ static const char *on_features(struct viewer *v, const void *payload)
     v->features_asked = false;
     v->features_known = true;
     v->features = offered & wanted(v);
+    log_debug(v->g->device.id,
+              "the front-end's display: features 0x%" PRIx64 ", of 0x%" PRIx64,
+              v->features, offered);
     v->agree_due = true;
     ask_edids(v);
     for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)

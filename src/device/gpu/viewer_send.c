@@ -245,7 +245,7 @@ static bool compose(struct viewer *v)
     struct outgoing *o = &v->out;
 
     compose_questions(v);
-    while (o->head_len == 0 && v->due) {
+    while (o->head_len == 0 && v->due && v->shows) {
         unsigned i = next_due(v);
 
         compose_scanout(v, i);
@@ -355,7 +355,6 @@ static ssize_t send_some(struct viewer *v, bool *full)
     int n = 0;
 
     *full = false;
-
     if (o->converts && !v->band) {
         v->band = malloc(BAND_BYTES);
         if (!v->band)
