@@ -618,8 +618,10 @@ static void dmabufs_show_what_the_guest_draws(void **state)
     s.d->silent = 0;
     display_shown(s.d, 0);
     need_whole(&s, 0, fb[1], BGRX);
-    /* Another display gets them anew. */
+    /* Another display gets them anew, when it has agreed. */
     display_plug(s.d, s.f);
+    display_greet(s.d);
+    look_to_the_end(&s);
     need_whole(&s, 0, fb[1], BGRX);
     need_seen(&s, 1, fb[0], BGRX, 0, fb[0]->stride, &right);
     assert_int_equal(s.d->count[DISPLAY_DMABUF_SCANOUT2], 2);
