@@ -11,6 +11,9 @@
 #include "os/random.h"
 
 #define ENTRIES_AT_ONCE 256
+/* What an entry has of a turn, as bytes that are copied: as many as there may
+ * be have all of it. */
+#define ENTRY_COST (TURN_BYTES / BACKING_ENTRIES_MAX)
 
 /* Reads num entries from offset `at` on; *entries is the caller's, *len is
  * their bytes. */
@@ -48,10 +51,12 @@ static uint32_t read_entries(const struct chain *c, uint64_t at, uint32_t num,
 static uint32_t attach(struct gpu *g, struct resource *res,
                        const struct request *r, uint64_t at, uint32_t num)
 {
+    uint32_t cost = MIN(num, BACKING_ENTRIES_MAX) * ENTRY_COST;
     struct backing_entry *entries;
     uint64_t len;
     uint32_t type = read_entries(r->chain, at, num, &entries, &len);
 
+    g->control.left -= MIN(g->control.left, cost);
     if (type != VIRTIO_GPU_RESP_OK_NODATA)
         return type;
     if (res->is_blob && len < res->bytes) {

@@ -25,7 +25,8 @@ struct control {
     struct chain *chain;            /* NULL: none */
     struct virtio_gpu_ctrl_hdr hdr; /* the request's */
     struct defer go_on;
-    uint32_t left; /* bytes that this turn may copy still */
+    uint32_t left; /* bytes that this turn may copy still, or what costs as
+                    * much */
     struct transfer {
         struct resource *res; /* a ref */
         struct rect r;
