@@ -38,6 +38,13 @@ def accelerator():
     return "kvm" if usable else "tcg,thread=multi"
 
 
+def processor():
+    """max has RDRAND: without it a guest gathers randomness for seconds before
+    mkfs gets its UUID. QEMU 7.2 emulates CMPXCHG16B with wrong flags at times,
+    of which newer kernels die (6.12 does, at every second boot)."""
+    return "max" if accelerator() == "kvm" else "max,-cx16"
+
+
 def properties(props):
     """Those of a device, as QEMU spells them, behind its others."""
     return "".join(f",{key}={value}" for key, value in props.items())
@@ -136,9 +143,7 @@ class Qemu:
                 "-object", f"memory-backend-memfd,id=mem,size={memory},"
                            "share=on",
                 "-M", "q35,memory-backend=mem", "-m", memory,
-                # max has RDRAND: without it a guest gathers randomness for
-                # seconds before mkfs gets its UUID.
-                "-accel", accelerator(), "-cpu", "max"]
+                "-accel", accelerator(), "-cpu", processor()]
         for channel, fd in zip(("qmp", "console", "script"), theirs):
             argv += ["-chardev", f"socket,id={channel},fd={fd}"]
         argv += ["-mon", "qmp,mode=control",
