@@ -13,7 +13,13 @@
  *     cursor.c     the cursor queue
  *     edid.c       what a display says of itself
  *     pixels.c     formats and regions, by pixman
- *     png.c        PNG files, by libpng
+ *     viewer.c     the front-end's display, what it is told; viewer_send.c:
+ *                  how, viewer_dmabuf.c: without copies, viewer_recv.c: what
+ *                  it says
+ *     commands.c   calls of the control socket: gpu.screenshot, .hash, .resize
+ *     wait.c       gpu.wait; look.c: when it looks; kept.c: calls under way
+ *     picture.c    a scanout's picture; picture_file.c: as a file, png.c: by
+ *                  libpng
  *
  * There is no 3D: its commands (0x0200 on) are rows that control.c does not
  * have, its feature bits are not offered, and num_capsets is 0. A renderer
