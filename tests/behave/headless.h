@@ -148,6 +148,19 @@ screen_need_nothing(struct screen *s, unsigned scanout, const char *why)
     ctl_need(&s->c, why);
 }
 
+/* A display as GET_DISPLAY_INFO has it: at x, 0; width 0: it is not enabled. */
+static __attribute__((unused)) void
+need_display(const struct virtio_gpu_display_one *d, uint32_t x, uint32_t width,
+             uint32_t height)
+{
+    assert_int_equal(le32toh(d->enabled), width > 0);
+    assert_int_equal(le32toh(d->flags), 0);
+    assert_int_equal(le32toh(d->r.x), x);
+    assert_int_equal(le32toh(d->r.y), 0);
+    assert_int_equal(le32toh(d->r.width), width);
+    assert_int_equal(le32toh(d->r.height), height);
+}
+
 /* A number of the device's status: the first member of that name. */
 static __attribute__((unused)) unsigned long long screen_stat(struct screen *s,
                                                               const char *name)
