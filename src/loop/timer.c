@@ -44,6 +44,11 @@ void timer_stop(struct timer *t)
     uv_timer_stop(&t->uv);
 }
 
+bool timer_runs(const struct timer *t)
+{
+    return uv_is_active((const uv_handle_t *)&t->uv) != 0;
+}
+
 void timer_close(struct timer *t)
 {
     if (!uv_is_closing((uv_handle_t *)&t->uv))

@@ -16,6 +16,8 @@ void timer_open(struct timer *t, struct loop *loop);
  * are 1. Does not keep a loop from ending. */
 void timer_start(struct timer *t, uint64_t after_ms);
 void timer_stop(struct timer *t);
+/* Is it to fire? */
+bool timer_runs(const struct timer *t);
 /* Safe twice; t is freed in gone. */
 void timer_close(struct timer *t);
 

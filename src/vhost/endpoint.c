@@ -304,7 +304,7 @@ bool endpoint_config_changed(const struct endpoint *ep)
 
 void endpoint_session_half_done(struct endpoint *ep)
 {
-    if (ep->waiting && !uv_is_active((uv_handle_t *)&ep->timer.uv))
+    if (ep->waiting && !timer_runs(&ep->timer))
         timer_start(&ep->timer, HALF_DONE_MS);
 }
 

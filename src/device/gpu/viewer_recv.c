@@ -38,7 +38,7 @@ static void tell_when_whole(struct viewer *v)
 
     if (!waits)
         viewer_tell(v);
-    else if (v->info_news && !uv_is_active((uv_handle_t *)&v->timer.uv))
+    else if (v->info_news && !timer_runs(&v->timer))
         timer_start(&v->timer, PATIENCE_MS);
 }
 

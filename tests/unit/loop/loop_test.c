@@ -367,9 +367,11 @@ static void a_timer_fires_once(void **state)
     assert_int_equal(loop_open(&loop, "test"), 0);
     clock_ = (struct timer){.fire = on_time};
     timer_open(&clock_, &loop);
+    assert_false(timer_runs(&clock_));
     timer_start(&clock_, 1);
+    assert_true(timer_runs(&clock_));
     loop_run(&loop);
-    assert_false(uv_is_active((uv_handle_t *)&clock_.uv));
+    assert_false(timer_runs(&clock_));
     timer_close(&clock_);
     timer_close(&clock_);
     loop_close(&loop);
