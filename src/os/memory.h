@@ -61,11 +61,11 @@ void memory_release(uint8_t *at, uint64_t len);
  * were. */
 bool memory_give_back(uint8_t *at, uint64_t len);
 
-/* The same as memory_reserve, for what stays as long as it is: at the start of
- * a page, and there is no room beyond. */
+/* As memory_reserve, but it cannot grow: len bytes of zeros at the start of a
+ * page, for memory_drop. NULL: there is no address space. */
 uint8_t *memory_zeros(uint64_t len);
-/* In a file of its own, as memory_create makes them, of whole pages: *fd is the
- * caller's. */
+/* The same in a file of its own, of whole pages, as memory_create makes them.
+ * NULL: there is none; else *fd is the caller's. */
 uint8_t *memory_zeros_in_file(const char *name, uint64_t len, int *fd);
 /* What those two gave is no more; fd is closed, unless it is -1. What is large
  * a little later (os/closer.h). */

@@ -25,8 +25,6 @@ int sock_listen(const char *path, unsigned mode, struct err *e);
 /* Removes the file if it is still the socket that this process listens on. */
 void sock_unlink(const char *path);
 
-#define SOCK_IOV_MAX 1024
-
 enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
 /* What an inherited fd is; it becomes non-blocking and close-on-exec. */
 int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
@@ -55,8 +53,9 @@ bool sock_is_unread(int fd);
 /* Sends what fits now; fds go with the first byte. -EAGAIN: nothing fits. */
 ssize_t sock_send(int fd, const void *buf, size_t len, const int *fds,
                   unsigned num_fds);
-/* The same of memory in up to SOCK_IOV_MAX pieces, without fds. -EFAULT: it
+/* The same of memory in pieces, 1 to SOCK_IOV_MAX, without fds. -EFAULT: it
  * begins with memory that is not there; nothing was sent. */
+#define SOCK_IOV_MAX 1024
 ssize_t sock_sendv(int fd, const struct iovec *iov, int num);
 
 /* So many bytes may lie in it that the other end has not read, as the kernel

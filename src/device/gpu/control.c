@@ -52,14 +52,16 @@ static uint32_t get_edid(struct gpu *g, struct request *r)
     return VIRTIO_GPU_RESP_OK_EDID;
 }
 
-static uint32_t set_scanout(struct gpu *g, struct request *r)
+/* The resource that scanout i is to show, of the kind that the command is for:
+ * the format of a 2D one was said when it was made, that of a blob is said by
+ * SET_SCANOUT_BLOB. NULL: there is no more to do, and this is the response: for
+ * id 0 the scanout is off. */
+static uint32_t what_to_show(struct gpu *g, uint32_t i, uint32_t id,
+                             bool is_blob, struct resource **out)
 {
-    const struct virtio_gpu_set_scanout *in = &r->in.set_scanout;
-    uint32_t i = le32toh(in->scanout_id), id = le32toh(in->resource_id);
-    struct rect rect = control_rect(&in->r);
     struct resource *res;
-    struct frame f;
 
+    *out = NULL;
     if (i >= gpu_scanouts(g))
         return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
     if (id == 0) {
@@ -69,8 +71,24 @@ static uint32_t set_scanout(struct gpu *g, struct request *r)
     res = resource_find(&g->resources, id);
     if (!res)
         return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-    if (res->is_blob) /* which format? */
+    if (res->is_blob != is_blob)
         return VIRTIO_GPU_RESP_ERR_UNSPEC;
+    *out = res;
+    return VIRTIO_GPU_RESP_OK_NODATA;
+}
+
+static uint32_t set_scanout(struct gpu *g, struct request *r)
+{
+    const struct virtio_gpu_set_scanout *in = &r->in.set_scanout;
+    uint32_t i = le32toh(in->scanout_id), id = le32toh(in->resource_id);
+    struct rect rect = control_rect(&in->r);
+    struct resource *res;
+    struct frame f;
+    uint32_t type;
+
+    type = what_to_show(g, i, id, false, &res);
+    if (!res)
+        return type;
     if (!rect_fits(&rect, res->width, res->height))
         return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
     f = (struct frame){
@@ -123,18 +141,11 @@ static uint32_t set_scanout_blob(struct gpu *g, struct request *r)
     struct rect rect = control_rect(&in->r);
     struct resource *res;
     struct frame f;
+    uint32_t type;
 
-    if (i >= gpu_scanouts(g))
-        return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
-    if (id == 0) {
-        scanout_off(g, i);
-        return VIRTIO_GPU_RESP_OK_NODATA;
-    }
-    res = resource_find(&g->resources, id);
+    type = what_to_show(g, i, id, true, &res);
     if (!res)
-        return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-    if (!res->is_blob) /* its format was said when it was made */
-        return VIRTIO_GPU_RESP_ERR_UNSPEC;
+        return type;
     if (!blob_frame(g, res, in, &rect, &f))
         return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
     f.res = resource_ref(res);

@@ -244,9 +244,6 @@ static unsigned count(const struct viewer *v, int kind)
 
 void viewer_status(const struct viewer *v, struct json_out *o)
 {
-    json_add_bool(o, "connected", v != NULL);
-    if (!v)
-        return;
     json_begin(o, "features", '[');
     if (v->features & WIRE_F_EDID)
         json_add_str(o, NULL, "EDID");

@@ -51,7 +51,7 @@ void viewer_cursor(struct viewer *v, unsigned i, bool image);
  * not there may be there again. */
 void viewer_remapped(struct viewer *v);
 
-/* Adds members to an object. */
+/* Adds members to an object; v is not NULL. */
 void viewer_status(const struct viewer *v, struct json_out *o);
 
 #endif
