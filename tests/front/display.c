@@ -126,40 +126,11 @@ void display_plug(struct display *d, struct front *f)
 
 /* ---- Saying ---- */
 
+/* Whoever reads next sees it if the back-end has hung up. */
 static void say_bytes(struct display *d, const void *bytes, size_t len,
                       const int *fds, unsigned num_fds)
 {
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * FRONT_MSG_FDS)];
-    } control;
-    struct iovec iov = {(void *)bytes, len};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct cmsghdr *c;
-    ssize_t n;
-
-    if (num_fds) {
-        memset(&control, 0, sizeof(control));
-        m.msg_control = control.room;
-        m.msg_controllen = CMSG_SPACE(sizeof(int) * num_fds);
-        c = CMSG_FIRSTHDR(&m);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * num_fds);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * num_fds);
-    }
-    while (len > 0) {
-        iov.iov_len = d->dribble ? 1 : len;
-        n = sendmsg(d->sock, &m, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return; /* whoever reads next sees it */
-        if (n < 0)
-            front_fail("sendmsg: %s", strerror(errno));
-        iov.iov_base = (char *)iov.iov_base + n;
-        len -= (size_t)n;
-        m.msg_control = NULL;
-        m.msg_controllen = 0;
-    }
+    front_send_on(d->sock, d->dribble, bytes, len, fds, num_fds);
 }
 
 void display_say_bytes(struct display *d, const void *bytes, size_t len)

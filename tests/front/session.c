@@ -169,8 +169,8 @@ void front_free_all(void)
 
 /* ---- Messages ---- */
 
-bool front_send_bytes(struct front *f, const void *buf, size_t len,
-                      const int *fds, unsigned num_fds)
+bool front_send_on(int sock, bool dribble, const void *buf, size_t len,
+                   const int *fds, unsigned num_fds)
 {
     union {
         struct cmsghdr align;
@@ -194,10 +194,10 @@ bool front_send_bytes(struct front *f, const void *buf, size_t len,
         memcpy(CMSG_DATA(c), fds, sizeof(int) * num_fds);
     }
     while (len) {
-        iov.iov_len = f->dribble ? 1 : len;
-        n = sendmsg(f->sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        iov.iov_len = dribble ? 1 : len;
+        n = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
-            front_need_fd(f->sock, POLLOUT, "room in the socket");
+            front_need_fd(sock, POLLOUT, "room in the socket");
             continue;
         }
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
@@ -210,6 +210,12 @@ bool front_send_bytes(struct front *f, const void *buf, size_t len,
         m.msg_controllen = 0;
     }
     return true;
+}
+
+bool front_send_bytes(struct front *f, const void *buf, size_t len,
+                      const int *fds, unsigned num_fds)
+{
+    return front_send_on(f->sock, f->dribble, buf, len, fds, num_fds);
 }
 
 bool front_send(struct front *f, uint32_t request, uint32_t flags,

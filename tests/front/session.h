@@ -122,6 +122,9 @@ struct front_msg {
 /* Bytes as they are, with fds. False: the back-end has hung up. */
 bool front_send_bytes(struct front *f, const void *buf, size_t len,
                       const int *fds, unsigned num_fds);
+/* The same on any socket; dribble: byte by byte. */
+bool front_send_on(int sock, bool dribble, const void *buf, size_t len,
+                   const int *fds, unsigned num_fds);
 /* One message, version 1; flags are added (WIRE_NEED_REPLY). */
 bool front_send(struct front *f, uint32_t request, uint32_t flags,
                 const void *payload, uint32_t len, const int *fds,
