@@ -12,23 +12,22 @@ struct scene {
     struct footprint before;
 };
 
+#define GPU ", 'worker': 'w', 'drain_timeout': 2000, 'max_memory': '64M'"
+#define DEVICES                                                                \
+    SCREEN(GPU ", 'scanouts': [{}, {}]")                                       \
+    "," DISK("same", "'worker': 'w', ", MEMORY) "," DISK(                      \
+        "other", "", MEMORY) "," DISK("d", "'worker': 'w', ", MEMORY)
+
 static void scene_open(struct scene *scene)
 {
     static const struct front_conf packed = {
         .packed = true, .event_idx = true, .indirect = true};
     struct screen *s = &scene->s;
 
-    s->v = ctl_start(SCREEN(
-        ", 'worker': 'w', 'drain_timeout': 2000,"
-        " 'max_memory': '64M', 'scanouts': [{}, {}]") "," DISK("same",
-                                                               "'worker': "
-                                                               "'w', ",
-                                                               MEMORY) "," DISK("other",
-                                                                                "",
-                                                                                MEMORY) "," DISK("d",
-                                                                                                 "'worker': 'w', ",
-                                                                                                 MEMORY));
+    s->v = ctl_start(DEVICES);
     ctl_open(&s->c, s->v);
+    ctl_call(&s->c, "status", "{}"); /* it has been accepted then */
+    ctl_need(&s->c, "result");
     load_start(&scene->same, s->v, "same", NULL);
     load_start(&scene->other, s->v, "other", &packed);
     scene->before = footprint(s->v);
