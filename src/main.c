@@ -1,5 +1,5 @@
 /* vub: options, config, run; or vub ctl, daemon/control/ctl.c; or vub
- * iscsi-list. Exit status: 0 clean, 1 run time, 2 usage or config. */
+ * iscsi-list. Exit status: daemon/daemon.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,8 +15,6 @@
 #include "daemon/options.h"
 #include "os/process.h"
 
-enum { EXIT_CLEAN, EXIT_RUN_TIME, EXIT_USAGE };
-
 /* "file: place: sentence", with what of it there is, to standard error: as
  * it is for people and editors, or as a log line for programs. */
 static void tell(const char *file, const struct err *e)
@@ -27,7 +25,7 @@ static void tell(const char *file, const struct err *e)
 
     snprintf(line, sizeof(line), "%.*s: %s%s%s", PATH_MAX - 1, file, e->where,
              place ? ": " : "", e->text);
-    if (log_format() == LOG_JSON) {
+    if (log_format() == LOG_JSON || log_is_journal()) {
         log_error(NULL, "%s", line);
         return;
     }
@@ -100,25 +98,24 @@ static int serve(const struct options *o)
     struct errs e = ERRS_EMPTY;
     struct conf_doc *doc = NULL;
     void *config;
-    bool is_config = true;
-    int rc;
+    int status = EXIT_USAGE;
 
     set_log(o, &log_default);
-    rc = conf_read_file(&doc, &config, &config_table, o->config, o->sets, &e);
-    if (rc < 0)
+    if (conf_read_file(&doc, &config, &config_table, o->config, o->sets, &e) <
+        0)
         goto out;
     set_log(o, &((struct config *)config)->log);
-    if (o->action == ACTION_RUN)
-        rc = daemon_run(config, conf_dir(doc), o->ready_fd, &is_config, &e);
-    else
+    if (o->action == ACTION_RUN) {
+        status = daemon_run(config, conf_dir(doc), &o->how, &e);
+    } else {
         printf("%s: no errors\n", o->config);
+        status = EXIT_CLEAN;
+    }
 out:
     tell_all(o->config, &e);
     errs_free(&e);
     conf_free(doc);
-    if (rc == 0)
-        return EXIT_CLEAN;
-    return is_config ? EXIT_USAGE : EXIT_RUN_TIME;
+    return status;
 }
 
 static bool check_ready_fd(int fd)
@@ -163,7 +160,7 @@ int main(int argc, char **argv)
         break;
     case ACTION_CHECK:
     case ACTION_RUN:
-        status = check_ready_fd(o.ready_fd) ? serve(&o) : EXIT_USAGE;
+        status = check_ready_fd(o.how.ready_fd) ? serve(&o) : EXIT_USAGE;
         break;
     }
     options_free(&o);

@@ -11,10 +11,12 @@
 #define LINE_MAX_BYTES 2048
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const unsigned char priorities[] = {3, 4, 6, 7}; /* syslog(3) */
 static bool (*writer)(const char *bytes, size_t len);
 static unsigned lost; /* lines that nobody read in time */
 static enum log_level current_level = LOG_INFO;
 static enum log_format current_format = LOG_TEXT;
+static bool is_journal;
 
 void log_set(enum log_level level, enum log_format format)
 {
@@ -25,6 +27,16 @@ void log_set(enum log_level level, enum log_format format)
 void log_set_writer(bool (*put)(const char *bytes, size_t len))
 {
     writer = put;
+}
+
+void log_set_journal(bool is)
+{
+    is_journal = is;
+}
+
+bool log_is_journal(void)
+{
+    return is_journal;
 }
 
 enum log_level log_level(void)
@@ -87,7 +99,8 @@ static size_t compose(char *line, size_t room, enum log_level level,
         n += put_escaped(line + n, room - n - 8, text, true);
         return n + (size_t)snprintf(line + n, room - n, "\"}\n");
     }
-    n = (size_t)snprintf(line, room, "vub: ");
+    n = is_journal ? (size_t)snprintf(line, room, "<%u>", priorities[level])
+                   : (size_t)snprintf(line, room, "vub: ");
     if (id) {
         n += put_escaped(line + n, 128, id, false);
         n += (size_t)snprintf(line + n, room - n, ": ");

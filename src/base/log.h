@@ -19,6 +19,11 @@ enum log_level log_level(void);
  * plain write. */
 void log_set_writer(bool (*put)(const char *bytes, size_t len));
 enum log_format log_format(void);
+/* Before other threads exist. Text lines are for systemd's journal: each tells
+ * its priority first, as "<3>" (sd-daemon(3)), and not whose it is, which the
+ * journal knows. */
+void log_set_journal(bool is);
+bool log_is_journal(void);
 
 /* id: the device, NULL for the program itself. No newline in fmt. */
 void log_at(enum log_level level, const char *id, const char *fmt, ...)

@@ -1,8 +1,11 @@
 /* Start: everything that can fail is done by one thread, in an order in which
- * all errors of a step are told before the program gives up: devices, sockets,
+ * all errors of a step are told before the program gives up: sockets, devices,
  * threads. Stop: every device is asked to close on its own loop, the loops end
  * when all have, then all is freed. A stop is bounded: what is not over after
- * every drain must be, is left to the system. */
+ * every drain must be, is left to the system.
+ *
+ * With a command (run.c) a stop begins with the command's: a VMM ends better
+ * while it has its devices. Its end stops vub, whatever the reason. */
 #include "daemon/daemon.h"
 
 #include <errno.h>
@@ -13,10 +16,16 @@
 #include <unistd.h>
 
 #include "daemon/control/control.h"
+#include "daemon/run.h"
 #include "daemon/served.h"
+#include "daemon/service.h"
+#include "daemon/sockets.h"
 #include "daemon/watchdog.h"
 #include "daemon/workers.h"
 #include "loop/timer.h"
+#include "loop/watch.h"
+#include "os/child.h"
+#include "os/parent.h"
 #include "os/process.h"
 
 /* What a stop takes beside the drains. */
@@ -26,19 +35,28 @@ static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct daemon {
     const struct config *conf;
+    const struct daemon_conf *how;
     struct errs *e;
-    int ready_fd;
+    int ready_fd; /* how's, until it is closed */
+    struct sockets sockets;
     struct served *list;
     int count; /* of list, opened */
     struct workers workers;
     struct watchdog watchdog;
     struct control control;
+    struct service service;
+    struct run run;
     struct loop main;
     uv_signal_t signals[ARRAY_LEN(signals)];
     struct timer deadline;
+    struct watch parent;
+    int parent_fd; /* -1: not watched */
     struct served_events events;
     int starting, closing; /* answers waited for */
-    bool main_open, stopping;
+    int refreshing;
+    bool main_open, ending, stopping; /* ending: the command is told to end */
+    bool service_told;                /* of that */
+    int status;                       /* the command's */
     int rc;
 };
 
@@ -53,22 +71,64 @@ static void on_deadline(struct timer *t)
             log_error(d->list[i].common->id,
                       "its requests do not end; stopping without them");
     }
-    _exit(1); /* threads hang in the kernel: there is no clean way */
+    /* Threads hang in the kernel: there is no clean way. */
+    _exit(d->status ? d->status : EXIT_RUN_TIME);
+}
+
+static uint64_t longest_drain_ms(const struct daemon *d)
+{
+    uint64_t longest = 0;
+
+    for (int i = 0; i < d->count; i++)
+        longest = MAX(longest, d->list[i].common->drain_timeout);
+    return longest + STOP_GRACE_MS;
+}
+
+static void tell_stopping(struct daemon *d)
+{
+    uint64_t command_ms = run_runs(&d->run) ? run_stop_ms() : 0;
+
+    if (!d->service_told)
+        service_stopping(&d->service, command_ms + longest_drain_ms(d));
+    d->service_told = true;
 }
 
 static void stop(struct daemon *d)
 {
-    uint64_t longest = 0;
-
     if (d->stopping)
         return;
     d->stopping = true;
+    tell_stopping(d);
     d->closing = d->count;
-    for (int i = 0; i < d->count; i++) {
-        longest = MAX(longest, d->list[i].common->drain_timeout);
+    for (int i = 0; i < d->count; i++)
         served_close(&d->list[i]);
+    timer_start(&d->deadline, longest_drain_ms(d));
+}
+
+/* Stops, when the command has ended: see run_stop. */
+static void stop_with_command(struct daemon *d, int sig)
+{
+    if (!run_runs(&d->run)) {
+        stop(d);
+        return;
     }
-    timer_start(&d->deadline, longest + STOP_GRACE_MS);
+    tell_stopping(d);
+    d->ending = true;
+    run_stop(&d->run, sig);
+}
+
+static void on_command_ended(struct run *r, int status)
+{
+    struct daemon *d = container_of(r, struct daemon, run);
+
+    d->status = status;
+    if (status > 128)
+        log_info(NULL, "stopping: signal %d has ended the command",
+                 status - 128);
+    else
+        log_info(NULL, "stopping: the command has ended with status %d",
+                 status);
+    stop(d);
 }
 
 static void on_closed(struct served *s, void *arg)
@@ -82,9 +142,30 @@ static void on_closed(struct served *s, void *arg)
 
 static void on_left(struct served *s, void *arg)
 {
-    if (!((struct daemon *)arg)->stopping)
-        log_info(s->common->id, "stopping: on_disconnect is \"exit\"");
-    stop(arg);
+    struct daemon *d = arg;
+
+    if (d->stopping || d->ending)
+        return;
+    log_info(s->common->id, "stopping: on_disconnect is \"exit\"");
+    stop_with_command(d, 0);
+}
+
+static void refresh(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    service_reloading(&d->service);
+    for (int i = 0; i < d->count; i++)
+        d->refreshing += served_refresh(&d->list[i]);
+}
+
+static void on_refreshed(struct served *s, void *arg)
+{
+    struct daemon *d = arg;
+
+    (void)s;
+    if (--d->refreshing == 0)
+        service_reloaded(&d->service);
 }
 
 static void on_signal(uv_signal_t *h, int num)
@@ -92,23 +173,40 @@ static void on_signal(uv_signal_t *h, int num)
     struct daemon *d = h->data;
 
     if (num == SIGHUP) {
-        for (int i = 0; i < d->count && !d->stopping; i++)
-            served_refresh(&d->list[i]);
+        refresh(d);
         return;
     }
     if (d->stopping)
-        _exit(1);
+        _exit(EXIT_RUN_TIME);
+    /* The terminal has sent it to the command too: what it means is for that to
+     * say. */
+    if (num == SIGINT && run_runs(&d->run) && child_shares_terminal())
+        return;
     log_info(NULL, "stopping: %s", num == SIGINT ? "SIGINT" : "SIGTERM");
-    stop(d);
+    stop_with_command(d, num);
 }
 
 static void on_quit(void *arg, int pid)
 {
     struct daemon *d = arg;
 
-    if (!d->stopping)
-        log_info(NULL, "stopping: quit, by process %d", pid);
-    stop(d);
+    if (d->stopping || d->ending)
+        return;
+    log_info(NULL, "stopping: quit, by process %d", pid);
+    stop_with_command(d, SIGTERM);
+}
+
+static void on_parent_gone(struct watch *w, int status, int events)
+{
+    struct daemon *d = container_of(w, struct daemon, parent);
+
+    (void)status;
+    (void)events;
+    watch_stop(w);
+    if (d->stopping || d->ending)
+        return;
+    log_info(NULL, "stopping: the parent process has ended");
+    stop_with_command(d, SIGTERM);
 }
 
 /* ---- events ---- */
@@ -126,6 +224,10 @@ static void on_event(struct served *s, const struct endpoint_event *event,
     struct daemon *d = arg;
     struct json_out o = JSON_OUT_EMPTY;
 
+    if (event->what == ENDPOINT_CONNECTED)
+        service_count(&d->service, 1);
+    else if (event->what == ENDPOINT_DISCONNECTED)
+        service_count(&d->service, -1);
     if (!control_wants_events(&d->control))
         return;
     json_add_str(&o, "event", names[event->what]);
@@ -142,6 +244,11 @@ static void on_event(struct served *s, const struct endpoint_event *event,
     control_event(&d->control, &o);
 }
 
+static void on_stuck(struct watchdog *w, unsigned workers)
+{
+    service_stuck(&container_of(w, struct daemon, watchdog)->service, workers);
+}
+
 /* ---- start ---- */
 
 static void tell_ready(struct daemon *d)
@@ -153,12 +260,15 @@ static void tell_ready(struct daemon *d)
         const struct served *s = &d->list[i];
 
         served_describe(s, text, sizeof(text));
-        if (s->path)
-            log_info(s->common->id, "%s, at %s", text, s->path);
+        if (s->place.given < 0)
+            log_info(s->common->id, "%s, at %s", text, s->place.path);
         else
-            log_info(s->common->id, "%s, at fd %u", text, s->common->socket.fd);
+            log_info(s->common->id, "%s, at fd %d%s%s", text, s->place.given,
+                     s->place.path ? ", " : "",
+                     s->place.path ? s->place.path : "");
     }
     log_info(NULL, "%d device%s ready", d->count, d->count == 1 ? "" : "s");
+    service_ready(&d->service, (unsigned)d->count);
     if (d->ready_fd < 0)
         return;
     if (write(d->ready_fd, line, sizeof(line) - 1) < 0)
@@ -166,6 +276,21 @@ static void tell_ready(struct daemon *d)
                  strerror(errno));
     process_close_fd(d->ready_fd);
     d->ready_fd = -1;
+}
+
+static void be_ready(struct daemon *d)
+{
+    struct err why;
+
+    tell_ready(d);
+    if (!d->how->run)
+        return;
+    d->run.ended = on_command_ended;
+    if (run_start(&d->run, d->how->run, &d->main, d->list, d->count,
+                  d->control.place.path, &why) < 0) {
+        d->rc = errs_add(d->e, why.code, "--run", "%s", why.text);
+        stop(d);
+    }
 }
 
 static void on_started(struct served *s, const struct err *e, void *arg)
@@ -177,32 +302,8 @@ static void on_started(struct served *s, const struct err *e, void *arg)
         d->rc = errs_adopt(d->e, s->conf->at, NULL, e);
         stop(d);
     } else if (d->starting == 0 && !d->stopping) {
-        tell_ready(d);
+        be_ready(d);
     }
-}
-
-/* fds that were named to us are open now or never: later the numbers may be
- * those of our own. */
-static int check_fds(const struct config *c, int ready_fd, struct errs *e)
-{
-    int rc = 0;
-
-    for (int i = 0; i < c->devices.count; i++) {
-        const struct device_socket *s = &config_device(c, i)->socket;
-        const char *at = c->devices.list[i].at;
-
-        if (!s->has_fd)
-            continue;
-        if (!process_has_fd((int)s->fd))
-            rc = errs_at(e, at, "socket/fd", "fd %u is not open", s->fd);
-        else if (s->fd == STDERR_FILENO)
-            rc = errs_at(e, at, "socket/fd",
-                         "fd %u is standard error, where log lines go", s->fd);
-        else if ((int)s->fd == ready_fd)
-            rc = errs_at(e, at, "socket/fd", "fd %u is that of --ready-fd",
-                         s->fd);
-    }
-    return rc;
 }
 
 static int open_devices(struct daemon *d)
@@ -254,6 +355,10 @@ static void close_main_loop(struct daemon *d)
     if (!d->main_open)
         return;
     timer_close(&d->deadline);
+    if (d->parent_fd >= 0) {
+        watch_close(&d->parent);
+        close(d->parent_fd);
+    }
     for (unsigned i = 0; i < ARRAY_LEN(signals); i++) {
         if (d->signals[i].loop)
             uv_close((uv_handle_t *)&d->signals[i], no_gone);
@@ -261,61 +366,26 @@ static void close_main_loop(struct daemon *d)
     loop_close(&d->main);
 }
 
-/* runtime_dir, when the first socket goes there. */
-static int make_dir(struct daemon *d, const char *dir, bool *made)
+static int watch_parent(struct daemon *d)
 {
-    struct err why;
-    int rc = 0;
+    int rc = parent_open();
 
-    if (!*made)
-        rc = process_make_dir(dir, &why);
-    *made = true;
-    return rc < 0 ? errs_adopt(d->e, "", "runtime_dir", &why) : 0;
-}
-
-static int bind_control(struct daemon *d, const char *dir)
-{
-    char *path = config_control_path(dir, d->conf);
-    struct err why;
-    int rc;
-
-    if (!path)
-        return errs_nomem(d->e);
-    d->control.quit = on_quit;
-    d->control.arg = d;
-    rc = control_open(&d->control, path, d->conf->control.mode, &d->main, &why);
-    free(path);
-    return rc < 0 ? errs_adopt(d->e, "", "control", &why) : 0;
-}
-
-static int bind_sockets(struct daemon *d)
-{
-    char *dir = config_runtime_dir(d->conf);
-    struct err why;
-    bool has_dir = false;
-    int rc = 0;
-
-    if (!dir)
-        return errs_nomem(d->e);
-    if (d->conf->has_control) {
-        if (d->conf->control.path[0] != '/')
-            rc = make_dir(d, dir, &has_dir);
-        if (rc == 0)
-            rc = bind_control(d, dir);
+    if (rc == -ENOSYS)
+        return 0; /* SIGTERM will come */
+    if (rc < 0)
+        return errs_add(d->e, rc, "--exit-with-parent",
+                        "the parent process has ended already");
+    d->parent.ready = on_parent_gone;
+    d->parent_fd = rc;
+    rc = watch_open(&d->parent, &d->main, d->parent_fd);
+    if (rc < 0) {
+        close(d->parent_fd);
+        d->parent_fd = -1;
+        return errs_add(d->e, rc, "--exit-with-parent",
+                        "the parent process cannot be watched: %s",
+                        strerror(-rc));
     }
-    for (int i = 0; i < d->count; i++) {
-        const struct device_socket *s = &d->list[i].common->socket;
-
-        if (!s->has_fd && (!s->path || s->path[0] != '/') &&
-            make_dir(d, dir, &has_dir) < 0) {
-            rc = -EINVAL;
-            break;
-        }
-        if (served_bind(&d->list[i], &d->workers, dir, &why) < 0)
-            rc = errs_adopt(d->e, d->list[i].conf->at, "socket", &why);
-    }
-    free(dir);
-    return rc;
+    return watch_start(&d->parent, UV_READABLE);
 }
 
 static int start(struct daemon *d)
@@ -323,18 +393,25 @@ static int start(struct daemon *d)
     struct err why;
     int rc;
 
-    rc = open_main_loop(d);
-    if (rc < 0)
-        return rc;
     rc = workers_open(&d->workers, &d->conf->devices, &why);
     if (rc < 0)
         return errs_push(d->e, &why);
-    rc = bind_sockets(d);
-    if (rc < 0)
-        return rc;
+    for (int i = 0; i < d->count; i++) {
+        rc = served_place(&d->list[i], &d->workers, &d->sockets.devices[i],
+                          &why);
+        if (rc < 0)
+            return errs_push(d->e, &why);
+    }
+    if (d->conf->has_control) {
+        d->control.quit = on_quit;
+        d->control.arg = d;
+        control_open(&d->control, &d->sockets.control, &d->main);
+    }
     rc = watchdog_open(&d->watchdog, &d->main, &d->workers, &why);
-    if (rc == 0)
-        rc = workers_start(&d->workers, &why);
+    if (rc < 0)
+        return errs_push(d->e, &why);
+    d->watchdog.stuck = on_stuck;
+    rc = workers_start(&d->workers, &why);
     return rc < 0 ? errs_push(d->e, &why) : 0;
 }
 
@@ -352,42 +429,81 @@ static void serve(struct daemon *d)
     }
 }
 
-int daemon_run(const struct config *c, const char *dir, int ready_fd,
-               bool *is_config, struct errs *e)
+/* Whose sockets are which, by the config and the environment. */
+static int take_sockets(struct daemon *d)
 {
-    struct daemon d = {.conf = c, .e = e, .ready_fd = ready_fd};
+    struct inherited in;
+    int rc = inherit_read(&in, d->e);
+
+    if (rc < 0)
+        return rc;
+    rc = sockets_take(&d->sockets, d->conf, &in, d->ready_fd, d->e);
+    inherit_free(&in);
+    return rc;
+}
+
+/* Up to where the workers run; else the exit status, and why in e. */
+static int begin(struct daemon *d)
+{
+    if (take_sockets(d) < 0)
+        return EXIT_USAGE;
+    if (d->how->run && run_check(d->conf, d->e) < 0)
+        return EXIT_USAGE;
+    if (open_main_loop(d) < 0)
+        return EXIT_RUN_TIME;
+    service_open(&d->service, &d->main);
+    if (d->how->exit_with_parent && watch_parent(d) < 0)
+        return EXIT_RUN_TIME;
+    if (sockets_bind(&d->sockets, d->conf, d->e) < 0)
+        return EXIT_RUN_TIME;
+    if (open_devices(d) < 0)
+        return EXIT_USAGE;
+    return start(d) < 0 ? EXIT_RUN_TIME : EXIT_CLEAN;
+}
+
+static void end(struct daemon *d)
+{
+    workers_stop(&d->workers);
+    watchdog_close(&d->watchdog);
+    control_close(&d->control);
+    for (int i = 0; i < d->count; i++)
+        served_free(&d->list[i]);
+    sockets_close(&d->sockets);
+    workers_close(&d->workers);
+    run_close(&d->run);
+    service_close(&d->service);
+    close_main_loop(d);
+    control_free(&d->control);
+    free(d->list);
+    if (d->ready_fd >= 0)
+        process_close_fd(d->ready_fd);
+}
+
+int daemon_run(const struct config *c, const char *dir,
+               const struct daemon_conf *how, struct errs *e)
+{
+    struct daemon d = {.conf = c,
+                       .how = how,
+                       .e = e,
+                       .ready_fd = how->ready_fd,
+                       .parent_fd = -1};
+    int status;
 
     d.control.dir = dir;
     d.events = (struct served_events){
         .started = on_started,
+        .refreshed = on_refreshed,
         .closed = on_closed,
         .left = on_left,
         .event = on_event,
         .arg = &d,
     };
-    *is_config = true;
-    d.rc = check_fds(c, ready_fd, e);
-    if (d.rc < 0)
-        return d.rc;
-    d.rc = open_devices(&d);
-    if (d.rc == 0) {
-        *is_config = false;
-        d.rc = start(&d);
-    }
-    if (d.rc == 0) {
+    status = begin(&d);
+    if (status == EXIT_CLEAN) {
         serve(&d);
         loop_run(&d.main);
+        status = d.rc < 0 ? EXIT_RUN_TIME : d.status;
     }
-    workers_stop(&d.workers);
-    watchdog_close(&d.watchdog);
-    control_close(&d.control);
-    for (int i = 0; i < d.count; i++)
-        served_free(&d.list[i]);
-    workers_close(&d.workers);
-    close_main_loop(&d);
-    control_free(&d.control);
-    free(d.list);
-    if (d.ready_fd >= 0)
-        process_close_fd(d.ready_fd);
-    return d.rc;
+    end(&d);
+    return status;
 }

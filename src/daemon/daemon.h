@@ -5,13 +5,21 @@
 #include "base/err.h"
 #include "daemon/config.h"
 
-/* Opens all devices, binds all sockets, starts the workers, writes a line to
- * ready_fd (-1: none) and closes it, and serves until SIGTERM, SIGINT, or the
- * end of a front-end whose device asks for that. dir: where relative paths
- * start, of c and of what is asked later. Returns 0 when it has stopped
- * cleanly; else a negative errno with the reason in e: *is_config tells
- * whether it is something the config says, which is not so. */
-int daemon_run(const struct config *c, const char *dir, int ready_fd,
-               bool *is_config, struct errs *e);
+enum { EXIT_CLEAN, EXIT_RUN_TIME, EXIT_USAGE };
+
+/* What the command line says of it. */
+struct daemon_conf {
+    int ready_fd;    /* gets a line, and is closed; -1: none */
+    const char *run; /* a command; NULL: none */
+    bool exit_with_parent;
+};
+
+/* Binds all sockets, opens all devices, starts the workers, tells whoever
+ * wants to know, and serves until SIGTERM, SIGINT, the end of the command or of
+ * the parent, or of a front-end whose device asks for that. dir: where relative
+ * paths start, of c and of what is asked later. Returns the exit status: the
+ * command's, if it has run; else EXIT_CLEAN, or another with the reason in e. */
+int daemon_run(const struct config *c, const char *dir,
+               const struct daemon_conf *how, struct errs *e);
 
 #endif

@@ -15,6 +15,8 @@ enum {
     OPT_CHECK,
     OPT_SET,
     OPT_READY_FD,
+    OPT_RUN,
+    OPT_EXIT_WITH_PARENT,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_VERSION,
@@ -38,6 +40,13 @@ static const struct row {
     {OPT_READY_FD, "ready-fd", "N",
      "Write a line to this inherited descriptor, and close it, when every "
      "socket listens."},
+    {OPT_RUN, "run", "COMMAND",
+     "Start this shell command when every socket listens, and end when it "
+     "ends, "
+     "with its exit status. In its environment VUB_ID is the socket of the "
+     "device ID in capitals, and VUB_CONTROL the control socket."},
+    {OPT_EXIT_WITH_PARENT, "exit-with-parent", NULL,
+     "End, as on SIGTERM, when the process that has started this one ends."},
     {OPT_LOG_LEVEL, "log-level", "LEVEL",
      "error, warning, info or debug, whatever the config says."},
     {OPT_LOG_FORMAT, "log-format", "FORMAT",
@@ -174,9 +183,19 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
         o->sets[(*num_sets)++] = arg;
         return 0;
     case OPT_READY_FD:
-        if (o->ready_fd >= 0)
+        if (o->how.ready_fd >= 0)
             return err_set(e, -EINVAL, "--ready-fd", "is given twice");
-        return parse_fd(arg, &o->ready_fd, e);
+        return parse_fd(arg, &o->how.ready_fd, e);
+    case OPT_RUN:
+        if (o->how.run)
+            return err_set(e, -EINVAL, "--run", "is given twice");
+        if (!arg[0])
+            return err_set(e, -EINVAL, "--run", "needs a command");
+        o->how.run = arg;
+        return 0;
+    case OPT_EXIT_WITH_PARENT:
+        o->how.exit_with_parent = true;
+        return 0;
     case OPT_LOG_LEVEL:
         return parse_word(arg, log_level_words, &o->log_level, "--log-level",
                           e);
@@ -200,7 +219,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
     struct option table[ARRAY_LEN(rows) + 1] = {{NULL}};
     int id, rc = 0, num_sets = 0;
 
-    *o = (struct options){.ready_fd = -1, .log_level = -1, .log_format = -1};
+    *o =
+        (struct options){.how.ready_fd = -1, .log_level = -1, .log_format = -1};
     o->sets = calloc((size_t)argc + 1, sizeof(*o->sets));
     if (!o->sets)
         return err_nomem(e);

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "base/err.h"
+#include "daemon/daemon.h"
 
 enum action {
     ACTION_RUN,
@@ -22,10 +22,10 @@ enum docs { DOCS_SCHEMA, DOCS_KEYS, DOCS_OPTIONS, DOCS_COMMANDS };
 
 struct options {
     enum action action;
-    const char *config;        /* a path; set if the action needs it */
-    const char **sets;         /* NULL-ended; for conf_read_file */
-    int docs;                  /* enum docs */
-    int ready_fd;              /* -1: none */
+    const char *config; /* a path; set if the action needs it */
+    const char **sets;  /* NULL-ended; for conf_read_file */
+    int docs;           /* enum docs */
+    struct daemon_conf how;
     int log_level, log_format; /* -1: as the config says */
 };
 

@@ -15,7 +15,8 @@ int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
 {
     int rc;
 
-    *s = (struct served){.conf = conf, .common = conf->data};
+    *s = (struct served){
+        .conf = conf, .common = conf->data, .place = PLACE_NONE};
     list_init(&s->calls);
     rc = device_type_of(conf)->open(&s->device, conf, e);
     if (rc < 0)
@@ -32,13 +33,14 @@ static void on_disconnected(struct endpoint *ep, void *arg);
 static void on_event(struct endpoint *ep, const struct endpoint_event *event,
                      void *arg);
 
-int served_bind(struct served *s, const struct workers *ws,
-                const char *runtime_dir, struct err *e)
+int served_place(struct served *s, const struct workers *ws,
+                 struct place *place, struct err *e)
 {
     const struct device_common *c = s->common;
     struct endpoint_conf conf = {
-        .mode = c->socket.mode,
-        .fd = c->socket.has_fd ? (int)c->socket.fd : -1,
+        .fd = place->fd,
+        .kind = place->kind,
+        .path = place->given < 0 ? place->path : NULL,
         .queue_size = (uint16_t)c->queue_size,
         .drain_timeout_ms = c->drain_timeout,
         .any_memory = c->any_memory,
@@ -54,16 +56,13 @@ int served_bind(struct served *s, const struct workers *ws,
     s->home = s->ring_loop[0];
     s->device->home = s->home;
     s->device->ring_loop = s->ring_loop;
-    if (!c->socket.has_fd) {
-        s->path = config_socket_path(runtime_dir, c);
-        if (!s->path)
-            return err_nomem(e);
-    }
-    conf.path = s->path;
     rc = endpoint_open(&s->endpoint, s->device, &conf, e);
     if (rc < 0)
         return rc;
     s->device = NULL; /* the endpoint's now */
+    s->place = *place;
+    s->place.fd = -1;
+    *place = PLACE_NONE;
     return 0;
 }
 
@@ -74,8 +73,8 @@ void served_free(struct served *s)
     if (s->device)
         s->device->ops->close(s->device);
     free(s->ring_loop);
-    free(s->path);
-    *s = (struct served){NULL};
+    place_close(&s->place);
+    *s = (struct served){.place = PLACE_NONE};
 }
 
 void served_describe(const struct served *s, char *out, size_t room)
@@ -254,6 +253,10 @@ static void on_answer(struct mail *m)
         s->events->closed(s, s->events->arg);
         return;
     }
+    if (done == do_refresh && !s->want_refresh) {
+        s->refreshing = false;
+        s->events->refreshed(s, s->events->arg);
+    }
     if (done == do_start)
         s->events->started(s, s->start_rc < 0 ? &s->why : NULL, s->events->arg);
     ask_next(s);
@@ -277,10 +280,13 @@ void served_start(struct served *s, struct loop *main,
     ask_next(s);
 }
 
-void served_refresh(struct served *s)
+bool served_refresh(struct served *s)
 {
-    s->want_refresh = true;
+    bool is_new = !s->refreshing;
+
+    s->refreshing = s->want_refresh = true;
     ask_next(s);
+    return is_new;
 }
 
 void served_close(struct served *s)

@@ -1,12 +1,13 @@
 /* daemon/served.h: one device of the config while the program runs.
  *
- * Opened and bound before there are threads. From then on its endpoint is
+ * Opened before there are threads. From then on its endpoint is
  * touched on its home loop only: the main loop asks by mail, one thing at a
  * time, and is answered by mail.
  * Threads: the main one. */
 #ifndef VUB_DAEMON_SERVED_H
 #define VUB_DAEMON_SERVED_H
 
+#include "daemon/sockets.h"
 #include "daemon/workers.h"
 #include "vhost/endpoint.h"
 
@@ -16,6 +17,8 @@ struct served;
 struct served_events {
     /* The answer to served_start: e NULL, or why not. */
     void (*started)(struct served *s, const struct err *e, void *arg);
+    /* The answer to served_refresh; none comes if it closes first. */
+    void (*refreshed)(struct served *s, void *arg);
     /* The answer to served_close: nothing of it is left on its loops. */
     void (*closed)(struct served *s, void *arg);
     /* The front-end has gone, and on_disconnect is "exit". Once. */
@@ -36,7 +39,7 @@ struct served_call {
 struct served {
     const struct conf_any *conf;
     const struct device_common *common; /* conf->data */
-    char *path;                         /* of the socket; NULL: inherited */
+    struct place place; /* its socket; the fd is the endpoint's */
     bool closed;
 
     /* served.c's */
@@ -47,7 +50,7 @@ struct served {
     const struct served_events *events;
     struct mail ask, answer, left;
     void (*asked)(struct served *s); /* what the mail under way asks for */
-    bool want_start, want_refresh, want_close, closing;
+    bool want_start, want_refresh, want_close, closing, refreshing;
     struct list calls;        /* home's: those it has not answered */
     bool has_left, close_due; /* home's */
     int start_rc;
@@ -57,15 +60,16 @@ struct served {
 /* Opens the device. On failure errors are in e, and there is nothing to
  * free. */
 int served_open(struct served *s, const struct conf_any *conf, struct errs *e);
-/* Puts it onto its loops and binds its socket. */
-int served_bind(struct served *s, const struct workers *ws,
-                const char *runtime_dir, struct err *e);
+/* Puts it onto its loops, with its socket, which it takes. */
+int served_place(struct served *s, const struct workers *ws,
+                 struct place *place, struct err *e);
 
 /* Once, when the workers run. */
 void served_start(struct served *s, struct loop *main,
                   const struct served_events *events);
-/* After served_start. Not answered; many at once are one. */
-void served_refresh(struct served *s);
+/* After served_start; many at once are one. True: an answer will come, else the
+ * one to come is for this too. */
+bool served_refresh(struct served *s);
 /* After served_start, at any moment, once. */
 void served_close(struct served *s);
 

@@ -15,23 +15,41 @@
 #define LOOK_MS 1000
 #define TELL_S 5
 
-static void look(struct worker *w, struct watched *seen)
+static void count(struct watchdog *w, int change)
+{
+    w->num_stuck += (unsigned)change;
+    if (w->stuck)
+        w->stuck(w, w->num_stuck);
+}
+
+/* It has turned since it was looked at last. */
+static void is_back(struct watchdog *dog, struct worker *w,
+                    struct watched *seen, uint32_t turns)
+{
+    if (seen->stuck_s >= TELL_S) {
+        log_warn(NULL, "worker %s is back", w->name);
+        count(dog, -1);
+    }
+    *seen = (struct watched){turns, 0};
+}
+
+static void look(struct watchdog *dog, struct worker *w, struct watched *seen)
 {
     uint32_t turns = __atomic_load_n(&w->loop.turns, __ATOMIC_RELAXED);
 
     if (turns != seen->turns) {
-        if (seen->stuck_s >= TELL_S)
-            log_warn(NULL, "worker %s is back", w->name);
-        *seen = (struct watched){turns, 0};
+        is_back(dog, w, seen, turns);
         return;
     }
     seen->stuck_s++;
     thread_interrupt(&w->thread);
-    if (seen->stuck_s == TELL_S)
+    if (seen->stuck_s == TELL_S) {
         log_warn(NULL,
                  "worker %s has not come back for %d seconds: it waits for the "
                  "system, and its devices with it",
                  w->name, TELL_S);
+        count(dog, 1);
+    }
 }
 
 static void on_timer(struct timer *t)
@@ -46,9 +64,12 @@ static void on_timer(struct timer *t)
             !__atomic_load_n(&worker->loop.minded, __ATOMIC_RELAXED))
             continue;
         if (__atomic_load_n(&worker->loop.rests, __ATOMIC_RELAXED) &&
-            loop_unmind(&worker->loop))
+            loop_unmind(&worker->loop)) {
+            if (w->list[i].stuck_s > 0)
+                is_back(w, worker, &w->list[i], w->list[i].turns);
             continue;
-        look(worker, &w->list[i]);
+        }
+        look(w, worker, &w->list[i]);
         more = true;
     }
     w->runs = more;

@@ -14,7 +14,10 @@ struct watched {
 struct watchdog {
     struct workers *workers;
     struct watched *list; /* [workers->count] */
-    uv_async_t begins;    /* some worker does */
+    /* So many workers do not come back; set after open, NULL: nobody asks. */
+    void (*stuck)(struct watchdog *w, unsigned workers);
+    unsigned num_stuck;
+    uv_async_t begins; /* some worker does */
     struct timer timer;
     bool runs;
 };

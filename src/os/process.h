@@ -9,10 +9,11 @@
  * nowhere from now on: else a disk image might be opened as standard error, and
  * log lines be written into it. A closed pipe becomes an error of its write.
  * The limit of open files is raised as far as it goes: each ring of each device
- * takes some. One heap serves all threads: nothing is allocated per request,
- * and each further heap costs pages. Guest memory and secrets of the process
- * are kept from others of the same user: no core dumps, no debugger; unless the
- * environment has VUB_DUMPABLE=1. */
+ * takes some. Log lines are the journal's if standard error leads there. One
+ * heap serves all threads: nothing is allocated per request, and each further
+ * heap costs pages. Guest memory and secrets of the process are kept from
+ * others of the same user: no core dumps, no debugger; unless the environment
+ * has VUB_DUMPABLE=1. */
 void process_init(void);
 
 /* Is fd open? For fds that were named to us: to be asked before we open any

@@ -28,6 +28,8 @@ void sock_unlink(const char *path);
 enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
 /* What an inherited fd is; it becomes non-blocking and close-on-exec. */
 int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
+/* Where it is bound; false: at no absolute path. */
+bool sock_path(int fd, char *out, size_t room);
 
 /* The next connection, -EAGAIN if there is none. */
 int sock_accept(int fd);

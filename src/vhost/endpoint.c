@@ -361,8 +361,6 @@ int endpoint_open(struct endpoint **out, struct device *d,
                   const struct endpoint_conf *c, struct err *e)
 {
     struct endpoint *ep = calloc(1, sizeof(*ep));
-    enum sock_kind kind = SOCK_LISTENING;
-    int rc;
 
     if (!ep)
         return err_nomem(e);
@@ -376,25 +374,16 @@ int endpoint_open(struct endpoint **out, struct device *d,
                              d->num_queues * sizeof(*ep->kept));
     ep->closer = closer_new(closer_idle, ep);
     if (!ep->kept || !ep->closer) {
-        rc = err_nomem(e);
-    } else if (c->fd >= 0) {
-        rc = sock_inherited(c->fd, &kind, e);
-        if (rc >= 0)
-            rc = c->fd;
-    } else {
-        rc = sock_listen(c->path, c->mode, e);
-    }
-    if (rc < 0) {
         closer_free(ep->closer);
         free(ep->kept);
         free(ep);
-        return rc;
+        return err_nomem(e);
     }
     memset(ep->kept, 0, d->num_queues * sizeof(*ep->kept));
-    if (kind == SOCK_LISTENING)
-        ep->listen_fd = rc;
+    if (c->kind == SOCK_LISTENING)
+        ep->listen_fd = c->fd;
     else
-        ep->connected_fd = rc;
+        ep->connected_fd = c->fd;
     d->host = &host;
     d->host_data = ep;
     *out = ep;
@@ -439,7 +428,7 @@ void endpoint_close(struct endpoint *ep,
     ep->closing = true;
     ep->closed = closed;
     ep->closed_arg = arg;
-    if (ep->listen_fd >= 0 && ep->conf.fd < 0)
+    if (ep->listen_fd >= 0 && ep->conf.path)
         sock_unlink(ep->conf.path);
     if (ep->current)
         session_end(ep->current, LOG_INFO, "vub is stopping");
@@ -448,7 +437,7 @@ void endpoint_close(struct endpoint *ep,
 
 void endpoint_free(struct endpoint *ep)
 {
-    if (ep->listen_fd >= 0 && ep->conf.fd < 0 && !ep->closing)
+    if (ep->listen_fd >= 0 && ep->conf.path && !ep->closing)
         sock_unlink(ep->conf.path);
     if (ep->listen_fd >= 0)
         close(ep->listen_fd);

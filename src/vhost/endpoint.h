@@ -1,13 +1,14 @@
 /* vhost/endpoint.h: one device on one unix socket.
  *
- * Spec: vhost-user. The listening socket is bound once and keeps its inode
- * until close; front-ends come and go on it, one at a time, the next ones
- * wait. The endpoint owns its device from endpoint_open on.
- * Threads: open, before the loops run; the rest on the device's home loop. */
+ * Spec: vhost-user. The listening socket is the same until close; front-ends
+ * come and go on it, one at a time, the next ones wait. The endpoint owns its
+ * device from endpoint_open on. Threads: open, before the loops run; the rest
+ * on the device's home loop. */
 #ifndef VUB_VHOST_ENDPOINT_H
 #define VUB_VHOST_ENDPOINT_H
 
 #include "base/err.h"
+#include "os/sock.h"
 #include "virtio/device.h"
 
 struct endpoint;
@@ -27,10 +28,11 @@ struct endpoint_event {
 };
 
 struct endpoint_conf {
-    const char *path;    /* absolute; NULL if fd is given. Kept by the caller */
-    unsigned mode;       /* of the socket file */
-    int fd;              /* -1, or an inherited socket: if it listens it is
-                          * accepted on, if it is connected it is used. Taken */
+    int fd;              /* its socket: if it listens it is accepted on, if
+                          * it is connected it is used. Taken */
+    enum sock_kind kind; /* which of both */
+    const char *path;    /* of its file, which is removed at the end; NULL: it
+                          * was given to us. Kept by the caller */
     uint16_t queue_size; /* largest ring accepted */
     uint32_t drain_timeout_ms; /* after it a session ends whose requests do
                                 * not */
@@ -44,8 +46,8 @@ struct endpoint_conf {
     void *arg;
 };
 
-/* Binds and listens. d->home and d->ring_loop are set. On failure d is still
- * the caller's. */
+/* d->home and d->ring_loop are set. On failure d is still the caller's, and so
+ * is the socket. */
 int endpoint_open(struct endpoint **out, struct device *d,
                   const struct endpoint_conf *c, struct err *e);
 /* [home] Accepts from now on. */

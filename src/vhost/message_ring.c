@@ -281,6 +281,31 @@ static bool is_ready(struct session *s, const struct vring *v)
     return false;
 }
 
+/* One line per front-end says all that matters of it, when that is known: one
+ * that never starts a ring has none but its last. A guest that starts its
+ * driver again has another. */
+static void tell_start(struct session *s, bool recovered)
+{
+    unsigned rings = 0;
+    char who[80];
+
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        rings += s->vrings[i].set.has_kick;
+    if (s->told)
+        snprintf(who, sizeof(who), "front-end starts again");
+    else
+        snprintf(who, sizeof(who), "front-end connected (process %d, user %u)",
+                 s->peer_pid, s->peer_uid);
+    log_limited(
+        endpoint_limit(s->endpoint, s->told ? LINE_STARTING : LINE_CONNECTED),
+        LOG_INFO, s->device->id,
+        "%s: %u of %u ring%s, %s, features 0x%" PRIx64 "%s", who, rings,
+        s->num_vrings, s->num_vrings == 1 ? "" : "s",
+        is_packed(s) ? "packed" : "split", s->features,
+        recovered ? ", where another back-end has ended" : "");
+    s->told = true;
+}
+
 /* Does the device run? If not, it is asked to, and answers now or later. */
 static bool device_runs(struct session *s)
 {
@@ -293,11 +318,7 @@ static bool device_runs(struct session *s)
     };
 
     if (s->device_state == DEVICE_STOPPED) {
-        log_limited(
-            endpoint_limit(s->endpoint, LINE_STARTING), LOG_INFO, s->device->id,
-            "starting: %s rings, features 0x%" PRIx64 "%s",
-            is_packed(s) ? "packed" : "split", s->features,
-            start.recovered ? ", where another back-end has ended" : "");
+        tell_start(s, start.recovered);
         s->device_state = DEVICE_STARTING;
         /* What has changed meanwhile nobody knows. */
         s->config_changed |= start.recovered;

@@ -240,8 +240,10 @@ void session_end(struct session *s, enum log_level level, const char *why)
     s->ending = true;
     if (why)
         log_limited(endpoint_limit(s->endpoint, LINE_GONE), level,
-                    s->device->id, "front-end (process %d) is gone: %s",
-                    s->peer_pid, why);
+                    s->device->id,
+                    "front-end (process %d, user %u)%s is gone: %s",
+                    s->peer_pid, s->peer_uid,
+                    s->told ? "" : ", which has started no ring,", why);
     endpoint_tell(s->endpoint,
                   &(struct endpoint_event){.what = ENDPOINT_DISCONNECTED,
                                            .pid = s->peer_pid,
@@ -270,7 +272,7 @@ struct session *session_new(struct endpoint *ep, int fd)
     s->num_vrings = d->num_queues;
     s->end_later.run = on_end_later;
     s->conn.closer = endpoint_closer(ep);
-    s->conn.shared = endpoint_conf(ep)->fd >= 0; /* who gave it may keep it */
+    s->conn.shared = !endpoint_conf(ep)->path; /* who gave it may keep it */
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
     s->conn.half_done = on_conn_half_done;
@@ -285,9 +287,8 @@ struct session *session_new(struct endpoint *ep, int fd)
         fd = -1;
         goto fail;
     }
-    log_limited(endpoint_limit(ep, LINE_CONNECTED), LOG_INFO, d->id,
-                "front-end connected (process %d, user %u)", s->peer_pid,
-                s->peer_uid);
+    log_debug(d->id, "a front-end has come (process %d, user %u)", s->peer_pid,
+              s->peer_uid);
     endpoint_tell(ep, &(struct endpoint_event){.what = ENDPOINT_CONNECTED,
                                                .pid = s->peer_pid,
                                                .uid = s->peer_uid});

@@ -54,6 +54,7 @@ struct session {
 
     bool ending, conn_gone;
     bool has_run;  /* a ring */
+    bool told;     /* who it is */
     bool ambushed; /* atomic: an eventfd of it was made to block */
     bool shunned;  /* and its successors wait for that */
     bool left;     /* the front-end hung up, with no ring running */

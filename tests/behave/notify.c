@@ -363,7 +363,7 @@ static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
     front_reconnect(f);
     blk_verify(e->vq[0], 0, 4096, 2);
     assert_false(front_wait_fd(f->sock, POLLIN, 200));
-    assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
+    assert_int_equal(vub_log_count(v, "d: debug: a front-end has come"), 1);
     front_free(f);
     front_free(e);
     vub_free(v);
@@ -501,7 +501,7 @@ static void who_hangs_up_first_is_not_spared(void **state)
     front_reconnect(f);
     blk_verify(e->vq[0], 0, 4096, 1);
     assert_false(front_wait_fd(f->sock, POLLIN, 200));
-    assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
+    assert_int_equal(vub_log_count(v, "d: debug: a front-end has come"), 1);
     front_free(f);
     front_free(e);
     vub_free(v);

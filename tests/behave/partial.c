@@ -96,7 +96,7 @@ static void a_half_done_session_is_dropped_when_another_waits(void **state)
     struct front *silent = front_connect(v, "d"), *half, *good;
 
     (void)state;
-    vub_log_wait(v, "front-end connected");
+    vub_log_wait(v, "a front-end has come");
     half = front_connect(v, "d");
     front_send_bytes(half, &h, 7, NULL, 0);
     front_need_hangup(silent);

@@ -6,6 +6,7 @@ import difflib
 import os
 import subprocess
 import sys
+import tempfile
 
 BAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad")
 
@@ -17,9 +18,11 @@ def main():
     if os.path.exists(path + ".args"):
         with open(path + ".args") as f:
             args = f.read().splitlines()
-    env = dict(os.environ, XDG_RUNTIME_DIR="/nonexistent")
-    done = subprocess.run([vub, *args], cwd=BAD, env=env, text=True,
-                          capture_output=True, stdin=subprocess.DEVNULL)
+    # Sockets are bound before what a config names is opened.
+    with tempfile.TemporaryDirectory() as directory:
+        env = dict(os.environ, XDG_RUNTIME_DIR=directory)
+        done = subprocess.run([vub, *args], cwd=BAD, env=env, text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL)
     said = done.stderr.replace(BAD, "@")
     if "--write" in sys.argv:
         with open(path + ".expect", "w") as f:

@@ -226,7 +226,7 @@ def the_socket_is_replaced_if_nobody_listens():
     said = other.end(None, 1)
     assert not other.is_ready
     assert said == (f"vub.json: /control: {os.path.realpath('run/c.sock')} is "
-                    f"in use: process {vub.process.pid} listens on it\n"), said
+                    f"in use: process {vub.process.pid} (vub) listens on it\n"), said
     Client().do("help")
     vub.end()
     assert os.listdir("run") == []

@@ -231,7 +231,7 @@ static void on_readable(struct watch *w, int status, int events)
     int fd;
 
     (void)events;
-    fd = status < 0 ? status : sock_accept(c->listen_fd);
+    fd = status < 0 ? status : sock_accept(c->place.fd);
     if (fd >= 0) {
         welcome(c, fd);
     } else if (fd != -EAGAIN && fd != -ECONNABORTED) {
@@ -257,20 +257,10 @@ struct served *control_device(struct control *c, const char *id)
     return NULL;
 }
 
-int control_open(struct control *c, const char *path, unsigned mode,
-                 struct loop *main, struct err *e)
+void control_open(struct control *c, struct place *place, struct loop *main)
 {
-    int fd = sock_listen(path, mode, e);
-
-    if (fd < 0)
-        return fd;
-    c->path = strdup(path);
-    if (!c->path) {
-        sock_unlink(path);
-        close(fd);
-        return err_nomem(e);
-    }
-    c->listen_fd = fd;
+    c->place = *place;
+    *place = PLACE_NONE;
     c->main = main;
     c->open = true;
     list_init(&c->clients);
@@ -278,7 +268,6 @@ int control_open(struct control *c, const char *path, unsigned mode,
     list_init(&c->gathers);
     c->retry.fire = on_retry;
     timer_open(&c->retry, main);
-    return 0;
 }
 
 int control_start(struct control *c, struct served *list, int count,
@@ -294,7 +283,7 @@ int control_start(struct control *c, struct served *list, int count,
     if (rc < 0)
         return err_nomem(e);
     c->watch.ready = on_readable;
-    rc = watch_open(&c->watch, c->main, c->listen_fd);
+    rc = watch_open(&c->watch, c->main, c->place.fd);
     if (rc < 0)
         return err_sys(e, -rc, "", "cannot watch the control socket");
     c->watching = true;
@@ -306,11 +295,10 @@ void control_close(struct control *c)
 {
     if (!c->open)
         return;
-    sock_unlink(c->path);
     if (c->watching)
         watch_close(&c->watch);
     timer_close(&c->retry);
-    close(c->listen_fd);
+    place_close(&c->place);
     LIST_EACH_SAFE (&c->clients, node)
         client_close(container_of(node, struct client, node));
     LIST_EACH_SAFE (&c->requests, node)
@@ -321,6 +309,5 @@ void control_close(struct control *c)
 void control_free(struct control *c)
 {
     status_free(c);
-    free(c->path);
     *c = (struct control){NULL};
 }

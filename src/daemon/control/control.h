@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/control/request.h"
+#include "daemon/sockets.h"
 #include "loop/timer.h"
 
 struct look;
@@ -24,8 +25,7 @@ struct control {
     void *arg;
     const char *dir; /* where relative paths of requests start; not owned */
 
-    char *path;
-    int listen_fd;
+    struct place place;
     struct watch watch;
     struct timer retry; /* after a failed accept */
     struct list clients, requests;
@@ -41,9 +41,8 @@ struct control {
     struct list gathers; /* status.c's */
 };
 
-/* Binds the socket. On failure there is nothing to close. */
-int control_open(struct control *c, const char *path, unsigned mode,
-                 struct loop *main, struct err *e);
+/* Takes the socket, which listens. */
+void control_open(struct control *c, struct place *place, struct loop *main);
 /* The workers run: accepts from now on. list is kept. */
 int control_start(struct control *c, struct served *list, int count,
                   struct err *e);

@@ -155,7 +155,7 @@ static char *joined(const struct json *list)
 static struct row row_of(const struct json *device)
 {
     const struct json *peer = show_member(device, "front_end");
-    const struct json *fd = show_member(device, "fd");
+    const struct json *path = show_member(device, "socket");
     struct row r = {
         {strdup(string_at(device, "id")), strdup(string_at(device, "type")),
          strdup(true_at(device, "answers") ? string_at(device, "state")
@@ -166,7 +166,7 @@ static struct row row_of(const struct json *device)
         r.cells[3] = strdup("-");
     else if (asprintf(&r.cells[3], "%.0f", number_at(peer, "pid")) < 0)
         r.cells[3] = NULL;
-    if (!fd)
+    if (path)
         r.cells[5] = strdup(string_at(device, "socket"));
     else if (asprintf(&r.cells[5], "fd %.0f", number_at(device, "fd")) < 0)
         r.cells[5] = NULL;

@@ -72,10 +72,10 @@ static void add_known(struct json_out *o, const struct served *s)
 
     json_add_str(o, "id", s->common->id);
     json_add_str(o, "type", s->conf->table->name);
-    if (s->path)
-        json_add_str(o, "socket", s->path);
-    else
-        json_add_u64(o, "fd", s->common->socket.fd);
+    if (s->place.path)
+        json_add_str(o, "socket", s->place.path);
+    if (s->place.given >= 0)
+        json_add_u64(o, "fd", (uint64_t)s->place.given);
     json_begin(o, "workers", '[');
     for (unsigned i = 0; i < MIN(queues, named); i++)
         json_add_str(o, NULL, workers_name(s->conf, i));

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,7 +16,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/linux/own.h"
 #include "os/thread.h"
+
+pid_t process_parent;
+struct rlimit process_files;
 
 /* One at a time: two threads that both see the last of a pipe's room would
  * wait for each other's reader. A pipe says yes while it has room for PIPE_BUF
@@ -67,17 +73,35 @@ static void take_interrupts(void)
     sigaction(THREAD_INTERRUPT, &sa, NULL);
 }
 
+/* systemd.exec(5): the variable says which file is the journal's, for it may
+ * reach a program whose standard error leads elsewhere. */
+static bool stderr_is_journal(void)
+{
+    const char *journal = getenv("JOURNAL_STREAM");
+    uintmax_t device, inode;
+    struct stat st;
+    char rest;
+
+    return journal &&
+           sscanf(journal, "%ju:%ju%c", &device, &inode, &rest) == 2 &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
+           st.st_ino == inode;
+}
+
 void process_init(void)
 {
     const char *dumpable = getenv("VUB_DUMPABLE");
     struct rlimit files;
 
+    process_parent = getppid();
     fill_standard_fds();
     log_set_writer(write_stderr);
+    log_set_journal(stderr_is_journal());
     signal(SIGPIPE, SIG_IGN);
     take_interrupts();
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
-        files.rlim_cur < files.rlim_max) {
+    getrlimit(RLIMIT_NOFILE, &process_files);
+    files = process_files;
+    if (files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }

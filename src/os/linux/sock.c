@@ -98,12 +98,40 @@ static int place_lock(struct place *p, struct err *e)
                    "another process keeps the socket's directory locked");
 }
 
+/* "process 12 (qemu)". Who listens in another pid namespace has no number
+ * here. */
+static void name_peer(int fd, char *out, size_t room)
+{
+    char path[32], name[64] = "";
+    unsigned uid;
+    int pid, comm;
+    ssize_t n = 0;
+
+    sock_peer(fd, &pid, &uid);
+    if (pid == 0) {
+        snprintf(out, room, "a process of another container or namespace");
+        return;
+    }
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    comm = open(path, O_RDONLY | O_CLOEXEC);
+    if (comm >= 0) {
+        n = read(comm, name, sizeof(name) - 1);
+        close(comm);
+    }
+    if (n > 0)
+        name[strcspn(name, "\n")] = '\0';
+    if (n > 0 && name[0])
+        snprintf(out, room, "process %d (%s)", pid, name);
+    else
+        snprintf(out, room, "process %d", pid);
+}
+
 /* Makes room for a socket: 0 if the name is free now. */
 static int replace_stale(struct place *p, const char *path, struct err *e)
 {
     struct stat st;
-    int fd, pid, rc;
-    unsigned uid;
+    char who[128];
+    int fd, rc;
 
     if (fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT
@@ -115,9 +143,9 @@ static int replace_stale(struct place *p, const char *path, struct err *e)
     if (fd < 0)
         return err_sys(e, errno, "", "cannot make a socket");
     if (connect(fd, (struct sockaddr *)&p->addr, sizeof(p->addr)) == 0) {
-        sock_peer(fd, &pid, &uid);
-        rc = err_set(e, -EADDRINUSE, "",
-                     "%s is in use: process %d listens on it", path, pid);
+        name_peer(fd, who, sizeof(who));
+        rc = err_set(e, -EADDRINUSE, "", "%s is in use: %s listens on it", path,
+                     who);
     } else if (errno == EAGAIN) {
         rc = err_set(e, -EADDRINUSE, "", "%s is in use", path);
     } else if (errno == ECONNREFUSED) {
@@ -253,6 +281,20 @@ int sock_inherited(int fd, enum sock_kind *kind, struct err *e)
         return err_sys(e, errno, "", "cannot use fd %d", fd);
     keep_in_band(fd);
     return 0;
+}
+
+bool sock_path(int fd, char *out, size_t room)
+{
+    struct sockaddr_un addr;
+    socklen_t len = sizeof(addr);
+    size_t max;
+
+    memset(&addr, 0, sizeof(addr));
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ||
+        addr.sun_family != AF_UNIX || addr.sun_path[0] != '/')
+        return false;
+    max = sizeof(addr.sun_path); /* which needs no NUL */
+    return snprintf(out, room, "%.*s", (int)max, addr.sun_path) < (int)room;
 }
 
 int sock_accept(int fd)

@@ -1,0 +1,196 @@
+#include "daemon/run.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/child.h"
+
+/* A VMM that is told to end flushes its disks; one that shuts its guest down
+ * first takes longer. */
+#define LEAVE_MS 5000
+#define END_MS 30000
+
+#define CONTROL_NAME "control"
+
+/* ---- variables ---- */
+
+/* "vm1-root" is VUB_VM1_ROOT. */
+static char *variable_of(const char *id)
+{
+    char *name;
+
+    if (asprintf(&name, "VUB_%s", id) < 0)
+        return NULL;
+    for (char *c = name; *c; c++)
+        *c = (char)(isalnum((unsigned char)*c) ? toupper((unsigned char)*c)
+                                               : '_');
+    return name;
+}
+
+static bool same_variable(const char *a, const char *b)
+{
+    char *x = variable_of(a), *y = variable_of(b);
+    bool same = x && y && strcmp(x, y) == 0;
+
+    free(x);
+    free(y);
+    return same;
+}
+
+int run_check(const struct config *c, struct errs *e)
+{
+    int rc = 0;
+
+    for (int i = 0; i < c->devices.count; i++) {
+        const char *id = config_device(c, i)->id;
+        const char *other = NULL, *what = "that of the control socket";
+
+        if (c->has_control && same_variable(id, CONTROL_NAME))
+            other = CONTROL_NAME;
+        for (int k = 0; k < i && !other; k++) {
+            if (!same_variable(id, config_device(c, k)->id))
+                continue;
+            other = config_device(c, k)->id;
+            what = c->devices.list[k].at;
+        }
+        if (other)
+            rc = errs_at(e, c->devices.list[i].at, "id",
+                         "%s and \"%s\" (%s) have the same variable for --run",
+                         id, other, what);
+    }
+    return rc;
+}
+
+/* Puts "VUB_ID=path" behind what is in list. False: no memory. */
+static bool add_variable(char **list, int *count, const char *id,
+                         const char *path)
+{
+    char *name;
+    bool done;
+
+    if (!path)
+        return true; /* a socket without a name cannot be named */
+    name = variable_of(id);
+    done = name && asprintf(&list[*count], "%s=%s", name, path) >= 0;
+    free(name);
+    if (done)
+        ++*count;
+    else
+        list[*count] = NULL;
+    return done;
+}
+
+static void free_variables(char **list)
+{
+    for (char **v = list; v && *v; v++)
+        free(*v);
+    free(list);
+}
+
+static char **variables(const struct served *list, int count,
+                        const char *control)
+{
+    char **out = calloc((size_t)count + 2, sizeof(*out));
+    bool done = out != NULL;
+    int n = 0;
+
+    for (int i = 0; i < count && done; i++)
+        done = add_variable(out, &n, list[i].common->id, list[i].place.path);
+    if (done)
+        done = add_variable(out, &n, CONTROL_NAME, control);
+    if (done)
+        return out;
+    free_variables(out);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void on_child(uv_signal_t *h, int num)
+{
+    struct run *r = h->data;
+    int status;
+
+    (void)num;
+    if (!run_runs(r))
+        return;
+    status = child_status(r->pid);
+    if (status < 0)
+        return;
+    r->pid = 0;
+    timer_stop(&r->patience);
+    r->ended(r, status);
+}
+
+static void on_impatient(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, patience);
+
+    log_warn(NULL, "the command does not end; %s",
+             r->asked ? "it is killed" : "it gets SIGTERM");
+    run_stop(r, SIGTERM);
+}
+
+void run_stop(struct run *r, int sig)
+{
+    if (!run_runs(r))
+        return;
+    if (r->asked) {
+        child_signal(r->pid, SIGKILL);
+    } else if (sig == 0) {
+        timer_start(&r->patience, LEAVE_MS);
+    } else {
+        r->asked = true;
+        child_signal(r->pid, sig);
+        timer_start(&r->patience, END_MS);
+    }
+}
+
+uint64_t run_stop_ms(void)
+{
+    return LEAVE_MS + END_MS;
+}
+
+int run_start(struct run *r, const char *command, struct loop *main,
+              const struct served *list, int count, const char *control,
+              struct err *e)
+{
+    char **more = variables(list, count, control);
+    int rc;
+
+    if (!more)
+        return err_nomem(e);
+    uv_signal_init(&main->uv, &r->child);
+    r->child.data = r;
+    r->patience.fire = on_impatient;
+    timer_open(&r->patience, main);
+    r->open = true;
+    rc = uv_signal_start(&r->child, on_child, SIGCHLD);
+    if (rc < 0)
+        rc = err_sys(e, -rc, "", "cannot take signals");
+    else
+        rc = child_start(command, more, e);
+    free_variables(more);
+    if (rc < 0)
+        return rc;
+    r->pid = rc;
+    return 0;
+}
+
+static void no_gone(uv_handle_t *h)
+{
+    (void)h; /* it is the daemon's, which outlives the loop */
+}
+
+void run_close(struct run *r)
+{
+    if (!r->open)
+        return;
+    r->open = false;
+    timer_close(&r->patience);
+    uv_close((uv_handle_t *)&r->child, no_gone);
+}

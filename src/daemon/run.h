@@ -1,0 +1,42 @@
+/* daemon/run.h: --run: the command that vub is there for.
+ *
+ * It starts when everything is served, with $VUB_<ID> for each device's socket
+ * and $VUB_CONTROL, has our standard input and output, and ends vub when it
+ * ends. Threads: the main loop. */
+#ifndef VUB_DAEMON_RUN_H
+#define VUB_DAEMON_RUN_H
+
+#include "daemon/served.h"
+#include "loop/timer.h"
+
+struct run {
+    void (*ended)(struct run *r, int status); /* 128 + N: by signal N */
+
+    /* run.c's */
+    uv_signal_t child;
+    struct timer patience;
+    int pid; /* 0: does not run */
+    bool open, asked;
+};
+
+/* Can each device have a variable of its own? */
+int run_check(const struct config *c, struct errs *e);
+/* Starts it; ended is set, and comes once. On failure there is nothing to
+ * end. */
+int run_start(struct run *r, const char *command, struct loop *main,
+              const struct served *list, int count, const char *control,
+              struct err *e);
+static inline bool run_runs(const struct run *r)
+{
+    return r->pid > 0;
+}
+/* What ends vub ends the command: sig goes to it. 0: it ends by itself, soon.
+ * One that does not gets SIGTERM then, and SIGKILL in the end: its end is
+ * bounded. Again: SIGKILL at once. */
+void run_stop(struct run *r, int sig);
+/* The longest that may take. */
+uint64_t run_stop_ms(void);
+/* The loop does not run; before loop_close. Safe on a zero struct. */
+void run_close(struct run *r);
+
+#endif

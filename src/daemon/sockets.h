@@ -1,0 +1,43 @@
+/* daemon/sockets.h: all sockets of a config: those that were given to us, and
+ * those we bind, before anything that may be slow is done.
+ *
+ * A front-end that comes early waits in the backlog, and a second vub with the
+ * same config touches nothing else. Threads: the main one, before others
+ * exist. */
+#ifndef VUB_DAEMON_SOCKETS_H
+#define VUB_DAEMON_SOCKETS_H
+
+#include "daemon/config.h"
+#include "daemon/inherit.h"
+#include "os/sock.h"
+
+/* One of them. Whoever takes it clears what it has taken. */
+struct place {
+    int fd;     /* -1: none, or taken */
+    int given;  /* its number, if it was given to us; -1: we have made it */
+    char *path; /* of its file, absolute; NULL: none is known */
+    enum sock_kind kind;
+};
+
+#define PLACE_NONE ((struct place){.fd = -1, .given = -1})
+
+struct sockets {
+    struct place *devices; /* [count], as in the config */
+    int count;
+    struct place control; /* fd -1 if the config has none */
+};
+
+/* Is what the config and the environment say of given sockets possible? in is
+ * read, and all of it taken by somebody, or it is an error. To be asked before
+ * anything is opened: numbers that were named to us are open now or never. */
+int sockets_take(struct sockets *s, const struct config *c,
+                 struct inherited *in, int ready_fd, struct errs *e);
+/* Binds the others. */
+int sockets_bind(struct sockets *s, const struct config *c, struct errs *e);
+/* Closes what nobody has taken. Safe on a zero struct. */
+void sockets_close(struct sockets *s);
+
+/* Closes it, and removes its file if we have made it. Safe twice. */
+void place_close(struct place *p);
+
+#endif
