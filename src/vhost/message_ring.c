@@ -281,31 +281,6 @@ static bool is_ready(struct session *s, const struct vring *v)
     return false;
 }
 
-/* One line per front-end says all that matters of it, when that is known: one
- * that never starts a ring has none but its last. A guest that starts its
- * driver again has another. */
-static void tell_start(struct session *s, bool recovered)
-{
-    unsigned rings = 0;
-    char who[80];
-
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        rings += s->vrings[i].set.has_kick;
-    if (s->told)
-        snprintf(who, sizeof(who), "front-end starts again");
-    else
-        snprintf(who, sizeof(who), "front-end connected (process %d, user %u)",
-                 s->peer_pid, s->peer_uid);
-    log_limited(
-        endpoint_limit(s->endpoint, s->told ? LINE_STARTING : LINE_CONNECTED),
-        LOG_INFO, s->device->id,
-        "%s: %u of %u ring%s, %s, features 0x%" PRIx64 "%s", who, rings,
-        s->num_vrings, s->num_vrings == 1 ? "" : "s",
-        is_packed(s) ? "packed" : "split", s->features,
-        recovered ? ", where another back-end has ended" : "");
-    s->told = true;
-}
-
 /* Does the device run? If not, it is asked to, and answers now or later. */
 static bool device_runs(struct session *s)
 {
@@ -318,7 +293,7 @@ static bool device_runs(struct session *s)
     };
 
     if (s->device_state == DEVICE_STOPPED) {
-        tell_start(s, start.recovered);
+        s->recovered = start.recovered;
         s->device_state = DEVICE_STARTING;
         /* What has changed meanwhile nobody knows. */
         s->config_changed |= start.recovered;
@@ -388,6 +363,38 @@ static void start(struct session *s, struct vring *v)
     vring_start(v);
 }
 
+/* One line says all that matters of a front-end, when that is known: most set
+ * all rings up, and then enable all. One that never starts a ring has none but
+ * its last; a guest that starts its driver again has another. */
+static void tell_start(struct session *s)
+{
+    unsigned rings = 0;
+    bool enabled = false;
+    char who[80];
+
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        const struct vring *v = &s->vrings[i];
+
+        rings += v->set.started;
+        enabled |= v->set.started && v->set.enabled;
+    }
+    if (!enabled || s->start_told || s->ending)
+        return;
+    if (s->told)
+        snprintf(who, sizeof(who), "front-end starts again");
+    else
+        snprintf(who, sizeof(who), "front-end connected (process %d, user %u)",
+                 s->peer_pid, s->peer_uid);
+    log_limited(
+        endpoint_limit(s->endpoint, s->told ? LINE_STARTING : LINE_CONNECTED),
+        LOG_INFO, s->device->id,
+        "%s: %u of %u ring%s, %s, features 0x%" PRIx64 "%s", who, rings,
+        s->num_vrings, s->num_vrings == 1 ? "" : "s",
+        is_packed(s) ? "packed" : "split", s->features,
+        s->recovered ? ", where another back-end has ended" : "");
+    s->told = s->start_told = true;
+}
+
 void session_start_rings(struct session *s)
 {
     session_hold(s); /* starts may come back at once */
@@ -400,5 +407,6 @@ void session_start_rings(struct session *s)
             break;
         start(s, v);
     }
+    tell_start(s);
     s->holds--;
 }

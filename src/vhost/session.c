@@ -156,6 +156,7 @@ void session_rings_stopped(struct session *s)
     if (session_runs(s) || s->device_state == DEVICE_STOPPED)
         return;
     s->device_state = DEVICE_STOPPED;
+    s->start_told = false;
     if (s->device->ops->stop)
         s->device->ops->stop(s->device);
 }
@@ -239,11 +240,10 @@ void session_end(struct session *s, enum log_level level, const char *why)
         return;
     s->ending = true;
     if (why)
-        log_limited(endpoint_limit(s->endpoint, LINE_GONE), level,
-                    s->device->id,
-                    "front-end (process %d, user %u)%s is gone: %s",
-                    s->peer_pid, s->peer_uid,
-                    s->told ? "" : ", which has started no ring,", why);
+        log_limited(
+            endpoint_limit(s->endpoint, LINE_GONE), level, s->device->id,
+            "front-end (process %d, user %u)%s is gone: %s", s->peer_pid,
+            s->peer_uid, s->told ? "" : ", which has started no ring,", why);
     endpoint_tell(s->endpoint,
                   &(struct endpoint_event){.what = ENDPOINT_DISCONNECTED,
                                            .pid = s->peer_pid,

@@ -53,11 +53,13 @@ struct session {
     bool replied;
 
     bool ending, conn_gone;
-    bool has_run;  /* a ring */
-    bool told;     /* who it is */
-    bool ambushed; /* atomic: an eventfd of it was made to block */
-    bool shunned;  /* and its successors wait for that */
-    bool left;     /* the front-end hung up, with no ring running */
+    bool has_run;    /* a ring */
+    bool told;       /* who it is */
+    bool start_told; /* that rings run, since none did */
+    bool recovered;  /* the device, when it was started */
+    bool ambushed;   /* atomic: an eventfd of it was made to block */
+    bool shunned;    /* and its successors wait for that */
+    bool left;       /* the front-end hung up, with no ring running */
     struct mail end_later;
     struct list node; /* endpoint's list of sessions */
 };

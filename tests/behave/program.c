@@ -1,8 +1,14 @@
 /* The program around the devices: when it is ready, how it ends, and what it
  * does when there is nothing to do. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "behave.h"
@@ -228,9 +234,108 @@ static void every_poll_setting_serves(void **state)
     }
 }
 
+/* ---- a worker that is stuck ---- */
+
+static int manager_at(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        front_fail("cannot bind %s: %s", path, strerror(errno));
+    return fd;
+}
+
+/* What the service manager is told, up to a message that has the text. */
+static void manager_hears(int fd, const char *text)
+{
+    char got[512] = "";
+
+    while (!strstr(got, text)) {
+        ssize_t n;
+
+        front_need_fd(fd, POLLIN, text);
+        n = recv(fd, got, sizeof(got) - 1, 0);
+        got[n < 0 ? 0 : n] = '\0';
+    }
+}
+
+/* The thread of that name; 0: it is not to be seen. */
+static pid_t thread_named(struct vub *v, const char *name)
+{
+    char path[64], comm[32];
+    struct dirent *entry;
+    pid_t found = 0;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", v->pid);
+    dir = opendir(path);
+    while (dir && !found && (entry = readdir(dir)) != NULL) {
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%.16s/comm", v->pid,
+                 entry->d_name);
+        f = fopen(path, "re");
+        if (f && fscanf(f, "%31s", comm) == 1 && strcmp(comm, name) == 0)
+            found = atoi(entry->d_name);
+        if (f)
+            fclose(f);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+/* A debugger stops one thread, as a system call that does not return would. */
+static void a_stuck_worker_is_told_and_the_others_are_well(void **state)
+{
+    struct vub *v = vub_new();
+    struct front *d, *e;
+    pid_t worker;
+    int manager = manager_at(vub_path(v, "notify"));
+
+    (void)state;
+    setenv("NOTIFY_SOCKET", vub_path(v, "notify"), 1);
+    setenv("WATCHDOG_USEC", "500000", 1);
+    /* It never rests. */
+    vub_config(v, DISK("d", "'poll_us': 'always', ", MEMORY) "," DISK("e", "",
+                                                                      MEMORY));
+    vub_run(v);
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    d = front_new(v, "d", NULL);
+    e = front_new(v, "e", NULL);
+    blk_verify(d->vq[0], 0, 4096, 1);
+    manager_hears(manager, "STATUS=2 devices, 2 with a front-end");
+    worker = thread_named(v, "d");
+    if (!worker || ptrace(PTRACE_ATTACH, worker, NULL, NULL) < 0) {
+        front_free(d);
+        front_free(e);
+        vub_free(v);
+        close(manager);
+        skip();
+    }
+    assert_int_equal(waitpid(worker, NULL, __WALL), worker);
+    manager_hears(manager, "; 1 worker waits for the system");
+    vub_log_wait(v, "worker d has not come back");
+    /* Nobody is restarted for it. */
+    manager_hears(manager, "WATCHDOG=1");
+    blk_verify(e->vq[0], 0, 4096, 1);
+    ptrace(PTRACE_DETACH, worker, NULL, NULL);
+    vub_log_wait(v, "worker d is back");
+    manager_hears(manager, "STATUS=2 devices, 2 with a front-end");
+    blk_verify(d->vq[0], 0, 4096, 2);
+    front_free(d);
+    front_free(e);
+    vub_free(v);
+    close(manager);
+}
+
 BEHAVE_MAIN(T(all_sockets_listen_when_it_is_ready),
             T(it_ends_cleanly_on_either_signal), T(its_end_is_bounded),
             T(it_lives_on_without_its_stderr),
             T(a_sleeping_reader_of_its_stderr_stops_nobody),
             T(an_idle_device_wakes_nobody),
+            T(a_stuck_worker_is_told_and_the_others_are_well),
             T(an_idle_input_device_wakes_nobody), T(every_poll_setting_serves))

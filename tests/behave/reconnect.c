@@ -1,6 +1,7 @@
 /* Front-ends come and go; the socket, the fds and the memory stay as they
  * are. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -274,6 +275,56 @@ static void the_write_cache_is_as_configured_for_the_next_guest(void **state)
     vub_free(v);
 }
 
+/* Who, with what, and why it went: a line each, and no more. */
+static void a_front_end_has_two_lines(void **state)
+{
+    struct vub *v = vub_new();
+    const char *line;
+    struct front *f;
+    char who[64];
+
+    (void)state;
+    v->quiet = true;
+    snprintf(who, sizeof(who),
+             "front-end connected (process %d, user %u): ", getpid(),
+             geteuid());
+    vub_config(v, DISK("d", "'queues': 4, ", MEMORY));
+    vub_run(v);
+    for (unsigned packed = 0; packed < 2; packed++) {
+        char features[64];
+
+        vub_log_mark(v);
+        f = front_new(v, "d",
+                      &(struct front_conf){.packed = packed,
+                                           .queues = 3,
+                                           .rings_stopped = true});
+        for (unsigned i = 0; i < 3; i++)
+            vq_tell(f->vq[i]);
+        for (unsigned i = 0; i < 3; i++)
+            vq_enable(f->vq[i], true);
+        blk_verify(f->vq[0], 0, 4096, 1);
+        blk_verify(f->vq[2], 0, 4096, 2);
+        snprintf(features, sizeof(features),
+                 "3 of 4 rings, %s, features 0x%" PRIx64,
+                 packed ? "packed" : "split", f->acked);
+        line = vub_log_wait(v, who);
+        assert_non_null(strstr(line, "vub: d: "));
+        assert_non_null(strstr(line, features));
+        front_free(f);
+        line = vub_log_wait(v, "is gone: ");
+        assert_non_null(strstr(line, "it hung up"));
+        assert_int_equal(vub_log_count(v, "d: "), 2);
+    }
+    /* One that only looks has one. */
+    vub_log_mark(v);
+    f = front_connect(v, "d");
+    front_settle(f);
+    front_free(f);
+    vub_log_wait(v, ", which has started no ring, is gone: it hung up");
+    assert_int_equal(vub_log_count(v, "d: "), 1);
+    vub_free(v);
+}
+
 static void coming_and_going_does_not_fill_the_log(void **state)
 {
     struct vub *v = vub_new();
@@ -314,4 +365,5 @@ BEHAVE_MAIN(T(a_hundred_front_ends_leave_no_trace),
             T(on_disconnect_exit_ends_the_program),
             T(sigterm_ends_sessions_cleanly),
             T(the_write_cache_is_as_configured_for_the_next_guest),
+            T(a_front_end_has_two_lines),
             T(coming_and_going_does_not_fill_the_log))

@@ -23,14 +23,14 @@ def disk(name="d", **keys):
 class Vub:
     """A vub that is ready, in the current directory."""
 
-    def __init__(self, devices=None, conf=None, **kwargs):
+    def __init__(self, devices=None, conf=None, args=(), **kwargs):
         conf = conf or {"runtime_dir": "run", "control": "c.sock",
                         "devices": devices or [disk()]}
         with open("vub.json", "w") as f:
             json.dump(conf, f)
         ready, write = os.pipe()
         self.process = subprocess.Popen(
-            [PROGRAM, "--config", "vub.json", "--ready-fd", str(write)],
+            [PROGRAM, "--config", "vub.json", "--ready-fd", str(write), *args],
             stderr=subprocess.PIPE, text=True, pass_fds=[write], **kwargs)
         os.close(write)
         with os.fdopen(ready) as f:
