@@ -216,9 +216,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                        .priv_size = 16,
                        .home = &loop,
                        .ring_loop = loops};
-    struct endpoint_conf conf = {.kind = SOCK_CONNECTED,
-                                 .queue_size = 1024,
-                                 .drain_timeout_ms = 1000};
+    struct endpoint_conf conf = {
+        .kind = SOCK_CONNECTED, .queue_size = 1024, .drain_timeout_ms = 1000};
     struct endpoint *ep;
     struct front f;
     bool closed = false;

@@ -99,7 +99,7 @@ def it_is_started_as_vub_was():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = min(77, hard)
     vub = Talk([disk()], "--run", "ulimit -Sn; ulimit -Hn; ls /proc/self/fd; "
-               "grep -E '^Sig(Blk|Ign)' /proc/$$/status",
+               "exec grep -E '^Sig(Blk|Ign)' /proc/self/status",
                stdout=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(
                    resource.RLIMIT_NOFILE, (few, hard)))
     out = vub.end().split()
