@@ -18,7 +18,8 @@ struct daemon_conf {
  * wants to know, and serves until SIGTERM, SIGINT, the end of the command or of
  * the parent, or of a front-end whose device asks for that. dir: where relative
  * paths start, of c and of what is asked later. Returns the exit status: the
- * command's, if it has run; else EXIT_CLEAN, or another with the reason in e. */
+ * command's, if it has run; else EXIT_CLEAN, or another with the reason in e.
+ */
 int daemon_run(const struct config *c, const char *dir,
                const struct daemon_conf *how, struct errs *e);
 
