@@ -39,12 +39,16 @@ static bool send_lines(struct service *s, const char *lines)
     return true;
 }
 
+static void drop_oldest(struct service *s)
+{
+    s->num_owed--;
+    memmove(s->owed[0], s->owed[1], s->num_owed * sizeof(s->owed[0]));
+}
+
 static bool send_owed(struct service *s)
 {
-    while (s->num_owed > 0 && send_lines(s, s->owed[0])) {
-        s->num_owed--;
-        memmove(s->owed[0], s->owed[1], s->num_owed * sizeof(s->owed[0]));
-    }
+    while (s->num_owed > 0 && send_lines(s, s->owed[0]))
+        drop_oldest(s);
     return s->num_owed == 0;
 }
 
@@ -96,10 +100,8 @@ static void tell(struct service *s, const char *lines)
 
     if (!s->open)
         return;
-    if (s->num_owed == SERVICE_OWED_MAX) {
-        warn(s, -EAGAIN);
-        return;
-    }
+    if (s->num_owed == SERVICE_OWED_MAX) /* the newest are what counts */
+        drop_oldest(s);
     describe(s, status, sizeof(status));
     snprintf(s->owed[s->num_owed++], sizeof(s->owed[0]), "%s\n%s", lines,
              status);
