@@ -180,15 +180,19 @@ uint8_t *backing_find(const struct backing *b, struct backing_at *at,
 #define AHEAD_BYTES 4096u
 #define LINE_BYTES 64u
 
-static inline void ask_for(const uint8_t *p, uint64_t len)
+/* No more of p than there is of it: it may be a byte. */
+static inline void ask_for(const struct backing_piece *p, uint64_t len)
 {
-    for (uint64_t i = 0; i < MIN(len, AHEAD_BYTES); i += LINE_BYTES)
-        __builtin_prefetch(p + i);
+    uint64_t end = MIN(MIN(len, p[1].at - p->at), AHEAD_BYTES);
+
+    for (uint64_t i = 0; i < end; i += LINE_BYTES)
+        __builtin_prefetch(p->host + i);
 }
 
-void backing_read(const struct backing *b, struct backing_at *at,
-                  uint64_t offset, void *to, uint64_t len)
+uint32_t backing_read(const struct backing *b, struct backing_at *at,
+                      uint64_t offset, void *to, uint64_t len)
 {
+    uint32_t pieces = 0;
     uint8_t *out = to;
 
     assert(b->mem && offset <= b->len && len <= b->len - offset);
@@ -197,11 +201,13 @@ void backing_read(const struct backing *b, struct backing_at *at,
         const uint8_t *from = find(b, at, offset, &here);
 
         if (here < len)
-            ask_for(b->pieces[at->piece + 1].host, len - here);
+            ask_for(&b->pieces[at->piece + 1], len - here);
         here = MIN(here, len);
         memcpy(out, from, here);
         out += here;
         offset += here;
         len -= here;
+        pieces++;
     }
+    return pieces;
 }

@@ -59,8 +59,9 @@ struct backing_at {
  * was last. */
 uint8_t *backing_find(const struct backing *b, struct backing_at *at,
                       uint64_t offset, uint64_t *len);
-/* [offset, offset + len), which lies in it, copied to `to`. */
-void backing_read(const struct backing *b, struct backing_at *at,
-                  uint64_t offset, void *to, uint64_t len);
+/* [offset, offset + len), which lies in it, copied to `to`. In how many pieces
+ * it lay. */
+uint32_t backing_read(const struct backing *b, struct backing_at *at,
+                      uint64_t offset, void *to, uint64_t len);
 
 #endif

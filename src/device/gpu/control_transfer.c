@@ -5,10 +5,12 @@
  * here, and `offset` says where the first one begins. What is transferred is
  * checked to lie in the backing as a whole before any of it is copied.
  *
- * Rows go by turns of TURN_BYTES. All of a transfer shares one struct
- * backing_at, so that the next row, a few pieces on, is found from this one.
- * Memory may change between turns, and some of it be gone then: that ends the
- * transfer, with an error.
+ * Rows go by turns of TURN_BYTES, of which more is used up than is copied where
+ * that is little but takes long: of pages that lie apart, or to pixels that
+ * have no memory yet. All of a transfer shares one struct backing_at, so that
+ * the next row, a few pieces on, is found from this one. Memory may change
+ * between turns, and some of it be gone then: that ends the transfer, with an
+ * error.
  *
  * A blob's pixels lie in its backing, where they are read when they are shown:
  * nothing is to be copied. */
@@ -22,26 +24,39 @@ static uint64_t span(const struct rect *r, uint64_t stride)
     return stride * (r->height - 1) + (uint64_t)r->width * PIXEL_BYTES;
 }
 
-/* As many rows as this turn may have. */
+/* What a piece costs, as bytes: to find it, and to wait for its first byte. A
+ * guest can have many of one byte. */
+#define PIECE_COST 512u
+
+/* Rows that follow each other here and there are copied as one: what that
+ * costs. */
+static uint64_t copy(struct transfer *t, uint64_t to, uint64_t bytes)
+{
+    struct resource *res = t->res;
+    uint64_t made = resource_make(res, to, bytes);
+    uint32_t pieces =
+        backing_read(&res->backing, &t->at, t->offset, res->pixels + to, bytes);
+
+    return bytes + made + (uint64_t)pieces * PIECE_COST;
+}
+
+/* As many rows as this turn may have, one at least. */
 static void copy_rows(struct transfer *t, uint32_t *left)
 {
-    const struct backing *b = &t->res->backing;
-    uint64_t stride = t->res->stride;
+    uint64_t stride = t->res->stride, cost = 0;
     uint32_t row_bytes = t->r.width * PIXEL_BYTES;
-    uint32_t rows = MIN(t->r.height - t->row, MAX(*left / row_bytes, 1u));
-    uint8_t *to = t->res->pixels + (t->r.y + t->row) * stride +
-                  (uint64_t)t->r.x * PIXEL_BYTES;
+    uint32_t rows = 1;
 
-    if (row_bytes == stride) { /* one row follows the other */
-        backing_read(b, &t->at, t->offset, to, stride * rows);
-    } else {
-        for (uint32_t i = 0; i < rows; i++)
-            backing_read(b, &t->at, t->offset + i * stride, to + i * stride,
-                         row_bytes);
-    }
-    t->row += rows;
-    t->offset += rows * stride;
-    *left -= MIN(*left, rows * row_bytes);
+    do {
+        if (row_bytes == stride) /* one row follows the other */
+            rows = MIN(t->r.height - t->row, MAX(*left / row_bytes, 1u));
+        cost +=
+            copy(t, (t->r.y + t->row) * stride + (uint64_t)t->r.x * PIXEL_BYTES,
+                 (uint64_t)rows * row_bytes);
+        t->row += rows;
+        t->offset += rows * stride;
+    } while (t->row < t->r.height && cost < *left);
+    *left -= (uint32_t)MIN(*left, cost);
 }
 
 uint32_t control_transfer_on(struct gpu *g)

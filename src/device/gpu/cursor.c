@@ -13,6 +13,7 @@
 #include "device/gpu/control.h"
 
 #define TURN_COMMANDS 256
+#define TURN_IMAGES 16 /* each may lie in 16384 pieces */
 #define SIDE VIRTIO_GPU_CURSOR_PIXELS
 
 /* Reads the image of a resource. */
@@ -97,7 +98,9 @@ static uint32_t run(struct gpu *g, const struct chain *c,
 
 void cursor_ring_kick(struct gpu *g, struct ring *q)
 {
-    for (unsigned n = 0; n < TURN_COMMANDS; n++) {
+    unsigned images = 0;
+
+    for (unsigned n = 0; n < TURN_COMMANDS && images < TURN_IMAGES; n++) {
         struct chain *c = ring_pop(q);
         struct virtio_gpu_update_cursor in;
         uint32_t type;
@@ -105,6 +108,8 @@ void cursor_ring_kick(struct gpu *g, struct ring *q)
         if (!c)
             return;
         type = run(g, c, &in);
+        images += in.resource_id != 0 &&
+                  le32toh(in.hdr.type) == VIRTIO_GPU_CMD_UPDATE_CURSOR;
         control_answer(g, c, &in.hdr, type, NULL, 0);
     }
 }

@@ -14,6 +14,8 @@
 #include "os/memory.h"
 #include "virtio/spec.h"
 
+_Static_assert(RESOURCE_BLOCKS_MAX % 64 == 0, "whole words of bits");
+
 void resources_init(struct resources *rs, uint64_t max_bytes, bool in_files)
 {
     *rs = (struct resources){.max_bytes = max_bytes, .in_files = in_files};
@@ -120,6 +122,22 @@ struct resource *resource_new_blob(struct resources *rs, uint32_t id,
     r->is_blob = true;
     r->bytes = bytes;
     return r;
+}
+
+uint64_t resource_make(struct resource *r, uint64_t from, uint64_t len)
+{
+    const uint64_t block = RESOURCE_BLOCK_BYTES;
+    uint64_t bytes = 0;
+
+    for (uint64_t i = from / block; i * block < from + len; i++) {
+        uint64_t bit = UINT64_C(1) << i % 64;
+
+        if (r->made[i / 64] & bit)
+            continue;
+        r->made[i / 64] |= bit;
+        bytes += MIN(block, r->bytes - i * block);
+    }
+    return bytes;
 }
 
 void resource_forget(struct resource *r)

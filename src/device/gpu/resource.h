@@ -17,6 +17,11 @@
 /* Files, of which the process has not so many; others do without. */
 #define RESOURCES_FILES_MAX 64u
 
+/* The system gives memory for pixels in pieces of up to that size. */
+#define RESOURCE_BLOCK_BYTES (UINT64_C(2) << 20)
+#define RESOURCE_BLOCKS_MAX                                                    \
+    (GPU_SIDE_MAX * GPU_SIDE_MAX / (RESOURCE_BLOCK_BYTES / 4))
+
 struct resources;
 
 struct resource {
@@ -31,8 +36,10 @@ struct resource {
     /* 2D */
     uint32_t format, width, height, stride; /* stride: bytes, no gaps */
     uint8_t *pixels; /* [bytes], page aligned; zeros at first */
-    int fd;          /* of a file in memory with the pixels, for dma-bufs; -1 */
-    int dmabuf;      /* of that file, made when it is shown so; -1: none */
+    uint64_t made[RESOURCE_BLOCKS_MAX / 64]; /* blocks that were written to:
+                                              * bits */
+    int fd;     /* of a file in memory with the pixels, for dma-bufs; -1 */
+    int dmabuf; /* of that file, made when it is shown so; -1: none */
     bool dmabuf_tried;
 
     struct resources *owner;
@@ -63,6 +70,10 @@ struct resource *resource_new_2d(struct resources *rs, uint32_t id,
                                  uint32_t height);
 struct resource *resource_new_blob(struct resources *rs, uint32_t id,
                                    uint64_t bytes);
+/* len bytes from `from` on of a 2D resource's pixels are about to be written.
+ * How many bytes of memory the system may have to make for that: most of the
+ * time none. */
+uint64_t resource_make(struct resource *r, uint64_t from, uint64_t len);
 /* Its id is free again, and its backing detached: those who still show or send
  * it keep no memory of the guest's. The table's ref is given back. */
 void resource_forget(struct resource *r);

@@ -128,6 +128,30 @@ static void a_walk_in_strides_finds_its_way(void **state)
     pages_free(p);
 }
 
+/* Which is what they cost. */
+static void pieces_that_were_read_are_counted(void **state)
+{
+    struct backing_at at = {0};
+    struct backing_entry *e = malloc(100 * sizeof(*e));
+    struct pages *p = pages_new(1);
+    struct backing b = {0};
+    uint8_t got[100];
+
+    (void)state;
+    assert_non_null(e);
+    for (uint32_t i = 0; i < 100; i++) /* every other byte */
+        e[i] = (struct backing_entry){PAGES_GPA + i * 2, 1};
+    assert_int_equal(backing_attach(&b, e, 100, p->mem), 0);
+    assert_int_equal(backing_read(&b, &at, 0, got, 100), 100);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(got[i], p->at[i * 2]);
+    assert_int_equal(backing_read(&b, &at, 40, got, 7), 7);
+    assert_int_equal(backing_read(&b, &at, 99, got, 1), 1);
+    assert_int_equal(backing_read(&b, &at, 100, got, 0), 0);
+    backing_detach(&b);
+    pages_free(p);
+}
+
 static void an_entry_may_cross_regions(void **state)
 {
     struct guest *g = guest_new(false, 16);
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(pages_in_any_order_are_read_in_it),
         cmocka_unit_test(pieces_may_have_any_length_and_overlap),
         cmocka_unit_test(a_walk_in_strides_finds_its_way),
+        cmocka_unit_test(pieces_that_were_read_are_counted),
         cmocka_unit_test(an_entry_may_cross_regions),
         cmocka_unit_test(
             entries_that_overlap_do_not_cross_regions_by_the_thousand),

@@ -118,6 +118,23 @@ static void pixels_have_a_limit_that_lasts_as_long_as_they(void **state)
     assert_non_null(resource_new_blob(&rs, 4, UINT64_MAX));
 }
 
+/* Whatever of a block is written first, all of it may come of that, and that
+ * once. */
+static void memory_is_made_for_pixels_once(void **state)
+{
+    const uint64_t block = RESOURCE_BLOCK_BYTES;
+    struct resource *r = new_2d(1, 1024, 1300), *most;
+
+    (void)state;
+    assert_int_equal(resource_make(r, block - 4, 4), block);
+    assert_int_equal(resource_make(r, 0, block), 0);
+    assert_int_equal(resource_make(r, 0, r->bytes), r->bytes - block);
+    assert_int_equal(resource_make(r, 0, r->bytes), 0);
+    most = new_2d(2, GPU_SIDE_MAX, GPU_SIDE_MAX);
+    assert_int_equal(resource_make(most, most->bytes - 4, 4), block);
+    assert_int_equal(resource_make(most, 0, most->bytes), most->bytes - block);
+}
+
 static void an_id_that_is_free_again_is_another_resource(void **state)
 {
     struct resource *before = resource_ref(new_2d(7, 8, 8)), *after;
@@ -267,6 +284,7 @@ int main(void)
         TEST(pixels_are_zeros_without_gaps),
         TEST(the_largest_sides_fit),
         TEST(pixels_have_a_limit_that_lasts_as_long_as_they),
+        TEST(memory_is_made_for_pixels_once),
         TEST(an_id_that_is_free_again_is_another_resource),
         TEST(there_are_so_many_resources_and_no_more),
         TEST(there_are_so_many_entries_and_no_more),
