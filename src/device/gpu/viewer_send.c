@@ -36,6 +36,8 @@
 #define IOV_MAX_PIECES 256
 #define CALL_BYTES (256u << 10)
 #define PIECE_BYTES 4096u /* of a blob, mostly */
+/* A call counts as no fewer bytes: its pieces may be of one. */
+#define CALL_COST (64u << 10)
 #define UNSEEN_MS 20
 
 _Static_assert(GPU_SIDE_MAX *PIXEL_BYTES <= BAND_BYTES, "a row fits");
@@ -442,7 +444,7 @@ void viewer_send(struct viewer *v)
             on_error(v, n);
             return;
         }
-        bytes += (uint64_t)n;
+        bytes += MAX((uint64_t)n, CALL_COST);
         o->sent += (uint64_t)n;
         if (o->sent == o->len)
             finish(v);
