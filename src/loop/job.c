@@ -4,6 +4,7 @@
  * meanwhile. One that was given up first never touches the loop again. */
 #include "loop/job.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "os/thread.h"
@@ -17,11 +18,19 @@ struct job {
     bool given_up;
 };
 
+static unsigned jobs; /* atomic: of the process */
+
+static void job_free(struct job *j)
+{
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+    __atomic_fetch_sub(&jobs, 1, __ATOMIC_RELAXED);
+}
+
 static void end(struct job *j)
 {
     j->ops->release(j->arg);
-    pthread_mutex_destroy(&j->lock);
-    free(j);
+    job_free(j);
 }
 
 static void on_mail(struct mail *m)
@@ -56,12 +65,21 @@ static void run(void *arg)
 int job_start(struct job **out, struct loop *l, const struct job_ops *ops,
               void *arg, struct err *e)
 {
-    struct job *j = calloc(1, sizeof(*j));
+    struct job *j;
     struct thread t;
     int rc;
 
-    if (!j)
+    if (__atomic_add_fetch(&jobs, 1, __ATOMIC_RELAXED) > JOBS_MAX) {
+        __atomic_fetch_sub(&jobs, 1, __ATOMIC_RELAXED);
+        return err_set(e, -EBUSY, "",
+                       "as many files and pictures are in work as there may "
+                       "be: try again when they are done");
+    }
+    j = calloc(1, sizeof(*j));
+    if (!j) {
+        __atomic_fetch_sub(&jobs, 1, __ATOMIC_RELAXED);
         return err_nomem(e);
+    }
     *j = (struct job){.mail.run = on_mail, .loop = l, .ops = ops, .arg = arg};
     pthread_mutex_init(&j->lock, NULL);
     pthread_mutex_lock(&j->lock);
@@ -70,8 +88,7 @@ int job_start(struct job **out, struct loop *l, const struct job_ops *ops,
         pthread_detach(t.id);
     pthread_mutex_unlock(&j->lock);
     if (rc < 0) {
-        pthread_mutex_destroy(&j->lock);
-        free(j);
+        job_free(j);
         return rc;
     }
     *out = j;

@@ -1,4 +1,5 @@
 /* Work for threads that nobody waits for. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,10 +153,36 @@ static void a_job_that_is_given_up_when_it_has_ended_is_not_done(void **state)
     loop_close(&loop);
 }
 
+/* Whoever gives them up has them counted all the same, until they end. */
+static void there_are_so_many_jobs_and_no_more(void **state)
+{
+    struct fate f = {0}, last = {0};
+    int gate = event_open();
+    struct task none;
+    struct job *j;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(loop_open(&loop, "test"), 0);
+    for (int i = 0; i < JOBS_MAX; i++)
+        job_give_up(start(&f, gate));
+    assert_int_equal(job_start(&j, &loop, &ops, &none, &e), -EBUSY);
+    until(&f.run, JOBS_MAX);
+    for (int i = 1; i <= JOBS_MAX; i++) { /* one read takes all there is */
+        event_signal(gate);
+        until(&f.released, i);
+    }
+    start(&last, -1);
+    loop_run(&loop);
+    assert_int_equal(last.done, 1);
+    loop_close(&loop);
+    close(gate);
+}
+
 /* Neither is known to be first. */
 static void a_job_is_released_once_whoever_is_first(void **state)
 {
-    enum { JOBS = 200 };
+    enum { JOBS = 100 };
     struct fate f[JOBS] = {{0}};
     struct job *jobs[JOBS];
 
@@ -186,6 +213,7 @@ int main(void)
         cmocka_unit_test(a_job_is_done_where_it_was_started),
         cmocka_unit_test(a_job_that_takes_long_keeps_no_loop_from_closing),
         cmocka_unit_test(a_job_that_is_given_up_when_it_has_ended_is_not_done),
+        cmocka_unit_test(there_are_so_many_jobs_and_no_more),
         cmocka_unit_test(a_job_is_released_once_whoever_is_first),
     };
 
