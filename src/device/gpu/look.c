@@ -179,19 +179,30 @@ static void look_for_all(struct looker *lk, struct looking *who)
     }
 }
 
-/* For all that changed while the thread worked. */
+/* The next picture that has changed while the thread worked: one, for copying
+ * it has the loop's turn, and it takes memory until the thread is done. */
+static void look_for_next(struct looker *lk)
+{
+    LIST_EACH_SAFE (&lk->all, node) {
+        struct looking *who = container_of(node, struct looking, node);
+
+        if (!who->due || who->part)
+            continue;
+        look_for_all(lk, who);
+        if (list_empty(&lk->looks))
+            continue;   /* it has been told why */
+        list_del(node); /* others are before it the next time */
+        list_add(&lk->all, node);
+        return;
+    }
+}
+
 static void on_defer(struct defer *d)
 {
     struct looker *lk = container_of(d, struct looker, defer);
 
-    if (!lk->job && list_empty(&lk->looks)) {
-        LIST_EACH_SAFE (&lk->all, node) {
-            struct looking *who = container_of(node, struct looking, node);
-
-            if (who->due && !who->part)
-                look_for_all(lk, who);
-        }
-    }
+    if (!lk->job && list_empty(&lk->looks))
+        look_for_next(lk);
     start_next(lk);
 }
 

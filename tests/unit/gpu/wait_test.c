@@ -106,6 +106,25 @@ static void another_size_is_a_change(void **state)
     expect_done(stage, a, "{*\"width\":30,\"height\":40,*}");
 }
 
+/* One picture is looked at after the other, and the first one that is waited
+ * for is due again each time. */
+static void who_waits_for_another_picture_has_a_turn(void **state)
+{
+    struct asked *first = ask(stage, "gpu.wait", "{'hash': '%032d'}", 0);
+    struct asked *last =
+        ask(stage, "gpu.wait", "{'changed': true, 'cursor': false}");
+
+    (void)state;
+    for (uint32_t i = 0; !last->answered; i++) {
+        stage_set(stage, 0, 0, i);
+        stage_turn(stage);
+    }
+    expect_done(stage, last, ANSWER);
+    assert_false(first->answered);
+    first->call.cancel(&first->call);
+    expect_canceled(first);
+}
+
 static void another_scanout_is_of_no_interest(void **state)
 {
     struct asked *a = ask(stage, "gpu.wait", "{'changed': true}");
@@ -566,6 +585,7 @@ int main(void)
         TEST(what_changes_right_after_the_call_is_a_change),
         TEST(a_change_from_a_hash_may_have_been_before),
         TEST(another_size_is_a_change),
+        TEST(who_waits_for_another_picture_has_a_turn),
         TEST(another_scanout_is_of_no_interest),
         TEST(a_cursor_that_moves_changes_the_picture_it_is_in),
         TEST(a_picture_has_settled_when_it_has_been_the_same_for_long),
