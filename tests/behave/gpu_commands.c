@@ -400,6 +400,11 @@ static void a_blob_is_shown_where_it_lies(struct screen *s)
     rgb = rgb_of(fb, &screen_formats[1]);
     screen_need(s, 0, false, rgb, 70, 30);
     free(rgb);
+    /* One is taken all the same, and has nothing to do. */
+    gpu_need(gpu_transfer(s->g, 9, 0, 0, 70, 30, 0), OK_NODATA);
+    rgb = rgb_of(fb, &screen_formats[1]);
+    screen_need(s, 0, false, rgb, 70, 30);
+    free(rgb);
     gpu_need(gpu_unref(s->g, 9), OK_NODATA);
     screen_need_nothing(s, 0, "shows nothing");
 }
