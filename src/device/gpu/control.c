@@ -372,5 +372,5 @@ void control_remapped(struct gpu *g)
 {
     resources_resolve(&g->resources, ring_mem(g->control.ring));
     g->control.transfer.at = (struct backing_at){0};
-    viewer_remapped(g->viewer);
+    viewer_look_again(g->viewer);
 }

@@ -47,7 +47,8 @@ static uint32_t read_entries(const struct chain *c, uint64_t at, uint32_t num,
     return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
-/* A blob lies in its backing as a whole. */
+/* `num` entries follow at `at` in the request. A blob lies in its backing as a
+ * whole. */
 static uint32_t attach(struct gpu *g, struct resource *res,
                        const struct request *r, uint64_t at, uint32_t num)
 {
@@ -152,7 +153,7 @@ uint32_t control_attach(struct gpu *g, struct request *r)
         return VIRTIO_GPU_RESP_ERR_UNSPEC;
     type = attach(g, res, r, sizeof(*in), le32toh(in->nr_entries));
     if (type == VIRTIO_GPU_RESP_OK_NODATA && res->is_blob)
-        viewer_remapped(g->viewer); /* it may be shown already */
+        viewer_look_again(g->viewer); /* it may be shown already */
     return type;
 }
 

@@ -42,7 +42,8 @@ struct looking {
     bool due;
 };
 
-/* Its upper half is set. -ENOMEM. Nothing is looked at yet. */
+/* What is not look.c's alone has been set. -ENOMEM. Nothing is looked at yet.
+ */
 int looking_begin(struct looking *l, struct gpu *g);
 /* Nothing is called any more; l may be freed. The reference is given back. */
 void looking_end(struct looking *l);

@@ -1,5 +1,7 @@
-/* libpng says that it cannot go on by a jump: what changes after setjmp
- * is in struct codec, not in locals.
+/* PNG files, written and read row by row.
+ *
+ * libpng says that it cannot go on by a jump: what changes after setjmp is in
+ * struct codec, not in locals.
  *
  * What is read may be hostile. libpng is told how large a picture, a chunk, and
  * all chunks together may be; the pixels are ours, allocated by sides that have

@@ -210,7 +210,7 @@ void viewer_damage(struct viewer *v, unsigned i, const struct rect *r)
     viewer_stir_scanout(v, i);
 }
 
-void viewer_remapped(struct viewer *v)
+void viewer_look_again(struct viewer *v)
 {
     if (!v)
         return;

@@ -47,9 +47,10 @@ void viewer_scanout(struct viewer *v, unsigned i);
 /* Pixels of it have changed; r lies in its frame. */
 void viewer_damage(struct viewer *v, unsigned i, const struct rect *r);
 void viewer_cursor(struct viewer *v, unsigned i, bool image);
-/* The guest runs: what scanouts show is its own, and frames whose memory was
- * not there may be there again. */
-void viewer_remapped(struct viewer *v);
+/* Frames may be readable that were not: the control queue runs (what scanouts
+ * show is its guest's own from then on), memory is elsewhere, or a blob has got
+ * its pages. */
+void viewer_look_again(struct viewer *v);
 
 /* Adds members to an object; v is not NULL. */
 void viewer_status(const struct viewer *v, struct json_out *o);
