@@ -5,6 +5,7 @@
  *     gpu_world.c      the loop, its clock, the device, its sessions
  *     gpu_guest.c      the guest's memory, rings and chains
  *     gpu_commands.c   the guest's commands
+ *     gpu_calls.c      the control socket's calls
  *     gpu_model.c      what the guest should see, and what should be shown:
  *                      gpu_model.h
  *     gpu_front.c      the other end of the display's socket
@@ -142,8 +143,19 @@ void command_scene(void);
 /* A transfer that is larger than a turn of the device's, if that is possible.
  */
 void command_large(void);
-/* gpu.resize, over the control socket. */
-void command_resize(void);
+
+/* ---- gpu_calls.c ---- */
+
+void calls_begin(void);
+/* The device has closed: all are answered. */
+void calls_end(void);
+/* One of the control socket's commands. */
+void call_something(void);
+/* Nobody waits for it any more. */
+void call_cancel(unsigned which);
+/* One of the jobs runs, or comes back. */
+void jobs_go_on(unsigned which);
+bool jobs_are_there(void);
 
 /* ---- gpu_model.c, gpu_answers.c, gpu_shown.c ---- */
 

@@ -9,7 +9,6 @@
  *     bits 5..7  0..4: as it should be; 5: room for an answer that is too
  *                small; 6: too little is sent; 7: more of both than is needed
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "gpu.h"
@@ -490,42 +489,4 @@ void command_large(void)
     simple(VIRTIO_GPU_CMD_RESOURCE_ATTACH_BACKING, back, sizeof(back));
     simple(VIRTIO_GPU_CMD_TRANSFER_TO_HOST_2D, load, sizeof(load));
     guest_kick(VIRTIO_GPU_CONTROLQ);
-}
-
-/* ---- the control socket ---- */
-
-static bool was_answered;
-
-static void on_answered(struct call *c, const struct err *e)
-{
-    CHECK(!was_answered && !e == world->headless);
-    was_answered = true;
-    json_out_free(&c->out);
-}
-
-void command_resize(void)
-{
-    const struct command *row = device_type->commands;
-    struct errs errs = ERRS_EMPTY;
-    struct conf_doc *doc = NULL;
-    struct call call = {.answered = on_answered};
-    char text[128];
-    void *args;
-    uint8_t b = u8();
-
-    while (strcmp(row->name, "gpu.resize") != 0)
-        row++;
-    snprintf(text, sizeof(text),
-             "{\"scanout\": %u, \"width\": %u, \"height\": %u, "
-             "\"enabled\": %s}",
-             b % SCANOUTS, 1 + u8() * 64u, 1 + u8() * 64u,
-             b & 128 ? "false" : "true");
-    CHECK(conf_read_text(&doc, &args, row->params, text, strlen(text), "/",
-                         NULL, &errs) == 0);
-    call.args = args;
-    call.doc = doc;
-    was_answered = false;
-    row->run(device, &call);
-    CHECK(was_answered);
-    conf_free(doc);
 }

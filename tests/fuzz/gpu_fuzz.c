@@ -4,7 +4,9 @@
  * The first byte chooses the config, the features and whether there is a
  * display at first; then comes a list of steps. A step is a byte:
  *
- *     0..111    a command is put on the control queue: gpu_commands.c
+ *     0..99     a command is put on the control queue: gpu_commands.c
+ *     100..111  a call of the control socket, or one is given up, or one of
+ *               the threads that work for them goes on: gpu_calls.c
  *     112..135  the same on the cursor queue
  *     136..143  what it takes to show a picture, or for a large transfer
  *     144..167  a ring is kicked
@@ -14,7 +16,7 @@
  *     216..223  all is quiet, and compared
  *     224..231  another memory map
  *     232..235  a ring drains and starts again
- *     236..239  the config space is written to, or gpu.resize is called
+ *     236..239  the config space is written to
  *     240..243  a display is given, or hangs up
  *     244..247  the clock goes on; the front-end takes memory away
  *     248..     the session ends or is reset, another one begins
@@ -95,6 +97,20 @@ static void front(uint8_t what)
     }
 }
 
+static void call(uint8_t what)
+{
+    switch (what % 4) {
+    case 0:
+        call_something();
+        break;
+    case 1:
+        call_cancel(u8());
+        break;
+    default:
+        jobs_go_on(u8());
+    }
+}
+
 static void another_session(uint8_t what)
 {
     uint8_t b = u8();
@@ -111,8 +127,10 @@ static void step(void)
 {
     uint8_t what = u8();
 
-    if (what < 112) {
+    if (what < 100) {
         command_control();
+    } else if (what < 112) {
+        call(what);
     } else if (what < 136) {
         command_cursor();
     } else if (what < 144) {
@@ -139,11 +157,7 @@ static void step(void)
     } else if (what < 240) {
         uint8_t b = u8();
 
-        if (what & 2)
-            command_resize();
-        else
-            config_write(b & 12, what & 1 ? u32() : VIRTIO_GPU_EVENT_DISPLAY,
-                         4);
+        config_write(b & 12, what & 1 ? u32() : VIRTIO_GPU_EVENT_DISPLAY, 4);
     } else if (what < 244) {
         uint8_t b = u8();
 

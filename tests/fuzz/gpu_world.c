@@ -287,6 +287,7 @@ void world_open(const struct world_conf *config)
     device_type = device_type_of(conf);
     guest_begin();
     model_begin();
+    calls_begin();
     front_lies = false;
     fds_used = lowest_fd();
     CHECK(device_type->open(&device, conf, &errs) == 0);
@@ -308,6 +309,7 @@ void world_close(void)
     display_fd = -1;
     for (int i = 0; i < 4; i++)
         uv_run(&loop.uv, UV_RUN_NOWAIT);
+    calls_end();
     CHECK(num_held == 0);
     front_close();
     CHECK(lowest_fd() == fds_used);

@@ -43,10 +43,15 @@ def remap(number):
     return bytes([224 + number])
 
 
+def call(*what):
+    return bytes([100, *what])
+
+
 def restart(ring, anew=False):
     return bytes([232 + ring + 2 * anew])
 
 
+WORK = bytes([102, 0])  # a thread of a call
 BEGIN = settle(0, 0)  # it offers no features, and has one display
 DRAW = command("TRANSFER", 0, FULL, 0, 0) + command("FLUSH", 0, FULL, 0) + KICK
 FLUSH = command("FLUSH", 0, FULL, 0) + KICK
@@ -122,9 +127,19 @@ SEEDS = {
     "large-remapped": LARGE + BEGIN + bytes([143]) + remap(1) + TURN +
                       remap(0) + settle() + bytes([143]) + restart(0, True) +
                       settle(),
-    "resize": HEADLESS + TURN + bytes([238, 0x81, 3, 4]) + settle() +
-              bytes([238, 1, 3, 4]) + command("INFO", 0, 0) +
+    "resize": HEADLESS + TURN + call(0x81, 3, 4) + settle() + call(1, 3, 4) +
+              command("INFO", 0, 0) +
               command("EDID", 0, 1, 0) + KICK + settle(),
+    "hashes": PLAIN + BEGIN + call(0x10) + scene(0, 0) + call(0x10) +
+              call(0x90) + WORK * 4 + call(0x10) + WORK + bytes([101, 0]) +
+              settle() + WORK,
+    "waits": PLAIN + BEGIN + call(0x50, 100) + call(0x40, 5, 200) +
+             call(0x30, 7, 9) + scene(0, 0) + TURN + WORK * 4 +
+             store(0x800, 100, 7) + DRAW + WORK * 3 + TURN + WORK * 2 +
+             bytes([244, 200]) + TURN + WORK * 2 + settle(),
+    "references": PLAIN + BEGIN + call(0x20, 255) + call(0xA1, 9) + WORK * 4 +
+                  scene(0, 0) + TURN + WORK * 2 + bytes([244, 255]) + TURN +
+                  bytes([101, 1]) + call(0x20, 0) + WORK,
 }
 
 
