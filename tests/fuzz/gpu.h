@@ -48,7 +48,7 @@ uint32_t u32(void);
 
 struct world_conf {
     const char *text;    /* JSON */
-    bool headless;       /* displays are given back */
+    bool headless;       /* displays are not used */
     uint32_t max_memory; /* bytes */
 };
 

@@ -75,7 +75,8 @@ static void settle(void)
         idle = busy ? 0 : idle + 1;
     }
     guest_look_closely();
-    if (session_runs() && front_is_open() && display_is_held())
+    if (session_runs() && front_is_open() && display_is_held() &&
+        !world->headless)
         model_compare();
 }
 
