@@ -183,8 +183,12 @@ extern const uint32_t ids[IDS]; /* of resources; the first one is 0 */
 
 struct front_scanout {
     uint32_t width, height; /* 0: off */
-    uint32_t *pixels;
-    bool *fresh; /* pixels that an update has brought */
+    bool *fresh;            /* pixels that an update has brought */
+    uint32_t *pixels;       /* NULL: they are in a dma-buf */
+    uint8_t *dmabuf;        /* mapped */
+    size_t dmabuf_len;
+    uint32_t stride; /* bytes */
+    uint64_t offset; /* of the first pixel */
 };
 
 struct front_cursor {

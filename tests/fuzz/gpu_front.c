@@ -5,6 +5,7 @@
  * it. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@ enum {
     CURSOR_UPDATE,
     SCANOUT,
     UPDATE,
-    GET_EDID = 11,
+    DMABUF_UPDATE = 10,
+    GET_EDID,
+    DMABUF_SCANOUT2,
 };
 
 #define F_EDID 1u
@@ -27,7 +30,8 @@ enum {
 #define FLAG_REPLY 4u
 #define IMAGE_BYTES sizeof(front_cursors[0].image)
 /* Of payload, in front of pixels. */
-#define FIXED_MAX 20
+#define UPDATE_BYTES 20
+#define FIXED_MAX 48
 #define QUESTIONS_MAX 256
 #define FDS_MAX 8
 
@@ -40,6 +44,7 @@ struct front_cursor front_cursors[VIRTIO_GPU_MAX_SCANOUTS];
 bool front_lies;
 
 static int sock = -1;
+static int fd_came = -1; /* with what has been read, and is of no message yet */
 
 /* The message that is being read. */
 static union {
@@ -68,19 +73,54 @@ static size_t said_from, said_to;
 
 /* ---- life ---- */
 
+static void scanout_off(struct front_scanout *s)
+{
+    free(s->pixels);
+    free(s->fresh);
+    if (s->dmabuf)
+        munmap(s->dmabuf, s->dmabuf_len);
+    memset(s, 0, sizeof(*s));
+}
+
 static void scanout_size(struct front_scanout *s, uint32_t width,
                          uint32_t height)
 {
     size_t n = (size_t)width * height;
 
-    free(s->pixels);
-    free(s->fresh);
-    *s = (struct front_scanout){width, height, NULL, NULL};
+    scanout_off(s);
     if (n == 0)
         return;
+    s->width = width;
+    s->height = height;
     s->pixels = calloc(n, sizeof(*s->pixels));
     s->fresh = calloc(n, sizeof(*s->fresh));
     CHECK(s->pixels && s->fresh);
+}
+
+/* DMABUF_SCANOUT2, as it is in fixed.words. */
+static void scanout_dmabuf(struct front_scanout *s)
+{
+    const uint32_t *w = fixed.words;
+    const struct rect r = {w[1], w[2], w[3], w[4]};
+    void *at;
+
+    scanout_off(s);
+    if (r.width == 0)
+        return;
+    CHECK(fd_came >= 0 && rect_fits(&r, w[5], w[6]));
+    CHECK(w[7] == w[5] * 4 && w[8] == 0 && w[10] == 0 && w[11] == 0);
+    s->dmabuf_len = (size_t)w[7] * w[6];
+    at = mmap(NULL, s->dmabuf_len, PROT_READ, MAP_SHARED, fd_came, 0);
+    CHECK(at != MAP_FAILED);
+    close(fd_came);
+    fd_came = -1;
+    s->dmabuf = at;
+    s->width = r.width;
+    s->height = r.height;
+    s->stride = w[7];
+    s->offset = (uint64_t)r.y * s->stride + r.x * 4;
+    s->fresh = calloc((size_t)r.width * r.height, sizeof(*s->fresh));
+    CHECK(s->fresh);
 }
 
 void front_open(int fd)
@@ -99,9 +139,11 @@ void front_close(void)
 {
     if (sock >= 0)
         close(sock);
-    sock = -1;
+    if (fd_came >= 0)
+        close(fd_came);
+    sock = fd_came = -1;
     for (unsigned i = 0; i < ARRAY_LEN(front_scanouts); i++)
-        scanout_size(&front_scanouts[i], 0, 0);
+        scanout_off(&front_scanouts[i]);
 }
 
 bool front_is_open(void)
@@ -127,9 +169,12 @@ static size_t fixed_len(uint32_t request)
         return 12;
     case CURSOR_UPDATE:
     case UPDATE:
-        return 20;
+    case DMABUF_UPDATE:
+        return UPDATE_BYTES;
     case GET_EDID:
         return 4;
+    case DMABUF_SCANOUT2:
+        return 48;
     default:
         return 0;
     }
@@ -155,6 +200,10 @@ static void check_header(const struct header *h)
     case UPDATE:
         CHECK(h->size > len);
         return;
+    case DMABUF_UPDATE:
+    case DMABUF_SCANOUT2:
+        CHECK(has_features && accepted & F_DMABUF2);
+        break;
     case GET_DISPLAY_INFO:
     case SET_PROTOCOL_FEATURES:
     case CURSOR_POS:
@@ -171,6 +220,23 @@ static struct rect update_rect(void)
 {
     return (struct rect){fixed.words[1], fixed.words[2], fixed.words[3],
                          fixed.words[4]};
+}
+
+static bool is_asked(uint32_t request)
+{
+    for (unsigned i = 0; i < num_questions; i++)
+        if (questions[i].request == request)
+            return true;
+    return false;
+}
+
+static void update_is_here(void)
+{
+    struct front_scanout *s = &front_scanouts[fixed.words[0]];
+    struct rect r = update_rect();
+
+    for (uint32_t y = r.y; y < r.y + r.height; y++)
+        memset(s->fresh + (size_t)y * s->width + r.x, true, r.width);
 }
 
 /* The part in front of pixels is there. */
@@ -196,12 +262,18 @@ static void check_fixed(const struct header *h)
     if (h->request == SCANOUT) {
         CHECK(fixed.words[1] <= GPU_SIDE_MAX && fixed.words[2] <= GPU_SIDE_MAX);
         CHECK((fixed.words[1] == 0) == (fixed.words[2] == 0));
-    } else if (h->request == UPDATE) {
+    } else if (h->request == UPDATE || h->request == DMABUF_UPDATE) {
         r = update_rect();
         CHECK(rect_fits(&r, front_scanouts[scanout].width,
                         front_scanouts[scanout].height));
-        CHECK(h->size == FIXED_MAX + (uint64_t)r.width * r.height * 4);
+        if (h->request == UPDATE)
+            CHECK(h->size == UPDATE_BYTES + (uint64_t)r.width * r.height * 4);
+        CHECK(!front_scanouts[scanout].pixels == (h->request != UPDATE));
     }
+    /* Whoever has not answered is not sent more fds. */
+    if (h->request == DMABUF_UPDATE ||
+        (h->request == DMABUF_SCANOUT2 && fixed.words[3]))
+        CHECK(front_lies || !is_asked(DMABUF_UPDATE));
 }
 
 static void pixel(const struct header *h, size_t n, uint32_t value)
@@ -216,7 +288,6 @@ static void pixel(const struct header *h, size_t n, uint32_t value)
     }
     at = (r.y + n / r.width) * s->width + r.x + n % r.width;
     s->pixels[at] = value;
-    s->fresh[at] = true;
 }
 
 static void question(const struct header *h)
@@ -247,6 +318,16 @@ static void message_done(const struct header *h)
         c->defined = true;
         c->hot_x = fixed.words[3];
         c->hot_y = fixed.words[4];
+        break;
+    case DMABUF_SCANOUT2:
+        scanout_dmabuf(&front_scanouts[fixed.words[0]]);
+        break;
+    case DMABUF_UPDATE:
+        update_is_here();
+        question(h);
+        break;
+    case UPDATE:
+        update_is_here();
         break;
     case GET_PROTOCOL_FEATURES:
     case GET_DISPLAY_INFO:
@@ -291,13 +372,38 @@ static void hear(uint8_t b)
     }
 }
 
+static ssize_t receive(uint8_t *to, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {to, len};
+    struct msghdr m = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = got > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+    if (!c)
+        return got;
+    /* One, and of a message that begins here. */
+    CHECK(!(m.msg_flags & MSG_CTRUNC) && c->cmsg_type == SCM_RIGHTS);
+    CHECK(c->cmsg_len == CMSG_LEN(sizeof(int)) && fd_came < 0 && head_len == 0);
+    memcpy(&fd_came, CMSG_DATA(c), sizeof(fd_came));
+    return got;
+}
+
 size_t front_read(size_t max)
 {
     static uint8_t bytes[65536];
     size_t all = 0;
 
     while (sock >= 0 && all < max) {
-        ssize_t got = recv(sock, bytes, MIN(sizeof(bytes), max - all), 0);
+        ssize_t got = receive(bytes, MIN(sizeof(bytes), max - all));
 
         if (got <= 0)
             break;
@@ -433,6 +539,9 @@ bool front_answer(void)
         offered = u8();
         all = offered;
         front_say_bytes(&all, sizeof(all));
+        break;
+    case DMABUF_UPDATE:
+        front_say_bytes(&h, sizeof(h));
         break;
     case GET_DISPLAY_INFO:
         h.size = sizeof(struct virtio_gpu_resp_display_info);

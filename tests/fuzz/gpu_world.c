@@ -3,6 +3,8 @@
  * The clock of loops stands still but for clock_forward(): libuv asks for it by
  * clock_gettime, which is ours here, so that timers fire when the input says
  * so, and an input does the same each time. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -11,6 +13,7 @@
 
 #include "base/log.h"
 #include "gpu.h"
+#include "os/udmabuf.h"
 
 #define CONFIGS_MAX 4
 
@@ -50,6 +53,23 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 void clock_forward(unsigned ms)
 {
     clock_ms += ms;
+}
+
+/* ---- dma-bufs ---- */
+
+/* Those of a kernel that has them, whose dma-bufs are the files they are of. */
+
+bool udmabuf_is_there(void)
+{
+    return true;
+}
+
+int udmabuf_create(int memfd, uint64_t offset, uint64_t len)
+{
+    CHECK(offset == 0 && len % 4096 == 0);
+    if (u8() == 0xee)
+        return -ENODEV;
+    return fcntl(memfd, F_DUPFD_CLOEXEC, 0);
 }
 
 /* ---- the input ---- */

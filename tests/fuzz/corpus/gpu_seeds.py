@@ -12,7 +12,7 @@ COMMANDS = ["FLUSH", "TRANSFER", "FLUSH2", "TRANSFER2", "SCANOUT", "SCANOUT2",
             "SCANOUT_BLOB", "SCANOUT_BLOB2", "CREATE", "CREATE_BLOB", "UNREF",
             "ATTACH", "ATTACH2", "DETACH", "INFO", "EDID", "UUID",
             "CAPSET_INFO", "CAPSET", "CURSOR"]
-LARGE, PLAIN, HEADLESS, SLOW = b"\0", b"\1", b"\2", b"\x44"
+PLAIN, HEADLESS, LARGE, DMABUF, SLOW = b"\0", b"\1", b"\2", b"\3", b"\x40"
 KICK, KICK_CURSOR, TURN = bytes([145]), bytes([144]), bytes([168])
 FULL, PART, FENCE = 0, 15, 16
 
@@ -130,6 +130,18 @@ SEEDS = {
     "resize": HEADLESS + TURN + call(0x81, 3, 4) + settle() + call(1, 3, 4) +
               command("INFO", 0, 0) +
               command("EDID", 0, 1, 0) + KICK + settle(),
+    "dmabuf": DMABUF + settle(2, 0) + scene(0x36, 0) + settle() +
+              store(0x800, 100, 7) + DRAW + settle() + scene(0x36, 0x25) +
+              settle() + FLUSH + TURN + ALL +
+              command("SCANOUT", 0, FULL, 1, 0) +
+              command("UNREF", 1, 0) + KICK + TURN + ALL + settle() +
+              bytes([241, 1]) + settle(2, 0) + settle(),
+    "dmabuf-pixels": DMABUF + settle(2, 0) + scene(0x36, 0) + settle() +
+                     scene(0x4C, 0x21) + settle() +
+                     command("SCANOUT", 0, FULL, 1, 0) + KICK + settle() +
+                     command("SCANOUT", 1, FULL, 0, 0) +
+                     command("SCANOUT_BLOB", 1, 6, FULL, 0, 1, 0) + KICK +
+                     settle(),
     "hashes": PLAIN + BEGIN + call(0x10) + scene(0, 0) + call(0x10) +
               call(0x90) + WORK * 4 + call(0x10) + WORK + bytes([101, 0]) +
               settle() + WORK,
