@@ -60,28 +60,28 @@ bool backing_is_there(const struct res *r)
 
 uint32_t to_argb(uint32_t format, const uint8_t *b)
 {
-    /* Where red, green and blue are. */
+    /* Which byte is blue, green, red, alpha; X has the place of alpha, which
+     * it is for a cursor. */
     static const struct {
         uint32_t format;
-        uint8_t at[4]; /* blue, green, red, alpha; 4: none */
+        uint8_t at[4];
     } orders[] = {
         {VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM, {0, 1, 2, 3}},
-        {VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, {0, 1, 2, 4}},
+        {VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, {0, 1, 2, 3}},
         {VIRTIO_GPU_FORMAT_A8R8G8B8_UNORM, {3, 2, 1, 0}},
-        {VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM, {3, 2, 1, 4}},
+        {VIRTIO_GPU_FORMAT_X8R8G8B8_UNORM, {3, 2, 1, 0}},
         {VIRTIO_GPU_FORMAT_R8G8B8A8_UNORM, {2, 1, 0, 3}},
-        {VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM, {1, 2, 3, 4}},
+        {VIRTIO_GPU_FORMAT_X8B8G8R8_UNORM, {1, 2, 3, 0}},
         {VIRTIO_GPU_FORMAT_A8B8G8R8_UNORM, {1, 2, 3, 0}},
-        {VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM, {2, 1, 0, 4}},
+        {VIRTIO_GPU_FORMAT_R8G8B8X8_UNORM, {2, 1, 0, 3}},
     };
-    uint8_t bytes[5] = {b[0], b[1], b[2], b[3], 0xff};
 
     for (unsigned i = 0; i < ARRAY_LEN(orders); i++) {
         const uint8_t *at = orders[i].at;
 
         if (orders[i].format == format)
-            return (uint32_t)bytes[at[3]] << 24 | (uint32_t)bytes[at[2]] << 16 |
-                   (uint32_t)bytes[at[1]] << 8 | bytes[at[0]];
+            return (uint32_t)b[at[3]] << 24 | (uint32_t)b[at[2]] << 16 |
+                   (uint32_t)b[at[1]] << 8 | b[at[0]];
     }
     abort();
 }
@@ -140,8 +140,9 @@ static void look_at(struct shown *s)
         for (uint32_t x = 0; x < s->width; x++) {
             size_t n = (size_t)y * s->width + x;
 
-            if (s->known[n] && (s->res->blurred ||
-                                shown_pixel(s, is_there, x, y) != s->want[n]))
+            if (s->known[n] &&
+                (s->res->blurred ||
+                 (shown_pixel(s, is_there, x, y) ^ s->want[n]) & RGB))
                 s->known[n] = false;
         }
 }
