@@ -390,9 +390,9 @@ static ssize_t receive(uint8_t *to, size_t len)
 
     if (!c)
         return got;
-    /* One, and of a message that begins here. */
+    /* One at a time. What was sent before may have come with it. */
     CHECK(!(m.msg_flags & MSG_CTRUNC) && c->cmsg_type == SCM_RIGHTS);
-    CHECK(c->cmsg_len == CMSG_LEN(sizeof(int)) && fd_came < 0 && head_len == 0);
+    CHECK(c->cmsg_len == CMSG_LEN(sizeof(int)) && fd_came < 0);
     memcpy(&fd_came, CMSG_DATA(c), sizeof(fd_came));
     return got;
 }
