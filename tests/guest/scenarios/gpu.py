@@ -285,14 +285,17 @@ read -r what
 
 
 def window(rig):
-    """Somebody makes the window of QEMU's display larger: the guest is told,
-    asks, and gets what the display would like."""
+    """Somebody looks through VNC, and makes the window larger: the guest is
+    told, asks, and gets what the display would like."""
     vub, control = serve(rig)
     path = rig.path("vnc.sock")
     guest = boot(rig, vub, PAINT, extra=["-vnc", "unix:" + path])
     screen = Screen(rig, control, guest)
-    screen.need(start_painting(guest, WIDTH, HEIGHT), "painted")
+    shown = start_painting(guest, WIDTH, HEIGHT)
+    screen.need(shown, "painted")
     vnc = Vnc(rig.loop, path)
+    if shown.difference(vnc.picture()):
+        raise Failure(f"by VNC: {shown.difference(vnc.picture())}")
     vnc.resize(*OTHER)
     command(guest, "hotplug")
     guest.say("preferred")
