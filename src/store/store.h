@@ -45,13 +45,15 @@ enum store_op {
 enum {
     STORE_FUA = 1 << 0,   /* a write is on stable storage when done */
     STORE_UNMAP = 1 << 1, /* zeroing may give space back */
+    STORE_HURRY = 1 << 2, /* its owner drains, and it is part of what had begun:
+                           * it is not delayed on purpose */
 };
 
 enum { STORE_DONE, STORE_PENDING };
 
 struct store_req {
     enum store_op op;
-    uint16_t flags;          /* STORE_FUA, STORE_UNMAP */
+    uint16_t flags;          /* STORE_FUA, STORE_UNMAP, STORE_HURRY */
     uint16_t user;           /* the caller's, left alone */
     uint64_t offset, len;    /* bytes */
     const struct iovec *iov; /* of a read or write: len bytes in all; good

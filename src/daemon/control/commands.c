@@ -146,6 +146,10 @@ static const struct command_row own[] = {
      "changes, a new log level.",
      .run = run_events},
     {"log.level", &level_table, "Change the log level.", .run = run_log_level},
+    {"throttle.set", &throttle_set_table,
+     "Change limits of a throttle, for all that wait there, too. Those that "
+     "are not given stay as they are.",
+     .run = throttle_run_set},
     {"quit", NULL, "Stop vub, as SIGTERM does.", .run = run_quit},
 };
 

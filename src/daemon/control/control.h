@@ -64,6 +64,10 @@ static inline bool control_wants_events(const struct control *c)
 }
 void control_subscribe(struct control *c, struct client *client);
 
+/* throttle.c */
+extern const struct conf_table throttle_set_table;
+void throttle_run_set(struct request *r);
+
 /* status.c */
 int status_open(struct control *c);
 void status_run(struct request *r);

@@ -11,6 +11,7 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
+#include "store/throttle.h"
 
 #define ANSWER_MS 1000
 
@@ -107,6 +108,7 @@ static void compose(struct gather *g)
         json_end(o, '}');
     }
     json_end(o, ']');
+    throttle_status(o, g->only < 0 ? NULL : c->list[g->only].common->id);
 }
 
 static void on_gone(struct timer *t)

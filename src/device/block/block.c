@@ -281,7 +281,7 @@ static int block_ring_start(struct device *d, struct ring *q, struct err *e)
     ring->channel = channel;
     ring->ch = channel->ch;
     ring->descs_max = d->chain_max;
-    ring->cancelled = false;
+    ring->draining = ring->cancelled = false;
     q->user = ring;
     return 0;
 }
@@ -291,6 +291,7 @@ static void block_ring_drain(struct device *d, struct ring *q, enum drain how)
     struct block_ring *ring = q->user;
 
     (void)d;
+    ring->draining = true;
     ring->cancelled = how == DRAIN_CANCEL;
     store_drain(ring->ch, ring, ring->cancelled);
 }

@@ -49,7 +49,8 @@ struct block_ring {
     struct store_channel *ch;
     struct log_limit limit;
     uint16_t descs_max;   /* of a request: seg_max, header and status */
-    bool cancelled;       /* a drain gives up: no further ranges are begun */
+    bool draining;        /* further ranges are not delayed on purpose, */
+    bool cancelled;       /* or not begun: the drain gives up */
     uint64_t range_bytes; /* of DISCARD and WRITE_ZEROES, done in this turn */
     struct block_stats stats;
 } __attribute__((aligned(64)));

@@ -39,9 +39,9 @@ static bool go(struct block_ring *b, struct block_req *r)
         }
         r->store.offset = range->offset;
         r->store.len = range->len;
-        r->store.flags = 0;
+        r->store.flags = b->draining ? STORE_HURRY : 0;
         if (r->store.op == STORE_ZERO)
-            r->store.flags =
+            r->store.flags |=
                 (range->unmap ? STORE_UNMAP : 0) | (through ? STORE_FUA : 0);
         if (store_submit(b->ch, &r->store) == STORE_PENDING)
             return false;

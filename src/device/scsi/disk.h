@@ -35,6 +35,7 @@
 /* In store.user of a task. */
 #define DISK_WAITS 1
 #define DISK_GIVEN_UP 2
+#define DISK_HURRY 4 /* it was there when a session drained */
 
 struct disk;
 
@@ -124,6 +125,12 @@ struct disk {
 static inline struct disk *disk_of(struct lun *l)
 {
     return container_of(l, struct disk, lun);
+}
+
+/* Of what t asks of the store. */
+static inline uint16_t disk_hurry_flag(const struct scsi_task *t)
+{
+    return UNLIKELY(t->store.user & DISK_HURRY) ? STORE_HURRY : 0;
 }
 
 /* ---- answers: disk_tasks.c ---- */

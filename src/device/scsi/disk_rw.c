@@ -146,7 +146,7 @@ void disk_store(struct disk *d, struct scsi_task *t, enum store_op op,
     struct store_req *r = &t->store;
 
     r->op = op;
-    r->flags = flags;
+    r->flags = flags | disk_hurry_flag(t);
     r->offset = lba << d->block_shift;
     r->len = blocks << d->block_shift;
     r->done = on_done;
@@ -166,7 +166,7 @@ void disk_store_flush(struct disk *d, struct scsi_task *t,
         return;
     }
     r->op = STORE_FLUSH;
-    r->flags = 0;
+    r->flags = disk_hurry_flag(t);
     r->offset = r->len = 0;
     r->done = done;
     r->owner = t;

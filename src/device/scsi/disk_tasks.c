@@ -209,7 +209,7 @@ static void start(struct disk *d, struct scsi_task *t,
     d->num_active++;
     d->num_barriers += is_barrier(t, exclusive);
     d->exclusive = exclusive;
-    t->store.user = 0;
+    t->store.user &= DISK_HURRY;
     t->store.result = 0;
     run(d, t, c);
 }
@@ -432,6 +432,10 @@ void disk_hurry(struct lun *l)
     struct disk *d = disk_of(l);
     struct list mine;
 
+    LIST_EACH (&d->waiting, at)
+        task_at(at)->store.user |= DISK_HURRY;
+    LIST_EACH (&d->active, at)
+        task_at(at)->store.user |= DISK_HURRY;
     take(&d->active, NULL, &mine);
     while (!list_empty(&mine))
         store_drain(d->ch, put_back(d, &mine), false);

@@ -37,6 +37,7 @@ static enum ran step(struct disk_work *w)
 
     if (!w->step(w))
         return RAN_ENDED;
+    t->store.flags |= disk_hurry_flag(t);
     t->store.done = on_done;
     t->store.owner = t;
     if (store_submit(d->ch, &t->store) == STORE_PENDING)

@@ -1,0 +1,210 @@
+/* The throttles of the process, by their names. Whoever says limits says the
+ * same as the others, or leaves it to them: what is compared is what configs
+ * say, so that one more may come after limits have been changed, and gets the
+ * changed ones. */
+#include "store/throttle_name.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop/loop.h"
+#include "store/throttle.h"
+
+struct throttle_name {
+    struct list node;
+    char *name;
+    struct list members;
+    struct limits said; /* by a config; all 0: by none yet */
+    struct budget budget;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list names = {&names, &names};
+
+static struct throttle_name *name_at(struct list *node)
+{
+    return container_of(node, struct throttle_name, node);
+}
+
+static struct throttle_name *find(const char *name)
+{
+    LIST_EACH (&names, node)
+        if (strcmp(name_at(node)->name, name) == 0)
+            return name_at(node);
+    return NULL;
+}
+
+static void free_name(struct throttle_name *n)
+{
+    free(n->name);
+    free(n);
+}
+
+static struct throttle_name *make(const char *name)
+{
+    struct throttle_name *n = calloc(1, sizeof(*n));
+
+    if (!n)
+        return NULL;
+    n->name = strdup(name);
+    if (!n->name || budget_init(&n->budget) < 0) {
+        free_name(n);
+        return NULL;
+    }
+    list_init(&n->members);
+    list_add(&names, &n->node);
+    return n;
+}
+
+static int agree(struct throttle_name *n, const struct limits *l,
+                 const char *at, struct errs *e)
+{
+    if (limits_are_none(l))
+        return 0;
+    if (limits_are_none(&n->said)) {
+        struct limits now;
+
+        n->said = *l;
+        budget_get(&n->budget, &now);
+        if (limits_are_none(&now))
+            budget_set(&n->budget, l, loop_now_ns());
+        return 0;
+    }
+    if (limits_are_same(l, &n->said))
+        return 0;
+    return errs_at(e, at, NULL,
+                   "another throttle \"%.64s\" has other limits, and those of "
+                   "one name are one: say the same here, or none, or give it "
+                   "another name",
+                   n->name);
+}
+
+int throttle_join(struct throttle_member *m, const char *name,
+                  const char *device, const struct limits *l, const char *at,
+                  struct errs *e)
+{
+    struct throttle_name *n;
+    int rc;
+
+    pthread_mutex_lock(&lock);
+    n = find(name);
+    if (!n)
+        n = make(name);
+    rc = n ? agree(n, l, at, e) : errs_nomem(e);
+    if (rc == 0) {
+        m->name = n;
+        m->device = device;
+        list_add(&n->members, &m->node);
+        budget_user_add(&m->user, &n->budget);
+    }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+void throttle_leave(struct throttle_member *m)
+{
+    struct throttle_name *n = m->name;
+
+    pthread_mutex_lock(&lock);
+    budget_user_del(&m->user);
+    list_del(&m->node);
+    if (list_empty(&n->members)) {
+        list_del(&n->node);
+        budget_fini(&n->budget);
+        free_name(n);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- for who runs vub ---- */
+
+static int set(const char *name, const struct limits_conf *c, struct limits *l,
+               struct err *e)
+{
+    struct throttle_name *n = find(name);
+    const char *bad;
+
+    if (!n)
+        return err_set(e, -ENOENT, "name", "there is no throttle \"%.64s\"",
+                       name);
+    budget_get(&n->budget, l);
+    limits_change(l, c);
+    bad = limits_bad_burst(l);
+    if (bad)
+        return err_set(e, -EINVAL, bad, "a burst of what has no limit");
+    budget_set(&n->budget, l, loop_now_ns());
+    return 0;
+}
+
+int throttle_set(const char *name, const struct limits_conf *c,
+                 struct json_out *o, struct err *e)
+{
+    struct limits l;
+    int rc;
+
+    pthread_mutex_lock(&lock);
+    rc = set(name, c, &l, e);
+    pthread_mutex_unlock(&lock);
+    if (rc == 0)
+        limits_tell(&l, o);
+    return rc;
+}
+
+static bool is_used_by(const struct throttle_name *n, const char *device)
+{
+    LIST_EACH (&n->members, node) {
+        const struct throttle_member *m =
+            container_of(node, struct throttle_member, node);
+
+        if (!device || strcmp(m->device, device) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void tell_member(struct throttle_member *m, struct json_out *o)
+{
+    struct budget_look look;
+
+    budget_user_look(&m->user, loop_now_ns(), &look);
+    json_begin(o, NULL, '{');
+    json_add_str(o, "device", m->device);
+    json_add_u64(o, "waiting", look.waiting);
+    json_add_u64(o, "waiting_ms", look.oldest_ns / 1000000);
+    json_add_u64(o, "held", look.held);
+    json_add_u64(o, "held_ms", look.held_ns / 1000000);
+    json_end(o, '}');
+}
+
+static void tell(struct throttle_name *n, struct json_out *o)
+{
+    struct limits l;
+
+    budget_get(&n->budget, &l);
+    json_begin(o, NULL, '{');
+    json_add_str(o, "name", n->name);
+    limits_tell(&l, o);
+    json_begin(o, "users", '[');
+    LIST_EACH (&n->members, node)
+        tell_member(container_of(node, struct throttle_member, node), o);
+    json_end(o, ']');
+    json_end(o, '}');
+}
+
+void throttle_status(struct json_out *o, const char *device)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&lock);
+    LIST_EACH (&names, node) {
+        if (!is_used_by(name_at(node), device))
+            continue;
+        if (!any)
+            json_begin(o, "throttles", '[');
+        any = true;
+        tell(name_at(node), o);
+    }
+    if (any)
+        json_end(o, ']');
+    pthread_mutex_unlock(&lock);
+}
