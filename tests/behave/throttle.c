@@ -1,0 +1,434 @@
+/* Disks and units that are held to a rate: what a guest gets, what two share,
+ * what a change and a drain do to requests that wait. Where time must not
+ * decide, the rate is such that the next request would go in minutes. */
+#include "ctl.h"
+#include "luns.h"
+
+#define THROTTLE(keys) "{'type': 'throttle', " keys ", 'next': " MEMORY "}"
+/* One sector goes at once, the next in eight minutes. */
+#define SLOW THROTTLE("'bps': 1, 'bps_burst': 512")
+
+static int64_t since_ms(int64_t start)
+{
+    return front_now_ms() - start;
+}
+
+/* ---- rates ---- */
+
+static void read_many(struct front *f, unsigned n, uint32_t len)
+{
+    struct blk_req *r[32];
+
+    for (unsigned i = 0; i < ARRAY_LEN(r); i++)
+        r[i] = blk_new(f, len);
+    for (unsigned at = 0; at < n; at += ARRAY_LEN(r)) {
+        for (unsigned i = 0; i < ARRAY_LEN(r); i++)
+            blk_go(f->vq[0], r[i], VIRTIO_BLK_T_IN, 0, len);
+        for (unsigned i = 0; i < ARRAY_LEN(r); i++)
+            assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_OK);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(r); i++)
+        blk_free(r[i]);
+}
+
+/* Not faster, that is; how much slower is the machine's affair. */
+static void a_guest_is_held_to_its_rate(void **state)
+{
+    static const char *const stores[] = {
+        THROTTLE("'iops': 1000"),
+        THROTTLE("'bps': 4096000"),
+        THROTTLE("'iops_read': 1000, 'iops_write': 1"),
+        THROTTLE("'bps_read': '4000K', 'iops': 100000"),
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(stores); i++) {
+        struct vub *v =
+            vub_start("{'id': 'd', 'type': 'block', 'store': %s}", stores[i]);
+        struct front *f = front_new(v, "d", NULL);
+        int64_t start;
+
+        front_note("%s", stores[i]);
+        read_many(f, 128, 4096); /* the burst */
+        start = front_now_ms();
+        read_many(f, 416, 4096);
+        assert_true(since_ms(start) >= 300);
+        blk_verify(f->vq[0], 0, 512, i);
+        front_free(f);
+        vub_free(v);
+    }
+    front_note(" ");
+}
+
+static void a_burst_is_granted(void **state)
+{
+    struct vub *v =
+        ctl_start(DISK("d", "",
+                       THROTTLE("'iops': 1, 'iops_burst': 1000, 'bps': 4096, "
+                                "'bps_burst': '4M'")));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    read_many(f, 960, 4096);
+    ctl_call(&c, "status", "{}");
+    ctl_need(&c,
+             "\"throttles\":[{\"name\":\"d\",\"iops\":1,\"iops_burst\":1000,"
+             "\"bps\":4096,\"bps_burst\":4194304,\"users\":[{\"device\":"
+             "\"d\",\"waiting\":0,\"waiting_ms\":0,\"held\":0,"
+             "\"held_ms\":0}]}]");
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* ---- one throttle for two ---- */
+
+struct side {
+    struct front *f;
+    unsigned depth, done;
+};
+
+static void side_open(struct side *s, struct vub *v, const char *id,
+                      unsigned depth)
+{
+    *s = (struct side){.f = front_new(v, id, &(struct front_conf){.size = 256}),
+                       .depth = depth};
+    for (unsigned i = 0; i < depth; i++)
+        blk_go(s->f->vq[0], blk_new(s->f, 4096), VIRTIO_BLK_T_OUT, 8 * i, 4096);
+}
+
+static void side_go(struct side *s)
+{
+    struct vq *q = s->f->vq[0];
+    void *cookie;
+
+    vq_wait_ms(q, 1);
+    while (vq_pop(q, NULL, &cookie) != VQ_NONE) {
+        struct blk_req *r = cookie;
+
+        assert_int_equal(*r->status, VIRTIO_BLK_S_OK);
+        s->done++;
+        blk_go(q, r, VIRTIO_BLK_T_OUT, le64toh(r->head->sector), 4096);
+    }
+}
+
+/* Each on a worker of its own; one keeps nine times as many waiting. */
+static void two_devices_share_a_throttle_of_one_name(void **state)
+{
+    struct vub *v = ctl_start(DISK(
+        "a", "'worker': 'one', ",
+        THROTTLE(
+            "'name': 'gold', 'iops': 1000")) ", " DISK("b", "'worker': 'two', ",
+                                                       THROTTLE(
+                                                           "'name': 'gold'")));
+    struct side a, b;
+    int64_t start;
+    unsigned all;
+
+    (void)state;
+    side_open(&a, v, "a", 8);
+    side_open(&b, v, "b", 72);
+    while (a.done + b.done < 500) {
+        side_go(&a);
+        side_go(&b);
+    }
+    a.done = b.done = 0;
+    start = front_now_ms();
+    while (a.done + b.done < 1000) {
+        side_go(&a);
+        side_go(&b);
+    }
+    all = a.done + b.done;
+    /* A burst may have been saved up, and answers, if we were slow. */
+    assert_true(since_ms(start) >= 1000 - 100 - 80 - 1);
+    assert_true(a.done * 100 / all >= 40);
+    assert_true(b.done * 100 / all >= 40);
+    front_free(a.f);
+    front_free(b.f);
+    vub_free(v);
+}
+
+static void those_of_other_names_do_not_feel_each_other(void **state)
+{
+    struct vub *v = ctl_start(DISK("a", "'worker': 'w', ", SLOW) ", " DISK(
+        "b", "'worker': 'w', ", SLOW));
+    struct front *a = front_new(v, "a", NULL), *b = front_new(v, "b", NULL);
+    char sector[512];
+
+    (void)state;
+    blk_read(a->vq[0], 0, sector, 512);
+    blk_go(a->vq[0], blk_new(a, 512), VIRTIO_BLK_T_IN, 0, 512);
+    front_settle(a);
+    blk_read(b->vq[0], 0, sector, 512);
+    assert_false(vq_has(a->vq[0]));
+    front_free(a);
+    front_free(b);
+    vub_free(v);
+}
+
+/* ---- what ends the waiting ---- */
+
+static void wait_for_status(struct ctl *c, const char *text)
+{
+    do
+        ctl_call(c, "status", "{}");
+    while (!strstr(ctl_answer(c), text));
+}
+
+#define WAITING 8
+
+/* Requests that wait, of which a status knows. */
+static void make_wait(struct front *f, struct vq *q, struct ctl *c,
+                      struct blk_req **r)
+{
+    char text[64];
+
+    for (unsigned i = 0; i < WAITING; i++) {
+        r[i] = blk_new(f, 4096);
+        blk_go(q, r[i], VIRTIO_BLK_T_IN, 0, 4096);
+    }
+    snprintf(text, sizeof(text), "\"waiting\":%d,", WAITING);
+    do
+        ctl_call(c, "status", "{'device': 'd'}");
+    while (!strstr(ctl_answer(c), text));
+    assert_false(vq_has(q));
+}
+
+static void a_change_frees_those_that_wait(void **state)
+{
+    static const char *const changes[] = {
+        "{'name': 'd', 'bps': 0}",
+        "{'name': 'd', 'bps': '1G'}",
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(changes); i++) {
+        struct vub *v = ctl_start(DISK("d", "", SLOW));
+        struct front *f = front_new(v, "d", NULL);
+        struct blk_req *r[WAITING];
+        struct ctl c;
+
+        ctl_open(&c, v);
+        make_wait(f, f->vq[0], &c, r);
+        ctl_call(&c, "throttle.set", changes[i]);
+        ctl_need(&c, i == 0 ? "\"result\":{}" : "\"bps\":1073741824");
+        for (unsigned k = 0; k < WAITING; k++)
+            assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
+        ctl_close(&c);
+        front_free(f);
+        vub_free(v);
+    }
+}
+
+static void a_limit_may_be_set_while_a_guest_runs(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "", THROTTLE("'name': 'gold'")));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r[WAITING];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    read_many(f, 32, 4096);
+    ctl_call(&c, "throttle.set",
+             "{'name': 'gold', 'bps_read': 1, 'bps_read_burst': 512}");
+    ctl_need(&c, "\"bps_read\":1,\"bps_read_burst\":512");
+    make_wait(f, f->vq[0], &c, r);
+    blk_write(f->vq[0], 0, r[0]->data, 4096); /* no read */
+    blk_flush(f->vq[0]);
+    ctl_call(&c, "throttle.set", "{'name': 'silver', 'bps': 1}");
+    ctl_need(&c, "there is no throttle \\\"silver\\\"");
+    ctl_call(&c, "throttle.set", "{'name': 'gold', 'iops_burst': 1}");
+    ctl_need(&c, "a burst of what has no limit");
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* Not of another ring of the same worker. */
+static void a_ring_that_stops_lets_all_of_its_own_go(void **state)
+{
+    struct vub *v =
+        ctl_start(DISK("d", "'queues': 2, 'drain_timeout': 600000, ", SLOW));
+    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
+    struct blk_req *r[WAITING], *other = blk_new(f, 4096);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    make_wait(f, f->vq[0], &c, r);
+    blk_go(f->vq[1], other, VIRTIO_BLK_T_IN, 0, 4096);
+    assert_int_equal(vq_stop(f->vq[0]), WAITING);
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_OK);
+    assert_false(vq_has(f->vq[1]));
+    vq_stop(f->vq[1]);
+    assert_int_equal(blk_wait(f->vq[1], other), VIRTIO_BLK_S_OK);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* Though each range is a request of its own, made when the one before has
+ * ended. */
+static void a_list_of_ranges_does_not_keep_a_ring_from_stopping(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
+    struct front *f = front_new(v, "d", NULL);
+    struct virtio_blk_range *range;
+    struct blk_req *r = blk_new(f, 32 * sizeof(*range));
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    range = (struct virtio_blk_range *)r->data;
+    for (unsigned i = 0; i < 32; i++)
+        range[i] = (struct virtio_blk_range){.sector = htole64(i * 8),
+                                             .num_sectors = htole32(8)};
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32 * sizeof(*range));
+    wait_for_status(&c, "\"waiting\":1,");
+    vq_stop(f->vq[0]);
+    assert_int_equal(blk_wait(f->vq[0], r), VIRTIO_BLK_S_OK);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* And what it left behind it is not in the way of the next. */
+static void a_front_end_that_goes_leaves_nothing_waiting(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r[WAITING];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    make_wait(f, f->vq[0], &c, r);
+    front_free(f);
+    f = front_new(v, "d", NULL);
+    ctl_call(&c, "status", "{}");
+    ctl_need(&c, "\"waiting\":0,\"waiting_ms\":0,\"held\":8,");
+    ctl_call(&c, "throttle.set", "{'name': 'd', 'bps': 0}");
+    ctl_need(&c, "\"result\":{}");
+    blk_verify(f->vq[0], 0, 4096, 1);
+    front_free(f);
+    vub_free(v);
+    ctl_close(&c);
+}
+
+static void vub_stops_at_once_whatever_waits(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r[WAITING];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    make_wait(f, f->vq[0], &c, r);
+    vub_stop(v);
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_OK);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* ---- SCSI ---- */
+
+#define UNIT_SLOW                                                              \
+    "{'type': 'throttle', 'bps': 1, 'bps_burst': 512, 'next': " SMALL "}"
+
+static void units_of_a_host_share_one_throttle_unless_named(void **state)
+{
+    struct vub *v =
+        ctl_start(SAN("", LUN(0, 0, UNIT_SLOW) ", " LUN(0, 1, UNIT_SLOW)));
+    struct scsi *s = scsi_open(v, "san", NULL, 0);
+    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *r = scsi_new(s, scsi_at(0, 1), 512);
+    char block[512];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    scsi_attend(q, scsi_at(0, 0));
+    scsi_attend(q, scsi_at(0, 1));
+    scsi_read(q, scsi_at(0, 0), 0, block, 512);
+    scsi_go(q, r, CDB_16(SCSI_READ_16, 0, 1), 0, 512);
+    wait_for_status(&c, "\"waiting\":1,");
+    ctl_call(&c, "throttle.set", "{'name': 'san', 'bps': '1G'}");
+    ctl_need(&c, "\"bps\":1073741824");
+    assert_int_equal(scsi_wait(q, r)->status, SCSI_GOOD);
+    ctl_close(&c);
+    scsi_close(s);
+    vub_free(v);
+}
+
+static void a_command_that_waits_can_be_aborted(void **state)
+{
+    struct vub *v = ctl_start(SAN("", LUN(0, 0, UNIT_SLOW)));
+    struct scsi *s = scsi_open(v, "san", NULL, 0);
+    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *r = scsi_new(s, scsi_at(0, 0), 4096);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    scsi_attend(q, scsi_at(0, 0));
+    scsi_go(q, r, CDB_16(SCSI_READ_16, 0, 8), 0, 4096);
+    wait_for_status(&c, "\"waiting\":1,");
+    assert_int_equal(
+        scsi_tmf(s, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, scsi_at(0, 0), 0),
+        VIRTIO_SCSI_S_FUNCTION_COMPLETE);
+    assert_true(scsi_wait(q, r)->response != VIRTIO_SCSI_S_OK);
+    wait_for_status(&c, "\"waiting\":0,");
+    ctl_close(&c);
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* Commands of many steps too, and those that have not begun. */
+static void a_host_that_stops_lets_all_go(void **state)
+{
+    struct vub *v =
+        ctl_start(SAN("'drain_timeout': 600000, ", LUN(0, 0, UNIT_SLOW)));
+    struct scsi *s = scsi_open(v, "san", NULL, 0);
+    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *verify = scsi_new(s, scsi_at(0, 0), 0);
+    struct scsi_req *r[WAITING];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    scsi_attend(q, scsi_at(0, 0));
+    scsi_go(q, verify, CDB_16(SCSI_VERIFY_16, 0, 4096), 0, 0);
+    for (unsigned i = 0; i < WAITING; i++) {
+        r[i] = scsi_new(s, scsi_at(0, 0), 4096);
+        r[i]->attr = i % 2 ? SCSI_ORDERED : SCSI_SIMPLE;
+        scsi_go(q, r[i], CDB_16(SCSI_READ_16, 0, 8), 0, 4096);
+    }
+    wait_for_status(&c, "\"waiting\":");
+    vq_stop(q);
+    assert_int_equal(scsi_wait(q, verify)->status, SCSI_GOOD);
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(scsi_wait(q, r[i])->status, SCSI_GOOD);
+    ctl_close(&c);
+    scsi_close(s);
+    vub_free(v);
+}
+
+BEHAVE_MAIN(T(a_guest_is_held_to_its_rate), T(a_burst_is_granted),
+            T(two_devices_share_a_throttle_of_one_name),
+            T(those_of_other_names_do_not_feel_each_other),
+            T(a_change_frees_those_that_wait),
+            T(a_limit_may_be_set_while_a_guest_runs),
+            T(a_ring_that_stops_lets_all_of_its_own_go),
+            T(a_list_of_ranges_does_not_keep_a_ring_from_stopping),
+            T(a_front_end_that_goes_leaves_nothing_waiting),
+            T(vub_stops_at_once_whatever_waits),
+            T(units_of_a_host_share_one_throttle_unless_named),
+            T(a_command_that_waits_can_be_aborted),
+            T(a_host_that_stops_lets_all_go))
