@@ -258,11 +258,32 @@ static void show_device(FILE *f, const struct json *device)
         show_type(f, type, own);
 }
 
+/* Throttles, and who uses them. */
+static void show_throttles(FILE *f, const struct json *list)
+{
+    for (const struct json *n = json_first(list); n; n = json_next(n)) {
+        const struct json *users = show_member(n, "users");
+
+        if (json_type(n) != JSON_OBJECT)
+            continue;
+        fputs("THROTTLE  ", f);
+        show_text(f, string_at(n, "name"));
+        putc('\n', f);
+        show_members(f, "limits", n, true);
+        if (!users || !is_list_of_objects(users))
+            continue;
+        for (const struct json *u = json_first(users); u; u = json_next(u))
+            if (json_type(u) == JSON_OBJECT)
+                show_members(f, "user", u, false);
+    }
+}
+
 static void show_status(FILE *f, const struct json *result)
 {
     struct row title = {
         {"DEVICE", "TYPE", "STATE", "PROCESS", "WORKERS", "SOCKET"}};
     const struct json *devices = show_member(result, "devices");
+    const struct json *throttles = show_member(result, "throttles");
     size_t widths[COLUMNS] = {0};
     struct row r;
 
@@ -286,6 +307,8 @@ static void show_status(FILE *f, const struct json *result)
         free_row(&r);
         show_device(f, n);
     }
+    if (throttles && json_type(throttles) == JSON_ARRAY)
+        show_throttles(f, throttles);
 }
 
 /* ---- others ---- */
