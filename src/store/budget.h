@@ -14,8 +14,7 @@
 #ifndef VUB_STORE_BUDGET_H
 #define VUB_STORE_BUDGET_H
 
-#include <pthread.h>
-
+#include "os/thread.h"
 #include "store/bucket.h"
 #include "store/impl.h"
 #include "store/limits.h"

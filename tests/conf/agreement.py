@@ -118,6 +118,8 @@ def allowed_rule(at):
     if "luns" in parts and (parts[-2] == "luns" or parts[-1] in ("read_only",
                                                               "sg")):
         return True  # which of its keys go together
+    if parts[-1].endswith("_burst"):
+        return True  # of a limit that there is
     return parts[-1] in ("size", "max_memory", "id", "serial",
                          "logical_block_size", "physical_block_size", "socket",
                          "path", "poll_us", "worker", "fd", "match", "hotkey",

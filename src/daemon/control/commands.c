@@ -231,14 +231,16 @@ static void add_usage(char *text, size_t room, const struct conf_table *t)
 
 static void put_params(FILE *f, const struct conf_table *t)
 {
-    char wants[160];
+    char wants[160], text[256];
 
     if (!t)
         return;
     for (const struct conf_key *k = t->keys; k->name; k++) {
         text_expected(k, wants, sizeof(wants));
-        fprintf(f, "      %s: %s%s%s\n", k->name, wants,
-                k->def ? ", by default " : "", k->def ? k->def : "");
+        snprintf(text, sizeof(text), "%s: %s%s%s", k->name, wants,
+                 k->def ? ", by default " : "", k->def ? k->def : "");
+        fputs("      ", f);
+        wrap(f, text, 6, 8);
     }
 }
 
