@@ -40,6 +40,29 @@ def status_is_a_table():
     vub.end()
 
 
+def status_has_throttles_behind_the_devices():
+    store = {"type": "throttle", "iops": 100,
+             "next": {"type": "memory", "size": "1M"}}
+    vub = Vub([disk("a", store=store),
+               disk("b", store=dict(store, name="gold", bps_read="1M"))])
+    at = ("--socket", "run/c.sock")
+    lines = ctl(*at, "status").splitlines()
+    assert lines[-5:] == [
+        "THROTTLES",
+        "  throttle: name a, iops 100, iops_burst 10",
+        "  user: device a",
+        "  throttle: name gold, iops 100, iops_burst 10, bps_read 1048576, "
+        "bps_read_burst 104857",
+        "  user: device b"], "\n".join(lines)
+    assert ctl(*at, "throttle.set", "name=gold", "bps_read=0", "iops=2") == \
+        "iops: 2\niops_burst: 1\n"
+    lines = ctl(*at, "status", "device=b").splitlines()
+    assert lines[-3:] == ["THROTTLES",
+                          "  throttle: name gold, iops 2, iops_burst 1",
+                          "  user: device b"], "\n".join(lines)
+    vub.end()
+
+
 def results_are_lines_or_json():
     vub = Vub()
     conf = ("--config", "vub.json")
@@ -202,7 +225,7 @@ def it_does_not_wait_for_ever():
         assert process.returncode == 1
 
 
-run([status_is_a_table, results_are_lines_or_json,
-     errors_have_a_place_and_a_status,
+run([status_is_a_table, status_has_throttles_behind_the_devices,
+     results_are_lines_or_json, errors_have_a_place_and_a_status,
      relative_paths_are_those_of_who_types_them, usage, where_it_looks,
      events_are_lines, it_does_not_wait_for_ever])

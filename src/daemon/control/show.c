@@ -261,15 +261,13 @@ static void show_device(FILE *f, const struct json *device)
 /* Throttles, and who uses them. */
 static void show_throttles(FILE *f, const struct json *list)
 {
+    fputs("THROTTLES\n", f);
     for (const struct json *n = json_first(list); n; n = json_next(n)) {
         const struct json *users = show_member(n, "users");
 
         if (json_type(n) != JSON_OBJECT)
             continue;
-        fputs("THROTTLE  ", f);
-        show_text(f, string_at(n, "name"));
-        putc('\n', f);
-        show_members(f, "limits", n, true);
+        show_members(f, "throttle", n, true);
         if (!users || !is_list_of_objects(users))
             continue;
         for (const struct json *u = json_first(users); u; u = json_next(u))

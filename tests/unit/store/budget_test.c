@@ -401,6 +401,31 @@ static void what_one_does_not_ask_for_others_get(void **state)
     assert_in_range(bytes[1] / 512, 480, 520);
 }
 
+/* A disk whose queues are spread over workers is one user all the same. */
+static void more_seats_are_no_more_turns(void **state)
+{
+    struct rig *rig = *state;
+    unsigned got[3] = {0};
+
+    budget_seat_del(&rig->s[1].seat);
+    budget_seat_add(&rig->s[1].seat, &rig->s[0].user);
+    set(rig, OPS({1000, 0}));
+    for (unsigned i = 0; i < 3; i++)
+        ask_many(rig, i, 1000, STORE_READ, 512);
+    for (unsigned ms = 0; ms < 500; ms++, rig->now_ns += MS)
+        for (unsigned i = 0; i < 3; i++)
+            got[i] += gone(rig, i);
+    assert_in_range(got[0] + got[1] + got[2], 590, 600);
+    assert_in_range(got[2], 200, 301); /* the burst went to the first */
+    memset(got, 0, sizeof(got));
+    for (unsigned ms = 0; ms < 500; ms++, rig->now_ns += MS)
+        for (unsigned i = 0; i < 3; i++)
+            got[i] += gone(rig, i);
+    assert_in_range(got[2], 248, 252);
+    assert_in_range(got[0], 123, 127);
+    assert_in_range(got[1], 123, 127);
+}
+
 /* ---- drains ---- */
 
 static void a_drain_lets_all_of_its_owner_go(void **state)
@@ -585,6 +610,7 @@ int main(void)
         B_TEST(users_get_the_same_however_much_they_ask_for),
         B_TEST(large_requests_get_no_more_than_small_ones),
         B_TEST(what_one_does_not_ask_for_others_get),
+        B_TEST(more_seats_are_no_more_turns),
         B_TEST(a_drain_lets_all_of_its_owner_go),
         B_TEST(what_a_drain_let_go_is_waited_for_by_its_user_alone),
         B_TEST(who_hurries_is_quiet_for_as_long),
