@@ -6,7 +6,9 @@
  * fence is kept by that alone. Nearly all are done at once. A transfer may be
  * large: it copies so much in a turn of the loop, then others have theirs, and
  * meanwhile no further command is taken. A ring that drains waits for it, and
- * gets no ring_kick then: so it goes on by turns of its own (go_on).
+ * gets no ring_kick then: so it goes on by turns of its own (go_on). Nor is one
+ * taken while the front-end's display is to say what a command asks for:
+ * displays.c.
  *
  * A request may lie in any pieces. Its fixed part is copied once, and then
  * looked at. What an answer has no room for is left out; without room for a
@@ -20,9 +22,16 @@
 
 /* ---- what scanouts show, and ought to ---- */
 
-static uint32_t get_display_info(struct gpu *g, struct request *r)
+static bool displays_are_due(struct gpu *g)
 {
     viewer_listen(g->viewer);
+    return !g->control.hurries && viewer_is_asked(g->viewer);
+}
+
+static uint32_t get_display_info(struct gpu *g, struct request *r)
+{
+    if (displays_are_due(g))
+        return CONTROL_AWAITS_DISPLAYS;
     memset(r->body.displays, 0, sizeof(r->body.displays));
     for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
         const struct display_one *d = &g->displays[i];
@@ -45,7 +54,8 @@ static uint32_t get_edid(struct gpu *g, struct request *r)
 
     if (i >= gpu_scanouts(g))
         return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
-    viewer_listen(g->viewer);
+    if (displays_are_due(g))
+        return CONTROL_AWAITS_DISPLAYS;
     memset(&r->body.edid, 0, sizeof(r->body.edid));
     r->body.edid.size = htole32(gpu_edid(g, i, r->body.edid.edid));
     r->body_len = sizeof(r->body.edid);
@@ -305,10 +315,15 @@ static void take(struct gpu *g, struct chain *c)
 
     r.chain = c;
     type = run(g, &r);
-    if (type == CONTROL_GOES_ON) {
+    if (type == CONTROL_GOES_ON || type == CONTROL_AWAITS_DISPLAYS) {
         g->control.chain = c;
         g->control.hdr = r.in.hdr;
-        loop_defer(g->device.home, &g->control.go_on);
+        if (type == CONTROL_GOES_ON) {
+            loop_defer(g->device.home, &g->control.go_on);
+        } else {
+            g->control.awaits_displays = true;
+            g->control.scanout = r.in.get_edid.scanout;
+        }
         return;
     }
     control_answer(g, c, &r.in.hdr, type, &r.body, r.body_len);
@@ -340,6 +355,25 @@ static void end(struct gpu *g, uint32_t type)
     control_answer(g, c, &ctl->hdr, type, NULL, 0);
 }
 
+/* The command that awaits displays is done, unless it has to wait still. */
+static void try_again(struct gpu *g)
+{
+    struct control *ctl = &g->control;
+    struct chain *c = ctl->chain;
+    struct request r = {.chain = c};
+    uint32_t type;
+
+    r.in.get_edid.scanout = ctl->scanout;
+    r.in.hdr = ctl->hdr;
+    type = find_row(g, le32toh(ctl->hdr.type))->run(g, &r);
+    if (type == CONTROL_AWAITS_DISPLAYS)
+        return;
+    ctl->awaits_displays = false;
+    ctl->chain = NULL;
+    defer_cancel(&ctl->go_on);
+    control_answer(g, c, &ctl->hdr, type, &r.body, r.body_len);
+}
+
 static void on_go_on(struct defer *d)
 {
     struct gpu *g = container_of(d, struct gpu, control.go_on);
@@ -347,6 +381,12 @@ static void on_go_on(struct defer *d)
     uint32_t type;
 
     ctl->left = TURN_BYTES;
+    if (ctl->awaits_displays) {
+        try_again(g);
+        if (!ctl->awaits_displays)
+            ctl->ring->want_kick(ctl->ring);
+        return;
+    }
     type = control_transfer_on(g);
     if (type == CONTROL_GOES_ON) {
         loop_defer(g->device.home, d);
@@ -361,8 +401,25 @@ void control_init(struct control *ctl)
     defer_init(&ctl->go_on, on_go_on);
 }
 
+void control_displays_known(struct gpu *g)
+{
+    if (g->control.awaits_displays)
+        loop_defer(g->device.home, &g->control.go_on);
+}
+
+void control_displays_wait_over(struct gpu *g)
+{
+    if (!g->control.awaits_displays)
+        return;
+    defer_cancel(&g->control.go_on);
+    g->control.hurries = true;
+    try_again(g);
+    g->control.hurries = false;
+}
+
 void control_give_up(struct gpu *g)
 {
+    control_displays_wait_over(g);
     defer_cancel(&g->control.go_on);
     if (g->control.chain)
         end(g, VIRTIO_GPU_RESP_ERR_UNSPEC);

@@ -7,8 +7,10 @@
 /* What a turn copies, at most. */
 #define TURN_BYTES (4u << 20)
 
-/* Instead of a response: it comes in a later turn. */
+/* Instead of a response: it comes in a later turn; when the viewer has said how
+ * displays ought to be. */
 #define CONTROL_GOES_ON 0u
+#define CONTROL_AWAITS_DISPLAYS 1u
 
 /* A command, copied out of its chain. */
 struct request {

@@ -5,7 +5,11 @@
  * front-end that has not said it yet; no message does. Later changes are told
  * to the guest by an event. QEMU keeps that event for itself, and never tells
  * us that its window has another size; but its guest reads the config space
- * then, which is when we ask. */
+ * then, which is when we ask. The guest asks us right after that, and QEMU does
+ * not pass on a second event: so these two commands of its, and those behind
+ * them, wait for a display that has just been asked (PATIENCE_MS at most, and
+ * for one that has been silent once not again until it speaks). A ring that is
+ * to drain does not: who wants that may be who would have to speak. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -153,11 +157,18 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays)
         changed = true;
         tell_display(g, i, &now[i]);
     }
-    if (changed && runs(g))
+    /* One that waits is told by its answer. */
+    if (changed && runs(g) && !g->control.awaits_displays)
         gpu_set_displays(g, now);
     else if (changed)
         memcpy(g->displays, now, sizeof(g->displays));
+    control_displays_known(g);
     end_wait(g, NULL);
+}
+
+void gpu_on_no_displays(struct gpu *g)
+{
+    control_displays_known(g);
 }
 
 /* ---- the front-end's display ---- */
@@ -165,6 +176,7 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays)
 void gpu_on_viewer_lost(struct gpu *g, const char *why)
 {
     g->viewer = NULL;
+    control_displays_known(g);
     end_wait(g, why);
 }
 
@@ -190,6 +202,7 @@ void displays_connect(struct device *d, int fd)
     }
     viewer_close(g->viewer);
     g->viewer = NULL;
+    control_displays_known(g);
     if (fd < 0)
         return;
     g->viewer = viewer_open(g, fd);

@@ -137,7 +137,10 @@ static void gpu_ring_kick(struct device *d, struct ring *q)
 
 static void gpu_ring_drain(struct device *d, struct ring *q, enum drain how)
 {
-    if (q->index == VIRTIO_GPU_CONTROLQ && how == DRAIN_CANCEL)
+    if (q->index != VIRTIO_GPU_CONTROLQ)
+        return;
+    control_displays_wait_over(gpu_of(d));
+    if (how == DRAIN_CANCEL)
         control_give_up(gpu_of(d));
 }
 

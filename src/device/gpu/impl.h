@@ -19,11 +19,15 @@ struct gpu_stats {
     uint64_t merged; /* flushes that met damage which had not gone out */
 };
 
-/* control.c: the command whose turn is not over: a large transfer. */
+/* control.c: the command whose turn is not over: a large transfer, or one that
+ * waits for what the viewer says. */
 struct control {
     struct ring *ring;              /* NULL: the queue does not run */
     struct chain *chain;            /* NULL: none */
     struct virtio_gpu_ctrl_hdr hdr; /* the request's */
+    bool awaits_displays;
+    bool hurries; /* does not wait for them */
+    le32 scanout; /* GET_EDID's, that waits */
     struct defer go_on;
     uint32_t left; /* bytes that this turn may copy still, or what costs as
                     * much */
@@ -74,6 +78,8 @@ static inline struct gpu *gpu_of(struct device *d)
 unsigned gpu_scanouts(const struct gpu *g);
 /* The viewer has said how it would like all scanouts to be: [16]. */
 void gpu_on_displays(struct gpu *g, const struct display_one *displays);
+/* Or it has not said, and may never. */
+void gpu_on_no_displays(struct gpu *g);
 /* The viewer is lost, which has been said, and is freed when this returns. */
 void gpu_on_viewer_lost(struct gpu *g, const char *why);
 /* The EDID of scanout i; how many bytes. */
@@ -96,6 +102,10 @@ void control_init(struct control *c);
 void control_ring_kick(struct gpu *g, struct ring *q);
 /* Nothing is under way when it returns: what was is given up. */
 void control_give_up(struct gpu *g);
+/* A command that waits for how displays ought to be waits no more, if that is
+ * known now or nobody says it; by force, whatever is known. */
+void control_displays_known(struct gpu *g);
+void control_displays_wait_over(struct gpu *g);
 /* The queue's memory is another. */
 void control_remapped(struct gpu *g);
 /* Copies the fixed part of a request, len bytes that begin with the header, of

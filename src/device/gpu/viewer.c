@@ -37,7 +37,14 @@ static void on_unseen_timer_gone(struct timer *t)
 
 static void on_timer(struct timer *t)
 {
-    viewer_tell(container_of(t, struct viewer, timer));
+    struct viewer *v = container_of(t, struct viewer, timer);
+
+    if (v->info_news) {
+        viewer_tell(v);
+        return;
+    }
+    v->late = true;
+    gpu_on_no_displays(v->g);
 }
 
 static void on_unseen_timer(struct timer *t)
@@ -113,6 +120,7 @@ struct viewer *viewer_open(struct gpu *g, int fd)
         if (g->scanouts[i].cursor.drawn)
             viewer_cursor(v, i, true);
     }
+    viewer_be_patient(v);
     viewer_stir(v);
     return v;
 fail:
@@ -159,7 +167,14 @@ void viewer_ask(struct viewer *v)
     if (!v)
         return;
     v->info_due = true;
+    if (!v->late)
+        viewer_be_patient(v);
     viewer_stir(v);
+}
+
+bool viewer_is_asked(const struct viewer *v)
+{
+    return v && !v->late && (v->info_due || v->info_asked || v->info_news);
 }
 
 void viewer_listen(struct viewer *v)

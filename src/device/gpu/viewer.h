@@ -32,8 +32,11 @@ struct viewer *viewer_open(struct gpu *g, int fd);
 void viewer_close(struct viewer *v);
 
 /* It may be asked again how it would like scanouts to be: gpu_on_displays is
- * called when it has answered. v may be NULL, here and below. */
+ * called when it has answered, or gpu_on_no_displays after a while in which it
+ * has not. v may be NULL, here and below. */
 void viewer_ask(struct viewer *v);
+/* Is one of these calls to come soon? */
+bool viewer_is_asked(const struct viewer *v);
 /* Reads what it has said by now, without waiting. It may be lost in here. */
 void viewer_listen(struct viewer *v);
 /* Has it said how it would like scanouts to be? */

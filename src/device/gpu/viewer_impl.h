@@ -57,6 +57,7 @@ struct viewer {
     int fd;
     struct watch watch;
     struct timer timer; /* what it does not say is not waited for any more */
+    bool late;          /* it has not said by then what it was asked */
     struct defer send_later;
     unsigned handles; /* whose gone is to come */
     bool closing;
@@ -98,6 +99,9 @@ void viewer_lost(struct viewer *v, enum log_level level, const char *why);
 void viewer_receive(struct viewer *v);
 /* What it has not said by now is not waited for. */
 void viewer_tell(struct viewer *v);
+/* What it has been asked it has a while to say, from now on if that does not
+ * run yet. */
+void viewer_be_patient(struct viewer *v);
 
 /* viewer_send.c */
 /* At the end of the loop's turn, unless the socket is full. */

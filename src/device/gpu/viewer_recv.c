@@ -16,11 +16,17 @@
 #include "device/gpu/viewer_impl.h"
 #include "os/sock.h"
 
-#define PATIENCE_MS 250
+#define PATIENCE_MS 1000
 /* Before others on the loop have their turn. */
 #define READS_PER_TURN 16
 
 /* ---- what it has said ---- */
+
+void viewer_be_patient(struct viewer *v)
+{
+    if (!timer_runs(&v->timer))
+        timer_start(&v->timer, PATIENCE_MS);
+}
 
 void viewer_tell(struct viewer *v)
 {
@@ -28,7 +34,10 @@ void viewer_tell(struct viewer *v)
         return;
     v->info_news = false;
     v->info_told = true;
+    v->late = false;
     timer_stop(&v->timer);
+    if (v->info_due || v->info_asked) /* it has been asked again meanwhile */
+        viewer_be_patient(v);
     gpu_on_displays(v->g, v->displays);
 }
 
@@ -38,8 +47,8 @@ static void tell_when_whole(struct viewer *v)
 
     if (!waits)
         viewer_tell(v);
-    else if (v->info_news && !timer_runs(&v->timer))
-        timer_start(&v->timer, PATIENCE_MS);
+    else if (v->info_news)
+        viewer_be_patient(v);
 }
 
 static void ask_edids(struct viewer *v)
