@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where regions meet, an entry is cut in two. Of entries that do not overlap
- * that is once for each such place; those that do are no guest's who means
- * well, and could be cut into 509 pieces each. */
-#define CUTS_MAX MEM_REGIONS_MAX
+/* Where regions meet, an entry is cut in two. Regions are much larger than
+ * pictures, so that is seldom, and of entries that do not overlap it is once
+ * for each such place; those that do are no guest's who means well. With so
+ * many for each of RESOURCES_MAX it is no more than a few megabytes, and no
+ * long turn of the loop when the map is another. */
+#define CUTS_MAX 32
 
 /* Writes the pieces if `pieces` is not NULL, and how many there are to *num,
  * without the end. */
