@@ -12,7 +12,9 @@
 #include "device/gpu/backing.h"
 #include "device/gpu/rect.h"
 
-#define RESOURCES_MAX 16384u
+/* More than drivers have; they all go in one turn, when the driver is another.
+ */
+#define RESOURCES_MAX 4096u
 #define RESOURCES_ENTRIES_MAX (4 * BACKING_ENTRIES_MAX) /* of all of them */
 /* Files, of which the process has not so many; others do without. */
 #define RESOURCES_FILES_MAX 64u
