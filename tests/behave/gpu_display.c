@@ -401,6 +401,27 @@ static void another_display_gets_all_of_it(void **state)
 
 /* ---- dma-bufs ---- */
 
+/* Passing over it would close the fds with it in the middle of vub's call. */
+static void a_byte_out_of_band_is_one_of_the_reply(void **state)
+{
+    const struct {
+        uint32_t request, flags, size;
+        uint8_t features[8];
+    } reply = {DISPLAY_GET_PROTOCOL_FEATURES, DISPLAY_REPLY, 8, {1}};
+    struct screen s = {.v = ctl_start(SCREEN("")), .d = display_new()};
+
+    (void)state;
+    screen_connect(&s);
+    s.d->silent = 1u << DISPLAY_GET_PROTOCOL_FEATURES;
+    display_plug(s.d, s.f);
+    display_need(s.d, DISPLAY_GET_PROTOCOL_FEATURES);
+    display_say_bytes(s.d, &reply, sizeof(reply) - 1);
+    assert_int_equal(send(s.d->sock, &reply.features[7], 1, MSG_OOB), 1);
+    display_need(s.d, DISPLAY_SET_PROTOCOL_FEATURES);
+    assert_int_equal(s.d->features, DISPLAY_F_EDID);
+    screen_close(&s);
+}
+
 static void dmabufs_are_never_sent_unasked(void **state)
 {
     struct screen s;
@@ -551,5 +572,6 @@ BEHAVE_MAIN(T(damage_of_a_resource_is_seen), T(damage_of_a_blob_is_seen),
             T(pictures_that_take_turns_are_one_mode),
             T(a_huge_picture_comes_in_parts), T(cursors_are_seen),
             T(another_display_gets_all_of_it),
+            T(a_byte_out_of_band_is_one_of_the_reply),
             T(dmabufs_are_never_sent_unasked),
             T(dmabufs_show_what_the_guest_draws))

@@ -374,7 +374,10 @@ int sock_wait(int fd, bool write, int timeout_ms)
 
 bool sock_adopt(int fd)
 {
-    return is_unix_stream(fd) && is_connected(fd) && set_flags(fd) == 0;
+    if (!is_unix_stream(fd) || !is_connected(fd) || set_flags(fd) < 0)
+        return false;
+    keep_in_band(fd);
+    return true;
 }
 
 ssize_t sock_recv(int fd, void *buf, size_t len, int *fds, unsigned *num_fds)
