@@ -7,7 +7,7 @@
  * thread, which is there for as long as there is something to do.
  *
  * A closer is for one stranger, so that none waits for what another sent.
- * Threads: one thread calls; closer_unmap: any. */
+ * Threads: one thread calls; closer_unmap, closer_unmap_all: any. */
 #ifndef VUB_OS_CLOSER_H
 #define VUB_OS_CLOSER_H
 
@@ -36,5 +36,14 @@ unsigned closer_waiting(struct closer *c);
 /* Unmaps len bytes at map, and closes fd behind them: memory, which takes time
  * by its size but ends. */
 void closer_unmap(void *map, size_t len, int fd);
+
+struct closer_map {
+    void *at;
+    size_t len;
+    int fd; /* -1: none */
+};
+
+/* The same of many. maps is malloc'ed, or NULL, and the closer's. */
+void closer_unmap_all(struct closer_map *maps, unsigned num);
 
 #endif

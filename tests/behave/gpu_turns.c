@@ -105,6 +105,41 @@ static void images_of_a_cursor_that_lie_apart_have_turns(void **state)
     screen_close(&s);
 }
 
-BEHAVE_MAIN(T(a_transfer_of_bytes_that_lie_apart_has_a_turn),
+static long rss_mib(struct screen *s)
+{
+    return vub_rss_kib(s->v) / 1024;
+}
+
+/* Pictures that were left behind go together, and not in the loop's turn. */
+static void the_next_driver_finds_all_memory(void **state)
+{
+    const struct front_conf conf = {.mem_bytes = 64 << 20};
+    const unsigned most = 240;
+    struct screen s;
+    long before;
+
+    (void)state;
+    screen_open(&s, SCREEN(""), &conf);
+    before = rss_mib(&s);
+    for (unsigned round = 0; round < 3; round++) {
+        struct gpu_fb *fb = gpu_fb_new(s.g, 512, 512, 4096);
+
+        for (unsigned i = 1; i <= most; i++) {
+            gpu_picture(s.g, i, XRGB, fb);
+            gpu_need(gpu_transfer(s.g, i, 0, 0, 512, 512, 0), OK_NODATA);
+        }
+        assert_true(rss_mib(&s) >= before + (long)most);
+        vq_stop(s.g->control);
+        vq_reset(s.g->control);
+        vq_start(s.g->control);
+        gpu_need(gpu_unref(s.g, 1), ERR_INVALID_RESOURCE_ID);
+        while (rss_mib(&s) > before + 40)
+            usleep(1000);
+    }
+    screen_close(&s);
+}
+
+BEHAVE_MAIN(T(the_next_driver_finds_all_memory),
+            T(a_transfer_of_bytes_that_lie_apart_has_a_turn),
             T(a_column_counts_by_its_rows),
             T(images_of_a_cursor_that_lie_apart_have_turns))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "device/gpu/pixels.h"
+#include "os/closer.h"
 #include "os/memory.h"
 #include "virtio/spec.h"
 
@@ -154,17 +155,30 @@ struct resource *resource_ref(struct resource *r)
     return r;
 }
 
+/* They are no more of the owner's. */
+static struct closer_map pixels_leave(struct resource *r)
+{
+    const struct closer_map m = {r->pixels, r->bytes, r->fd};
+
+    r->owner->files -= r->fd >= 0;
+    r->owner->bytes -= room(r->bytes);
+    r->pixels = NULL;
+    r->fd = -1;
+    return m;
+}
+
 void resource_unref(struct resource *r)
 {
+    struct closer_map m;
+
     if (!r || --r->refs > 0)
         return;
     resource_detach(r);
     if (r->dmabuf >= 0)
         close(r->dmabuf);
     if (r->pixels) {
-        memory_drop(r->pixels, r->bytes, r->fd);
-        r->owner->files -= r->fd >= 0;
-        r->owner->bytes -= room(r->bytes);
+        m = pixels_leave(r);
+        memory_drop(m.at, m.len, m.fd);
     }
     free(r);
 }
@@ -203,9 +217,20 @@ void resources_resolve(struct resources *rs, struct mem *mem)
     }
 }
 
+/* Thousands of mappings that go one by one take long, even if each is small. */
 void resources_clear(struct resources *rs)
 {
-    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++)
-        LIST_EACH_SAFE (&rs->buckets[i], it)
-            resource_forget(container_of(it, struct resource, node));
+    struct closer_map *maps = malloc((rs->count + 1) * sizeof(*maps));
+    unsigned num = 0;
+
+    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++) {
+        LIST_EACH_SAFE (&rs->buckets[i], it) {
+            struct resource *r = container_of(it, struct resource, node);
+
+            if (maps && r->pixels && r->refs == 1)
+                maps[num++] = pixels_leave(r);
+            resource_forget(r);
+        }
+    }
+    closer_unmap_all(maps, num);
 }

@@ -23,11 +23,14 @@
 #define QUEUE (CLOSER_MANY + 512)
 /* A page takes 0.2 us to unmap and 0.8 to free: some milliseconds. */
 #define QUICK_BYTES (16 << 20)
+#define CALL_BYTES 4096 /* what a call costs, as such */
 
 struct job {
     int fd;
     void *map; /* NULL: none */
     size_t len;
+    struct closer_map *more; /* [num_more]; owned; NULL: none */
+    unsigned num_more;
 };
 
 struct closer {
@@ -46,7 +49,14 @@ static void do_job(const struct job *j)
 {
     if (j->map)
         munmap(j->map, j->len);
-    close(j->fd);
+    if (j->fd >= 0)
+        close(j->fd);
+    for (unsigned i = 0; i < j->num_more; i++) {
+        munmap(j->more[i].at, j->more[i].len);
+        if (j->more[i].fd >= 0)
+            close(j->more[i].fd);
+    }
+    free(j->more);
 }
 
 static void run(void *arg)
@@ -171,9 +181,22 @@ unsigned closer_waiting(struct closer *c)
 
 void closer_unmap(void *map, size_t len, int fd)
 {
-    const struct job j = {fd, map, len};
+    const struct job j = {.fd = fd, .map = map, .len = len};
 
     if (len <= QUICK_BYTES)
+        do_job(&j);
+    else
+        add_or_do(&of_memory, &j);
+}
+
+void closer_unmap_all(struct closer_map *maps, unsigned num)
+{
+    const struct job j = {.fd = -1, .more = maps, .num_more = num};
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < num; i++)
+        bytes += maps[i].len + CALL_BYTES;
+    if (bytes <= QUICK_BYTES)
         do_job(&j);
     else
         add_or_do(&of_memory, &j);
