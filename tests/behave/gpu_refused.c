@@ -307,19 +307,19 @@ static void pictures_take_max_memory_at_most(void **state)
     screen_close(&s);
 }
 
-static void there_may_be_16384_resources(void **state)
+static void there_may_be_4096_resources(void **state)
 {
     struct screen s;
 
     (void)state;
     screen_open(&s, one, NULL);
-    for (uint32_t id = 1; id <= 16384; id++)
+    for (uint32_t id = 1; id <= 4096; id++)
         gpu_need(gpu_create_blob(s.g, id * 7, 4, NULL, 0), OK_NODATA);
     gpu_need(gpu_create_blob(s.g, 1, 4, NULL, 0), ERR_OUT_OF_MEMORY);
     gpu_need(gpu_create(s.g, 1, XRGB, 1, 1), ERR_OUT_OF_MEMORY);
-    gpu_need(gpu_unref(s.g, 7 * 16384), OK_NODATA);
+    gpu_need(gpu_unref(s.g, 7 * 4096), OK_NODATA);
     gpu_need(gpu_create(s.g, 1, XRGB, 1, 1), OK_NODATA);
-    assert_int_equal(screen_stat(&s, "count"), 16384);
+    assert_int_equal(screen_stat(&s, "count"), 4096);
     screen_close(&s);
 }
 
@@ -373,5 +373,5 @@ BEHAVE_MAIN(T(mistakes_have_the_spec_s_errors), T(mistakes_with_blobs),
             T(commands_there_are_not),
             T(a_command_needs_the_feature_that_has_it),
             T(there_may_be_16_scanouts), T(pictures_take_max_memory_at_most),
-            T(there_may_be_16384_resources),
+            T(there_may_be_4096_resources),
             T(a_backing_may_have_65536_entries))
