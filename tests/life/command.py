@@ -138,8 +138,8 @@ def quit_is_a_signal_too():
 
 
 def a_command_that_does_not_end_is_killed_the_second_time():
-    vub = Talk([disk()], "--run", "trap '' TERM; echo up; read x",
-               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    vub = Talk([disk()], "--run", "trap '' TERM; echo up; exec sleep 60",
+               stdout=subprocess.PIPE)
     assert vub.process.stdout.readline() == "up\n"
     vub.process.terminate()
     vub.hear("stopping: SIGTERM")

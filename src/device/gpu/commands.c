@@ -1,8 +1,9 @@
 /* What a GPU can be told: to give its pictures, and to be of another size.
  *
- * A picture is copied here, on the device's loop, as the scanout shows it when
- * the call comes. A thread of its own hashes it and writes it. gpu.wait is in
- * wait.c. */
+ * A picture is copied here, on the device's loop, one in a turn, for it may be
+ * large and others have the loop as well. A thread of its own hashes it and
+ * writes it; there are a few at a time, so that pictures do not pile up, and
+ * calls wait their turn in `struct shots`. gpu.wait is in wait.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +24,15 @@ struct shot_args {
     bool has_format;
 };
 
+#define SHOTS_AT_WORK 4
+
 /* The loop's, but for what the thread has. */
 struct shot {
     struct kept kept;
-    struct job *job;
+    struct list node; /* of those that wait */
+    struct job *job;  /* NULL: it waits */
+    unsigned scanout;
+    bool cursor;
     struct conf_doc *doc; /* a ref: the arguments are there as long as the
                            * thread needs them */
     /* The thread's. */
@@ -56,11 +62,20 @@ static void add_picture(struct json_out *o, const struct picture *p,
     json_add_u64(o, "height", p->height);
 }
 
+/* The next one may be taken. */
+static void shot_is_over(struct gpu *g)
+{
+    g->shots.at_work--;
+    if (!list_empty(&g->shots.waiting))
+        loop_defer(g->device.home, &g->shots.take);
+}
+
 static void shot_done(void *arg)
 {
     struct shot *s = arg;
     struct json_out *o = &s->kept.call->out;
 
+    shot_is_over(s->kept.g);
     if (s->e.code < 0) {
         if (s->path)
             snprintf(s->e.where, sizeof(s->e.where), "/params/path");
@@ -86,10 +101,58 @@ static void shot_release(void *arg)
 
 static void shot_end(struct kept *k, const struct err *why)
 {
-    struct job *job = container_of(k, struct shot, kept)->job;
+    struct shot *s = container_of(k, struct shot, kept);
 
     kept_fail(k, why);
-    job_give_up(job); /* k may be gone */
+    if (!s->job) {
+        list_del(&s->node);
+        shot_release(s);
+        return;
+    }
+    shot_is_over(k->g);
+    job_give_up(s->job); /* s may be gone */
+}
+
+static void take_shot(struct gpu *g, struct shot *s)
+{
+    static const struct job_ops ops = {
+        .name = "vub-picture",
+        .run = shot_run,
+        .done = shot_done,
+        .release = shot_release,
+    };
+    struct err e;
+
+    s->picture = picture_take(g, s->scanout, s->cursor, &e);
+    if (!s->picture || job_start(&s->job, g->device.home, &ops, s, &e) < 0) {
+        kept_fail(&s->kept, &e);
+        shot_release(s);
+        return;
+    }
+    g->shots.at_work++;
+}
+
+static void on_take(struct defer *d)
+{
+    struct gpu *g = container_of(d, struct gpu, shots.take);
+    struct list *waiting = &g->shots.waiting;
+
+    if (g->shots.at_work == SHOTS_AT_WORK || list_empty(waiting))
+        return;
+    take_shot(g, container_of(list_pop(waiting), struct shot, node));
+    if (!list_empty(waiting))
+        loop_defer(g->device.home, d);
+}
+
+void shots_init(struct shots *shots)
+{
+    list_init(&shots->waiting);
+    defer_init(&shots->take, on_take);
+}
+
+void shots_end(struct shots *shots)
+{
+    defer_cancel(&shots->take);
 }
 
 static unsigned format_of(const struct shot_args *a)
@@ -103,12 +166,6 @@ static unsigned format_of(const struct shot_args *a)
 
 static void run_shot(struct device *d, struct call *c)
 {
-    static const struct job_ops ops = {
-        .name = "vub-picture",
-        .run = shot_run,
-        .done = shot_done,
-        .release = shot_release,
-    };
     const struct shot_args *a = c->args;
     struct gpu *g = gpu_of(d);
     struct shot *s;
@@ -123,6 +180,8 @@ static void run_shot(struct device *d, struct call *c)
         return;
     }
     s->kept.end = shot_end;
+    s->scanout = a->scanout;
+    s->cursor = a->cursor;
     s->doc = conf_ref(c->doc);
     s->path = a->path;
     s->format = a->path ? format_of(a) : PICTURE_PNG;
@@ -130,11 +189,8 @@ static void run_shot(struct device *d, struct call *c)
         shot_release(s);
         return;
     }
-    s->picture = picture_take(g, a->scanout, a->cursor, &e);
-    if (!s->picture || job_start(&s->job, d->home, &ops, s, &e) < 0) {
-        kept_fail(&s->kept, &e);
-        shot_release(s);
-    }
+    list_add(&g->shots.waiting, &s->node);
+    loop_defer(d->home, &g->shots.take);
 }
 
 /* ---- gpu.resize ---- */

@@ -233,6 +233,7 @@ static int gpu_open(struct device **out, const struct conf_any *c,
     resources_init(&g->resources, conf->max_memory, conf->dmabuf);
     control_init(&g->control);
     list_init(&g->waits);
+    shots_init(&g->shots);
     g->device = (struct device){
         .ops = &gpu_ops,
         .id = conf->common.id,

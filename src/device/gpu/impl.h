@@ -40,6 +40,13 @@ struct control {
     } transfer;
 };
 
+/* commands.c: calls whose picture is to be taken, or is at work. */
+struct shots {
+    struct list waiting; /* struct shot, the next one first */
+    unsigned at_work;
+    struct defer take;
+};
+
 struct gpu {
     struct device device;
     const struct gpu_conf *conf;
@@ -61,7 +68,8 @@ struct gpu {
     struct timer start_timer;
     bool has_begun;
 
-    struct list waits;     /* struct call, that are kept: kept.h */
+    struct list waits; /* struct call, that are kept: kept.h */
+    struct shots shots;
     struct looker *looker; /* look.c; NULL: nobody has ever looked */
     struct gpu_stats stats;
     struct log_limit limit;         /* of lines that a guest can cause */
@@ -122,6 +130,9 @@ void cursor_ring_kick(struct gpu *g, struct ring *q);
 
 /* commands.c */
 extern const struct command gpu_commands[];
+void shots_init(struct shots *shots);
+/* No call is kept any more. */
+void shots_end(struct shots *shots);
 
 /* look.c: scanout i looks otherwise than before. */
 void waits_changed(struct gpu *g, unsigned i);

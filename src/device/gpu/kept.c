@@ -75,5 +75,6 @@ void waits_end(struct gpu *g)
 
         k->end(k, &e);
     }
+    shots_end(&g->shots);
     looker_free(g);
 }

@@ -55,6 +55,7 @@ struct stage *stage_new(void)
     g->displays[0] = (struct display_one){{0, 0, 640, 480}, true};
     g->displays[1] = (struct display_one){{640, 0, 800, 600}, true};
     list_init(&g->waits);
+    shots_init(&g->shots);
     return s;
 }
 
@@ -204,8 +205,11 @@ static void done(struct asked *a)
 
 void answer_wait(struct stage *s, struct asked *a)
 {
-    while (!a->answered)
-        uv_run(&s->loop.uv, UV_RUN_ONCE);
+    while (!a->answered) {
+        uv_run(&s->loop.uv, UV_RUN_NOWAIT); /* it may be deferred, no more */
+        if (!a->answered)
+            uv_run(&s->loop.uv, UV_RUN_ONCE);
+    }
 }
 
 static void expect_match(const char *pattern, const char *text)

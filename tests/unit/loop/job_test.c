@@ -42,8 +42,8 @@ static void task_run(void *arg)
     struct task *t = arg;
     uint64_t n;
 
-    t->fate->ran_on = pthread_self();
-    add_one(&t->fate->run);
+    __atomic_store_n(&t->fate->ran_on, pthread_self(), __ATOMIC_RELAXED);
+    add_one(&t->fate->run); /* jobs may have a fate in common */
     if (t->gate >= 0)
         while (read(t->gate, &n, sizeof(n)) < 0)
             thread_yield();
