@@ -382,6 +382,27 @@ static void a_call_that_is_given_up_is_answered_at_once(void **state)
     expect_done(stage, ask(stage, "gpu.wait", "{'settled_ms': 1}"), ANSWER);
 }
 
+static void pictures_are_taken_a_few_at_a_time(void **state)
+{
+    struct asked *a[20];
+    unsigned most = 0;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        a[i] = ask(stage, "gpu.hash", "{}");
+    a[7]->call.cancel(&a[7]->call); /* one that waits */
+    expect_canceled(a[7]);
+    for (int i = 0; i < 20; i++) {
+        if (i == 7)
+            continue;
+        answer_wait(stage, a[i]);
+        most = MAX(most, stage->gpu.shots.at_work);
+        expect_done(stage, a[i], "{\"hash\":\"*\",\"width\":*");
+    }
+    assert_in_range(most, 1, 4);
+    assert_int_equal(stage->gpu.shots.at_work, 0);
+}
+
 static void a_device_that_closes_answers_all(void **state)
 {
     struct asked *a[7];
@@ -598,6 +619,7 @@ int main(void)
         TEST(a_scanout_that_is_off_is_waited_for),
         TEST(what_is_not_there_in_time_is_told),
         TEST(a_call_that_is_given_up_is_answered_at_once),
+        TEST(pictures_are_taken_a_few_at_a_time),
         TEST(a_device_that_closes_answers_all),
         TEST(calls_may_be_given_up_at_any_time),
         TEST(there_is_an_end_of_calls_that_wait),
