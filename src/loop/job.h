@@ -10,7 +10,8 @@
 #include "loop/loop.h"
 
 /* Of the process, those included that were given up and have not ended: whoever
- * starts one and goes away, again and again, gets no more threads than these. */
+ * starts one and goes away, again and again, gets no more threads than these.
+ */
 #define JOBS_MAX 128
 
 struct job;
@@ -25,8 +26,8 @@ struct job_ops {
     void (*release)(void *arg);
 };
 
-/* On failure nothing is called, and arg is still the caller's. -EBUSY: there are
- * JOBS_MAX. */
+/* On failure nothing is called, and arg is still the caller's. -EBUSY: there
+ * are JOBS_MAX. */
 int job_start(struct job **out, struct loop *l, const struct job_ops *ops,
               void *arg, struct err *e);
 /* Nobody wants its result: done is not called. Not after done has been. The

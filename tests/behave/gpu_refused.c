@@ -373,5 +373,4 @@ BEHAVE_MAIN(T(mistakes_have_the_spec_s_errors), T(mistakes_with_blobs),
             T(commands_there_are_not),
             T(a_command_needs_the_feature_that_has_it),
             T(there_may_be_16_scanouts), T(pictures_take_max_memory_at_most),
-            T(there_may_be_4096_resources),
-            T(a_backing_may_have_65536_entries))
+            T(there_may_be_4096_resources), T(a_backing_may_have_65536_entries))
