@@ -83,30 +83,22 @@ static bool stdout_is_written(void)
     return false;
 }
 
-/* The command line comes before the file. */
-static void set_log(const struct options *o, const struct log_config *c)
-{
-    log_set(o->log_level >= 0 ? (enum log_level)o->log_level
-                              : (enum log_level)c->level,
-            o->log_format >= 0 ? (enum log_format)o->log_format
-                               : (enum log_format)c->format);
-}
-
 static int serve(const struct options *o)
 {
     static const struct log_config log_default = {LOG_INFO, LOG_TEXT};
+    const struct config_source source = {o->config, o->sets, o->log_level,
+                                         o->log_format};
+    const struct config *config;
     struct errs e = ERRS_EMPTY;
     struct conf_doc *doc = NULL;
-    void *config;
     int status = EXIT_USAGE;
 
-    set_log(o, &log_default);
-    if (conf_read_file(&doc, &config, &config_table, o->config, o->sets, &e) <
-        0)
+    config_set_log(&source, &log_default);
+    if (config_read(&doc, &config, &source, &e) < 0)
         goto out;
-    set_log(o, &((struct config *)config)->log);
+    config_set_log(&source, &config->log);
     if (o->action == ACTION_RUN) {
-        status = daemon_run(config, conf_dir(doc), &o->how, &e);
+        status = daemon_run(config, doc, &source, &o->how, &e);
     } else {
         printf("%s: no errors\n", o->config);
         status = EXIT_CLEAN;

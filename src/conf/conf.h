@@ -152,6 +152,11 @@ struct conf_doc *conf_ref(struct conf_doc *doc);
 /* Frees it, if this is the last owner; doc may be NULL. [any thread] */
 void conf_free(struct conf_doc *doc);
 
+/* Do they say the same? Both are good, and members of a union, NULL: elements
+ * of CONF_TABLES. */
+bool conf_same(const struct conf_any *a, const struct conf_any *b,
+               const struct conf_union *of);
+
 /* "64M" to bytes; false if it is no size. */
 bool conf_parse_size(const char *text, uint64_t *bytes);
 

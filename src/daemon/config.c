@@ -191,15 +191,13 @@ static void check_sockets(const struct config *c, const char *runtime_dir,
     check_claims(claims, count, c, "socket/fd", "the fd", repeated, e);
 }
 
-static void check_config(void *data, const char *at, struct errs *e)
+void config_check(const struct config *c, struct errs *e)
 {
-    const struct config *c = data;
     struct claim *claims;
     bool *repeated;
     char *runtime_dir = config_runtime_dir(c);
     int count = 0;
 
-    (void)at;
     claims = calloc((size_t)c->devices.count + 2, sizeof(*claims));
     repeated = calloc((size_t)c->devices.count + 1, sizeof(*repeated));
     if (!claims || !repeated || !runtime_dir) {
@@ -222,6 +220,12 @@ out:
     free(runtime_dir);
     free(repeated);
     free(claims);
+}
+
+static void check_config(void *data, const char *at, struct errs *e)
+{
+    (void)at;
+    config_check(data, e);
 }
 
 /* ---- tables ---- */
@@ -287,3 +291,26 @@ const struct conf_table config_table = {
             "to the file.",
     .check = check_config,
 };
+
+/* ---- reading ---- */
+
+int config_read(struct conf_doc **doc, const struct config **out,
+                const struct config_source *source, struct errs *e)
+{
+    void *data;
+    int rc = conf_read_file(doc, &data, &config_table, source->path,
+                            source->sets, e);
+
+    if (rc == 0)
+        *out = data;
+    return rc;
+}
+
+void config_set_log(const struct config_source *source,
+                    const struct log_config *log)
+{
+    log_set(source->log_level >= 0 ? (enum log_level)source->log_level
+                                   : (enum log_level)log->level,
+            source->log_format >= 0 ? (enum log_format)source->log_format
+                                    : (enum log_format)log->format);
+}

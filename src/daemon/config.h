@@ -27,8 +27,25 @@ struct config {
     struct conf_anys devices; /* at least one */
 };
 
+/* Where it is read, at the start and again. */
+struct config_source {
+    const char *path;
+    const char *const *sets;   /* for conf_read_file */
+    int log_level, log_format; /* of the command line, which comes before the
+                                * file; -1: none */
+};
+
+int config_read(struct conf_doc **doc, const struct config **out,
+                const struct config_source *source, struct errs *e);
+void config_set_log(const struct config_source *source,
+                    const struct log_config *log);
+
 /* The table of struct config. */
 extern const struct conf_table config_table;
+
+/* The rules between keys and between devices, which its table checks: for a
+ * config that was put together. */
+void config_check(const struct config *c, struct errs *e);
 
 /* The words of enum log_level and enum log_format, NULL-ended. */
 extern const char *const log_level_words[];

@@ -1,8 +1,9 @@
 /* Start: everything that can fail is done by one thread, in an order in which
  * all errors of a step are told before the program gives up: sockets, devices,
- * threads. Stop: every device is asked to close on its own loop, the loops end
- * when all have, then all is freed. A stop is bounded: what is not over after
- * every drain must be, is left to the system.
+ * threads. From then on devices come and go by change.c, one change at a time;
+ * the start is the first. Stop: every device is asked to close on its own loop,
+ * the loops end when all have, then all is freed. A stop is bounded: what is
+ * not over after every drain must be, is left to the system.
  *
  * With a command (run.c) a stop begins with the command's: a VMM ends better
  * while it has its devices. Its end stops vub, whatever the reason. */
@@ -15,13 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/change.h"
 #include "daemon/control/control.h"
+#include "daemon/devices.h"
+#include "daemon/reload.h"
 #include "daemon/run.h"
-#include "daemon/served.h"
 #include "daemon/service.h"
 #include "daemon/sockets.h"
 #include "daemon/watchdog.h"
-#include "daemon/workers.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/child.h"
@@ -34,14 +36,17 @@
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct daemon {
-    const struct config *conf;
+    const struct config *conf; /* that it has started with */
+    struct conf_doc *doc;      /* likewise */
     const struct daemon_conf *how;
     struct errs *e;
     int ready_fd; /* how's, until it is closed */
     struct sockets sockets;
-    struct served *list;
-    int count; /* of list, opened */
-    struct workers workers;
+    struct devices devices;
+    struct list gone; /* devices that somebody has a ref of yet */
+    struct changer changer;
+    struct turn start; /* takes the first turn */
+    struct reload reload;
     struct watchdog watchdog;
     struct control control;
     struct service service;
@@ -52,8 +57,7 @@ struct daemon {
     struct watch parent;
     int parent_fd; /* -1: not watched */
     struct served_events events;
-    int starting, closing; /* answers waited for */
-    int refreshing;
+    int starting, closing;            /* answers waited for */
     bool main_open, ending, stopping; /* ending: the command is told to end */
     bool service_told;                /* of that */
     int status;                       /* the command's */
@@ -66,9 +70,9 @@ static void on_deadline(struct timer *t)
 {
     struct daemon *d = container_of(t, struct daemon, deadline);
 
-    for (int i = 0; i < d->count; i++) {
-        if (!d->list[i].closed)
-            log_error(d->list[i].common->id,
+    for (int i = 0; i < d->devices.count; i++) {
+        if (!d->devices.list[i]->closed)
+            log_error(d->devices.list[i]->common->id,
                       "its requests do not end; stopping without them");
     }
     /* Threads hang in the kernel: there is no clean way. */
@@ -77,11 +81,7 @@ static void on_deadline(struct timer *t)
 
 static uint64_t longest_drain_ms(const struct daemon *d)
 {
-    uint64_t longest = 0;
-
-    for (int i = 0; i < d->count; i++)
-        longest = MAX(longest, d->list[i].common->drain_timeout);
-    return longest + STOP_GRACE_MS;
+    return devices_drain_ms(&d->devices) + STOP_GRACE_MS;
 }
 
 static void tell_stopping(struct daemon *d)
@@ -93,16 +93,26 @@ static void tell_stopping(struct daemon *d)
     d->service_told = true;
 }
 
+/* Workers whose last device has left before may still be ending. */
+static void end_if_closed(struct daemon *d)
+{
+    if (d->stopping && d->closing == 0 && d->devices.workers.ending == 0)
+        loop_stop(&d->main);
+}
+
 static void stop(struct daemon *d)
 {
     if (d->stopping)
         return;
     d->stopping = true;
     tell_stopping(d);
-    d->closing = d->count;
-    for (int i = 0; i < d->count; i++)
-        served_close(&d->list[i]);
+    changer_stop(&d->changer);
+    for (int i = 0; i < d->devices.count; i++) {
+        d->closing += !d->devices.list[i]->closed;
+        served_close(d->devices.list[i]);
+    }
     timer_start(&d->deadline, longest_drain_ms(d));
+    end_if_closed(d);
 }
 
 /* Stops, when the command has ended: see run_stop. */
@@ -136,8 +146,15 @@ static void on_closed(struct served *s, void *arg)
     struct daemon *d = arg;
 
     (void)s;
-    if (--d->closing == 0)
-        loop_stop(&d->main);
+    if (!d->stopping)
+        return;
+    d->closing--;
+    end_if_closed(d);
+}
+
+static void on_worker_ended(struct workers *ws)
+{
+    end_if_closed(container_of(ws, struct daemon, devices.workers));
 }
 
 static void on_left(struct served *s, void *arg)
@@ -150,22 +167,12 @@ static void on_left(struct served *s, void *arg)
     stop_with_command(d, 0);
 }
 
-static void refresh(struct daemon *d)
-{
-    if (d->stopping)
-        return;
-    service_reloading(&d->service);
-    for (int i = 0; i < d->count; i++)
-        d->refreshing += served_refresh(&d->list[i]);
-}
-
 static void on_refreshed(struct served *s, void *arg)
 {
     struct daemon *d = arg;
 
     (void)s;
-    if (--d->refreshing == 0)
-        service_reloaded(&d->service);
+    reload_refreshed(&d->reload);
 }
 
 static void on_signal(uv_signal_t *h, int num)
@@ -173,7 +180,7 @@ static void on_signal(uv_signal_t *h, int num)
     struct daemon *d = h->data;
 
     if (num == SIGHUP) {
-        refresh(d);
+        reload_hangup(&d->reload);
         return;
     }
     if (d->stopping)
@@ -207,6 +214,45 @@ static void on_parent_gone(struct watch *w, int status, int events)
         return;
     log_info(NULL, "stopping: the parent process has ended");
     stop_with_command(d, SIGTERM);
+}
+
+static void tell_of_device(struct daemon *d, const struct served *s,
+                           const char *event)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    if (!control_wants_events(&d->control))
+        return;
+    json_add_str(&o, "event", event);
+    json_add_str(&o, "device", s->common->id);
+    control_event(&d->control, &o);
+}
+
+/* ---- devices that leave ---- */
+
+static void on_unused(struct served *s, void *arg)
+{
+    struct daemon *d = arg;
+
+    list_del(&s->node);
+    control_forget(&d->control, s);
+    served_free(s, &d->devices.workers);
+}
+
+static void on_gone(struct served *s, void *arg)
+{
+    struct daemon *d = arg;
+
+    if (d->stopping)
+        return; /* end() sees to it */
+    log_info(s->common->id, "removed");
+    tell_of_device(d, s, "device.removed");
+    devices_remove(&d->devices, s);
+    list_add(&d->gone, &s->node);
+    service_devices(&d->service, (unsigned)d->devices.count);
+    if (s->change)
+        change_gone(s);
+    served_unref(s);
 }
 
 /* ---- events ---- */
@@ -251,24 +297,27 @@ static void on_stuck(struct watchdog *w, unsigned workers)
 
 /* ---- start ---- */
 
+static void tell_where(const struct served *s)
+{
+    char text[300];
+
+    served_describe(s, text, sizeof(text));
+    if (s->place.given < 0)
+        log_info(s->common->id, "%s, at %s", text, s->place.path);
+    else
+        log_info(s->common->id, "%s, at fd %d%s%s", text, s->place.given,
+                 s->place.path ? ", " : "", s->place.path ? s->place.path : "");
+}
+
 static void tell_ready(struct daemon *d)
 {
     static const char line[] = "ready\n";
-    char text[300];
+    int count = d->devices.count;
 
-    for (int i = 0; i < d->count; i++) {
-        const struct served *s = &d->list[i];
-
-        served_describe(s, text, sizeof(text));
-        if (s->place.given < 0)
-            log_info(s->common->id, "%s, at %s", text, s->place.path);
-        else
-            log_info(s->common->id, "%s, at fd %d%s%s", text, s->place.given,
-                     s->place.path ? ", " : "",
-                     s->place.path ? s->place.path : "");
-    }
-    log_info(NULL, "%d device%s ready", d->count, d->count == 1 ? "" : "s");
-    service_ready(&d->service, (unsigned)d->count);
+    for (int i = 0; i < count; i++)
+        tell_where(d->devices.list[i]);
+    log_info(NULL, "%d device%s ready", count, count == 1 ? "" : "s");
+    service_ready(&d->service, (unsigned)count);
     if (d->ready_fd < 0)
         return;
     if (write(d->ready_fd, line, sizeof(line) - 1) < 0)
@@ -283,20 +332,36 @@ static void be_ready(struct daemon *d)
     struct err why;
 
     tell_ready(d);
-    if (!d->how->run)
-        return;
     d->run.ended = on_command_ended;
-    if (run_start(&d->run, d->how->run, &d->main, d->list, d->count,
-                  d->control.place.path, &why) < 0) {
+    if (d->how->run && run_start(&d->run, d->how->run, &d->main, &d->devices,
+                                 d->control.place.path, &why) < 0) {
         d->rc = errs_add(d->e, why.code, "--run", "%s", why.text);
         stop(d);
     }
+    changer_over(&d->changer);
+}
+
+/* One that was not there at the start. */
+static void came(struct daemon *d, struct served *s, const struct err *e)
+{
+    if (!e) {
+        tell_where(s);
+        tell_of_device(d, s, "device.added");
+        service_devices(&d->service, (unsigned)d->devices.count);
+    }
+    change_started(s, e);
 }
 
 static void on_started(struct served *s, const struct err *e, void *arg)
 {
     struct daemon *d = arg;
 
+    if (s->change) {
+        came(d, s, e);
+        return;
+    }
+    if (d->starting == 0)
+        return; /* nobody waits for it any more */
     d->starting--;
     if (e) {
         d->rc = errs_adopt(d->e, s->conf->at, NULL, e);
@@ -306,21 +371,31 @@ static void on_started(struct served *s, const struct err *e, void *arg)
     }
 }
 
+static int open_device(struct daemon *d, const struct conf_any *conf)
+{
+    struct served *s = served_new(conf, d->doc);
+    int rc;
+
+    if (!s)
+        return errs_nomem(d->e);
+    rc = served_open(s, d->e);
+    if (rc == 0 && devices_add(&d->devices, s) < 0)
+        rc = errs_nomem(d->e);
+    if (rc < 0)
+        served_free(s, &d->devices.workers);
+    return rc;
+}
+
 static int open_devices(struct daemon *d)
 {
     const struct conf_anys *devices = &d->conf->devices;
     int rc = 0;
 
-    d->list = calloc((unsigned)devices->count, sizeof(*d->list));
-    if (!d->list)
-        return errs_nomem(d->e);
     for (int i = 0; i < devices->count; i++) {
-        int one = served_open(&d->list[d->count], &devices->list[i], d->e);
+        int one = open_device(d, &devices->list[i]);
 
         if (one < 0)
             rc = one;
-        else
-            d->count++;
     }
     return rc;
 }
@@ -393,26 +468,36 @@ static int start(struct daemon *d)
     struct err why;
     int rc;
 
-    rc = workers_open(&d->workers, &d->conf->devices, &why);
+    d->devices.workers.main = &d->main;
+    d->devices.workers.ended = on_worker_ended;
+    rc = watchdog_open(&d->watchdog, &d->main, &d->devices.workers, &why);
     if (rc < 0)
         return errs_push(d->e, &why);
-    for (int i = 0; i < d->count; i++) {
-        rc = served_place(&d->list[i], &d->workers, &d->sockets.devices[i],
-                          &why);
+    d->watchdog.stuck = on_stuck;
+    for (int i = 0; i < d->devices.count; i++) {
+        struct served *s = d->devices.list[i];
+
+        rc = served_use(s, &d->devices.workers, &why);
+        if (rc == 0)
+            rc = served_place(s, &d->sockets.devices[i], &why);
         if (rc < 0)
             return errs_push(d->e, &why);
     }
     if (d->conf->has_control) {
         d->control.quit = on_quit;
         d->control.arg = d;
+        d->control.devices = &d->devices;
+        d->control.changer = &d->changer;
+        d->control.reload = &d->reload;
         control_open(&d->control, &d->sockets.control, &d->main);
     }
-    rc = watchdog_open(&d->watchdog, &d->main, &d->workers, &why);
-    if (rc < 0)
-        return errs_push(d->e, &why);
-    d->watchdog.stuck = on_stuck;
-    rc = workers_start(&d->workers, &why);
+    rc = workers_start(&d->devices.workers, &why);
     return rc < 0 ? errs_push(d->e, &why) : 0;
+}
+
+static void on_start_turn(struct turn *t)
+{
+    (void)t; /* it is over when it is ready */
 }
 
 /* The workers run. */
@@ -420,10 +505,11 @@ static void serve(struct daemon *d)
 {
     struct err why;
 
-    d->starting = d->count;
-    for (int i = 0; i < d->count; i++)
-        served_start(&d->list[i], &d->main, &d->events);
-    if (control_start(&d->control, d->list, d->count, &why) < 0) {
+    changer_wait(&d->changer, &d->start);
+    d->starting = d->devices.count;
+    for (int i = 0; i < d->devices.count; i++)
+        served_start(d->devices.list[i], &d->main, &d->events);
+    if (control_start(&d->control, &why) < 0) {
         d->rc = errs_push(d->e, &why);
         stop(d);
     }
@@ -461,39 +547,66 @@ static int begin(struct daemon *d)
     return start(d) < 0 ? EXIT_RUN_TIME : EXIT_CLEAN;
 }
 
+static void free_devices(struct daemon *d)
+{
+    LIST_EACH_SAFE (&d->gone, node)
+        on_unused(container_of(node, struct served, node), d);
+    for (int i = 0; i < d->devices.count; i++) {
+        control_forget(&d->control, d->devices.list[i]);
+        served_free(d->devices.list[i], &d->devices.workers);
+    }
+    free(d->devices.list);
+}
+
 static void end(struct daemon *d)
 {
-    workers_stop(&d->workers);
+    workers_stop(&d->devices.workers);
     watchdog_close(&d->watchdog);
     control_close(&d->control);
-    for (int i = 0; i < d->count; i++)
-        served_free(&d->list[i]);
+    for (int i = 0; i < d->devices.count; i++)
+        served_end(d->devices.list[i]);
     sockets_close(&d->sockets);
-    workers_close(&d->workers);
+    workers_close(&d->devices.workers);
     run_close(&d->run);
     service_close(&d->service);
     close_main_loop(d);
+    free_devices(d);
     control_free(&d->control);
-    free(d->list);
+    conf_free(d->changer.doc);
     if (d->ready_fd >= 0)
         process_close_fd(d->ready_fd);
 }
 
-int daemon_run(const struct config *c, const char *dir,
+int daemon_run(const struct config *c, struct conf_doc *doc,
+               const struct config_source *source,
                const struct daemon_conf *how, struct errs *e)
 {
     struct daemon d = {.conf = c,
+                       .doc = doc,
                        .how = how,
                        .e = e,
                        .ready_fd = how->ready_fd,
                        .parent_fd = -1};
     int status;
 
-    d.control.dir = dir;
+    d.control.dir = conf_dir(doc);
+    d.changer = (struct changer){.main = &d.main,
+                                 .devices = &d.devices,
+                                 .events = &d.events,
+                                 .conf = c,
+                                 .doc = conf_ref(doc)};
+    changer_init(&d.changer);
+    list_init(&d.gone);
+    d.start.run = on_start_turn;
+    d.reload.changer = &d.changer;
+    d.reload.source = source;
+    d.reload.service = &d.service;
     d.events = (struct served_events){
         .started = on_started,
         .refreshed = on_refreshed,
         .closed = on_closed,
+        .gone = on_gone,
+        .unused = on_unused,
         .left = on_left,
         .event = on_event,
         .arg = &d,

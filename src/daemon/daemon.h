@@ -16,11 +16,12 @@ struct daemon_conf {
 
 /* Binds all sockets, opens all devices, starts the workers, tells whoever
  * wants to know, and serves until SIGTERM, SIGINT, the end of the command or of
- * the parent, or of a front-end whose device asks for that. dir: where relative
- * paths start, of c and of what is asked later. Returns the exit status: the
- * command's, if it has run; else EXIT_CLEAN, or another with the reason in e.
- */
-int daemon_run(const struct config *c, const char *dir,
+ * the parent, or of a front-end whose device asks for that. Relative paths of
+ * what is asked later start where those of doc do, which has c; source: where c
+ * was read, and is read again. Returns the exit status: the command's, if it
+ * has run; else EXIT_CLEAN, or another with the reason in e. */
+int daemon_run(const struct config *c, struct conf_doc *doc,
+               const struct config_source *source,
                const struct daemon_conf *how, struct errs *e);
 
 #endif

@@ -91,15 +91,15 @@ static void free_variables(char **list)
     free(list);
 }
 
-static char **variables(const struct served *list, int count,
-                        const char *control)
+static char **variables(const struct devices *devices, const char *control)
 {
-    char **out = calloc((size_t)count + 2, sizeof(*out));
+    char **out = calloc((size_t)devices->count + 2, sizeof(*out));
     bool done = out != NULL;
     int n = 0;
 
-    for (int i = 0; i < count && done; i++)
-        done = add_variable(out, &n, list[i].common->id, list[i].place.path);
+    for (int i = 0; i < devices->count && done; i++)
+        done = add_variable(out, &n, devices->list[i]->common->id,
+                            devices->list[i]->place.path);
     if (done)
         done = add_variable(out, &n, CONTROL_NAME, control);
     if (done)
@@ -156,10 +156,9 @@ uint64_t run_stop_ms(void)
 }
 
 int run_start(struct run *r, const char *command, struct loop *main,
-              const struct served *list, int count, const char *control,
-              struct err *e)
+              const struct devices *devices, const char *control, struct err *e)
 {
-    char **more = variables(list, count, control);
+    char **more = variables(devices, control);
     int rc;
 
     if (!more)

@@ -6,7 +6,7 @@
 #ifndef VUB_DAEMON_RUN_H
 #define VUB_DAEMON_RUN_H
 
-#include "daemon/served.h"
+#include "daemon/devices.h"
 #include "loop/timer.h"
 
 struct run {
@@ -24,7 +24,7 @@ int run_check(const struct config *c, struct errs *e);
 /* Starts it; ended is set, and comes once. On failure there is nothing to
  * end. */
 int run_start(struct run *r, const char *command, struct loop *main,
-              const struct served *list, int count, const char *control,
+              const struct devices *devices, const char *control,
               struct err *e);
 static inline bool run_runs(const struct run *r)
 {

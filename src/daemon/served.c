@@ -3,38 +3,58 @@
  * So a stop that comes while it starts, or ten SIGHUPs, need no care. */
 #include "daemon/served.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "conf/text.h"
 #include "daemon/config.h"
 
-/* ---- before there are threads ---- */
+/* ---- before it starts ---- */
 
-int served_open(struct served *s, const struct conf_any *conf, struct errs *e)
+struct served *served_new(const struct conf_any *conf, struct conf_doc *doc)
 {
-    int rc;
+    struct served *s = calloc(1, sizeof(*s));
 
-    *s = (struct served){
-        .conf = conf, .common = conf->data, .place = PLACE_NONE};
+    if (!s)
+        return NULL;
+    s->config = *conf;
+    s->conf = &s->config;
+    s->common = conf->data;
+    s->doc = doc ? conf_ref(doc) : NULL;
+    s->place = PLACE_NONE;
+    s->refs = 1;
     list_init(&s->calls);
-    rc = device_type_of(conf)->open(&s->device, conf, e);
+    list_init(&s->node);
+    return s;
+}
+
+int served_open(struct served *s, struct errs *e)
+{
+    int rc = device_type_of(s->conf)->open(&s->device, s->conf, e);
+
     if (rc < 0)
         return rc;
     s->ring_loop = calloc(s->device->num_queues, sizeof(*s->ring_loop));
-    if (!s->ring_loop) {
-        s->device->ops->close(s->device);
-        return errs_nomem(e);
-    }
-    return 0;
+    if (s->ring_loop)
+        return 0;
+    s->device->ops->close(s->device);
+    s->device = NULL;
+    return errs_nomem(e);
 }
 
 static void on_disconnected(struct endpoint *ep, void *arg);
 static void on_event(struct endpoint *ep, const struct endpoint_event *event,
                      void *arg);
 
-int served_place(struct served *s, const struct workers *ws,
-                 struct place *place, struct err *e)
+int served_use(struct served *s, struct workers *ws, struct err *e)
+{
+    int rc = workers_use(ws, s->conf, &s->uses, e);
+
+    for (unsigned i = 0; rc == 0 && i < s->device->num_queues; i++)
+        s->ring_loop[i] = workers_loop(&s->uses, i);
+    return rc;
+}
+
+int served_place(struct served *s, struct place *place, struct err *e)
 {
     const struct device_common *c = s->common;
     struct endpoint_conf conf = {
@@ -51,8 +71,6 @@ int served_place(struct served *s, const struct workers *ws,
     };
     int rc;
 
-    for (unsigned i = 0; i < s->device->num_queues; i++)
-        s->ring_loop[i] = workers_loop(ws, s->conf, i);
     s->home = s->ring_loop[0];
     s->device->home = s->home;
     s->device->ring_loop = s->ring_loop;
@@ -66,15 +84,36 @@ int served_place(struct served *s, const struct workers *ws,
     return 0;
 }
 
-void served_free(struct served *s)
+void served_end(struct served *s)
 {
     if (s->endpoint)
         endpoint_free(s->endpoint);
     if (s->device)
         s->device->ops->close(s->device);
+    s->endpoint = NULL;
+    s->device = NULL;
+}
+
+void served_free(struct served *s, struct workers *ws)
+{
+    served_end(s);
+    workers_leave(ws, &s->uses);
     free(s->ring_loop);
     place_close(&s->place);
-    *s = (struct served){.place = PLACE_NONE};
+    conf_free(s->doc);
+    free(s);
+}
+
+struct served *served_ref(struct served *s)
+{
+    s->refs++;
+    return s;
+}
+
+void served_unref(struct served *s)
+{
+    if (--s->refs == 0)
+        s->events->unused(s, s->events->arg);
 }
 
 void served_describe(const struct served *s, char *out, size_t room)
@@ -136,10 +175,20 @@ static void do_refresh(struct served *s)
     answer(s);
 }
 
-static void on_closed(struct endpoint *ep, void *arg)
+static void on_gone(void *arg)
 {
     struct served *s = arg;
 
+    loop_post(s->main, &s->gone_mail);
+}
+
+static void on_closed(struct endpoint *ep, void *arg)
+{
+    struct served *s = arg;
+    struct device *d = endpoint_device(ep);
+
+    d->gone = on_gone;
+    d->gone_arg = s;
     endpoint_free(ep);
     s->endpoint = NULL;
     s->close_due = true;
@@ -242,6 +291,34 @@ static void ask_next(struct served *s)
     loop_post(s->home, &s->ask);
 }
 
+/* Calls keep it from being closed longer than from being gone. */
+static void tell_gone(struct served *s)
+{
+    if (!s->closed || !s->is_gone)
+        return;
+    s->gone = true;
+    s->events->gone(s, s->events->arg);
+}
+
+static void on_gone_mail(struct mail *m)
+{
+    struct served *s = container_of(m, struct served, gone_mail);
+
+    s->is_gone = true;
+    tell_gone(s);
+}
+
+static void was_closed(struct served *s)
+{
+    s->closed = true;
+    if (s->refreshing) {
+        s->refreshing = false;
+        s->events->refreshed(s, s->events->arg);
+    }
+    s->events->closed(s, s->events->arg);
+    tell_gone(s);
+}
+
 static void on_answer(struct mail *m)
 {
     struct served *s = container_of(m, struct served, answer);
@@ -249,8 +326,7 @@ static void on_answer(struct mail *m)
 
     s->asked = NULL;
     if (done == do_close) {
-        s->closed = true;
-        s->events->closed(s, s->events->arg);
+        was_closed(s);
         return;
     }
     if (done == do_refresh && !s->want_refresh) {
@@ -276,6 +352,7 @@ void served_start(struct served *s, struct loop *main,
     s->events = events;
     s->ask.run = on_ask;
     s->answer.run = on_answer;
+    s->gone_mail.run = on_gone_mail;
     s->want_start = true;
     ask_next(s);
 }
@@ -291,7 +368,8 @@ bool served_refresh(struct served *s)
 
 void served_close(struct served *s)
 {
-    assert(!s->closed);
+    if (s->closing)
+        return;
     s->want_close = s->closing = true;
     ask_next(s);
 }

@@ -1,9 +1,10 @@
-/* daemon/served.h: one device of the config while the program runs.
+/* daemon/served.h: one device while the program runs.
  *
- * Opened before there are threads. From then on its endpoint is
- * touched on its home loop only: the main loop asks by mail, one thing at a
- * time, and is answered by mail.
- * Threads: the main one. */
+ * Opened, put onto its loops, started, closed, gone, freed. From its start on
+ * its endpoint is touched on its home loop only: the main loop asks by mail,
+ * one thing at a time, and is answered by mail. Whoever has sent letters of his
+ * own home has a ref until they are back: it is freed with the last.
+ * Threads: the main one, but for what runs at home. */
 #ifndef VUB_DAEMON_SERVED_H
 #define VUB_DAEMON_SERVED_H
 
@@ -12,15 +13,22 @@
 #include "vhost/endpoint.h"
 
 struct served;
+struct change; /* change.h */
+struct look;   /* control/status.c */
 
 /* What the main loop is told. */
 struct served_events {
     /* The answer to served_start: e NULL, or why not. */
     void (*started)(struct served *s, const struct err *e, void *arg);
-    /* The answer to served_refresh; none comes if it closes first. */
+    /* The answer to served_refresh; before closed, if it closes. */
     void (*refreshed)(struct served *s, void *arg);
-    /* The answer to served_close: nothing of it is left on its loops. */
+    /* The answer to served_close: no front-end is served any more. */
     void (*closed)(struct served *s, void *arg);
+    /* After closed: nothing of it is left on its loops, nor of what it has
+     * opened. */
+    void (*gone)(struct served *s, void *arg);
+    /* Nobody has a ref any more: served_free is due. */
+    void (*unused)(struct served *s, void *arg);
     /* The front-end has gone, and on_disconnect is "exit". Once. */
     void (*left)(struct served *s, void *arg);
     /* [any of its loops] Something that somebody may want to know of. */
@@ -37,44 +45,62 @@ struct served_call {
 };
 
 struct served {
-    const struct conf_any *conf;
+    const struct conf_any *conf;        /* &config */
     const struct device_common *common; /* conf->data */
-    struct place place; /* its socket; the fd is the endpoint's */
-    bool closed;
+    struct conf_doc *doc; /* has all that conf points at; NULL: the caller's */
+    struct place place;   /* its socket; the fd is the endpoint's */
+    bool closing, closed, gone;
+    struct change *change; /* that is waiting for it; NULL: none */
+    struct look *look;     /* status.c's letter; NULL: none yet */
+    struct list node;      /* the daemon's, when it is gone */
 
     /* served.c's */
+    struct conf_any config;
+    unsigned refs;
+    struct worker_uses uses;
     struct device *device; /* ours until it is bound, then the endpoint's */
     struct endpoint *endpoint;
     struct loop **ring_loop;
     struct loop *home, *main;
     const struct served_events *events;
-    struct mail ask, answer, left;
+    struct mail ask, answer, left, gone_mail;
     void (*asked)(struct served *s); /* what the mail under way asks for */
-    bool want_start, want_refresh, want_close, closing, refreshing;
+    bool want_start, want_refresh, want_close, refreshing;
+    bool is_gone;             /* what main was told */
     struct list calls;        /* home's: those it has not answered */
     bool has_left, close_due; /* home's */
     int start_rc;
     struct err why;
 };
 
-/* Opens the device. On failure errors are in e, and there is nothing to
- * free. */
-int served_open(struct served *s, const struct conf_any *conf, struct errs *e);
-/* Puts it onto its loops, with its socket, which it takes. */
-int served_place(struct served *s, const struct workers *ws,
-                 struct place *place, struct err *e);
+/* Of a device that the config has; one more owner of doc, which may be NULL.
+ * The caller's is the first ref. NULL: no memory. */
+struct served *served_new(const struct conf_any *conf, struct conf_doc *doc);
+/* Opens the device. [any thread] */
+int served_open(struct served *s, struct errs *e);
+/* Takes its workers. */
+int served_use(struct served *s, struct workers *ws, struct err *e);
+/* Puts it onto their loops, with its socket, which it takes. */
+int served_place(struct served *s, struct place *place, struct err *e);
 
-/* Once, when the workers run. */
+/* Once, when its workers run. */
 void served_start(struct served *s, struct loop *main,
                   const struct served_events *events);
 /* After served_start; many at once are one. True: an answer will come, else the
  * one to come is for this too. */
 bool served_refresh(struct served *s);
-/* After served_start, at any moment, once. */
+/* After served_start, at any moment. Safe twice. */
 void served_close(struct served *s);
 
-/* After closed, or before served_start; its loops do not run then. */
-void served_free(struct served *s);
+struct served *served_ref(struct served *s);
+void served_unref(struct served *s);
+
+/* Of one that was started, when no loop runs: closes what is open. Its loops
+ * have some turns to go. */
+void served_end(struct served *s);
+/* After gone, or served_end and the end of its loops, or of one that was never
+ * started. */
+void served_free(struct served *s, struct workers *ws);
 
 /* Runs m->run on its home loop; always before it closes if it is not closing.
  */

@@ -140,6 +140,13 @@ void service_stuck(struct service *s, unsigned workers)
     speak(s);
 }
 
+void service_devices(struct service *s, unsigned devices)
+{
+    s->devices = devices;
+    s->status_due = s->ready;
+    speak(s);
+}
+
 void service_ready(struct service *s, unsigned devices)
 {
     s->devices = devices;

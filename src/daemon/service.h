@@ -30,6 +30,8 @@ struct service {
 void service_open(struct service *s, struct loop *main);
 /* Everything is served that is in the config. */
 void service_ready(struct service *s, unsigned devices);
+/* So many devices from now on. */
+void service_devices(struct service *s, unsigned devices);
 /* The config is read again, and when that is over: of use once it is ready. */
 void service_reloading(struct service *s);
 void service_reloaded(struct service *s);

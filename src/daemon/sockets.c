@@ -209,6 +209,16 @@ static int bind_device(struct place *p, const struct conf_any *device,
     return rc < 0 ? errs_adopt(e, device->at, "socket", &why) : 0;
 }
 
+int place_bind(struct place *p, const struct conf_any *device,
+               const struct config *c, struct errs *e)
+{
+    struct dir dir = {config_runtime_dir(c), 1};
+    int rc = dir.path ? bind_device(p, device, &dir, e) : errs_nomem(e);
+
+    free(dir.path);
+    return rc;
+}
+
 int sockets_bind(struct sockets *s, const struct config *c, struct errs *e)
 {
     struct dir dir = {config_runtime_dir(c), 1};

@@ -3,7 +3,7 @@
  *
  * A front-end that comes early waits in the backlog, and a second vub with the
  * same config touches nothing else. Threads: the main one, before others
- * exist. */
+ * exist, but for what is said to be later. */
 #ifndef VUB_DAEMON_SOCKETS_H
 #define VUB_DAEMON_SOCKETS_H
 
@@ -37,6 +37,10 @@ int sockets_bind(struct sockets *s, const struct config *c, struct errs *e);
 /* Closes what nobody has taken. Safe on a zero struct. */
 void sockets_close(struct sockets *s);
 
+/* Binds the socket of a device that comes later, into p, which has none. What
+ * was not given to us at the start cannot be: its config must name a path. */
+int place_bind(struct place *p, const struct conf_any *device,
+               const struct config *c, struct errs *e);
 /* Closes it, and removes its file if we have made it. Safe twice. */
 void place_close(struct place *p);
 

@@ -8,48 +8,47 @@
  * so, once, and is looked at every LOOK_MS until it rests again. */
 #include "daemon/watchdog.h"
 
-#include <stdlib.h>
-
 #include "base/log.h"
 
 #define LOOK_MS 1000
 #define TELL_S 5
 
-static void count(struct watchdog *w, int change)
+/* Some may have ended meanwhile. */
+static void recount(struct watchdog *w)
 {
-    w->num_stuck += (unsigned)change;
-    if (w->stuck)
-        w->stuck(w, w->num_stuck);
+    unsigned stuck = 0;
+
+    for (int i = 0; i < w->workers->count; i++)
+        stuck += w->workers->list[i]->stuck_s >= TELL_S;
+    if (stuck != w->num_stuck && w->stuck)
+        w->stuck(w, stuck);
+    w->num_stuck = stuck;
 }
 
 /* It has turned since it was looked at last. */
-static void is_back(struct watchdog *dog, struct worker *w,
-                    struct watched *seen, uint32_t turns)
+static void is_back(struct worker *w, uint32_t turns)
 {
-    if (seen->stuck_s >= TELL_S) {
+    if (w->stuck_s >= TELL_S)
         log_warn(NULL, "worker %s is back", w->name);
-        count(dog, -1);
-    }
-    *seen = (struct watched){turns, 0};
+    w->seen_turns = turns;
+    w->stuck_s = 0;
 }
 
-static void look(struct watchdog *dog, struct worker *w, struct watched *seen)
+static void look(struct worker *w)
 {
     uint32_t turns = __atomic_load_n(&w->loop.turns, __ATOMIC_RELAXED);
 
-    if (turns != seen->turns) {
-        is_back(dog, w, seen, turns);
+    if (turns != w->seen_turns) {
+        is_back(w, turns);
         return;
     }
-    seen->stuck_s++;
+    w->stuck_s++;
     thread_interrupt(&w->thread);
-    if (seen->stuck_s == TELL_S) {
+    if (w->stuck_s == TELL_S)
         log_warn(NULL,
                  "worker %s has not come back for %d seconds: it waits for the "
                  "system, and its devices with it",
                  w->name, TELL_S);
-        count(dog, 1);
-    }
 }
 
 static void on_timer(struct timer *t)
@@ -58,20 +57,21 @@ static void on_timer(struct timer *t)
     bool more = false;
 
     for (int i = 0; i < w->workers->count; i++) {
-        struct worker *worker = &w->workers->list[i];
+        struct worker *worker = w->workers->list[i];
 
         if (!worker->runs ||
             !__atomic_load_n(&worker->loop.minded, __ATOMIC_RELAXED))
             continue;
         if (__atomic_load_n(&worker->loop.rests, __ATOMIC_RELAXED) &&
             loop_unmind(&worker->loop)) {
-            if (w->list[i].stuck_s > 0)
-                is_back(w, worker, &w->list[i], w->list[i].turns);
+            if (worker->stuck_s > 0)
+                is_back(worker, worker->seen_turns);
             continue;
         }
-        look(w, worker, &w->list[i]);
+        look(worker);
         more = true;
     }
+    recount(w);
     w->runs = more;
     if (more)
         timer_start(t, LOOK_MS);
@@ -99,20 +99,14 @@ int watchdog_open(struct watchdog *w, struct loop *main,
     int rc;
 
     *w = (struct watchdog){.workers = workers, .timer.fire = on_timer};
-    w->list = calloc((size_t)workers->count + 1, sizeof(*w->list));
-    if (!w->list)
-        return err_nomem(e);
     rc = uv_async_init(&main->uv, &w->begins, on_begins);
     if (rc < 0) {
-        free(w->list);
         *w = (struct watchdog){0};
         return err_sys(e, -rc, "", "cannot mind the workers");
     }
     timer_open(&w->timer, main);
-    for (int i = 0; i < workers->count; i++) {
-        workers->list[i].loop.begins = begins;
-        workers->list[i].loop.minder = &w->begins;
-    }
+    workers->begins = begins;
+    workers->minder = &w->begins;
     return 0;
 }
 
@@ -123,10 +117,9 @@ static void no_gone(uv_handle_t *h)
 
 void watchdog_close(struct watchdog *w)
 {
-    if (!w->list)
+    if (!w->workers)
         return;
     timer_close(&w->timer);
     uv_close((uv_handle_t *)&w->begins, no_gone);
-    free(w->list);
-    w->list = NULL;
+    w->workers = NULL;
 }

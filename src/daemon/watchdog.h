@@ -6,14 +6,8 @@
 #include "daemon/workers.h"
 #include "loop/timer.h"
 
-struct watched {
-    uint32_t turns;   /* of its loop, when looked at last */
-    unsigned stuck_s; /* looks since then */
-};
-
 struct watchdog {
     struct workers *workers;
-    struct watched *list; /* [workers->count] */
     /* So many workers do not come back; set after open, NULL: nobody asks. */
     void (*stuck)(struct watchdog *w, unsigned workers);
     unsigned num_stuck;
@@ -22,7 +16,7 @@ struct watchdog {
     bool runs;
 };
 
-/* Before the workers are started. Nothing to close on failure. */
+/* Before the first worker is made. Nothing to close on failure. */
 int watchdog_open(struct watchdog *w, struct loop *main,
                   struct workers *workers, struct err *e);
 /* The workers have ended; before loop_close. Safe on a zero struct, which it

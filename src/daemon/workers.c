@@ -1,8 +1,10 @@
-/* Workers are found from the devices' side: every device uses some names, and
- * the uses sorted by name are the workers. The rules and the loops are made
- * from the same list, so they cannot differ in who shares what. */
+/* Workers are found from the devices' side: every device uses some names. The
+ * rules are checked before anything is made: the uses sorted by name are the
+ * workers. Then each device takes its own, by the same names; a worker is made
+ * for the first that uses it and ends with the last. */
 #include "daemon/workers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,24 +123,7 @@ void workers_check(const struct conf_anys *devices, struct errs *e)
     free(uses);
 }
 
-/* ---- loops ---- */
-
-static struct worker *find(const struct workers *ws, const char *name)
-{
-    int low = 0, high = ws->count;
-
-    while (low < high) {
-        int mid = (low + high) / 2, order = strcmp(name, ws->list[mid].name);
-
-        if (order == 0)
-            return &ws->list[mid];
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return NULL;
-}
+/* ---- who serves whom ---- */
 
 const char *workers_name(const struct conf_any *device, unsigned queue)
 {
@@ -150,73 +135,162 @@ const char *workers_name(const struct conf_any *device, unsigned queue)
     return d->worker.list[queue % (unsigned)d->worker.count];
 }
 
-struct loop *workers_loop(const struct workers *ws,
-                          const struct conf_any *device, unsigned queue)
+/* Where a worker of that name is in the list, or would be. */
+static int place_of(const struct workers *ws, const char *name, bool *found)
 {
-    return &find(ws, workers_name(device, queue))->loop;
+    int low = 0, high = ws->count;
+
+    *found = false;
+    while (low < high && !*found) {
+        int mid = (low + high) / 2, order = strcmp(name, ws->list[mid]->name);
+
+        *found = order == 0;
+        if (order <= 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return *found ? high : low;
 }
 
-/* A worker that no queue falls to is not made: `used` says which. */
-static void note_device(struct workers *ws, const struct conf_any *any)
+static bool make_room(struct workers *ws)
 {
-    const struct device_type *type = device_type_of(any);
-    const struct device_common *d = any->data;
-    unsigned queues = type->queues(any->data);
-    unsigned used = MIN(queues, (unsigned)MAX(d->worker.count, 1));
+    int room = ws->room ? 2 * ws->room : 16;
+    struct worker **list;
 
-    for (unsigned i = 0; i < used; i++) {
-        struct loop *l = workers_loop(ws, any, i);
-
-        l->devices++;
-        l->block_devices += type->is_block;
-        l->spin_max_us = d->poll_us == DEVICE_POLL_ALWAYS
-                             ? LOOP_SPIN_ALWAYS
-                             : MAX(l->spin_max_us, d->poll_us);
-    }
+    if (ws->count < ws->room)
+        return true;
+    list = realloc(ws->list, (size_t)room * sizeof(*list));
+    if (!list)
+        return false;
+    ws->list = list;
+    ws->room = room;
+    return true;
 }
 
-int workers_open(struct workers *ws, const struct conf_anys *devices,
-                 struct err *e)
+static void free_worker(struct worker *w)
 {
-    int count = 0, rc;
-    struct use *uses = list_uses(devices, &count);
+    free(w->name);
+    free(w);
+}
 
-    *ws = (struct workers){NULL, 0};
-    if (uses)
-        ws->list = calloc((size_t)count + 1, sizeof(*ws->list));
-    if (!ws->list) {
-        free(uses);
-        return err_nomem(e);
-    }
-    for (int i = 0; i < count; i++) {
-        if (i == 0 || strcmp(uses[i].name, uses[i - 1].name) != 0)
-            ws->list[ws->count++].name = uses[i].name;
-    }
-    free(uses);
-    for (int i = 0; i < ws->count; i++) {
-        struct worker *w = &ws->list[i];
+static struct worker *make_worker(struct workers *ws, const char *name, int at,
+                                  struct err *e)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    int rc;
 
-        rc = loop_open(&w->loop, w->name);
-        if (rc < 0) {
-            err_sys(e, -rc, "", "cannot make a loop for the worker %s",
-                    w->name);
-            workers_close(ws);
-            return rc;
-        }
-        w->is_open = true;
+    if (!w || !make_room(ws)) {
+        free(w);
+        err_nomem(e);
+        return NULL;
     }
-    for (int i = 0; i < devices->count; i++)
-        note_device(ws, &devices->list[i]);
+    w->name = strdup(name);
+    rc = w->name ? loop_open(&w->loop, w->name) : -ENOMEM;
+    if (rc < 0) {
+        err_sys(e, -rc, "", "cannot make a loop for the worker %s", name);
+        free_worker(w);
+        return NULL;
+    }
+    w->owner = ws;
+    w->loop.begins = ws->begins;
+    w->loop.minder = ws->minder;
+    list_init(&w->uses);
+    memmove(&ws->list[at + 1], &ws->list[at],
+            (size_t)(ws->count - at) * sizeof(*ws->list));
+    ws->list[at] = w;
+    ws->count++;
+    return w;
+}
+
+/* What the loop knows of those it serves. It may run. */
+static void tell_loop(struct worker *w)
+{
+    unsigned devices = 0, block_devices = 0;
+    uint32_t spin_us = 0;
+
+    LIST_EACH (&w->uses, node) {
+        const struct conf_any *any =
+            container_of(node, struct worker_use, node)->device;
+        const struct device_common *d = any->data;
+
+        devices++;
+        block_devices += device_type_of(any)->is_block;
+        spin_us = d->poll_us == DEVICE_POLL_ALWAYS ? LOOP_SPIN_ALWAYS
+                                                   : MAX(spin_us, d->poll_us);
+    }
+    __atomic_store_n(&w->loop.devices, devices, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->loop.block_devices, block_devices, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->loop.spin_max_us, spin_us, __ATOMIC_RELAXED);
+}
+
+static int use_one(struct workers *ws, struct worker_use *u,
+                   const struct conf_any *device, const char *name,
+                   struct err *e)
+{
+    bool found;
+    int at = place_of(ws, name, &found);
+
+    u->worker = found ? ws->list[at] : make_worker(ws, name, at, e);
+    if (!u->worker)
+        return -ENOMEM;
+    u->device = device;
+    list_add(&u->worker->uses, &u->node);
+    tell_loop(u->worker);
     return 0;
+}
+
+int workers_use(struct workers *ws, const struct conf_any *device,
+                struct worker_uses *uses, struct err *e)
+{
+    const struct device_common *d = device->data;
+    unsigned queues = device_type_of(device)->queues(device->data);
+    unsigned count = MIN(queues, (unsigned)MAX(d->worker.count, 1));
+    int rc = 0;
+
+    *uses = (struct worker_uses){calloc(count, sizeof(*uses->list)), 0};
+    if (!uses->list)
+        return err_nomem(e);
+    while (uses->count < count && rc == 0) {
+        rc = use_one(ws, &uses->list[uses->count], device,
+                     workers_name(device, uses->count), e);
+        uses->count += rc == 0;
+    }
+    if (rc < 0)
+        workers_leave(ws, uses);
+    return rc;
+}
+
+struct loop *workers_loop(const struct worker_uses *uses, unsigned queue)
+{
+    return &uses->list[queue % uses->count].worker->loop;
 }
 
 /* ---- threads ---- */
 
+static void on_ended(struct mail *m)
+{
+    struct worker *w = container_of(m, struct worker, ended);
+    struct workers *ws = w->owner;
+
+    thread_join(&w->thread);
+    free_worker(w);
+    ws->ending--;
+    if (ws->ended)
+        ws->ended(ws);
+}
+
+/* One that ends alone does so behind its last handle: an iSCSI session that
+ * logs out may take a while. */
 static void worker_run(void *arg)
 {
     struct worker *w = arg;
 
     loop_run(&w->loop);
+    if (!w->alone)
+        return;
+    loop_close(&w->loop);
+    loop_post(w->owner->main, &w->ended);
 }
 
 int workers_start(struct workers *ws, struct err *e)
@@ -224,10 +298,10 @@ int workers_start(struct workers *ws, struct err *e)
     int rc;
 
     for (int i = 0; i < ws->count; i++) {
-        struct worker *w = &ws->list[i];
+        struct worker *w = ws->list[i];
 
-        if (w->loop.devices == 0)
-            continue; /* a list of workers that is longer than the queues */
+        if (w->runs)
+            continue;
         rc = thread_start(&w->thread, w->name, worker_run, w, e);
         if (rc < 0)
             return rc;
@@ -238,33 +312,74 @@ int workers_start(struct workers *ws, struct err *e)
 
 static void on_stop(struct mail *m)
 {
+    loop_stop(&container_of(m, struct worker, stop)->loop);
+}
+
+static void on_end(struct mail *m)
+{
     struct worker *w = container_of(m, struct worker, stop);
 
+    w->alone = true;
     loop_stop(&w->loop);
+}
+
+/* Nobody uses it any more. Its name is free at once. */
+static void end_worker(struct workers *ws, struct worker *w)
+{
+    bool found;
+    int at = place_of(ws, w->name, &found);
+
+    ws->count--;
+    memmove(&ws->list[at], &ws->list[at + 1],
+            (size_t)(ws->count - at) * sizeof(*ws->list));
+    if (!w->runs) {
+        loop_close(&w->loop);
+        free_worker(w);
+        return;
+    }
+    ws->ending++;
+    w->stop.run = on_end;
+    w->ended.run = on_ended;
+    loop_post(&w->loop, &w->stop);
+}
+
+void workers_leave(struct workers *ws, struct worker_uses *uses)
+{
+    for (unsigned i = 0; i < uses->count && !ws->closed; i++) {
+        struct worker *w = uses->list[i].worker;
+
+        list_del(&uses->list[i].node);
+        if (list_empty(&w->uses))
+            end_worker(ws, w);
+        else
+            tell_loop(w);
+    }
+    free(uses->list);
+    *uses = (struct worker_uses){NULL, 0};
 }
 
 void workers_stop(struct workers *ws)
 {
     for (int i = 0; i < ws->count; i++) {
-        struct worker *w = &ws->list[i];
+        struct worker *w = ws->list[i];
 
         w->stop.run = on_stop;
         if (w->runs)
             loop_post(&w->loop, &w->stop);
     }
     for (int i = 0; i < ws->count; i++) {
-        if (ws->list[i].runs)
-            thread_join(&ws->list[i].thread);
-        ws->list[i].runs = false;
+        if (ws->list[i]->runs)
+            thread_join(&ws->list[i]->thread);
+        ws->list[i]->runs = false;
     }
 }
 
 void workers_close(struct workers *ws)
 {
     for (int i = 0; i < ws->count; i++) {
-        if (ws->list[i].is_open)
-            loop_close(&ws->list[i].loop);
+        loop_close(&ws->list[i]->loop);
+        free_worker(ws->list[i]);
     }
     free(ws->list);
-    *ws = (struct workers){NULL, 0};
+    *ws = (struct workers){.closed = true};
 }

@@ -42,11 +42,11 @@ struct spin {
 struct loop {
     uv_loop_t uv;
     const char *name;       /* not owned */
-    unsigned block_devices; /* [set before it runs] how many devices have
-                             * rings here: page-cache I/O may run inline on a
-                             * loop that serves one block device only */
-    unsigned devices;
-    uint32_t spin_max_us; /* budget: 0 never, LOOP_SPIN_ALWAYS */
+    unsigned block_devices; /* atomic: how many devices have rings here:
+                             * page-cache I/O may run inline on a loop that
+                             * serves one block device only */
+    unsigned devices;       /* atomic */
+    uint32_t spin_max_us;   /* atomic: budget: 0 never, LOOP_SPIN_ALWAYS */
 
     /* For who minds loops that do not come back: daemon/watchdog.c. */
     void (*begins)(struct loop *l); /* [set before it runs; its thread] it
@@ -98,7 +98,8 @@ void loop_unseen(struct loop *l, bool waits);
 /* May page-cache I/O run inline here? See DESIGN, "Threads". */
 static inline bool loop_serves_one(const struct loop *l)
 {
-    return l->devices == 1 && l->block_devices == 1;
+    return __atomic_load_n(&l->devices, __ATOMIC_RELAXED) == 1 &&
+           __atomic_load_n(&l->block_devices, __ATOMIC_RELAXED) == 1;
 }
 
 /* Monotonic, now. */

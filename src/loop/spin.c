@@ -28,9 +28,14 @@ static inline void relax(void)
 #endif
 }
 
+static uint32_t max_us(const struct loop *l)
+{
+    return __atomic_load_n(&l->spin_max_us, __ATOMIC_RELAXED);
+}
+
 static uint64_t budget_max_ns(const struct loop *l)
 {
-    return (uint64_t)l->spin_max_us * 1000;
+    return (uint64_t)max_us(l) * 1000;
 }
 
 /* It has waited, for so long. */
@@ -89,8 +94,8 @@ static bool look(struct loop *l)
 
 static uint64_t budget_ns(const struct loop *l)
 {
-    return l->spin_max_us == LOOP_SPIN_ALWAYS ? UINT64_MAX
-                                              : l->spin_ns[l->waited_long];
+    return max_us(l) == LOOP_SPIN_ALWAYS ? UINT64_MAX
+                                         : l->spin_ns[l->waited_long];
 }
 
 /* Spins until the budget is used up without a hit, or an fd is awaited (false),
@@ -133,7 +138,7 @@ bool spin_turn(struct loop *l)
     }
     if (list_empty(&l->spins))
         return false;
-    if (l->spin_max_us == LOOP_SPIN_ALWAYS) {
+    if (max_us(l) == LOOP_SPIN_ALWAYS) {
         spin(l);
         return true;
     }
@@ -146,7 +151,7 @@ bool spin_turn(struct loop *l)
         loop_run_defers(l);
         return true;
     }
-    if (l->spin_max_us)
+    if (max_us(l))
         l->slept_at_ns = loop_now_ns();
     return false;
 }

@@ -1,6 +1,7 @@
 /* os/sock.h: unix stream sockets that carry fds.
  *
- * Nothing here blocks, but for sock_listen, which runs at start only.
+ * Nothing here blocks, but for sock_listen, which may wait for another process
+ * that binds in the same directory, two seconds at most.
  * Threads: any, one at a time per socket. */
 #ifndef VUB_OS_SOCK_H
 #define VUB_OS_SOCK_H

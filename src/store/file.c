@@ -59,6 +59,7 @@ struct file_channel {
     struct engine *threads;
     struct engine *uring; /* NULL: not needed yet, or refused */
     bool refused;
+    bool alone;              /* io may be used: the loop serves us only */
     unsigned reads;          /* cached ones in this batch */
     struct store_req *first; /* of them, while it is the only one */
 };
@@ -215,6 +216,11 @@ static void file_kick(struct store_channel *ch)
         done = read_first(c, first);
     run_batches(c);
     inline_batch_end(&c->io);
+    /* Others may have come to this loop, who do not want to wait for us. */
+    if (c->alone && UNLIKELY(!loop_serves_one(c->ch.loop))) {
+        inline_init_never(&c->io);
+        c->alone = false;
+    }
     c->threads->kick(c->threads);
     if (c->uring)
         c->uring->kick(c->uring);
@@ -247,7 +253,8 @@ static int file_channel_open(struct store_channel **out, struct store *s,
     if (!c)
         return err_nomem(e);
     c->fd = f->fd;
-    if (loop_serves_one(loop) && !f->conf->direct)
+    c->alone = loop_serves_one(loop) && !f->conf->direct;
+    if (c->alone)
         inline_init(&c->io, f->fd, f->medium);
     else
         inline_init_never(&c->io);

@@ -59,6 +59,8 @@ static struct throttle_name *make(const char *name)
 static int agree(struct throttle_name *n, const struct limits *l,
                  const char *at, struct errs *e)
 {
+    struct err why;
+
     if (limits_are_none(l))
         return 0;
     if (limits_are_none(&n->said)) {
@@ -72,11 +74,11 @@ static int agree(struct throttle_name *n, const struct limits *l,
     }
     if (limits_are_same(l, &n->said))
         return 0;
-    return errs_at(e, at, NULL,
-                   "another throttle \"%.64s\" has other limits, and those of "
-                   "one name are one: say the same here, or none, or give it "
-                   "another name",
-                   n->name);
+    err_set(&why, -EBUSY, "",
+            "another throttle \"%.64s\" has other limits, and those of one "
+            "name are one: say the same here, or none, or give it another name",
+            n->name);
+    return errs_adopt(e, at, NULL, &why);
 }
 
 int throttle_join(struct throttle_member *m, const char *name,

@@ -101,7 +101,7 @@ struct device_ops {
      * again. NULL: nothing to look at. */
     void (*refresh)(struct device *d);
 
-    /* [home, no session] Frees d. */
+    /* [home, no session] Frees d, at once or later; device_gone comes first. */
     void (*close)(struct device *d);
 };
 
@@ -126,7 +126,19 @@ struct device {
     struct loop **ring_loop;        /* [num_queues], likewise; not owned */
     const struct device_host *host; /* vhost's */
     void *host_data;                /* vhost's */
+    /* [home] Nothing of it is left, a while after close: it is freed next, and
+     * may not be looked at. The daemon's; NULL: nobody waits for that. */
+    void (*gone)(void *arg);
+    void *gone_arg;
 };
+
+/* [home] The last thing that a device does before it frees itself: what the
+ * config says of it is not looked at any more. */
+static inline void device_gone(struct device *d)
+{
+    if (d->gone)
+        d->gone(d->gone_arg);
+}
 
 /* [home] The answer to start: e NULL, or why rings cannot run; the session
  * then ends with that sentence. */

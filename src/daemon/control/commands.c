@@ -150,6 +150,26 @@ static const struct command_row own[] = {
      "Change limits of a throttle, for all that wait there, too. Those that "
      "are not given stay as they are.",
      .run = throttle_run_set},
+    {"device.add", &device_add_table,
+     "Serve one more device, from now on and until vub ends; the config file "
+     "stays as it is. Answered when its socket listens, and if something is "
+     "wrong, with all that is.",
+     .run = changes_run_add},
+    {"device.remove", &command_device_table,
+     "Serve a device no more. Its front-end is disconnected, what is in flight "
+     "ends within drain_timeout, and the socket is removed; answered when it "
+     "is "
+     "gone.",
+     .run = changes_run_remove},
+    {"device.reload", &command_device_table,
+     "Close a device and open it again, by what the config file says of it "
+     "now. Its front-end has to connect again.",
+     .run = changes_run_reload_device},
+    {"config.reload", NULL,
+     "Read the config file again, and add, remove and change the devices that "
+     "differ; others do not notice, but look at their sources again. If "
+     "anything is wrong, or cannot change while vub runs, nothing changes.",
+     .run = changes_run_reload},
     {"quit", NULL, "Stop vub, as SIGTERM does.", .run = run_quit},
 };
 

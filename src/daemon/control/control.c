@@ -249,12 +249,10 @@ static void on_retry(struct timer *t)
 
 /* ---- life ---- */
 
-struct served *control_device(struct control *c, const char *id)
+void control_forget(struct control *c, struct served *s)
 {
-    for (int i = 0; i < c->count; i++)
-        if (strcmp(c->list[i].common->id, id) == 0)
-            return &c->list[i];
-    return NULL;
+    (void)c;
+    status_forget(s);
 }
 
 void control_open(struct control *c, struct place *place, struct loop *main)
@@ -270,18 +268,12 @@ void control_open(struct control *c, struct place *place, struct loop *main)
     timer_open(&c->retry, main);
 }
 
-int control_start(struct control *c, struct served *list, int count,
-                  struct err *e)
+int control_start(struct control *c, struct err *e)
 {
     int rc;
 
     if (!c->open)
         return 0;
-    c->list = list;
-    c->count = count;
-    rc = status_open(c);
-    if (rc < 0)
-        return err_nomem(e);
     c->watch.ready = on_readable;
     rc = watch_open(&c->watch, c->main, c->place.fd);
     if (rc < 0)
@@ -308,6 +300,5 @@ void control_close(struct control *c)
 
 void control_free(struct control *c)
 {
-    status_free(c);
     *c = (struct control){NULL};
 }

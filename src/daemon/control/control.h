@@ -10,17 +10,19 @@
 #define VUB_DAEMON_CONTROL_CONTROL_H
 
 #include "base/log.h"
-#include "daemon/config.h"
+#include "daemon/change.h"
 #include "daemon/control/request.h"
-#include "daemon/sockets.h"
+#include "daemon/devices.h"
+#include "daemon/reload.h"
 #include "loop/timer.h"
 
 struct look;
 
 struct control {
     struct loop *main;
-    struct served *list; /* [count]: the devices */
-    int count;
+    struct devices *devices;
+    struct changer *changer;
+    struct reload *reload;
     void (*quit)(void *arg, int pid); /* somebody wants vub to end */
     void *arg;
     const char *dir; /* where relative paths of requests start; not owned */
@@ -37,22 +39,21 @@ struct control {
     unsigned events_waiting; /* atomic: posted, and not yet told */
     unsigned events_lost;    /* atomic: since then */
 
-    struct look *looks;  /* [count] */
     struct list gathers; /* status.c's */
 };
 
 /* Takes the socket, which listens. */
 void control_open(struct control *c, struct place *place, struct loop *main);
-/* The workers run: accepts from now on. list is kept. */
-int control_start(struct control *c, struct served *list, int count,
-                  struct err *e);
+/* The workers run: accepts from now on. */
+int control_start(struct control *c, struct err *e);
 /* The loops run no more; before loop_close, which calls the rest. Safe on a
  * zero struct. */
 void control_close(struct control *c);
 /* After loop_close. */
 void control_free(struct control *c);
 
-struct served *control_device(struct control *c, const char *id); /* or NULL */
+/* A device is freed next. */
+void control_forget(struct control *c, struct served *s);
 
 /* [any thread] Something has happened: members of the event's object, the first
  * of which is "event". Takes members. */
@@ -68,10 +69,16 @@ void control_subscribe(struct control *c, struct client *client);
 extern const struct conf_table throttle_set_table;
 void throttle_run_set(struct request *r);
 
+/* changes.c */
+extern const struct conf_table device_add_table;
+void changes_run_add(struct request *r);
+void changes_run_remove(struct request *r);
+void changes_run_reload_device(struct request *r);
+void changes_run_reload(struct request *r);
+
 /* status.c */
-int status_open(struct control *c);
 void status_run(struct request *r);
 void status_close(struct control *c);
-void status_free(struct control *c);
+void status_forget(struct served *s);
 
 #endif

@@ -67,7 +67,12 @@ void request_fail(struct request *r, int code, const struct err *why)
     struct err one = *why;
     const struct errs e = {&one, 1, 0};
 
-    answer(r, code, &e);
+    request_fail_all(r, code, &e);
+}
+
+void request_fail_all(struct request *r, int code, const struct errs *e)
+{
+    answer(r, code, e);
     request_free(r);
 }
 
@@ -120,6 +125,7 @@ static void letter_back(struct request *r)
 {
     if (--r->under_way > 0)
         return;
+    served_unref(r->served);
     if (!r->failed) {
         request_done(r);
         return;
@@ -163,6 +169,7 @@ static void send_home(struct request *r)
     r->there.run = on_there;
     r->back.run = on_back;
     r->under_way = 1;
+    served_ref(r->served);
     served_post(r->served, &r->there);
 }
 
@@ -172,7 +179,7 @@ static void send_home(struct request *r)
 static int find_device(struct request *r, const struct command_row *row,
                        const char *id, struct errs *e)
 {
-    r->served = control_device(r->control, id);
+    r->served = devices_find(r->control->devices, id);
     if (!r->served)
         errs_add(e, -ENODEV, "/params/device", "there is no device \"%.64s\"",
                  id);

@@ -9,9 +9,9 @@
 #ifndef VUB_DAEMON_CONTROL_REQUEST_H
 #define VUB_DAEMON_CONTROL_REQUEST_H
 
+#include "daemon/change.h"
 #include "daemon/control/client.h"
 #include "daemon/control/rpc.h"
-#include "daemon/served.h"
 
 struct control;
 
@@ -24,7 +24,8 @@ struct request {
 
     struct call call;              /* args and out serve all commands */
     const struct command *command; /* a device's; NULL: one of ours */
-    struct served *served;
+    struct served *served;         /* that it is for */
+    struct turn turn;              /* changes.c's */
     struct served_call at_home;
     struct mail there, back, stop, stopped;
     unsigned under_way; /* letters */
@@ -39,6 +40,7 @@ void request_run(struct control *control, struct client *client,
 /* Answers with what is in r->call.out. r is gone. */
 void request_done(struct request *r);
 void request_fail(struct request *r, int code, const struct err *why);
+void request_fail_all(struct request *r, int code, const struct errs *e);
 /* Its client has gone. */
 void request_abandon(struct request *r);
 /* Without an answer; no loop runs any more. */

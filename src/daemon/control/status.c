@@ -25,8 +25,9 @@ struct look {
     uint64_t round; /* how many have been sent */
 };
 
-/* What one gather wants of a device. */
+/* What one gather wants of a device. It has a ref. */
 struct part {
+    struct served *served;
     uint64_t round; /* of the letter it waits for; 0: for none */
     char *text;     /* members; NULL: it has not answered */
 };
@@ -36,8 +37,8 @@ struct gather {
     struct list node;
     struct timer timer;
     struct part *parts; /* [count] */
-    int only;           /* the index of a device; -1: all */
-    int waiting;
+    int count, waiting;
+    bool all; /* else of one device */
 };
 
 /* ---- on the home loop ---- */
@@ -83,32 +84,28 @@ static void add_known(struct json_out *o, const struct served *s)
     json_end(o, ']');
 }
 
-static bool wanted(const struct gather *g, int i)
-{
-    return g->only < 0 || g->only == i;
-}
-
 static void compose(struct gather *g)
 {
-    struct control *c = g->r->control;
     struct json_out *o = &g->r->call.out;
 
     json_add_str(o, "version", VUB_VERSION);
     json_add_i64(o, "pid", getpid());
     json_add_str(o, "log_level", log_level_words[log_level()]);
     json_begin(o, "devices", '[');
-    for (int i = 0; i < c->count; i++) {
-        if (!wanted(g, i))
-            continue;
+    for (int i = 0; i < g->count; i++) {
+        const struct part *p = &g->parts[i];
+
+        if (p->served->gone && g->all)
+            continue; /* it has left meanwhile */
         json_begin(o, NULL, '{');
-        add_known(o, &c->list[i]);
-        json_add_bool(o, "answers", g->parts[i].text != NULL);
-        if (g->parts[i].text)
-            json_add_raw(o, NULL, g->parts[i].text);
+        add_known(o, p->served);
+        json_add_bool(o, "answers", p->text != NULL);
+        if (p->text)
+            json_add_raw(o, NULL, p->text);
         json_end(o, '}');
     }
     json_end(o, ']');
-    throttle_status(o, g->only < 0 ? NULL : c->list[g->only].common->id);
+    throttle_status(o, g->all ? NULL : g->parts[0].served->common->id);
 }
 
 static void on_gone(struct timer *t)
@@ -116,11 +113,13 @@ static void on_gone(struct timer *t)
     free(container_of(t, struct gather, timer));
 }
 
-static void drop_gather(struct gather *g, int count)
+static void drop_gather(struct gather *g)
 {
     list_del(&g->node);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < g->count; i++) {
         free(g->parts[i].text);
+        served_unref(g->parts[i].served);
+    }
     free(g->parts);
     g->parts = NULL;
     timer_close(&g->timer); /* frees it */
@@ -131,7 +130,7 @@ static void finish(struct gather *g)
     struct request *r = g->r;
 
     compose(g);
-    drop_gather(g, r->control->count);
+    drop_gather(g);
     request_done(r);
 }
 
@@ -146,21 +145,30 @@ static void send_look(struct look *l)
 {
     l->under_way = true;
     l->round++;
+    served_ref(l->served);
     served_post(l->served, &l->there);
 }
 
+static struct part *part_of(struct gather *g, const struct served *s)
+{
+    for (int i = 0; i < g->count; i++)
+        if (g->parts[i].served == s)
+            return &g->parts[i];
+    return NULL;
+}
+
 /* True: somebody waits for a later one. */
-static bool hand_out(struct control *c, struct look *l, int i)
+static bool hand_out(struct control *c, struct look *l)
 {
     bool more = false;
 
     LIST_EACH_SAFE (&c->gathers, node) {
         struct gather *g = container_of(node, struct gather, node);
-        struct part *p = &g->parts[i];
+        struct part *p = part_of(g, l->served);
 
-        if (p->round > l->round) {
+        if (p && p->round > l->round) {
             more = true;
-        } else if (p->round) {
+        } else if (p && p->round) {
             p->round = 0;
             p->text = l->out.failed ? NULL : strdup(l->out.text);
             if (--g->waiting == 0)
@@ -173,23 +181,72 @@ static bool hand_out(struct control *c, struct look *l, int i)
 static void on_back(struct mail *m)
 {
     struct look *l = container_of(m, struct look, back);
-    struct control *c = l->control;
+    struct served *s = l->served;
 
     l->under_way = false;
-    if (hand_out(c, l, (int)(l - c->looks)))
+    if (hand_out(l->control, l))
         send_look(l);
+    served_unref(s);
+}
+
+/* The letter of a device is made when somebody asks first. */
+static struct look *look_of(struct control *c, struct served *s)
+{
+    if (s->look)
+        return s->look;
+    s->look = calloc(1, sizeof(*s->look));
+    if (!s->look)
+        return NULL;
+    s->look->control = c;
+    s->look->served = s;
+    s->look->there.run = on_there;
+    s->look->back.run = on_back;
+    return s->look;
+}
+
+static void ask(struct gather *g, struct served *s)
+{
+    struct part *p = &g->parts[g->count++];
+    struct look *l = look_of(g->r->control, s);
+
+    p->served = served_ref(s);
+    if (!l)
+        return; /* no memory: it is said not to answer */
+    g->waiting++;
+    p->round = l->round + 1;
+    if (!l->under_way)
+        send_look(l);
+}
+
+static struct gather *make_gather(struct request *r, int room)
+{
+    struct gather *g = calloc(1, sizeof(*g));
+
+    if (g)
+        g->parts = calloc((size_t)room + 1, sizeof(*g->parts));
+    if (!g || !g->parts) {
+        free(g);
+        return NULL;
+    }
+    g->r = r;
+    g->timer.fire = on_timer;
+    g->timer.gone = on_gone;
+    timer_open(&g->timer, r->control->main);
+    timer_start(&g->timer, ANSWER_MS);
+    list_add(&r->control->gathers, &g->node);
+    return g;
 }
 
 void status_run(struct request *r)
 {
     const struct command_device *args = r->call.args;
-    struct control *c = r->control;
+    const struct devices *ds = r->control->devices;
     struct served *only = NULL;
     struct gather *g;
     struct err e;
 
     if (args->device) {
-        only = control_device(c, args->device);
+        only = devices_find(ds, args->device);
         if (!only) {
             err_set(&e, -ENODEV, "/params/device",
                     "there is no device \"%.64s\"", args->device);
@@ -197,60 +254,33 @@ void status_run(struct request *r)
             return;
         }
     }
-    g = calloc(1, sizeof(*g));
-    if (g)
-        g->parts = calloc((size_t)c->count, sizeof(*g->parts));
-    if (!g || !g->parts) {
-        free(g);
+    g = make_gather(r, only ? 1 : ds->count);
+    if (!g) {
         err_nomem(&e);
         request_fail(r, RPC_INTERNAL, &e);
         return;
     }
-    g->r = r;
-    g->only = only ? (int)(only - c->list) : -1;
-    g->timer.fire = on_timer;
-    g->timer.gone = on_gone;
-    timer_open(&g->timer, c->main);
-    timer_start(&g->timer, ANSWER_MS);
-    list_add(&c->gathers, &g->node);
-    for (int i = 0; i < c->count; i++) {
-        struct look *l = &c->looks[i];
-
-        if (!wanted(g, i))
-            continue;
-        g->waiting++;
-        g->parts[i].round = l->round + 1;
-        if (!l->under_way)
-            send_look(l);
-    }
+    g->all = !only;
+    if (only)
+        ask(g, only);
+    for (int i = 0; i < ds->count && !only; i++)
+        ask(g, ds->list[i]);
+    if (g->waiting == 0)
+        finish(g);
 }
 
 /* ---- life ---- */
 
-int status_open(struct control *c)
-{
-    c->looks = calloc((size_t)c->count, sizeof(*c->looks));
-    if (!c->looks)
-        return -ENOMEM;
-    for (int i = 0; i < c->count; i++) {
-        c->looks[i].control = c;
-        c->looks[i].served = &c->list[i];
-        c->looks[i].there.run = on_there;
-        c->looks[i].back.run = on_back;
-    }
-    return 0;
-}
-
 void status_close(struct control *c)
 {
     LIST_EACH_SAFE (&c->gathers, node)
-        drop_gather(container_of(node, struct gather, node), c->count);
+        drop_gather(container_of(node, struct gather, node));
 }
 
-void status_free(struct control *c)
+void status_forget(struct served *s)
 {
-    for (int i = 0; c->looks && i < c->count; i++)
-        json_out_free(&c->looks[i].out);
-    free(c->looks);
-    c->looks = NULL;
+    if (s->look)
+        json_out_free(&s->look->out);
+    free(s->look);
+    s->look = NULL;
 }

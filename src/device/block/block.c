@@ -372,6 +372,7 @@ static void block_free(void *arg)
     store_close(b->store);
     free(b->channels);
     free(b->rings);
+    device_gone(&b->device);
     free(b);
 }
 

@@ -169,6 +169,7 @@ static void gpu_free(struct gpu *g)
 {
     scanouts_reset(g);
     resources_clear(&g->resources);
+    device_gone(&g->device);
     free(g);
 }
 

@@ -123,6 +123,7 @@ static void input_free(struct input *in)
 {
     events_fini(in);
     in->source->ops->close(in->source);
+    device_gone(&in->device);
     free(in);
 }
 

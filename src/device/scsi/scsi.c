@@ -229,8 +229,10 @@ static void scsi_refresh(struct device *d)
 
 static void free_if_empty(struct scsi *s)
 {
-    if (s->closing && s->num_units == 0)
-        free(s);
+    if (!s->closing || s->num_units > 0)
+        return;
+    device_gone(&s->device);
+    free(s);
 }
 
 void scsi_unit_gone(struct scsi *s)

@@ -41,23 +41,33 @@ static void devices_that_name_no_worker_use_their_types(void **state)
                               DEVICE(2, social, c), DEVICE(3, social, d)};
     struct conf_anys devices = anys(list, 4);
     struct errs e = ERRS_EMPTY;
-    struct workers ws;
+    struct worker_uses uses[4];
+    struct workers ws = {.count = 0};
 
     (void)state;
     workers_check(&devices, &e);
     assert_int_equal(e.count, 0);
-    assert_int_equal(workers_open(&ws, &devices, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(workers_use(&ws, &list[i], &uses[i], NULL), 0);
     assert_int_equal(ws.count, 4); /* b, input, x, y */
     assert_string_equal(workers_name(&list[0], 0), "input");
     assert_string_equal(workers_name(&list[1], 1), "b");
     assert_string_equal(workers_name(&list[3], 1), "y");
-    assert_ptr_equal(workers_loop(&ws, &list[0], 0),
-                     workers_loop(&ws, &list[2], 1));
-    assert_ptr_not_equal(workers_loop(&ws, &list[0], 0),
-                         workers_loop(&ws, &list[1], 0));
-    assert_ptr_not_equal(workers_loop(&ws, &list[3], 0),
-                         workers_loop(&ws, &list[3], 1));
+    assert_ptr_equal(workers_loop(&uses[0], 0), workers_loop(&uses[2], 1));
+    assert_ptr_not_equal(workers_loop(&uses[0], 0), workers_loop(&uses[1], 0));
+    assert_ptr_not_equal(workers_loop(&uses[3], 0), workers_loop(&uses[3], 1));
+    /* One ends with the last that uses it. */
+    workers_leave(&ws, &uses[0]);
+    assert_int_equal(ws.count, 4);
+    workers_leave(&ws, &uses[2]);
+    assert_int_equal(ws.count, 3);
+    workers_leave(&ws, &uses[3]);
+    assert_int_equal(ws.count, 1);
+    assert_int_equal(workers_use(&ws, &list[3], &uses[3], NULL), 0);
+    assert_int_equal(ws.count, 3);
     workers_close(&ws);
+    workers_leave(&ws, &uses[1]);
+    workers_leave(&ws, &uses[3]);
 }
 
 static void a_types_worker_may_be_named(void **state)
