@@ -60,7 +60,8 @@ def one_is_added_and_removed():
     vub = Vub([disk("a")])
     client, other = Client(), Client()
     other.do("events")
-    assert client.do("device.add", config=disk("b")) == {}
+    assert client.do("device.add", config=disk("b")) == {
+        "socket": os.path.abspath("run/b.sock")}
     front_end = connect("run/b.sock")
     assert served(client) == ["a", "b"]
     assert other.event() == {"event": "device.added", "device": "b"}

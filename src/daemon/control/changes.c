@@ -83,7 +83,8 @@ static struct change *begin(struct request *r)
 }
 
 /* Does it, if it can be done. rc: that of making it. */
-static void do_change(struct request *r, struct change *c, int rc)
+static void do_change(struct request *r, struct change *c, int rc,
+                      void (*done)(void *arg, const struct errs *e))
 {
     struct errs e = ERRS_EMPTY;
 
@@ -92,7 +93,7 @@ static void do_change(struct request *r, struct change *c, int rc)
     else
         rc = change_check(c, &e);
     if (rc == 0) {
-        change_run(c, on_done, r);
+        change_run(c, done, r);
         return;
     }
     change_free(c);
@@ -102,6 +103,18 @@ static void do_change(struct request *r, struct change *c, int rc)
 
 /* ---- device.add ---- */
 
+static void on_added(void *arg, const struct errs *e)
+{
+    struct request *r = arg;
+    const struct add_args *args = r->call.args;
+    const struct device_common *d = args->device.data;
+    struct served *s = devices_find(r->control->devices, d->id);
+
+    if (errs_total(e) == 0)
+        json_add_str(&r->call.out, "socket", s->place.path);
+    on_done(r, e);
+}
+
 static void on_add(struct turn *t)
 {
     struct request *r = request_of(t);
@@ -109,7 +122,8 @@ static void on_add(struct turn *t)
     struct change *c = begin(r);
 
     if (c)
-        do_change(r, c, change_come(c, &args->device, r->rpc.doc, NULL));
+        do_change(r, c, change_come(c, &args->device, r->rpc.doc, NULL),
+                  on_added);
 }
 
 void changes_run_add(struct request *r)
@@ -156,7 +170,7 @@ static void on_remove(struct turn *t)
     struct served *s = c ? find(r) : NULL;
 
     if (s)
-        do_change(r, c, change_leave(c, s));
+        do_change(r, c, change_leave(c, s), on_done);
     else if (c)
         change_free(c);
 }
@@ -181,7 +195,7 @@ static void reload_device(struct request *r, struct change *c, struct served *s)
     }
     rc = change_come(c, &conf, doc, s);
     conf_free(doc);
-    do_change(r, c, rc);
+    do_change(r, c, rc, on_done);
 }
 
 static void on_reload_device(struct turn *t)
