@@ -1,32 +1,34 @@
 #!/usr/bin/env python3
-"""units.py VUB: what docs/operating.md shows of units is what systemd takes."""
+"""units.py VUB: the units of packaging/systemd are what systemd takes."""
 
 import pathlib
-import re
 import shutil
 import subprocess
 
 from host import LIMIT, PROGRAM, run
 
-DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs/operating.md"
+UNITS = pathlib.Path(__file__).resolve().parents[2] / "packaging/systemd"
 
 
-def systemd_takes_the_units_of_the_page():
+def systemd_takes_the_units():
     if not shutil.which("systemd-analyze"):
         return "skipped: there is no systemd-analyze"
-    units = re.findall(r"^`(vub[\w-]*\.\w+)`.*?^```ini\n(.*?)^```$",
-                       DOCS.read_text(), re.M | re.S)
-    names = [name for name, _ in units]
-    assert names == ["vub.service", "vub-root.socket"], names
-    for name, text in units:
-        pathlib.Path(name).write_text(text.replace("/usr/bin/vub", PROGRAM))
+    names = sorted(path.name for path in UNITS.iterdir())
+    assert names == ["vub-device@.socket", "vub.service", "vub@.service"], names
+    instances = []
+    for name in names:
+        text = (UNITS / name).read_text()
+        assert "/usr/bin/vub" in text or name.endswith(".socket"), name
+        instances.append(name.replace("@.", "@vm1-root."))
+        for each in (name, instances[-1]):
+            pathlib.Path(each).write_text(text.replace("/usr/bin/vub", PROGRAM))
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no",
-         *(f"./{name}" for name in names)],
+         *(f"./{name}" for name in instances)],
         text=True, capture_output=True, timeout=LIMIT)
     said = [line for line in done.stderr.splitlines() if "vub" in line]
     assert done.returncode == 0 and not said, done
     return None
 
 
-run([systemd_takes_the_units_of_the_page])
+run([systemd_takes_the_units])

@@ -1,8 +1,8 @@
 /* daemon/control/commands.h: THE table of commands: what vub does itself, and
  * what its device types do.
  *
- * The same rows read calls, answer `help`, and make `vub ctl --help` and the
- * section of vub(1). Threads: any, but for run. */
+ * The same rows read calls, answer `help`, and make `vub ctl --help` and a
+ * section of vub-ctl(1). Threads: any, but for run. */
 #ifndef VUB_DAEMON_CONTROL_COMMANDS_H
 #define VUB_DAEMON_CONTROL_COMMANDS_H
 

@@ -77,7 +77,7 @@ static void help(void)
           "\nCommands:\n",
           stdout);
     commands_help(stdout);
-    fputs("\nvub(1) tells more.\n", stdout);
+    fputs("\nvub-ctl(1) tells more.\n", stdout);
 }
 
 static bool parse_ms(const char *text, int *ms)
