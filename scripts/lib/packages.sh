@@ -19,12 +19,12 @@ PACKAGES_GUEST=(
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;
-# the last three make and judge the package.
+# dpkg-dev, lintian and groff make and judge the package.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
     fio qemu-utils strace umockdev tgt sg3-utils libiscsi-bin
     libdrm-dev libdrm-tests
-    dpkg-dev lintian groff-base
+    dpkg-dev lintian groff-base libvirt-daemon libvirt-clients
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot
