@@ -24,7 +24,7 @@ def domain():
             r"  <qemu:arg value='socket,id=keyboard,.*?,addr=0x1e'/>\n", "",
             line, flags=re.S)
         assert cut == 1, line
-        print("[  SKIPPED ] docs.libvirt: keyboard: there is no KVM")
+        print("[  SKIPPED ] docs.libvirt: keyboard: no KVM here")
     return f"""<domain type='{'kvm' if kvm else 'qemu'}'
     xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>vub-test</name>
@@ -101,4 +101,4 @@ if shutil.which("libvirtd") and shutil.which("virsh") and \
             sys.exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     sys.exit(status)
-print("[  SKIPPED ] docs.libvirt: there is no libvirtd, virsh or QEMU")
+print("[  SKIPPED ] docs.libvirt: libvirtd, virsh or QEMU is not there")

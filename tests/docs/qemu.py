@@ -35,7 +35,7 @@ def main():
         device = next(arg for arg in args if arg.startswith("vhost-user"))
         name = device.split("chardev=")[1].split(",")[0]
         if not possible:
-            print(f"[  SKIPPED ] docs.qemu: {name}: there is no KVM")
+            print(f"[  SKIPPED ] docs.qemu: {name}: no KVM here")
             continue
         args = ["none" if arg == ":1" else arg for arg in args]
         done = subprocess.run(
@@ -55,4 +55,4 @@ if shutil.which("qemu-system-x86_64"):
         main()
         os.chdir("/")
 else:
-    print("[  SKIPPED ] docs.qemu: there is no qemu-system-x86_64")
+    print("[  SKIPPED ] docs.qemu: there is no QEMU here")

@@ -62,6 +62,27 @@ def field(name):
     return do("dpkg-deb", "-f", deb(), name).strip()
 
 
+def knows(*args, name="vub"):
+    """Does the program, by this name, know that?"""
+    os.symlink(f"{BUILD}/src/vub", name)
+    done = subprocess.run([f"./{name}", *args], capture_output=True)
+    os.unlink(name)
+    return done.returncode == 0
+
+
+def asked_for():
+    """What the program knows of how it is used."""
+    paths = {"bash": "bash-completion/completions/vub",
+             "zsh": "zsh/vendor-completions/_vub",
+             "fish": "fish/vendor_completions.d/vub.fish"}
+    wanted = [f"usr/share/{path}" for shell, path in paths.items()
+              if knows("--print-completion", shell)]
+    for kind in ("block", "scsi", "input", "gpu"):
+        if knows("--print-capabilities", name=f"vub-{kind}"):
+            wanted.append(f"usr/bin/vub-{kind}")
+    return wanted
+
+
 # ---- the tests, in this order ----
 
 def a_prefix_is_told_to_the_units_and_is_no_package():
@@ -117,6 +138,8 @@ def it_has_all_files_and_no_config():
     programs = [path for path, mode in files.items()
                 if mode[0] == "-" and "x" in mode]
     assert programs == ["usr/bin/vub"], programs
+    missing = [path for path in asked_for() if path not in files]
+    assert not missing, missing
     documents = {os.path.basename(path)
                  for path in glob.glob(f"{SOURCE}/docs/*.md")}
     assert documents <= {os.path.basename(path) for path in files}
@@ -142,8 +165,12 @@ def what_is_installed_runs():
         with open(path) as f:
             schema = json.load(f)["$schema"]
         assert os.path.exists(os.path.join(os.path.dirname(path), schema))
-    for path in WANTED:
+    for path in WANTED + asked_for():
         assert os.path.exists(path), path
+    for path in glob.glob("usr/share/qemu/vhost-user/*.json"):
+        with open(path) as f:
+            binary = json.load(f)["binary"]
+        assert os.path.exists("." + binary), (path, binary)
 
 
 def pages_are_good_and_name_pages_that_are_there():
