@@ -1,5 +1,6 @@
-/* vub: options, config, run; or vub ctl, daemon/control/ctl.c; or vub
- * iscsi-list. Exit status: daemon/daemon.h. */
+/* vub: options, config, run; or a program of one device, daemon/program.c; or
+ * vub ctl, daemon/control/ctl.c; or vub iscsi-list. Exit status:
+ * daemon/daemon.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "daemon/daemon.h"
 #include "daemon/iscsi_list.h"
 #include "daemon/options.h"
+#include "daemon/print_args.h"
+#include "daemon/program.h"
 #include "os/process.h"
 
 /* "file: place: sentence", with what of it there is, to standard error: as
@@ -68,6 +71,9 @@ static void print_docs(enum docs part)
     case DOCS_COMMANDS:
         commands_man(stdout);
         break;
+    case DOCS_PROGRAMS:
+        program_man(stdout);
+        break;
     }
 }
 
@@ -83,11 +89,17 @@ static bool stdout_is_written(void)
     return false;
 }
 
-static int serve(const struct options *o)
+/* What is done with a config. program: NULL, or whose options it is. */
+static int serve(const struct options *o, const struct program *program)
 {
     static const struct log_config log_default = {LOG_INFO, LOG_TEXT};
-    const struct config_source source = {o->config, o->sets, o->log_level,
-                                         o->log_format};
+    const struct config_source source = {
+        .path = o->config,
+        .text = o->text,
+        .sets = o->sets,
+        .log_level = o->log_level,
+        .log_format = o->log_format,
+    };
     const struct config *config;
     struct errs e = ERRS_EMPTY;
     struct conf_doc *doc = NULL;
@@ -99,11 +111,17 @@ static int serve(const struct options *o)
     config_set_log(&source, &config->log);
     if (o->action == ACTION_RUN) {
         status = daemon_run(config, doc, &source, &o->how, &e);
+    } else if (o->action == ACTION_PRINT_ARGS) {
+        status = print_args(stdout, (enum vmm)o->vmm, config, &e) < 0
+                     ? EXIT_RUN_TIME
+                     : EXIT_CLEAN;
     } else {
         printf("%s: no errors\n", o->config);
         status = EXIT_CLEAN;
     }
 out:
+    for (int i = 0; program && i < e.count; i++)
+        program_place(program, o, &e.list[i]);
     tell_all(o->config, &e);
     errs_free(&e);
     conf_free(doc);
@@ -127,32 +145,46 @@ static bool check_ready_fd(int fd)
 
 int main(int argc, char **argv)
 {
+    const struct program *program;
+    const char *name;
     struct options o;
     struct err e;
-    int status = EXIT_CLEAN;
+    int rc, status = EXIT_CLEAN;
 
     process_init();
-    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+    program = program_called(&argc, &argv);
+    if (!program && argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "iscsi-list") == 0)
+    if (!program && argc > 1 && strcmp(argv[1], "iscsi-list") == 0)
         return iscsi_list_main(argc - 1, argv + 1);
-    if (options_parse(&o, argc, argv, &e) < 0) {
-        tell("vub", &e);
+    name = program ? program_name(program) : "vub";
+    rc = program ? program_parse(&o, program, argc, argv, &e)
+                 : options_parse(&o, argc, argv, &e);
+    if (rc < 0) {
+        tell(name, &e);
         return EXIT_USAGE;
     }
     switch (o.action) {
     case ACTION_HELP:
-        options_help(stdout);
+        if (program)
+            program_help(stdout, program);
+        else
+            options_help(stdout);
         break;
     case ACTION_VERSION:
-        puts("vub " VUB_VERSION);
+        printf("%s %s\n", name, VUB_VERSION);
         break;
     case ACTION_DOCS:
         print_docs((enum docs)o.docs);
         break;
+    case ACTION_CAPABILITIES:
+        program_capabilities(stdout, program);
+        break;
+    case ACTION_PRINT_ARGS:
     case ACTION_CHECK:
     case ACTION_RUN:
-        status = check_ready_fd(o.how.ready_fd) ? serve(&o) : EXIT_USAGE;
+        status =
+            check_ready_fd(o.how.ready_fd) ? serve(&o, program) : EXIT_USAGE;
         break;
     }
     options_free(&o);

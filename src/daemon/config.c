@@ -4,9 +4,12 @@
  * in the list too: their bad keys are zero and are passed over here. */
 #include "daemon/config.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/utf8.h"
 #include "daemon/workers.h"
@@ -294,12 +297,25 @@ const struct conf_table config_table = {
 
 /* ---- reading ---- */
 
+static int read_text(struct conf_doc **doc, void **out,
+                     const struct config_source *source, struct errs *e)
+{
+    char dir[PATH_MAX];
+
+    if (!getcwd(dir, sizeof(dir)))
+        return errs_add(e, -errno, "", "cannot find the current directory: %s",
+                        strerror(errno));
+    return conf_read_text(doc, out, &config_table, source->text,
+                          strlen(source->text), dir, source->sets, e);
+}
+
 int config_read(struct conf_doc **doc, const struct config **out,
                 const struct config_source *source, struct errs *e)
 {
     void *data;
-    int rc = conf_read_file(doc, &data, &config_table, source->path,
-                            source->sets, e);
+    int rc = source->text ? read_text(doc, &data, source, e)
+                          : conf_read_file(doc, &data, &config_table,
+                                           source->path, source->sets, e);
 
     if (rc == 0)
         *out = data;

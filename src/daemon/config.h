@@ -29,7 +29,9 @@ struct config {
 
 /* Where it is read, at the start and again. */
 struct config_source {
-    const char *path;
+    const char *path;          /* of the file, or what text is called */
+    const char *text;          /* instead of a file, as if it lay in the current
+                                * directory; NULL: a file */
     const char *const *sets;   /* for conf_read_file */
     int log_level, log_format; /* of the command line, which comes before the
                                 * file; -1: none */

@@ -1,14 +1,12 @@
-/* getopt_long does the splitting; the sentences are ours, as those for the
- * config are, and come from the same table as --help. */
 #include "daemon/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/text.h"
 #include "daemon/config.h"
+#include "daemon/print_args.h"
 
 enum {
     OPT_CONFIG = 1,
@@ -17,6 +15,7 @@ enum {
     OPT_READY_FD,
     OPT_RUN,
     OPT_EXIT_WITH_PARENT,
+    OPT_PRINT_ARGS,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_VERSION,
@@ -24,92 +23,68 @@ enum {
     OPT_PRINT_DOCS,
 };
 
-static const struct row {
-    int id;
-    const char *name;
-    const char *argument; /* NULL: it takes none */
-    const char *help;     /* NULL: for building the project only */
-} rows[] = {
+static const struct option_row rows[] = {
     {OPT_CONFIG, "config", "FILE", "Serve the devices of this JSON file."},
     {OPT_CHECK, "check", NULL,
      "Read the config, tell its errors, open nothing and stop."},
     {OPT_SET, "set", "POINTER=VALUE",
      "Change the config before it is read: /devices/0/store/path=x.img. The "
      "last part of the pointer may be - to append to a list; the value is "
-     "JSON, or else a string. May be given several times."},
+     "JSON, or else a string. May be given several times.",
+     .shared = true},
     {OPT_READY_FD, "ready-fd", "N",
      "Write a line to this inherited descriptor, and close it, when every "
-     "socket listens."},
+     "socket listens.",
+     .shared = true},
     {OPT_RUN, "run", "COMMAND",
      "Start this shell command when every socket listens, and end when it "
      "ends, "
      "with its exit status. In its environment VUB_ID is the socket of the "
      "device ID in capitals, and VUB_CONTROL the control socket."},
     {OPT_EXIT_WITH_PARENT, "exit-with-parent", NULL,
-     "End, as on SIGTERM, when the process that has started this one ends."},
+     "End, as on SIGTERM, when the process that has started this one ends.",
+     .shared = true},
+    {OPT_PRINT_ARGS, "print-args", "VMM",
+     "Print how a VMM is started that uses the devices of this config, with a "
+     "sentence for each that it cannot use, and stop: qemu, libvirt, "
+     "cloud-hypervisor, crosvm or libkrun."},
     {OPT_LOG_LEVEL, "log-level", "LEVEL",
-     "error, warning, info or debug, whatever the config says."},
+     "error, warning, info or debug, whatever the config says.",
+     .shared = true},
     {OPT_LOG_FORMAT, "log-format", "FORMAT",
-     "text or json, whatever the config says."},
-    {OPT_VERSION, "version", NULL, "Print the version and stop."},
-    {OPT_HELP, "help", NULL, "Print this and stop."},
+     "text or json, whatever the config says.", .shared = true},
+    {OPT_VERSION, "version", NULL, "Print the version and stop.",
+     .shared = true},
+    {OPT_HELP, "help", NULL, "Print this and stop.", .shared = true},
     {OPT_PRINT_DOCS, "print-docs", "PART", NULL},
 };
 
-static const char *const docs_words[] = {[DOCS_SCHEMA] = "schema",
-                                         [DOCS_KEYS] = "keys",
-                                         [DOCS_OPTIONS] = "options",
-                                         [DOCS_COMMANDS] = "commands",
-                                         NULL};
+static const char *const docs_words[] = {
+    [DOCS_SCHEMA] = "schema",     [DOCS_KEYS] = "keys",
+    [DOCS_OPTIONS] = "options",   [DOCS_COMMANDS] = "commands",
+    [DOCS_PROGRAMS] = "programs", NULL};
 
 /* ---- texts ---- */
 
 void options_help(FILE *f)
 {
-    const int indent = 26, width = 78;
-
     fputs("usage: vub --config FILE [OPTION...]\n"
           "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n"
-          "       vub iscsi-list HOST[:PORT], see vub iscsi-list --help\n\n"
+          "       vub iscsi-list HOST[:PORT], see vub iscsi-list --help\n"
+          "       vub block|scsi|input|gpu, see vub block --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct row *r = &rows[i];
-        int column;
-
-        if (!r->help)
-            continue;
-        column = fprintf(f, "  --%s%s%s", r->name, r->argument ? " " : "",
-                         r->argument ? r->argument : "");
-        if (column >= indent)
-            column = fprintf(f, "\n") - 1;
-        fprintf(f, "%*s", indent - column, "");
-        column = indent;
-        for (const char *w = r->help; *w;) {
-            int len = (int)strcspn(w, " ");
-
-            if (column > indent && column + 1 + len > width) {
-                fprintf(f, "\n%*s", indent, "");
-                column = indent;
-            }
-            column += fprintf(f, "%s%.*s", column > indent ? " " : "", len, w);
-            w += len + (w[len] == ' ');
-        }
-        putc('\n', f);
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].help)
+            option_row_help(f, &rows[i]);
     fputs("\nvub(1) tells more, vub.json(5) all keys of the config.\n", f);
 }
 
 void options_man(FILE *f)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        const struct row *r = &rows[i];
-
-        if (!r->help)
-            continue;
-        fprintf(f, ".It Fl \\-%s%s%s\n%s\n", r->name, r->argument ? " Ar " : "",
-                r->argument ? r->argument : "", r->help);
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].help)
+            option_row_man(f, &rows[i]);
 }
 
 /* ---- parsing ---- */
@@ -146,27 +121,7 @@ static int parse_fd(const char *text, int *out, struct err *e)
     return 0;
 }
 
-/* getopt says only that something is wrong; arg is what it stumbled over. */
-static int fail_unknown(const char *arg, struct err *e)
-{
-    char name[ERR_WHERE_BYTES + 1]; /* err_set sees that it is cut */
-    const char *near = NULL;
-    unsigned best = UINT32_MAX;
-
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        if (strncmp(name, "--", 2) == 0 && rows[i].help &&
-            text_is_slip(name + 2, rows[i].name, &best))
-            near = rows[i].name;
-    }
-    if (near)
-        return err_set(e, -EINVAL, name,
-                       "there is no such option; did you mean --%s?", near);
-    return err_set(e, -EINVAL, name, "there is no such option; see vub --help");
-}
-
-static int take(struct options *o, int id, char *arg, int *num_sets,
-                struct err *e)
+int options_take(struct options *o, int id, char *arg, struct err *e)
 {
     switch (id) {
     case OPT_CONFIG:
@@ -180,7 +135,7 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
         o->action = ACTION_CHECK;
         return 0;
     case OPT_SET:
-        o->sets[(*num_sets)++] = arg;
+        o->sets[o->num_sets++] = arg;
         return 0;
     case OPT_READY_FD:
         if (o->how.ready_fd >= 0)
@@ -196,6 +151,9 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
     case OPT_EXIT_WITH_PARENT:
         o->how.exit_with_parent = true;
         return 0;
+    case OPT_PRINT_ARGS:
+        o->action = ACTION_PRINT_ARGS;
+        return parse_word(arg, vmm_words, &o->vmm, "--print-args", e);
     case OPT_LOG_LEVEL:
         return parse_word(arg, log_level_words, &o->log_level, "--log-level",
                           e);
@@ -214,42 +172,46 @@ static int take(struct options *o, int id, char *arg, int *num_sets,
     }
 }
 
-int options_parse(struct options *o, int argc, char **argv, struct err *e)
+static int take(void *arg, const struct option_row *r, char *value,
+                struct err *e)
 {
-    struct option table[ARRAY_LEN(rows) + 1] = {{NULL}};
-    int id, rc = 0, num_sets = 0;
+    struct options *o = arg;
+    int rc = options_take(o, r->id, value, e);
 
+    return rc == 0 && o->action >= ACTION_HELP ? 1 : rc;
+}
+
+int options_init(struct options *o, int argc, struct err *e)
+{
     *o =
         (struct options){.how.ready_fd = -1, .log_level = -1, .log_format = -1};
     o->sets = calloc((size_t)argc + 1, sizeof(*o->sets));
-    if (!o->sets)
-        return err_nomem(e);
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        table[i].name = rows[i].name;
-        table[i].has_arg = rows[i].argument ? required_argument : no_argument;
-        table[i].val = rows[i].id;
-    }
-    opterr = 0;
-    optind = 0; /* the GNU way to start over */
-    while (rc == 0 && o->action < ACTION_HELP) {
-        int at = optind ? optind : 1;
+    return o->sets ? 0 : err_nomem(e);
+}
 
-        id = getopt_long(argc, argv, "+:", table, NULL);
-        if (id == -1)
-            break;
-        if (id == ':')
-            rc = err_set(e, -EINVAL, argv[at], "needs a value");
-        else if (id == '?' && optopt > 0 && optopt <= OPT_PRINT_DOCS)
-            rc = err_set(e, -EINVAL, argv[at], "takes no value");
-        else if (id == '?')
-            rc = fail_unknown(argv[at], e);
-        else
-            rc = take(o, id, optarg, &num_sets, e);
-    }
-    if (rc == 0 && o->action <= ACTION_CHECK && optind < argc)
-        rc = err_set(e, -EINVAL, argv[optind],
+void options_add_shared(struct option_scan *s)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].shared)
+            s->rows[s->count++] = &rows[i];
+}
+
+int options_parse(struct options *o, int argc, char **argv, struct err *e)
+{
+    struct option_scan s = {.program = "vub", .take = take, .arg = o};
+    int used, rc = options_init(o, argc, e);
+
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        s.rows[s.count++] = &rows[i];
+    used = option_rows_scan(&s, argc, argv, e);
+    if (used < 0)
+        rc = used;
+    else if (o->action < ACTION_HELP && used < argc)
+        rc = err_set(e, -EINVAL, argv[used],
                      "is no option; the config is named by --config");
-    if (rc == 0 && o->action <= ACTION_CHECK && !o->config)
+    else if (o->action < ACTION_HELP && !o->config)
         rc = err_set(e, -EINVAL, "--config", "is missing; see vub --help");
     if (rc < 0)
         options_free(o);
@@ -259,5 +221,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 void options_free(struct options *o)
 {
     free(o->sets);
+    free(o->text);
     o->sets = NULL;
+    o->text = NULL;
 }

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "behave.h"
-#include "ctl.h"
+#include "control.h"
 
 #define IMAGE(name) "{'type': 'file', 'path': '" name "'}"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "behave.h"
-#include "ctl.h"
+#include "control.h"
 
 /* ---- sessions and events ---- */
 
