@@ -309,7 +309,7 @@ static void those_of_one_name_say_the_same(void **state)
                  "{'type': 'throttle', 'name': 'gold', 'iops': 1, 'next':"
                  " {'type': 'throttle', 'name': 'gold', 'bps': 1, " MEMORY "}}",
                  false),
-        -EINVAL);
+        -EBUSY);
     assert_string_equal(rig->errs.list[0].where, "/store");
     assert_non_null(strstr(rig->errs.list[0].text, "another throttle \"gold\" "
                                                    "has other limits"));
