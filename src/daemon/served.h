@@ -14,7 +14,7 @@
 
 struct served;
 struct change; /* change.h */
-struct look;   /* control/status.c */
+struct look;   /* control/gather.c */
 
 /* What the main loop is told. */
 struct served_events {
@@ -51,7 +51,7 @@ struct served {
     struct place place;   /* its socket; the fd is the endpoint's */
     bool closing, closed, gone;
     struct change *change; /* that is waiting for it; NULL: none */
-    struct look *look;     /* status.c's letter; NULL: none yet */
+    struct look *looks;    /* gather.c's letters; NULL: none yet */
     struct list node;      /* the daemon's, when it is gone */
 
     /* served.c's */

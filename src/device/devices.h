@@ -7,6 +7,7 @@
 #ifndef VUB_DEVICE_DEVICES_H
 #define VUB_DEVICE_DEVICES_H
 
+#include "base/metrics.h"
 #include "conf/conf.h"
 #include "device/command.h"
 #include "virtio/device.h"
@@ -56,6 +57,8 @@ struct device_type {
     /* [home] Adds members to an object of its own: what there is to know of it
      * now, counters and all. NULL: nothing. */
     void (*status)(struct device *d, struct json_out *o);
+    /* [home] The numbers among that, for monitoring. NULL: none. */
+    void (*metrics)(struct device *d, struct metrics *m);
     /* The worker of devices that name none; NULL: one of its own for each. */
     const char *default_worker;
     /* Do its rings move blocks? Decides whether a loop may do page-cache I/O

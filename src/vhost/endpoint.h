@@ -13,6 +13,7 @@
 
 struct endpoint;
 struct json_out;
+struct metrics;
 
 /* Something has happened that somebody may want to know of. */
 struct endpoint_event {
@@ -66,6 +67,9 @@ void endpoint_refresh(struct endpoint *ep);
 /* [home] Adds members to an object: the state, the front-end, what it has
  * negotiated, and the rings with their counters. */
 void endpoint_status(struct endpoint *ep, struct json_out *o);
+/* [home] Of that only the state, and all numbers of the rings. */
+void endpoint_stats(struct endpoint *ep, struct json_out *o);
+void endpoint_metrics(struct endpoint *ep, struct metrics *m);
 
 struct device *endpoint_device(struct endpoint *ep);
 /* [any] Counters of a queue, since endpoint_open; good until endpoint_free. */

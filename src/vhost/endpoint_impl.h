@@ -30,6 +30,10 @@ struct vring_kept *endpoint_kept(struct endpoint *ep, unsigned index);
 void endpoint_tell(struct endpoint *ep, const struct endpoint_event *e);
 /* Whose front-end is there; NULL: none is. */
 struct session *endpoint_session(const struct endpoint *ep);
+/* [home] "none", "connected" or "running". */
+const char *endpoint_state(struct endpoint *ep);
+/* stats.c: members of an object. */
+void stats_add_counters(struct json_out *o, const struct ring_stats *s);
 /* How many live whose front-end has gone: their requests are waited for. */
 unsigned endpoint_draining(const struct endpoint *ep);
 /* The front-end has gone: the next one may be accepted. */

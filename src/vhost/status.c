@@ -67,17 +67,6 @@ static void add_bits(struct json_out *o, const char *key, uint64_t bits,
     json_end(o, '}');
 }
 
-static void add_counters(struct json_out *o, const struct ring_stats *s)
-{
-    uint64_t chains = __atomic_load_n(&s->chains, __ATOMIC_RELAXED);
-    uint64_t taken = __atomic_load_n(&s->taken, __ATOMIC_RELAXED);
-
-    json_add_u64(o, "in_flight", taken > chains ? taken - chains : 0);
-    json_add_u64(o, "kicks", __atomic_load_n(&s->kicks, __ATOMIC_RELAXED));
-    json_add_u64(o, "calls", __atomic_load_n(&s->calls, __ATOMIC_RELAXED));
-    json_add_u64(o, "chains", chains);
-}
-
 static void add_rings(struct json_out *o, struct endpoint *ep,
                       const struct session *s)
 {
@@ -95,10 +84,19 @@ static void add_rings(struct json_out *o, struct endpoint *ep,
             json_add_bool(o, "enabled", v->set.enabled);
             json_add_bool(o, "packed", s->features >> VIRTIO_F_RING_PACKED & 1);
         }
-        add_counters(o, endpoint_ring_stats(ep, i));
+        stats_add_counters(o, endpoint_ring_stats(ep, i));
         json_end(o, '}');
     }
     json_end(o, ']');
+}
+
+const char *endpoint_state(struct endpoint *ep)
+{
+    const struct session *s = endpoint_session(ep);
+
+    if (!s)
+        return "none";
+    return session_runs(s) ? "running" : "connected";
 }
 
 void endpoint_status(struct endpoint *ep, struct json_out *o)
@@ -106,10 +104,7 @@ void endpoint_status(struct endpoint *ep, struct json_out *o)
     const struct session *s = endpoint_session(ep);
     unsigned draining = endpoint_draining(ep);
 
-    json_add_str(o, "state",
-                 !s                ? "none"
-                 : session_runs(s) ? "running"
-                                   : "connected");
+    json_add_str(o, "state", endpoint_state(ep));
     if (draining)
         json_add_u64(o, "draining", draining);
     if (s) {

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "os/event.h"
 #include "os/memory.h"
@@ -405,14 +406,50 @@ void chain_forget(struct chain *c)
     leave_map(c->ring, c);
 }
 
+/* ---- time ---- */
+
+uint64_t ring_clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Counts how long what is pending has taken. Chains that were taken together
+ * mostly end together, and count by one. */
+static void count_latency(struct ring *r)
+{
+    struct histogram *h = &r->stats->latency;
+    uint64_t taken_ns = ring_chain(r, r->done[0].id)->taken_ns;
+    uint32_t n = 1;
+
+    r->now_ns = ring_clock_ns();
+    for (uint32_t i = 1; i < r->pending; i++) {
+        uint64_t other_ns = ring_chain(r, r->done[i].id)->taken_ns;
+
+        if (LIKELY(other_ns == taken_ns)) {
+            n++;
+            continue;
+        }
+        histogram_add(h, r->now_ns - taken_ns, n);
+        taken_ns = other_ns;
+        n = 1;
+    }
+    histogram_add(h, r->now_ns - taken_ns, n);
+}
+
 void ring_publish(struct ring *r)
 {
-    if (r->pending == 0)
+    if (r->pending == 0) {
+        r->now_ns = 0; /* it is some time since it was read */
         return;
+    }
     if (r->packed)
         packed_publish(r);
     else
         split_publish(r);
+    count_latency(r);
     r->pending = 0;
 }
 
@@ -430,6 +467,7 @@ void ring_flush(struct ring *r)
     bool wanted;
 
     ring_publish(r);
+    r->now_ns = 0;
     if (r->uncalled == 0)
         return;
     if (UNLIKELY(r->record || r->dirty))

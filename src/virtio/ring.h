@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "virtio/mem.h"
 
 #define RING_SIZE_MAX 1024
@@ -49,6 +50,7 @@ struct chain {
     uint16_t iov_room;
     uint64_t out_len, in_len; /* bytes */
     struct ring_map *map;
+    uint64_t taken_ns;       /* when: ring_stats.latency */
     struct iovec iov_few[4]; /* iov, unless that is a larger array */
 } __attribute__((aligned(64)));
 
@@ -57,6 +59,12 @@ struct chain {
 struct ring_stats {
     uint64_t kicks, calls, chains; /* chains: answered */
     uint64_t taken;                /* chains: popped */
+    /* Of chains, from ring_pop until their answer is shown, nanoseconds. The
+     * clock is read for a batch, not for a chain: when the first one is taken
+     * since the last ring_flush or ring_publish, and when answers are shown.
+     * So a chain's time is that of the batches it was in: too long by what the
+     * rest of them took, never too short. */
+    struct histogram latency;
 };
 
 static inline void ring_count(uint64_t *stat)
@@ -107,6 +115,7 @@ struct ring {
     uint32_t descs_out; /* packed: descriptors popped, not flushed */
     uint32_t uncalled;  /* descriptors (packed) or chains flushed since the
                          * guest was last asked whether it wants a call */
+    uint64_t now_ns;    /* of the batch that is being taken; 0: not read */
 
     void *desc, *driver, *device;
     uint16_t avail_idx, avail_seen; /* next to take; last loaded from guest */

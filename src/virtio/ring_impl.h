@@ -211,9 +211,13 @@ void chain_fini(struct chain *c);
 bool ring_fail(struct ring *r, const char *why);
 /* The same for an address that lies in no region. */
 bool ring_fail_outside(struct ring *r, const char *why);
+uint64_t ring_clock_ns(void);
 /* c is the device's from now on. */
 static inline struct chain *ring_take(struct ring *r, struct chain *c)
 {
+    if (r->now_ns == 0)
+        r->now_ns = ring_clock_ns();
+    c->taken_ns = r->now_ns;
     c->busy = true;
     c->map = r->map;
     r->map->chains++;

@@ -74,6 +74,31 @@ static void what_is_in_flight_is_counted(void **state)
     vub_free(v);
 }
 
+static void stats_know_how_long_requests_took(void **state)
+{
+    struct vub *v = with_control(DISK("d", "", MEMORY));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl *c = ctl_open(v);
+    uint8_t buf[4096];
+
+    (void)state;
+    need(ctl_ask(c, "stats", ""), "'latency':{'count':0,'sum_ns':0,");
+    for (int i = 0; i < 5; i++)
+        blk_read(f->vq[0], 0, buf, sizeof(buf));
+    front_settle(f); /* an answer is shown before it counts */
+    need(ctl_ask(c, "stats", "'device':'d'"), "'state':'running',");
+    need(ctl_ask(c, "stats", "'device':'d'"),
+         "'chains':5,'latency':{'count':5,");
+    need(ctl_ask(c, "metrics", ""),
+         "vub_ring_latency_seconds_count{device=\\'d\\',queue=\\'0\\'} 5\\u000a");
+    need(ctl_ask(c, "metrics", ""),
+         "vub_block_bytes_total{device=\\'d\\',queue=\\'0\\',"
+         "operation=\\'read\\'} 20480\\u000a");
+    front_free(f);
+    ctl_close(c);
+    vub_free(v);
+}
+
 static void events_come_in_their_order(void **state)
 {
     struct vub *v =
@@ -316,8 +341,9 @@ static void one_that_does_not_read_keeps_no_device_waiting(void **state)
 }
 
 BEHAVE_MAIN(T(status_tells_of_a_session), T(what_is_in_flight_is_counted),
-            T(events_come_in_their_order), T(a_resize_reaches_the_guest),
-            T(sizes_have_an_end), T(a_stuck_worker_does_not_stop_status),
+            T(stats_know_how_long_requests_took), T(events_come_in_their_order),
+            T(a_resize_reaches_the_guest), T(sizes_have_an_end),
+            T(a_stuck_worker_does_not_stop_status),
             T(what_a_client_that_leaves_has_asked_for_does_not_begin),
             T(a_notification_is_done_though_its_client_has_left),
             T(a_stop_with_calls_under_way_is_clean),

@@ -9,14 +9,7 @@ import signal
 import socket
 import subprocess
 
-from rig import LIMIT, PROGRAM, Client, Vub, disk, run
-
-
-def ctl(*args, status=0, said="", **kwargs):
-    done = subprocess.run([PROGRAM, "ctl", *args], text=True, timeout=LIMIT,
-                          capture_output=True, **kwargs)
-    assert (done.returncode, done.stderr) == (status, said), done
-    return done.stdout
+from rig import LIMIT, PROGRAM, Client, Vub, ctl, disk, run
 
 
 def status_is_a_table():

@@ -109,6 +109,13 @@ class Client:
         self.socket.close()
 
 
+def ctl(*args, status=0, said="", **kwargs):
+    done = subprocess.run([PROGRAM, "ctl", *args], text=True, timeout=LIMIT,
+                          capture_output=True, **kwargs)
+    assert (done.returncode, done.stderr) == (status, said), done
+    return done.stdout
+
+
 def run(tests):
     """Each test in a directory of its own; names on the command line choose."""
     os.umask(0o022)

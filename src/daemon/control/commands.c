@@ -108,16 +108,17 @@ const struct conf_table command_device_table = {
     .keys = device_keys,
 };
 
-static const struct conf_key status_keys[] = {
+/* Of those that ask all devices. */
+static const struct conf_key only_keys[] = {
     {"device", CONF_STR, CONF_AT(struct command_device, device), .min = 1,
      .help = "The id of the only device to tell of."},
     {NULL},
 };
 
-static const struct conf_table status_table = {
-    .name = "status",
+static const struct conf_table only_table = {
+    .name = "only",
     .size = sizeof(struct command_device),
-    .keys = status_keys,
+    .keys = only_keys,
 };
 
 static const struct conf_key level_keys[] = {
@@ -135,11 +136,19 @@ static const struct conf_table level_table = {
 
 static const struct command_row own[] = {
     {"help", NULL, "Tell all commands and their parameters.", .run = run_help},
-    {"status", &status_table,
+    {"status", &only_table,
      "Tell what there is to know of the devices: sessions, features, rings and "
      "counters. A device whose worker does not answer within a second is said "
      "not to answer.",
      .run = status_run},
+    {"stats", &only_table,
+     "Tell all counters of the devices, and of each ring how long its requests "
+     "took.",
+     .run = stats_run},
+    {"metrics", &only_table,
+     "Tell the same for a monitoring system, in the text format of "
+     "OpenMetrics.",
+     .run = metrics_run},
     {"events", NULL,
      "Tell what happens from now on, each event as a notification: front-ends "
      "that connect and disconnect, rings that break, devices whose config "

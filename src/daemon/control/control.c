@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/control/gather.h"
 #include "os/sock.h"
 
 #define CLIENTS_MAX 256
@@ -252,7 +253,7 @@ static void on_retry(struct timer *t)
 void control_forget(struct control *c, struct served *s)
 {
     (void)c;
-    status_forget(s);
+    gather_forget(s);
 }
 
 void control_open(struct control *c, struct place *place, struct loop *main)
@@ -295,7 +296,7 @@ void control_close(struct control *c)
         client_close(container_of(node, struct client, node));
     LIST_EACH_SAFE (&c->requests, node)
         request_free(container_of(node, struct request, all));
-    status_close(c);
+    gather_close(c);
 }
 
 void control_free(struct control *c)

@@ -3,8 +3,8 @@
  * A unix socket on which the user who runs vub, and root, say what they want
  * done: docs/control.md. control.c accepts and tells events; client.c is a
  * connection, rpc.c what a line is, request.c what becomes of one, commands.c
- * what there is to ask for, status.c the answer to the most common. ctl.c is
- * the other end.
+ * what there is to ask for. gather.c asks all devices, status.c and stats.c
+ * say what. ctl.c is the other end.
  * Threads: the main loop. Nothing on it blocks, and nothing waits for it. */
 #ifndef VUB_DAEMON_CONTROL_CONTROL_H
 #define VUB_DAEMON_CONTROL_CONTROL_H
@@ -39,7 +39,7 @@ struct control {
     unsigned events_waiting; /* atomic: posted, and not yet told */
     unsigned events_lost;    /* atomic: since then */
 
-    struct list gathers; /* status.c's */
+    struct list gathers; /* gather.c's */
 };
 
 /* Takes the socket, which listens. */
@@ -76,9 +76,9 @@ void changes_run_remove(struct request *r);
 void changes_run_reload_device(struct request *r);
 void changes_run_reload(struct request *r);
 
-/* status.c */
+/* status.c, stats.c: their arguments are a struct command_device */
 void status_run(struct request *r);
-void status_close(struct control *c);
-void status_forget(struct served *s);
+void stats_run(struct request *r);
+void metrics_run(struct request *r);
 
 #endif

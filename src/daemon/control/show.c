@@ -1,6 +1,6 @@
-/* Results for people. Only status and help have a form of their own; what else
- * there is, and what a newer vub may say, is shown by what it is: members one a
- * line, lists and objects in JSON. */
+/* Results for people. Few have a form of their own; what else there is, and
+ * what a newer vub may say, is shown by what it is: members one a line, lists
+ * and objects in JSON. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +173,13 @@ static struct row row_of(const struct json *device)
     return r;
 }
 
+static void show_ring_counters(FILE *f, const struct json *ring)
+{
+    fprintf(f, " %.0f in flight, %.0f kicks, %.0f calls, %.0f chains\n",
+            number_at(ring, "in_flight"), number_at(ring, "kicks"),
+            number_at(ring, "calls"), number_at(ring, "chains"));
+}
+
 static void show_ring(FILE *f, const struct json *ring)
 {
     fprintf(f, "  ring %.0f: ", number_at(ring, "index"));
@@ -184,9 +191,8 @@ static void show_ring(FILE *f, const struct json *ring)
                 true_at(ring, "enabled") ? "" : ", disabled",
                 number_at(ring, "size"),
                 true_at(ring, "packed") ? "packed" : "split");
-    fprintf(f, ", %.0f in flight, %.0f kicks, %.0f calls, %.0f chains\n",
-            number_at(ring, "in_flight"), number_at(ring, "kicks"),
-            number_at(ring, "calls"), number_at(ring, "chains"));
+    putc(',', f);
+    show_ring_counters(f, ring);
 }
 
 static bool is_zero(const struct json *n)
@@ -309,6 +315,79 @@ static void show_status(FILE *f, const struct json *result)
         show_throttles(f, throttles);
 }
 
+/* ---- stats and metrics ---- */
+
+static void show_ns(FILE *f, double ns)
+{
+    if (ns < 1e3)
+        fprintf(f, "%.0f ns", ns);
+    else if (ns < 1e6)
+        fprintf(f, "%.1f us", ns / 1e3);
+    else if (ns < 1e9)
+        fprintf(f, "%.1f ms", ns / 1e6);
+    else
+        fprintf(f, "%.1f s", ns / 1e9);
+}
+
+static void show_latency(FILE *f, const struct json *latency)
+{
+    static const struct {
+        const char *member, *title;
+    } parts[] = {
+        {"p50_ns", "50 % within "}, {"p90_ns", ", 90 % "},
+        {"p99_ns", ", 99 % "},      {"p999_ns", ", 99.9 % "},
+        {"max_ns", ", all "},
+    };
+
+    if (number_at(latency, "count") == 0)
+        return;
+    fputs("    ", f);
+    for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
+        fputs(parts[i].title, f);
+        show_ns(f, number_at(latency, parts[i].member));
+    }
+    putc('\n', f);
+}
+
+static void show_counters(FILE *f, const struct json *device)
+{
+    const struct json *rings = show_member(device, "rings");
+    const char *type = string_at(device, "type");
+    const struct json *own = show_member(device, type);
+
+    show_text(f, string_at(device, "id"));
+    fputs(": ", f);
+    show_text(f, type);
+    fputs(", ", f);
+    show_text(f, true_at(device, "answers") ? string_at(device, "state")
+                                            : "no answer");
+    putc('\n', f);
+    if (rings && json_type(rings) == JSON_ARRAY)
+        for (const struct json *n = json_first(rings); n; n = json_next(n)) {
+            fprintf(f, "  ring %.0f:", number_at(n, "index"));
+            show_ring_counters(f, n);
+            show_latency(f, show_member(n, "latency"));
+        }
+    if (own && json_type(own) == JSON_OBJECT)
+        show_type(f, type, own);
+}
+
+static void show_stats(FILE *f, const struct json *result)
+{
+    const struct json *devices = show_member(result, "devices");
+
+    if (!devices || json_type(devices) != JSON_ARRAY)
+        return;
+    for (const struct json *n = json_first(devices); n; n = json_next(n))
+        show_counters(f, n);
+}
+
+/* As it is, for whoever reads it is no person. */
+static void show_metrics(FILE *f, const struct json *result)
+{
+    fputs(string_at(result, "text"), f);
+}
+
 /* ---- others ---- */
 
 static void show_help(FILE *f, const struct json *result)
@@ -338,13 +417,21 @@ static void show_help(FILE *f, const struct json *result)
 
 void show_result(FILE *f, const char *method, const struct json *result)
 {
-    if (strcmp(method, "status") == 0) {
-        show_status(f, result);
-        return;
-    }
-    if (strcmp(method, "help") == 0) {
-        show_help(f, result);
-        return;
+    static const struct {
+        const char *method;
+        void (*show)(FILE *f, const struct json *result);
+    } forms[] = {
+        {"status", show_status},
+        {"stats", show_stats},
+        {"metrics", show_metrics},
+        {"help", show_help},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(forms); i++) {
+        if (strcmp(method, forms[i].method) == 0) {
+            forms[i].show(f, result);
+            return;
+        }
     }
     if (json_type(result) != JSON_OBJECT) {
         show_value(f, result);

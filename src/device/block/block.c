@@ -498,6 +498,7 @@ static const struct device_type block_type = {
     .queues = block_queues,
     .commands = block_commands,
     .status = block_status,
+    .metrics = block_metrics,
     .is_block = true,
 };
 

@@ -31,9 +31,14 @@ static const char *const stat_names[BLOCK_STATS] = {
     [BLOCK_STAT_OTHER] = "others",
 };
 
+static uint64_t stat_load(const uint64_t *stat)
+{
+    return __atomic_load_n(stat, __ATOMIC_RELAXED);
+}
+
 static void add_stat(struct json_out *o, const char *key, const uint64_t *stat)
 {
-    json_add_u64(o, key, __atomic_load_n(stat, __ATOMIC_RELAXED));
+    json_add_u64(o, key, stat_load(stat));
 }
 
 void block_status(struct device *d, struct json_out *o)
@@ -58,6 +63,46 @@ void block_status(struct device *d, struct json_out *o)
         json_end(o, '}');
     }
     json_end(o, ']');
+}
+
+/* ---- metrics ---- */
+
+static const struct metric_family capacity = {
+    "vub_block_size_bytes", METRIC_GAUGE, "bytes", "The size of the disk."};
+static const struct metric_family requests = {
+    "vub_block_requests", METRIC_COUNTER, NULL,
+    "Requests that were answered, by what they asked for."};
+static const struct metric_family bytes = {
+    "vub_block_bytes", METRIC_COUNTER, "bytes",
+    "Bytes of reads and writes that succeeded."};
+static const struct metric_family errors = {
+    "vub_block_errors", METRIC_COUNTER, NULL,
+    "Requests that were not answered with OK."};
+
+static const char *const operations[BLOCK_STATS] = {
+    [BLOCK_STAT_READ] = "read",   [BLOCK_STAT_WRITE] = "write",
+    [BLOCK_STAT_FLUSH] = "flush", [BLOCK_STAT_DISCARD] = "discard",
+    [BLOCK_STAT_ZERO] = "zero",   [BLOCK_STAT_GET_ID] = "id",
+    [BLOCK_STAT_OTHER] = "other",
+};
+
+void block_metrics(struct device *d, struct metrics *m)
+{
+    metrics_add(m, &capacity,
+                block_capacity(block_of(d)) * VIRTIO_BLK_SECTOR_BYTES, "%s",
+                "");
+    for (unsigned i = 0; i < d->num_queues; i++) {
+        const struct block_stats *s = block_stats(d, i);
+
+        for (unsigned j = 0; j < BLOCK_STATS; j++)
+            metrics_add(m, &requests, stat_load(&s->requests[j]),
+                        "queue=\"%u\",operation=\"%s\"", i, operations[j]);
+        metrics_add(m, &bytes, stat_load(&s->bytes_read),
+                    "queue=\"%u\",operation=\"read\"", i);
+        metrics_add(m, &bytes, stat_load(&s->bytes_written),
+                    "queue=\"%u\",operation=\"write\"", i);
+        metrics_add(m, &errors, stat_load(&s->errors), "queue=\"%u\"", i);
+    }
 }
 
 /* ---- commands ---- */

@@ -104,6 +104,7 @@ static inline void stat_add(uint64_t *stat, uint64_t n)
 extern const char *const block_feature_names[];
 extern const struct command block_commands[];
 void block_status(struct device *d, struct json_out *o);
+void block_metrics(struct device *d, struct metrics *m);
 
 /* block.c: [home] the store's size may have changed: tells the guest. */
 void block_resized(struct block *b);

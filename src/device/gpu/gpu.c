@@ -329,10 +329,51 @@ static void gpu_status(struct device *d, struct json_out *o)
     json_add_u64(o, "merged", s->merged);
 }
 
+/* ---- metrics ---- */
+
+static const struct metric_family commands = {
+    "vub_gpu_commands", METRIC_COUNTER, NULL, "Commands of both queues."};
+static const struct metric_family errors = {
+    "vub_gpu_errors", METRIC_COUNTER, NULL,
+    "Commands that were answered with an error."};
+static const struct metric_family transfer_bytes = {
+    "vub_gpu_transfer_bytes", METRIC_COUNTER, "bytes",
+    "Bytes that were copied out of the guest's pages."};
+static const struct metric_family flushes = {
+    "vub_gpu_flushes", METRIC_COUNTER, NULL,
+    "Times that the guest had something shown."};
+static const struct metric_family updates = {
+    "vub_gpu_updates", METRIC_COUNTER, NULL,
+    "Changes that were sent to displays of front-ends."};
+static const struct metric_family update_bytes = {
+    "vub_gpu_update_bytes", METRIC_COUNTER, "bytes",
+    "Bytes that were sent to displays of front-ends."};
+static const struct metric_family held = {"vub_gpu_resources", METRIC_GAUGE,
+                                          NULL, "Resources that there are."};
+static const struct metric_family held_bytes = {"vub_gpu_resource_bytes",
+                                                METRIC_GAUGE, "bytes",
+                                                "Memory that resources take."};
+
+static void gpu_metrics(struct device *d, struct metrics *m)
+{
+    const struct gpu *g = gpu_of(d);
+    const struct gpu_stats *s = &g->stats;
+
+    metrics_add(m, &commands, s->commands, "%s", "");
+    metrics_add(m, &errors, s->errors, "%s", "");
+    metrics_add(m, &transfer_bytes, s->transfer_bytes, "%s", "");
+    metrics_add(m, &flushes, s->flushes, "%s", "");
+    metrics_add(m, &updates, s->updates, "%s", "");
+    metrics_add(m, &update_bytes, s->update_bytes, "%s", "");
+    metrics_add(m, &held, g->resources.count, "%s", "");
+    metrics_add(m, &held_bytes, g->resources.bytes, "%s", "");
+}
+
 static const struct device_type gpu_type = {
     .open = gpu_open,
     .queues = gpu_queues,
     .status = gpu_status,
+    .metrics = gpu_metrics,
     .commands = gpu_commands,
 };
 

@@ -230,10 +230,42 @@ static void input_status(struct device *d, struct json_out *o)
     json_end(o, '}');
 }
 
+static const struct metric_family frames = {"vub_input_frames", METRIC_COUNTER,
+                                            NULL,
+                                            "Frames that the guest was given."};
+static const struct metric_family events = {"vub_input_events", METRIC_COUNTER,
+                                            NULL,
+                                            "Events that the guest was given."};
+static const struct metric_family queued = {
+    "vub_input_queued_events", METRIC_GAUGE, NULL,
+    "Events that wait for buffers of the guest."};
+static const struct metric_family dropped = {
+    "vub_input_dropped_frames", METRIC_COUNTER, NULL,
+    "Frames that were dropped, for the guest was too slow."};
+static const struct metric_family from_guest = {
+    "vub_input_status_events", METRIC_COUNTER, NULL, "Events from the guest."};
+static const struct metric_family bad = {
+    "vub_input_bad_buffers", METRIC_COUNTER, NULL,
+    "Buffers of the guest that were of no use."};
+
+static void input_metrics(struct device *d, struct metrics *m)
+{
+    const struct input *in = input_of(d);
+    const struct input_stats *s = &in->stats;
+
+    metrics_add(m, &frames, s->frames, "%s", "");
+    metrics_add(m, &events, s->events, "%s", "");
+    metrics_add(m, &queued, in->events.count, "%s", "");
+    metrics_add(m, &dropped, s->dropped, "%s", "");
+    metrics_add(m, &from_guest, s->status, "%s", "");
+    metrics_add(m, &bad, s->bad, "%s", "");
+}
+
 static const struct device_type input_type = {
     .open = input_open,
     .queues = input_queues,
     .status = input_status,
+    .metrics = input_metrics,
     .commands = input_commands,
     .default_worker = "input",
 };

@@ -48,6 +48,53 @@ void scsi_status(struct device *d, struct json_out *o)
     json_end(o, ']');
 }
 
+/* ---- metrics ---- */
+
+static const struct metric_family commands = {
+    "vub_scsi_commands", METRIC_COUNTER, NULL,
+    "Commands to a logical unit that have ended."};
+static const struct metric_family bytes = {"vub_scsi_bytes", METRIC_COUNTER,
+                                           "bytes",
+                                           "Bytes from and to a logical unit."};
+static const struct metric_family checks = {
+    "vub_scsi_check_conditions", METRIC_COUNTER, NULL,
+    "Commands that ended with CHECK CONDITION."};
+static const struct metric_family failed = {
+    "vub_scsi_failed", METRIC_COUNTER, NULL,
+    "Commands that ended with a response that is not OK."};
+static const struct metric_family bad = {"vub_scsi_bad_requests",
+                                         METRIC_COUNTER, NULL,
+                                         "Requests that were no such thing."};
+static const struct metric_family lost = {
+    "vub_scsi_lost_events", METRIC_COUNTER, NULL,
+    "Events for which the guest had no buffer in time."};
+
+static void unit_metrics(const struct lun *l, struct metrics *m)
+{
+    unsigned target = l->target, lun = l->lun;
+
+    metrics_add(m, &commands, l->stats.commands, "target=\"%u\",lun=\"%u\"",
+                target, lun);
+    metrics_add(m, &bytes, l->stats.bytes_read,
+                "target=\"%u\",lun=\"%u\",operation=\"read\"", target, lun);
+    metrics_add(m, &bytes, l->stats.bytes_written,
+                "target=\"%u\",lun=\"%u\",operation=\"write\"", target, lun);
+    metrics_add(m, &checks, l->stats.checks, "target=\"%u\",lun=\"%u\"", target,
+                lun);
+    metrics_add(m, &failed, l->stats.failed, "target=\"%u\",lun=\"%u\"", target,
+                lun);
+}
+
+void scsi_metrics(struct device *d, struct metrics *m)
+{
+    struct scsi *s = scsi_of(d);
+
+    metrics_add(m, &bad, s->bad, "%s", "");
+    metrics_add(m, &lost, s->events.lost, "%s", "");
+    LIST_EACH (&s->luns, node)
+        unit_metrics(container_of(node, struct lun, node), m);
+}
+
 /* ---- commands ---- */
 
 /* The guest is told that a target has other units now than it had; by those

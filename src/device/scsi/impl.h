@@ -174,5 +174,6 @@ void luns_check(const struct conf_anys *luns, struct errs *e);
 extern const char *const scsi_feature_names[];
 extern const struct command scsi_commands[];
 void scsi_status(struct device *d, struct json_out *o);
+void scsi_metrics(struct device *d, struct metrics *m);
 
 #endif

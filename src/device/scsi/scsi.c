@@ -326,6 +326,7 @@ static const struct device_type scsi_type = {
     .queues = scsi_queues,
     .commands = scsi_commands,
     .status = scsi_status,
+    .metrics = scsi_metrics,
     .is_block = true,
 };
 

@@ -37,6 +37,35 @@ static void ask_then_answer(void **state)
     assert_false(ring_has_work(&g->ring));
 }
 
+/* Chains that are taken and answered together count together. */
+static void every_answer_counts_with_its_time(void **state)
+{
+    struct guest *g = *state;
+    struct chain *c[3];
+    struct histogram h;
+
+    guest_start(g);
+    for (uint16_t i = 0; i < 3; i++)
+        guest_offer_small(g, (uint16_t)(2 * i));
+    for (int i = 0; i < 3; i++)
+        assert_non_null(c[i] = ring_pop(&g->ring));
+    chain_done(c[2], 3);
+    chain_done(c[0], 1);
+    histogram_read(&g->stats.latency, &h);
+    assert_int_equal(histogram_count(&h), 0); /* not before it is shown */
+    ring_flush(&g->ring);
+    histogram_read(&g->stats.latency, &h);
+    assert_int_equal(histogram_count(&h), 2);
+    assert_int_equal(h.sum, 2 * h.max);
+    /* The third takes longer than the two before. */
+    chain_done(c[1], 2);
+    ring_flush(&g->ring);
+    histogram_read(&g->stats.latency, &h);
+    assert_int_equal(histogram_count(&h), 3);
+    assert_true(h.sum <= 3 * h.max);
+    assert_true(h.max > 0);
+}
+
 static void answers_in_another_order_than_asked(void **state)
 {
     struct guest *g = *state;
@@ -479,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_BOTH(ask_then_answer),
+        TEST_BOTH(every_answer_counts_with_its_time),
         TEST_BOTH(answers_in_another_order_than_asked),
         TEST_BOTH(goes_on_for_many_laps),
         cmocka_unit_test(a_packed_ring_need_not_be_a_power_of_two),

@@ -1,0 +1,63 @@
+/* daemon/control/gather.h: questions to all devices at once.
+ *
+ * A device is asked on its home loop, and what it says is put together on the
+ * main loop when all have answered, or after a second without those that have
+ * not. A kind of question is two functions.
+ * Threads: the main loop, but for ask. */
+#ifndef VUB_DAEMON_CONTROL_GATHER_H
+#define VUB_DAEMON_CONTROL_GATHER_H
+
+#include "base/metrics.h"
+#include "daemon/control/control.h"
+
+/* What a device has said: members of an object, or metrics. */
+struct found {
+    unsigned refs; /* the main loop's */
+    struct json_out out;
+    struct metrics metrics;
+};
+
+struct gather;
+
+enum { GATHER_STATUS, GATHER_STATS, GATHER_METRICS, GATHER_KINDS };
+
+struct gather_kind {
+    int index;
+    void (*ask)(struct served *s, struct found *f); /* [home] */
+    /* The members of the result. */
+    void (*compose)(struct gather *g, struct json_out *o);
+};
+
+extern const struct gather_kind gather_status, gather_stats, gather_metrics;
+
+/* What one gather wants of a device. It has a ref of both. */
+struct part {
+    struct served *served;
+    uint64_t round;      /* of the letter it waits for; 0: for none */
+    struct found *found; /* NULL: it has not answered */
+};
+
+struct gather {
+    struct request *r;
+    const struct gather_kind *kind;
+    struct list node;
+    struct timer timer;
+    struct part *parts; /* [count] */
+    int count, waiting;
+    bool all; /* else of one device */
+};
+
+/* Asks those that r's arguments, a struct command_device, name, and answers r.
+ */
+void gather_run(struct request *r, const struct gather_kind *kind);
+/* Of all devices, is this one told of? It may have left meanwhile. */
+static inline bool gather_tells(const struct gather *g, const struct part *p)
+{
+    return !g->all || !p->served->gone;
+}
+
+void gather_close(struct control *c);
+/* The device is freed next. */
+void gather_forget(struct served *s);
+
+#endif
