@@ -168,9 +168,8 @@ static void put_histogram(FILE *f, const char *device, const struct metric *m)
 
 static void put_metric(FILE *f, const char *device, const struct metric *m)
 {
-    static const char *const endings[] = {[METRIC_COUNTER] = "_total",
-                                          [METRIC_GAUGE] = "",
-                                          [METRIC_INFO] = "_info"};
+    static const char *const endings[] = {
+        [METRIC_COUNTER] = "_total", [METRIC_GAUGE] = ""};
 
     if (m->histogram) {
         put_histogram(f, device, m);
@@ -186,8 +185,7 @@ static void put_family(FILE *f, const struct metric_family *family,
 {
     static const char *const types[] = {[METRIC_COUNTER] = "counter",
                                         [METRIC_GAUGE] = "gauge",
-                                        [METRIC_HISTOGRAM] = "histogram",
-                                        [METRIC_INFO] = "info"};
+                                        [METRIC_HISTOGRAM] = "histogram"};
 
     fprintf(f, "# HELP %s ", family->name);
     put_escaped(f, family->help);

@@ -4,6 +4,8 @@
  * Spec: OpenMetrics 1.0, "Text Format". Whoever has numbers adds samples to a
  * struct metrics; whoever wants the text gathers those of all devices, for the
  * samples of a family must come together. A family is known by its address.
+ * There are only types that Prometheus's older text format has too: to readers
+ * of that, node_exporter for one, what else differs is a comment.
  * Threads: any, one per struct. */
 #ifndef VUB_BASE_METRICS_H
 #define VUB_BASE_METRICS_H
@@ -14,7 +16,7 @@
 
 struct metric_family {
     const char *name; /* without what its type puts behind: "vub_ring_kicks" */
-    enum { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO } type;
+    enum { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM } type;
     const char *unit; /* the end of its name, "bytes"; NULL: none. Histograms
                        * are of nanoseconds, and told in seconds */
     const char *help; /* a sentence */

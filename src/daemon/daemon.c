@@ -24,6 +24,7 @@
 #include "daemon/service.h"
 #include "daemon/sockets.h"
 #include "daemon/watchdog.h"
+#include "iscsi/unit.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/child.h"
@@ -290,6 +291,25 @@ static void on_event(struct served *s, const struct endpoint_event *event,
     control_event(&d->control, &o);
 }
 
+/* [the session's loop] */
+static void on_iscsi(const struct iscsi_event *event, void *arg)
+{
+    struct daemon *d = arg;
+    struct json_out o = JSON_OUT_EMPTY;
+
+    if (!control_wants_events(&d->control))
+        return;
+    json_add_str(&o, "event", event->why ? "iscsi.lost" : "iscsi.back");
+    json_add_str(&o, "device", event->device);
+    json_add_str(&o, "target", event->target);
+    json_add_str(&o, "portal", event->portal);
+    if (event->why)
+        json_add_str(&o, "why", event->why);
+    else
+        json_add_u64(&o, "down_ms", event->down_ms);
+    control_event(&d->control, &o);
+}
+
 static void on_stuck(struct watchdog *w, unsigned workers)
 {
     service_stuck(&container_of(w, struct daemon, watchdog)->service, workers);
@@ -490,6 +510,7 @@ static int start(struct daemon *d)
         d->control.changer = &d->changer;
         d->control.reload = &d->reload;
         control_open(&d->control, &d->sockets.control, &d->main);
+        iscsi_tell(on_iscsi, d);
     }
     rc = workers_start(&d->devices.workers, &why);
     return rc < 0 ? errs_push(d->e, &why) : 0;
@@ -565,6 +586,7 @@ static void end(struct daemon *d)
     control_close(&d->control);
     for (int i = 0; i < d->devices.count; i++)
         served_end(d->devices.list[i]);
+    iscsi_tell(NULL, NULL);
     sockets_close(&d->sockets);
     workers_close(&d->devices.workers);
     run_close(&d->run);

@@ -195,6 +195,11 @@ struct iscsi_session {
     unsigned handles; /* open ones, and letters on their way */
 };
 
+/* unit.c: tells whoever wants to know (iscsi_tell) that s is lost, and why, or
+ * is back. */
+void session_tell_event(const struct iscsi_session *s, const char *why,
+                        uint64_t down_ms);
+
 /* Of two outcomes the failure, if there is one. */
 static inline int worse(int a, int b)
 {

@@ -191,6 +191,8 @@ static void came_up(struct iscsi_session *s)
     else
         log_info(session_id(s), "there is a session with %s at %s",
                  s->params.target, s->at);
+    if (s->logins > 1)
+        session_tell_event(s, NULL, now - s->down_since_ms);
     s->attempts = 0;
     s->redirects = 0;
     s->down_since_ms = 0;

@@ -441,6 +441,7 @@ void session_lost(struct iscsi_session *s, const char *reason)
     log_limited(&s->limit, LOG_WARN, session_id(s),
                 "the session with %s at %s is lost: %s; %u commands wait",
                 s->params.target, s->at, s->why, s->num_waiting);
+    session_tell_event(s, s->why, 0);
     /* The same portal first, at once but for a moment. */
     s->retry_ms = s->down_since_ms + BACK_OFF_MIN_MS / 2;
     session_rearm(s);

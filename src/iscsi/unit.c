@@ -6,6 +6,30 @@
 
 #include "iscsi/impl.h"
 
+static struct {
+    void (*fn)(const struct iscsi_event *e, void *arg);
+    void *arg;
+} teller;
+
+void iscsi_tell(void (*fn)(const struct iscsi_event *e, void *arg), void *arg)
+{
+    teller.fn = fn;
+    teller.arg = arg;
+}
+
+void session_tell_event(const struct iscsi_session *s, const char *why,
+                        uint64_t down_ms)
+{
+    const struct iscsi_event e = {.device = s->device,
+                                  .target = s->params.target,
+                                  .portal = s->at,
+                                  .why = why,
+                                  .down_ms = down_ms};
+
+    if (teller.fn && !s->discovery)
+        teller.fn(&e, teller.arg);
+}
+
 int iscsi_check(const struct iscsi_conf *c, const char *at, unsigned *lun,
                 struct errs *e)
 {

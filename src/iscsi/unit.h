@@ -164,4 +164,15 @@ void iscsi_tmf(struct iscsi_unit *u, struct iscsi_tmf *m);
 /* Adds members to an object: what there is to know of its session. */
 void iscsi_status(const struct iscsi_unit *u, struct json_out *o);
 
+/* A session of a device is lost, or is back after that. */
+struct iscsi_event {
+    const char *device, *target, *portal; /* device "": of none */
+    const char *why;                      /* it is lost; NULL: it is back */
+    uint64_t down_ms; /* that it is back: how long there was none */
+};
+/* Who wants to know, of the whole process: while no loop runs. fn runs on
+ * the loop of the session, from the midst of things: it only takes note. NULL:
+ * nobody. */
+void iscsi_tell(void (*fn)(const struct iscsi_event *e, void *arg), void *arg);
+
 #endif

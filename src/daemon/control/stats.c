@@ -54,8 +54,8 @@ void stats_run(struct request *r)
 
 /* ---- metrics ---- */
 
-static const struct metric_family info = {"vub", METRIC_INFO, NULL,
-                                          "The program."};
+static const struct metric_family version = {"vub_version", METRIC_GAUGE, NULL,
+                                             "The version of vub, as a label."};
 static const struct metric_family answers = {
     "vub_device_answers", METRIC_GAUGE, NULL,
     "Whether the worker of the device has answered in time. If not, nothing "
@@ -80,7 +80,7 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
 {
     size_t n = 0;
 
-    metrics_add(&own[0], &info, 1, "version=\"%s\"", VUB_VERSION);
+    metrics_add(&own[0], &version, 1, "version=\"%s\"", VUB_VERSION);
     list[n++] = (struct metrics_of){NULL, &own[0]};
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];
