@@ -1,6 +1,6 @@
 /* vub: options, config, run; or a program of one device, daemon/program.c; or
- * vub ctl, daemon/control/ctl.c; or vub iscsi-list. Exit status:
- * daemon/daemon.h. */
+ * vub ctl, daemon/control/ctl.c; or vub iscsi-list; or vub complete, for shells.
+ * Exit status: daemon/daemon.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "conf/docs.h"
+#include "daemon/complete.h"
 #include "daemon/control/commands.h"
 #include "daemon/control/ctl.h"
 #include "daemon/daemon.h"
@@ -157,6 +158,8 @@ int main(int argc, char **argv)
         return ctl_main(argc - 1, argv + 1);
     if (!program && argc > 1 && strcmp(argv[1], "iscsi-list") == 0)
         return iscsi_list_main(argc - 1, argv + 1);
+    if (!program && argc > 1 && strcmp(argv[1], "complete") == 0)
+        return complete_main(argc - 1, argv + 1);
     name = program ? program_name(program) : "vub";
     rc = program ? program_parse(&o, program, argc, argv, &e)
                  : options_parse(&o, argc, argv, &e);
@@ -176,6 +179,9 @@ int main(int argc, char **argv)
         break;
     case ACTION_DOCS:
         print_docs((enum docs)o.docs);
+        break;
+    case ACTION_COMPLETION:
+        complete_print(stdout, o.shell);
         break;
     case ACTION_CAPABILITIES:
         program_capabilities(stdout, program);

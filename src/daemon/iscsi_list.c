@@ -1,7 +1,6 @@
 #include "daemon/iscsi_list.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@ enum { EXIT_LISTED, EXIT_NOT, EXIT_ASKED_WRONGLY };
 
 struct list_options {
     struct iscsi_query query;
-    bool json;
+    bool json, help;
 };
 
 static int fail(int status, const char *where, const char *text)
@@ -33,108 +32,105 @@ static int fail(int status, const char *where, const char *text)
     return status;
 }
 
+const struct option_row iscsi_list_rows[] = {
+    {'i', "initiator", "NAME",
+     "The iSCSI name to have. Default: one made of the host's name."},
+    {'u', "chap-user", "NAME", "Who to log in as."},
+    {'f', "chap-secret-file", "PATH",
+     "The file whose first line is the secret;"},
+    {'e', "chap-secret-env", "NAME", "or the environment variable that is."},
+    {'U', "mutual-user", "NAME", "Who the target must prove to be;"},
+    {'F', "mutual-secret-file", "PATH", "and its secret, in a file"},
+    {'E', "mutual-secret-env", "NAME", "or the environment."},
+    {'d', "header-digest", NULL, "Protect headers by CRC32C."},
+    {'t', "timeout", "MS", "For each step; 10000."},
+    {'j', "json", NULL, "Print JSON, on one line."},
+    {'h', "help", NULL, "Print this and stop."},
+    {0},
+};
+
 static void help(void)
 {
     fputs("usage: vub iscsi-list [OPTION...] HOST[:PORT]\n\n"
-          "Lists the targets of an iSCSI portal, and their units.\n\n"
-          "  --initiator NAME           The iSCSI name to have. Default: one\n"
-          "                             made of the host's name.\n"
-          "  --chap-user NAME           Who to log in as.\n"
-          "  --chap-secret-file PATH    The file whose first line is the "
-          "secret;\n"
-          "  --chap-secret-env NAME     or the environment variable that is.\n"
-          "  --mutual-user NAME         Who the target must prove to be;\n"
-          "  --mutual-secret-file PATH  and its secret, in a file\n"
-          "  --mutual-secret-env NAME   or the environment.\n"
-          "  --header-digest            Protect headers by CRC32C.\n"
-          "  --timeout MS               For each step; 10000.\n"
-          "  --json                     Print JSON, on one line.\n"
-          "  --help                     Print this and stop.\n\n"
-          "What it prints is what goes into a config: \"url\": "
+          "Lists the targets of an iSCSI portal, and their units.\n\n",
+          stdout);
+    for (const struct option_row *r = iscsi_list_rows; r->name; r++)
+        option_row_help(stdout, r);
+    fputs("\nWhat it prints is what goes into a config: \"url\": "
           "\"iscsi://PORTAL/TARGET/UNIT\".\n",
           stdout);
+}
+
+static int take(void *arg, const struct option_row *r, char *value,
+                struct err *e)
+{
+    struct list_options *o = arg;
+    struct iscsi_query *q = &o->query;
+    char *end;
+    long ms;
+
+    switch (r->id) {
+    case 'i':
+        q->initiator = value;
+        return 0;
+    case 'u':
+        q->chap.user = value;
+        return 0;
+    case 'f':
+        q->chap.secret_file = value;
+        return 0;
+    case 'e':
+        q->chap.secret_env = value;
+        return 0;
+    case 'U':
+        q->mutual_chap.user = value;
+        return 0;
+    case 'F':
+        q->mutual_chap.secret_file = value;
+        return 0;
+    case 'E':
+        q->mutual_chap.secret_env = value;
+        return 0;
+    case 'd':
+        q->header_digest = true;
+        return 0;
+    case 't':
+        errno = 0;
+        ms = strtol(value, &end, 10);
+        if (*end || errno || ms < 1 || ms > 3600000)
+            return err_set(e, -EINVAL, "--timeout",
+                           "must be 1 to 3600000 milliseconds");
+        q->timeout = (uint32_t)ms;
+        return 0;
+    case 'j':
+        o->json = true;
+        return 0;
+    default:
+        o->help = true;
+        return 1;
+    }
 }
 
 /* -1: go on; else the exit status. */
 static int parse(struct list_options *o, int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"initiator", required_argument, NULL, 'i'},
-        {"chap-user", required_argument, NULL, 'u'},
-        {"chap-secret-file", required_argument, NULL, 'f'},
-        {"chap-secret-env", required_argument, NULL, 'e'},
-        {"mutual-user", required_argument, NULL, 'U'},
-        {"mutual-secret-file", required_argument, NULL, 'F'},
-        {"mutual-secret-env", required_argument, NULL, 'E'},
-        {"header-digest", no_argument, NULL, 'd'},
-        {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    struct iscsi_query *q = &o->query;
-    int id;
+    struct option_scan s = {
+        .program = "vub iscsi-list", .take = take, .arg = o};
+    struct err e;
+    int used;
 
-    opterr = 0;
-    optind = 0;
-    for (;;) {
-        int at = optind ? optind : 1;
-        char *end;
-        long ms;
-
-        id = getopt_long(argc, argv, "+:", table, NULL);
-        if (id == -1)
-            break;
-        switch (id) {
-        case 'i':
-            q->initiator = optarg;
-            break;
-        case 'u':
-            q->chap.user = optarg;
-            break;
-        case 'f':
-            q->chap.secret_file = optarg;
-            break;
-        case 'e':
-            q->chap.secret_env = optarg;
-            break;
-        case 'U':
-            q->mutual_chap.user = optarg;
-            break;
-        case 'F':
-            q->mutual_chap.secret_file = optarg;
-            break;
-        case 'E':
-            q->mutual_chap.secret_env = optarg;
-            break;
-        case 'd':
-            q->header_digest = true;
-            break;
-        case 't':
-            errno = 0;
-            ms = strtol(optarg, &end, 10);
-            if (*end || errno || ms < 1 || ms > 3600000)
-                return fail(EXIT_ASKED_WRONGLY, "--timeout",
-                            "must be 1 to 3600000 milliseconds");
-            q->timeout = (uint32_t)ms;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            help();
-            return EXIT_LISTED;
-        case ':':
-            return fail(EXIT_ASKED_WRONGLY, argv[at], "needs a value");
-        default:
-            return fail(EXIT_ASKED_WRONGLY, argv[at],
-                        "there is no such option; see vub iscsi-list --help");
-        }
+    option_rows_add(&s, iscsi_list_rows);
+    used = option_rows_scan(&s, argc, argv, &e);
+    if (used < 0)
+        return fail(EXIT_ASKED_WRONGLY, e.where, e.text);
+    if (o->help) {
+        help();
+        return EXIT_LISTED;
     }
-    if (optind != argc - 1)
+    if (used != argc - 1)
         return fail(EXIT_ASKED_WRONGLY, "",
                     "which portal? See vub iscsi-list --help");
-    q->portal = argv[optind];
+    o->query.portal = argv[used];
     return -1;
 }
 

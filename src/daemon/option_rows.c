@@ -80,6 +80,14 @@ static const struct option_row *row_of(const struct option_scan *s, int id)
     return NULL;
 }
 
+void option_rows_add(struct option_scan *s, const struct option_row *rows)
+{
+    for (; rows->name; rows++) {
+        assert(s->count < OPTION_ROWS_MAX);
+        s->rows[s->count++] = rows;
+    }
+}
+
 int option_rows_scan(const struct option_scan *s, int argc, char **argv,
                      struct err *e)
 {

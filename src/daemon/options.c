@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf/text.h"
+#include "daemon/complete.h"
 #include "daemon/config.h"
 #include "daemon/print_args.h"
 
@@ -16,12 +17,18 @@ enum {
     OPT_RUN,
     OPT_EXIT_WITH_PARENT,
     OPT_PRINT_ARGS,
+    OPT_PRINT_COMPLETION,
     OPT_LOG_LEVEL,
     OPT_LOG_FORMAT,
     OPT_VERSION,
     OPT_HELP,
     OPT_PRINT_DOCS,
 };
+
+static const char *const docs_words[] = {
+    [DOCS_SCHEMA] = "schema",     [DOCS_KEYS] = "keys",
+    [DOCS_OPTIONS] = "options",   [DOCS_COMMANDS] = "commands",
+    [DOCS_PROGRAMS] = "programs", NULL};
 
 static const struct option_row rows[] = {
     {OPT_CONFIG, "config", "FILE", "Serve the devices of this JSON file."},
@@ -47,22 +54,24 @@ static const struct option_row rows[] = {
     {OPT_PRINT_ARGS, "print-args", "VMM",
      "Print how a VMM is started that uses the devices of this config, with a "
      "sentence for each that it cannot use, and stop: qemu, libvirt, "
-     "cloud-hypervisor, crosvm or libkrun."},
+     "cloud-hypervisor, crosvm or libkrun.",
+     .words = vmm_words},
+    {OPT_PRINT_COMPLETION, "print-completion", "SHELL",
+     "Print what makes bash, zsh or fish complete the arguments of vub, and "
+     "stop.",
+     .words = complete_shells},
     {OPT_LOG_LEVEL, "log-level", "LEVEL",
-     "error, warning, info or debug, whatever the config says.",
-     .shared = true},
+     "error, warning, info or debug, whatever the config says.", .shared = true,
+     .words = log_level_words},
     {OPT_LOG_FORMAT, "log-format", "FORMAT",
-     "text or json, whatever the config says.", .shared = true},
+     "text or json, whatever the config says.", .shared = true,
+     .words = log_format_words},
     {OPT_VERSION, "version", NULL, "Print the version and stop.",
      .shared = true},
     {OPT_HELP, "help", NULL, "Print this and stop.", .shared = true},
-    {OPT_PRINT_DOCS, "print-docs", "PART", NULL},
+    {OPT_PRINT_DOCS, "print-docs", "PART", NULL, .words = docs_words},
+    {0},
 };
-
-static const char *const docs_words[] = {
-    [DOCS_SCHEMA] = "schema",     [DOCS_KEYS] = "keys",
-    [DOCS_OPTIONS] = "options",   [DOCS_COMMANDS] = "commands",
-    [DOCS_PROGRAMS] = "programs", NULL};
 
 /* ---- texts ---- */
 
@@ -74,17 +83,17 @@ void options_help(FILE *f)
           "       vub block|scsi|input|gpu, see vub block --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].help)
-            option_row_help(f, &rows[i]);
+    for (const struct option_row *r = rows; r->name; r++)
+        if (r->help)
+            option_row_help(f, r);
     fputs("\nvub(1) tells more, vub.json(5) all keys of the config.\n", f);
 }
 
 void options_man(FILE *f)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].help)
-            option_row_man(f, &rows[i]);
+    for (const struct option_row *r = rows; r->name; r++)
+        if (r->help)
+            option_row_man(f, r);
 }
 
 /* ---- parsing ---- */
@@ -154,6 +163,10 @@ int options_take(struct options *o, int id, char *arg, struct err *e)
     case OPT_PRINT_ARGS:
         o->action = ACTION_PRINT_ARGS;
         return parse_word(arg, vmm_words, &o->vmm, "--print-args", e);
+    case OPT_PRINT_COMPLETION:
+        o->action = ACTION_COMPLETION;
+        return parse_word(arg, complete_shells, &o->shell, "--print-completion",
+                          e);
     case OPT_LOG_LEVEL:
         return parse_word(arg, log_level_words, &o->log_level, "--log-level",
                           e);
@@ -189,11 +202,16 @@ int options_init(struct options *o, int argc, struct err *e)
     return o->sets ? 0 : err_nomem(e);
 }
 
+void options_add(struct option_scan *s)
+{
+    option_rows_add(s, rows);
+}
+
 void options_add_shared(struct option_scan *s)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        if (rows[i].shared)
-            s->rows[s->count++] = &rows[i];
+    for (const struct option_row *r = rows; r->name; r++)
+        if (r->shared)
+            s->rows[s->count++] = r;
 }
 
 int options_parse(struct options *o, int argc, char **argv, struct err *e)
@@ -203,8 +221,7 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
-        s.rows[s.count++] = &rows[i];
+    options_add(&s);
     used = option_rows_scan(&s, argc, argv, e);
     if (used < 0)
         rc = used;

@@ -17,6 +17,7 @@ enum action {
     ACTION_HELP, /* from here on no config is needed */
     ACTION_VERSION,
     ACTION_DOCS,
+    ACTION_COMPLETION,
     ACTION_CAPABILITIES, /* of a program of one type */
 };
 
@@ -38,6 +39,7 @@ struct options {
     unsigned given; /* a program's own options: bits by its table */
     int vmm;        /* enum vmm, for ACTION_PRINT_ARGS */
     int docs;       /* enum docs */
+    int shell;      /* of complete_shells */
     struct daemon_conf how;
     int log_level, log_format; /* -1: as the config says */
 };
@@ -47,6 +49,8 @@ struct options {
 int options_parse(struct options *o, int argc, char **argv, struct err *e);
 void options_free(struct options *o);
 
+/* All rows of vub. */
+void options_add(struct option_scan *s);
 /* Of options_parse, for programs of one type: nothing is said yet (but there is
  * room for argc --set); the rows that they have too; and one of those. */
 int options_init(struct options *o, int argc, struct err *e);

@@ -181,7 +181,7 @@ static bool is_listed(const struct option_scan *s, const char *name)
     return false;
 }
 
-static void list_rows(const struct program *p, struct option_scan *s)
+void program_rows(const struct program *p, struct option_scan *s)
 {
     struct option_scan shared = {.count = 0};
     const struct program_row *r;
@@ -201,7 +201,7 @@ void program_help(FILE *f, const struct program *p)
 {
     struct option_scan s = {.count = 0};
 
-    list_rows(p, &s);
+    program_rows(p, &s);
     fprintf(f, "usage: %s --socket-path PATH|--fd FDNUM [OPTION...]\n\n%s\n\n",
             p->name, p->help);
     for (int i = 0; i < s.count; i++)
@@ -349,7 +349,7 @@ static int parse(struct parse *s, int argc, char **argv, struct err *e)
     struct option_scan scan = {.program = s->p->name, .take = take, .arg = s};
     int used, rc;
 
-    list_rows(s->p, &scan);
+    program_rows(s->p, &scan);
     used = option_rows_scan(&scan, argc, argv, e);
     if (used < 0 || s->o->action >= ACTION_HELP)
         return MIN(used, 0);

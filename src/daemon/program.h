@@ -23,6 +23,8 @@ int program_parse(struct options *o, const struct program *p, int argc,
 void program_place(const struct program *p, const struct options *o,
                    struct err *e);
 
+/* The options that it has. */
+void program_rows(const struct program *p, struct option_scan *s);
 void program_help(FILE *f, const struct program *p);
 /* All programs, in mdoc. */
 void program_man(FILE *f);

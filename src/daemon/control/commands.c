@@ -115,7 +115,7 @@ static const struct conf_key only_keys[] = {
     {NULL},
 };
 
-static const struct conf_table only_table = {
+const struct conf_table command_only_table = {
     .name = "only",
     .size = sizeof(struct command_device),
     .keys = only_keys,
@@ -136,16 +136,16 @@ static const struct conf_table level_table = {
 
 static const struct command_row own[] = {
     {"help", NULL, "Tell all commands and their parameters.", .run = run_help},
-    {"status", &only_table,
+    {"status", &command_only_table,
      "Tell what there is to know of the devices: sessions, features, rings and "
      "counters. A device whose worker does not answer within a second is said "
      "not to answer.",
      .run = status_run},
-    {"stats", &only_table,
+    {"stats", &command_only_table,
      "Tell all counters of the devices, and of each ring how long its requests "
      "took.",
      .run = stats_run},
-    {"metrics", &only_table,
+    {"metrics", &command_only_table,
      "Tell the same for a monitoring system, in the text format of "
      "OpenMetrics.",
      .run = metrics_run},

@@ -27,6 +27,8 @@ struct command_device {
     const char *device;
 };
 extern const struct conf_table command_device_table;
+/* Of those for all devices, or for one. */
+extern const struct conf_table command_only_table;
 
 /* The i-th of all; false: there are fewer. */
 bool commands_at(unsigned i, struct command_row *row);

@@ -7,7 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "daemon/option_rows.h"
+
 struct json;
+
+extern const struct option_row ctl_rows[];
 
 /* argv[0] is "ctl". The exit status of the program: 0 done, 1 not done, 2
  * asked wrongly. */
@@ -18,6 +22,14 @@ void show_result(FILE *f, const char *method, const struct json *result);
 void show_event(FILE *f, const struct json *params);
 /* One line, for a terminal: without control characters. */
 void show_text(FILE *f, const char *text);
+/* The same, and blanks up to so many characters. */
+void show_padded(FILE *f, const char *text, int width);
+/* "12.3 us". */
+void show_time(double ns, char *out, size_t room);
+/* Members of an object: "", 0 and false if it has none such. */
+const char *show_string(const struct json *object, const char *name);
+double show_number(const struct json *object, const char *name);
+bool show_true(const struct json *object, const char *name);
 /* The member of an object, NULL if it has none. */
 const struct json *show_member(const struct json *object, const char *name);
 

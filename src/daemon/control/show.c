@@ -70,21 +70,21 @@ static void show_value(FILE *f, const struct json *n)
     free(text);
 }
 
-static const char *string_at(const struct json *object, const char *name)
+const char *show_string(const struct json *object, const char *name)
 {
     const struct json *n = show_member(object, name);
 
     return n && json_type(n) == JSON_STRING ? json_string(n) : "";
 }
 
-static double number_at(const struct json *object, const char *name)
+double show_number(const struct json *object, const char *name)
 {
     const struct json *n = show_member(object, name);
 
     return n && json_type(n) == JSON_NUMBER ? json_number(n) : 0;
 }
 
-static bool true_at(const struct json *object, const char *name)
+bool show_true(const struct json *object, const char *name)
 {
     const struct json *n = show_member(object, name);
 
@@ -118,6 +118,12 @@ static void widen(size_t *widths, const struct row *r)
 {
     for (int i = 0; i < COLUMNS; i++)
         widths[i] = MAX(widths[i], width_of(r->cells[i] ? r->cells[i] : "?"));
+}
+
+void show_padded(FILE *f, const char *text, int width)
+{
+    show_text(f, text);
+    fprintf(f, "%*s", MAX(width - (int)width_of(text), 0), "");
 }
 
 static void show_row(FILE *f, const size_t *widths, const struct row *r)
@@ -157,18 +163,18 @@ static struct row row_of(const struct json *device)
     const struct json *peer = show_member(device, "front_end");
     const struct json *path = show_member(device, "socket");
     struct row r = {
-        {strdup(string_at(device, "id")), strdup(string_at(device, "type")),
-         strdup(true_at(device, "answers") ? string_at(device, "state")
-                                           : "no answer"),
+        {strdup(show_string(device, "id")), strdup(show_string(device, "type")),
+         strdup(show_true(device, "answers") ? show_string(device, "state")
+                                             : "no answer"),
          NULL, joined(show_member(device, "workers")), NULL}};
 
     if (!peer)
         r.cells[3] = strdup("-");
-    else if (asprintf(&r.cells[3], "%.0f", number_at(peer, "pid")) < 0)
+    else if (asprintf(&r.cells[3], "%.0f", show_number(peer, "pid")) < 0)
         r.cells[3] = NULL;
     if (path)
-        r.cells[5] = strdup(string_at(device, "socket"));
-    else if (asprintf(&r.cells[5], "fd %.0f", number_at(device, "fd")) < 0)
+        r.cells[5] = strdup(show_string(device, "socket"));
+    else if (asprintf(&r.cells[5], "fd %.0f", show_number(device, "fd")) < 0)
         r.cells[5] = NULL;
     return r;
 }
@@ -176,21 +182,21 @@ static struct row row_of(const struct json *device)
 static void show_ring_counters(FILE *f, const struct json *ring)
 {
     fprintf(f, " %.0f in flight, %.0f kicks, %.0f calls, %.0f chains\n",
-            number_at(ring, "in_flight"), number_at(ring, "kicks"),
-            number_at(ring, "calls"), number_at(ring, "chains"));
+            show_number(ring, "in_flight"), show_number(ring, "kicks"),
+            show_number(ring, "calls"), show_number(ring, "chains"));
 }
 
 static void show_ring(FILE *f, const struct json *ring)
 {
-    fprintf(f, "  ring %.0f: ", number_at(ring, "index"));
+    fprintf(f, "  ring %.0f: ", show_number(ring, "index"));
     if (!show_member(ring, "size"))
         fputs("not set up", f);
     else
         fprintf(f, "%s%s, %.0f %s",
-                true_at(ring, "started") ? "started" : "stopped",
-                true_at(ring, "enabled") ? "" : ", disabled",
-                number_at(ring, "size"),
-                true_at(ring, "packed") ? "packed" : "split");
+                show_true(ring, "started") ? "started" : "stopped",
+                show_true(ring, "enabled") ? "" : ", disabled",
+                show_number(ring, "size"),
+                show_true(ring, "packed") ? "packed" : "split");
     putc(',', f);
     show_ring_counters(f, ring);
 }
@@ -254,7 +260,7 @@ static void show_type(FILE *f, const char *type, const struct json *object)
 static void show_device(FILE *f, const struct json *device)
 {
     const struct json *rings = show_member(device, "rings");
-    const char *type = string_at(device, "type");
+    const char *type = show_string(device, "type");
     const struct json *own = show_member(device, type);
 
     if (rings && json_type(rings) == JSON_ARRAY)
@@ -292,9 +298,9 @@ static void show_status(FILE *f, const struct json *result)
     struct row r;
 
     fputs("vub ", f);
-    show_text(f, string_at(result, "version"));
-    fprintf(f, ", process %.0f, log level ", number_at(result, "pid"));
-    show_text(f, string_at(result, "log_level"));
+    show_text(f, show_string(result, "version"));
+    fprintf(f, ", process %.0f, log level ", show_number(result, "pid"));
+    show_text(f, show_string(result, "log_level"));
     putc('\n', f);
     if (!devices || json_type(devices) != JSON_ARRAY)
         return;
@@ -317,16 +323,16 @@ static void show_status(FILE *f, const struct json *result)
 
 /* ---- stats and metrics ---- */
 
-static void show_ns(FILE *f, double ns)
+void show_time(double ns, char *out, size_t room)
 {
     if (ns < 1e3)
-        fprintf(f, "%.0f ns", ns);
+        snprintf(out, room, "%.0f ns", ns);
     else if (ns < 1e6)
-        fprintf(f, "%.1f us", ns / 1e3);
+        snprintf(out, room, "%.1f us", ns / 1e3);
     else if (ns < 1e9)
-        fprintf(f, "%.1f ms", ns / 1e6);
+        snprintf(out, room, "%.1f ms", ns / 1e6);
     else
-        fprintf(f, "%.1f s", ns / 1e9);
+        snprintf(out, room, "%.1f s", ns / 1e9);
 }
 
 static void show_latency(FILE *f, const struct json *latency)
@@ -339,12 +345,14 @@ static void show_latency(FILE *f, const struct json *latency)
         {"max_ns", ", all "},
     };
 
-    if (number_at(latency, "count") == 0)
+    char time[32];
+
+    if (show_number(latency, "count") == 0)
         return;
     fputs("    ", f);
     for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-        fputs(parts[i].title, f);
-        show_ns(f, number_at(latency, parts[i].member));
+        show_time(show_number(latency, parts[i].member), time, sizeof(time));
+        fprintf(f, "%s%s", parts[i].title, time);
     }
     putc('\n', f);
 }
@@ -352,19 +360,19 @@ static void show_latency(FILE *f, const struct json *latency)
 static void show_counters(FILE *f, const struct json *device)
 {
     const struct json *rings = show_member(device, "rings");
-    const char *type = string_at(device, "type");
+    const char *type = show_string(device, "type");
     const struct json *own = show_member(device, type);
 
-    show_text(f, string_at(device, "id"));
+    show_text(f, show_string(device, "id"));
     fputs(": ", f);
     show_text(f, type);
     fputs(", ", f);
-    show_text(f, true_at(device, "answers") ? string_at(device, "state")
-                                            : "no answer");
+    show_text(f, show_true(device, "answers") ? show_string(device, "state")
+                                              : "no answer");
     putc('\n', f);
     if (rings && json_type(rings) == JSON_ARRAY)
         for (const struct json *n = json_first(rings); n; n = json_next(n)) {
-            fprintf(f, "  ring %.0f:", number_at(n, "index"));
+            fprintf(f, "  ring %.0f:", show_number(n, "index"));
             show_ring_counters(f, n);
             show_latency(f, show_member(n, "latency"));
         }
@@ -385,7 +393,7 @@ static void show_stats(FILE *f, const struct json *result)
 /* As it is, for whoever reads it is no person. */
 static void show_metrics(FILE *f, const struct json *result)
 {
-    fputs(string_at(result, "text"), f);
+    fputs(show_string(result, "text"), f);
 }
 
 /* ---- others ---- */
@@ -397,20 +405,20 @@ static void show_help(FILE *f, const struct json *result)
     if (!list || json_type(list) != JSON_ARRAY)
         return;
     for (const struct json *n = json_first(list); n; n = json_next(n)) {
-        show_text(f, string_at(n, "name"));
+        show_text(f, show_string(n, "name"));
         params = show_member(n, "params");
         if (params && json_type(params) == JSON_ARRAY) {
             for (const struct json *p = json_first(params); p;
                  p = json_next(p)) {
-                bool required = true_at(p, "required");
+                bool required = show_true(p, "required");
 
                 fputs(required ? " " : " [", f);
-                show_text(f, string_at(p, "name"));
+                show_text(f, show_string(p, "name"));
                 fputs(required ? "=..." : "=...]", f);
             }
         }
         fputs("\n    ", f);
-        show_text(f, string_at(n, "help"));
+        show_text(f, show_string(n, "help"));
         putc('\n', f);
     }
 }
@@ -448,7 +456,7 @@ void show_result(FILE *f, const char *method, const struct json *result)
 
 void show_event(FILE *f, const struct json *params)
 {
-    show_text(f, string_at(params, "event"));
+    show_text(f, show_string(params, "event"));
     if (json_type(params) != JSON_OBJECT)
         return;
     for (const struct json *m = json_first(params); m; m = json_next(m)) {
