@@ -1,6 +1,6 @@
 /* vub: options, config, run; or a program of one device, daemon/program.c; or
- * vub ctl, daemon/control/ctl.c; or vub iscsi-list; or vub complete, for shells.
- * Exit status: daemon/daemon.h. */
+ * vub ctl, daemon/control/ctl.c; or vub iscsi-list; or vub complete, for
+ * shells. Exit status: daemon/daemon.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -89,8 +89,8 @@ static void stats_know_how_long_requests_took(void **state)
     need(ctl_ask(c, "stats", "'device':'d'"), "'state':'running',");
     need(ctl_ask(c, "stats", "'device':'d'"),
          "'chains':5,'latency':{'count':5,");
-    need(ctl_ask(c, "metrics", ""),
-         "vub_ring_latency_seconds_count{device=\\'d\\',queue=\\'0\\'} 5\\u000a");
+    need(ctl_ask(c, "metrics", ""), "vub_ring_latency_seconds_count{device=\\'"
+                                    "d\\',queue=\\'0\\'} 5\\u000a");
     need(ctl_ask(c, "metrics", ""),
          "vub_block_bytes_total{device=\\'d\\',queue=\\'0\\',"
          "operation=\\'read\\'} 20480\\u000a");

@@ -1,5 +1,5 @@
-/* behave/control.h: a client of the control socket, and threads of the program that
- * are held, for behaviour tests. */
+/* behave/control.h: a client of the control socket, and threads of the program
+ * that are held, for behaviour tests. */
 #ifndef BEHAVE_CONTROL_H
 #define BEHAVE_CONTROL_H
 
