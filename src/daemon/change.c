@@ -23,6 +23,7 @@
 
 #include "base/log.h"
 #include "loop/job.h"
+#include "os/thread.h"
 
 /* What an end takes beside the drain. */
 #define LEAVE_GRACE_MS 5000
@@ -44,10 +45,11 @@ struct arrival {
     struct change *change;
     struct conf_any conf;
     struct conf_doc *doc;
-    struct job *job;       /* that prepares it */
-    struct served *served; /* open; the list's when it has started */
-    struct place place;    /* its socket, until it has started */
-    bool late;             /* its socket is another's, who leaves */
+    struct job *job;                 /* that prepares it */
+    struct preparation *preparation; /* the job's; NULL without one */
+    struct served *served;           /* open; the list's when it has started */
+    struct place place;              /* its socket, until it has started */
+    bool late;                       /* its socket is another's, who leaves */
     bool started;
 };
 
@@ -140,11 +142,15 @@ static void free_departure(struct departure *d)
     free(d);
 }
 
+static void abandon(struct preparation *p);
+
 /* What has not started is not anybody else's. */
 static void drop_arrival(struct arrival *a)
 {
-    if (a->job)
+    if (a->job) {
+        abandon(a->preparation);
         job_give_up(a->job);
+    }
     if (a->served && !a->started)
         served_free(a->served, &a->change->changer->devices->workers);
     place_close(&a->place);
@@ -254,6 +260,8 @@ int change_check(const struct change *c, struct errs *e)
 struct preparation {
     struct arrival *arrival;
     struct served *served; /* the thread's; then the arrival's */
+    pthread_mutex_t lock;  /* over the next two */
+    bool abandoned;
     struct place place;
     struct config root; /* says where sockets go */
     struct conf_doc *root_doc;
@@ -261,15 +269,33 @@ struct preparation {
     struct errs errors;
 };
 
+static bool bind_place(struct preparation *p)
+{
+    bool good;
+
+    pthread_mutex_lock(&p->lock);
+    good = !p->abandoned && (!p->bind || place_bind(&p->place, p->served->conf,
+                                                    &p->root, &p->errors) == 0);
+    pthread_mutex_unlock(&p->lock);
+    return good;
+}
+
 /* [the job's thread] */
 static void prepare(void *arg)
 {
     struct preparation *p = arg;
 
-    if (p->bind &&
-        place_bind(&p->place, p->served->conf, &p->root, &p->errors) < 0)
-        return;
-    p->opened = !p->open || served_open(p->served, &p->errors) == 0;
+    if (bind_place(p))
+        p->opened = !p->open || served_open(p->served, &p->errors) == 0;
+}
+
+/* [main] Its thread may outlive the loop, or not live to remove a socket. */
+static void abandon(struct preparation *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->abandoned = true;
+    place_close(&p->place);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void next_step(struct change *c);
@@ -306,6 +332,7 @@ static void prepared(void *arg)
     struct change *c = a->change;
 
     a->job = NULL;
+    a->preparation = NULL;
     a->place = p->place;
     p->place = PLACE_NONE;
     if (p->opened) {
@@ -328,6 +355,7 @@ static void end_preparation(void *arg)
     if (p->served)
         served_free(p->served, &none);
     place_close(&p->place);
+    pthread_mutex_destroy(&p->lock);
     errs_free(&p->errors);
     conf_free(p->root_doc);
     free(p);
@@ -347,6 +375,7 @@ static int start_job(struct change *c, struct arrival *a, struct err *e)
 
     if (!p)
         return err_nomem(e);
+    pthread_mutex_init(&p->lock, NULL);
     p->arrival = a;
     p->root = *c->changer->conf;
     p->root_doc = conf_ref(c->changer->doc);
@@ -363,6 +392,7 @@ static int start_job(struct change *c, struct arrival *a, struct err *e)
         end_preparation(p);
         return rc;
     }
+    a->preparation = p;
     a->served = NULL;
     a->place = PLACE_NONE;
     return 0;
