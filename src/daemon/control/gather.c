@@ -153,6 +153,8 @@ static struct look *look_of(struct control *c, struct served *s,
     if (!s->looks)
         return NULL;
     l = &s->looks[kind->index];
+    if (l->kind)
+        return l; /* it may be under way: it is the other loop's to read */
     l->control = c;
     l->served = s;
     l->kind = kind;
