@@ -203,12 +203,11 @@ static void nothing_is_left_of_those_that_went(void **state)
         front_need_hangup(f);
         front_free(f);
     }
+    /* They end a little later, the tenth's too. */
     do {
         after = footprint(v);
-    } while (after.threads > before.threads); /* they end a little later */
-    assert_int_equal(after.threads, before.threads);
-    assert_int_equal(after.fds, before.fds);
-    assert_int_equal(after.memory, before.memory);
+    } while (after.threads > before.threads || after.fds > before.fds ||
+             after.memory > before.memory);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     assert_true(vub_rss_kib(v) < rss + 2048);
 #endif
