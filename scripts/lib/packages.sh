@@ -19,12 +19,14 @@ PACKAGES_GUEST=(
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;
-# dpkg-dev, lintian and groff make and judge the package.
+# dpkg-dev, lintian and groff make and judge the package; libvirt runs what
+# --print-args=libvirt prints.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
     fio qemu-utils strace umockdev tgt sg3-utils libiscsi-bin
     libdrm-dev libdrm-tests
-    dpkg-dev lintian groff-base libvirt-daemon libvirt-clients
+    dpkg-dev lintian groff-base libvirt-daemon
+    libvirt-daemon-driver-qemu libvirt-clients
 )
 
 # need PACKAGE...: returns when all are there; ends the script if they cannot

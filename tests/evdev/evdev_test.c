@@ -102,6 +102,50 @@ static void a_keyboard_is_passed_through(void **state)
     passes_through("keyboard.evemu");
 }
 
+/* QEMU's documentation of its vhost-user-input, but for the program's name.
+ * Spec: vhost-user, "Backend program conventions". */
+static struct vub *program_with(const char *more)
+{
+    struct vub *v = vub_new();
+
+    v->program = "input";
+    vub_arg(v, "--socket-path=%s", vub_path(v, "d.sock"));
+    vub_arg(v, "--evdev-path=/dev/input/event17");
+    if (more)
+        vub_arg(v, "%s", more);
+    vub_run(v);
+    return v;
+}
+
+static void a_program_passes_a_device_through(void **state)
+{
+    struct host_device *d = host_add(17, "keyboard.evemu");
+    struct vub *v = program_with(NULL);
+    struct input *f = input_new(v, "d", NULL, 64);
+
+    (void)state;
+    expect_described(f, &d->rec.desc);
+    host_wait_grab(d, true);
+    expect_played(f, d, true);
+    input_free(f);
+    assert_int_equal(vub_wait(v), 0); /* it ends with its front-end */
+    vub_free(v);
+}
+
+static void a_program_does_not_grab_if_told_so(void **state)
+{
+    struct host_device *d = host_add(17, "keyboard.evemu");
+    struct vub *v = program_with("--no-grab");
+    struct input *f = input_new(v, "d", NULL, 64);
+
+    (void)state;
+    expect_played(f, d, true);
+    assert_false(__atomic_load_n(&d->grabbed, __ATOMIC_SEQ_CST));
+    input_free(f);
+    assert_int_equal(vub_wait(v), 0);
+    vub_free(v);
+}
+
 static void a_mouse_is_passed_through(void **state)
 {
     (void)state;
@@ -444,6 +488,8 @@ static void nothing_is_lost_in_a_ring_of_four(void **state)
 #define E(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 BEHAVE_MAIN(E(a_keyboard_is_passed_through), E(a_mouse_is_passed_through),
+            E(a_program_passes_a_device_through),
+            E(a_program_does_not_grab_if_told_so),
             E(a_tablet_is_passed_through), E(a_touch_screen_is_passed_through),
             E(leds_are_written_to_the_device),
             E(force_feedback_is_passed_on_but_for_effects),

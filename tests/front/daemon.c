@@ -205,12 +205,16 @@ void vub_spawn(struct vub *v)
     snprintf(config, sizeof(config), "%s/devices.json", v->dir);
     snprintf(number, sizeof(number), "%d", ready[1]);
     argv[n++] = v->exe;
+    if (v->program)
+        argv[n++] = v->program;
     if (!v->quiet) {
         argv[n++] = "--log-level";
         argv[n++] = "debug";
     }
-    argv[n++] = "--config";
-    argv[n++] = config;
+    if (!v->program) {
+        argv[n++] = "--config";
+        argv[n++] = config;
+    }
     argv[n++] = "--ready-fd";
     argv[n++] = number;
     for (unsigned i = 0; i < v->num_args; i++)

@@ -27,6 +27,8 @@ struct vub {
                    * left out */
     bool wrapped; /* exe runs it under another program, which keeps copies of
                    * its fds */
+    const char *program; /* "input": that program of one device, which has no
+                          * config; NULL: vub */
     /* rest: daemon.c's */
     int log_fd, ready_fd;
     char *log;

@@ -18,6 +18,7 @@ answered by one line; the end of input ends it.
     deaf / hearing       stop listening, or listen again at the same port
     attention LUN ASC    a unit attention for every session
     resize LUN SIZE      with a unit attention for every session
+    fill LUN HEX         its first bytes
     stats                a JSON object: what was seen
 
 RFC 7143. Standard library only."""
@@ -135,6 +136,10 @@ class Target:
                 disk.extend(bytes(size - len(disk)))
                 for c in self.connections:
                     c.attention[n] = 0x2a09
+        elif words[0] == "fill":
+            with self.lock:
+                data = bytes.fromhex(words[2])
+                self.luns[int(words[1])][:len(data)] = data
         elif words[0] == "stats":
             with self.lock:
                 return json.dumps(dict(self.seen, order=self.order,
