@@ -1,11 +1,17 @@
 /* libvirt has an element for vhost-user disks. Of the others it knows GPUs, but
  * only those whose back-end it starts itself, one for each domain; what vub
- * serves goes to QEMU as it is. */
+ * serves goes to QEMU as it is. Those stand where libvirt puts nothing, which
+ * fills its bus from below: QEMU would make them first, in the first places. */
 #include "daemon/print_args_impl.h"
 
 #include <string.h>
 
 #define LIBVIRT_RING 128
+
+/* Slots of the first bus that are ours, and functions of each. */
+#define SLOT_FIRST 0x10u
+#define SLOTS 14u
+#define FUNCTIONS 8u
 
 /* A text of XML. Control characters it cannot have: libvirt_judge. */
 static void put_text(FILE *f, const char *text)
@@ -83,10 +89,11 @@ static bool is_disk(const struct guest_device *d)
     return d->type == GUEST_BLOCK;
 }
 
-static void put_others(FILE *f, const struct guest *g)
+static void put_others(FILE *f, const struct guest *g, unsigned count)
 {
     const struct guest_device *vga = qemu_vga(g);
     struct qemu_device q;
+    unsigned n = 0;
 
     fputs("  <!-- libvirt 9.0 has no element for vhost-user devices of other "
           "types that it does not\n       start itself: these go to QEMU as "
@@ -98,6 +105,10 @@ static void put_others(FILE *f, const struct guest *g)
         if (d->why || is_disk(d))
             continue;
         qemu_describe(&q, d, d == vga);
+        words_add(&q.device, ",bus=pcie.0,addr=0x%x.0x%x%s",
+                  SLOT_FIRST + n % SLOTS, n / SLOTS,
+                  count > SLOTS ? ",multifunction=on" : "");
+        n++;
         put_argument(f, "-chardev", &q.chardev);
         put_argument(f, "-device", &q.device);
     }
@@ -115,6 +126,8 @@ void print_libvirt(FILE *f, struct guest *g)
         struct guest_device *d = &g->list[i];
 
         libvirt_judge(d);
+        if (!d->why && !is_disk(d) && others == SLOTS * FUNCTIONS)
+            d->why = "there are 112 places for what libvirt does not know";
         if (!d->why) {
             others += !is_disk(d);
             continue;
@@ -147,6 +160,6 @@ void print_libvirt(FILE *f, struct guest *g)
             put_disk(f, &g->list[i], disks++);
     fputs("  </devices>\n", f);
     if (others)
-        put_others(f, g);
+        put_others(f, g, others);
     fputs("</domain>\n", f);
 }

@@ -2,10 +2,10 @@
 """print_args.py VUB: what --print-args prints, run as it is by QEMU and by
 libvirt, if they are there; and looked at for those that are not."""
 
+import atexit
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -57,6 +57,7 @@ class Vub:
             [PROGRAM, "--config", config, "--ready-fd", str(theirs)],
             pass_fds=[theirs], stderr=subprocess.PIPE, text=True, **kwargs)
         os.close(theirs)
+        atexit.register(self.process.kill)  # of a test that fails
         with os.fdopen(ready) as f:
             assert f.read() == "ready\n", self.process.stderr.read()
 
@@ -77,8 +78,11 @@ def nobody(command, **kwargs):
 
 
 def words(text):
-    """Of a command that goes over several lines, without its comments."""
-    return shlex.split(text, comments=True)
+    """Of a command, as a shell takes it."""
+    script = re.sub(r"^(?!#)", "printf '%s\\\\0' ", text, count=1, flags=re.M)
+    out = subprocess.run(["sh", "-c", script], text=True, check=True,
+                         capture_output=True).stdout
+    return out.split("\0")[:-1]
 
 
 def qemu_runs_what_is_printed():
@@ -130,12 +134,10 @@ def libvirt_knows_what_is_printed():
     return None
 
 
-def libvirt_runs_what_is_printed():
-    """virsh makes a QEMU's command line of it, with a driver of its own, and
-    that is run."""
-    if not has_qemu() or not shutil.which("virsh"):
-        return "skipped: there is no qemu-system-x86_64, or no virsh"
-    write(DEVICES)
+def libvirt_command(devices):
+    """virsh makes a QEMU's command line of what is printed, with a driver of
+    its own. None: it cannot."""
+    write(devices)
     os.chmod(".", 0o755)
     done = nobody([PROGRAM, "--config", "vub.json", "--print-args=libvirt"])
     assert done.returncode == 0, done
@@ -150,23 +152,54 @@ def libvirt_runs_what_is_printed():
                   env=dict(os.environ, HOME=root))
     if "Failed to connect" in done.stderr or "no connection driver" in \
             done.stderr:
-        return "skipped: libvirt has no driver for QEMU " \
-            "(libvirt-daemon-driver-qemu)"
+        return None
     assert done.returncode == 0, done
     command = done.stdout.strip()
     # What is libvirt's own: its channel, and files that it has not made.
-    command = re.sub(r"^.*?(/\S*qemu-system-\S+)", r"\1", command)
-    command = re.sub(r"-object '\{\"qom-type\":\"secret\"[^']*' ", "", command)
-    command = re.sub(r"-chardev socket,id=charmonitor\S* ", "", command)
-    command = re.sub(r"-mon \S* ", "", command)
-    command = re.sub(r"-sandbox \S*", "", command)
-    command = re.sub(r"-display none ", "", command)
+    for pattern in (r"^.*?(?=/\S*qemu-system-)",
+                    r"-object '\{\"qom-type\":\"secret\"[^']*' ",
+                    r"-chardev socket,id=charmonitor\S* ", r"-mon \S* ",
+                    r"-sandbox \S*", r"-display none "):
+        command = re.sub(pattern, "", command)
+    return command
+
+
+def libvirt_runs_what_is_printed():
+    if not has_qemu() or not shutil.which("virsh"):
+        return "skipped: there is no qemu-system-x86_64, or no virsh"
+    command = libvirt_command(DEVICES)
+    if not command:
+        return "skipped: libvirt has no driver for QEMU " \
+            "(libvirt-daemon-driver-qemu)"
     vub = Vub()
     qemu = Qemu(command, env=emulated())
     names = [name for name in qemu.devices() if name.startswith("vhost-user")]
     assert names == sorted(
         3 * ["vhost-user-blk-pci"] + 2 * ["vhost-user-scsi-pci"] +
         ["vhost-user-input-pci", "vhost-user-vga", "vhost-user-gpu-pci"])
+    qemu.end()
+    vub.end()
+    return None
+
+
+def libvirt_has_places_for_many():
+    if not has_qemu() or not shutil.which("virsh"):
+        return "skipped: there is no qemu-system-x86_64, or no virsh"
+    keys = [dict(DEVICES[5], id=f"keys{n}") for n in range(113)]
+    write(keys)
+    said = printed("libvirt")
+    assert said.count("vhost-user-input-pci") == 112, said
+    assert "<!-- keys112 cannot be used: there are 112 places for what " \
+        "libvirt does not know. -->\n" in said, said
+    command = libvirt_command([
+        dict(DEVICES[0], id=f"disk{n}") for n in range(20)] + keys[:20])
+    if not command:
+        return "skipped: libvirt has no driver for QEMU " \
+            "(libvirt-daemon-driver-qemu)"
+    vub = Vub()
+    qemu = Qemu(command, env=emulated())
+    assert qemu.devices().count("vhost-user-input-pci") == 20
+    assert qemu.devices().count("vhost-user-blk-pci") == 20
     qemu.end()
     vub.end()
     return None
@@ -276,6 +309,7 @@ def it_can_be_added_to_run():
 
 run([qemu_runs_what_is_printed, what_qemu_cannot_use_is_said,
      libvirt_knows_what_is_printed, libvirt_runs_what_is_printed,
+     libvirt_has_places_for_many,
      cloud_hypervisor_has_disks_hosts_and_input,
      crosvm_has_all_that_needs_no_display, libkrun_is_called_in_c,
      nothing_is_opened, it_can_be_added_to_run])

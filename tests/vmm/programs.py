@@ -3,6 +3,7 @@
 the daemons in QEMU's contrib folder: command lines of QEMU's documents and of
 those daemons' own help, unchanged but for the program's name."""
 
+import atexit
 import fcntl
 import json
 import os
@@ -43,6 +44,7 @@ class Daemon:
             f"exec {command} --ready-fd {write}", shell=True, text=True,
             env=links(), pass_fds=[write, *pass_fds], stderr=subprocess.PIPE)
         os.close(write)
+        atexit.register(self.process.kill)  # of a test that fails
         with os.fdopen(ready) as f:
             told = f.read()
         assert told == "ready\n", self.process.stderr.read()

@@ -54,7 +54,10 @@ class Qemu:
         self.do("qmp_capabilities")
 
     def take(self):
-        line = self.file.readline()
+        try:
+            line = self.file.readline()
+        except ConnectionResetError:
+            line = ""
         assert line, self.process.stderr.read()
         return json.loads(line)
 
