@@ -103,17 +103,16 @@ void print_crosvm(FILE *f, struct guest *g)
         [GUEST_BLOCK] = "block",
         [GUEST_SCSI] = "scsi",
         [GUEST_INPUT] = "input",
-        [GUEST_GPU] = "gpu",
     };
 
     for (int i = 0; i < g->count; i++)
-        if (g->list[i].type == GUEST_GPU && !g->list[i].headless)
-            g->list[i].why = "crosvm has no display for a GPU that is outside "
-                             "of it; one that is \"headless\" works without";
-    fputs(
-        "# For crosvm of 2026, by its book and its sources; vub's tests do not "
-        "run it.\n# Add a kernel's path at the end.\n",
-        f);
+        if (g->list[i].type == GUEST_GPU)
+            g->list[i].why = "crosvm speaks a protocol of its own with GPUs";
+    fputs("# For crosvm of 2026, by its book and its sources; vub's tests do "
+          "not run it.\n# It has the types scsi and input, and no such "
+          "back-ends of its own: whether it carries\n# others is not known to "
+          "us. Add a kernel's path at the end.\n",
+          f);
     print_why(f, g);
     fputs("crosvm run", f);
     print_next(f);

@@ -227,19 +227,21 @@ def cloud_hypervisor_has_disks_hosts_and_input():
             "vhost-user.\n" in said, said
 
 
-def crosvm_has_all_that_needs_no_display():
+def crosvm_has_all_but_gpus():
     write(DEVICES)
     said = printed("crosvm")
     assert "vub's tests do not run it.\n" in said, said
     here = os.path.realpath("run")
     got = words(said)
     assert got[:6] == ["crosvm", "run", "--cpus", "3", "--mem", "1024"], got
-    assert got[6::2] == 7 * ["--vhost-user"], got
+    assert got[6::2] == 6 * ["--vhost-user"], got
     assert got[7] == f"type=block,socket={here}/disk.sock,max-queue-size=128"
     assert got[11] == f"type=block,socket=\"{here}/a,b'c &<\\\"[].sock\"," \
         "max-queue-size=128", got
-    assert got[-1] == f"type=gpu,socket={here}/rig.sock,max-queue-size=128"
-    assert "# screen cannot be used: crosvm has no display" in said, said
+    assert got[-1] == f"type=input,socket={here}/keys.sock,max-queue-size=128"
+    for name in ("screen", "rig"):
+        assert f"# {name} cannot be used: crosvm speaks a protocol of its " \
+            "own with GPUs.\n" in said, said
 
 
 def libkrun_is_called_in_c():
@@ -311,5 +313,5 @@ run([qemu_runs_what_is_printed, what_qemu_cannot_use_is_said,
      libvirt_knows_what_is_printed, libvirt_runs_what_is_printed,
      libvirt_has_places_for_many,
      cloud_hypervisor_has_disks_hosts_and_input,
-     crosvm_has_all_that_needs_no_display, libkrun_is_called_in_c,
+     crosvm_has_all_but_gpus, libkrun_is_called_in_c,
      nothing_is_opened, it_can_be_added_to_run])
