@@ -2,7 +2,7 @@
  * without a virtual machine. It shows a screen of 1920 x 1080, and redraws a
  * part of it, again and again, and prints what it saw as one JSON object.
  *
- *     bench_gpu --socket S --pid P --damage 64x64 --pieces 4096 [--blob]
+ *     bench_gpu --socket S --pid P --damage 64x64 --scattered [--blob]
  *
  * A frame is what a guest's driver does for one: TRANSFER_TO_HOST_2D and
  * RESOURCE_FLUSH of the damage, for a blob RESOURCE_FLUSH alone, shown by one
