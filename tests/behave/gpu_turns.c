@@ -8,8 +8,9 @@
 
 #define MANY 128
 
-/* Does a command so many times, which it finds all at once. In how many turns
- * at least. */
+/* Does a command so many times, which it finds all at once. How many calls came
+ * before all were seen to be answered: one for each turn, and that of the last
+ * one may come after. */
 static uint64_t turns(struct vq *q, const void *cmd, uint32_t len)
 {
     struct gpu *g = gpu_of(q);
@@ -66,7 +67,7 @@ static void a_transfer_of_bytes_that_lie_apart_has_a_turn(void **state)
     e = bytes_apart(s.g, 65536);
     gpu_need(gpu_create(s.g, 1, XRGB, 16384, 1), OK_NODATA);
     gpu_need(gpu_attach(s.g, 1, e, 65536), OK_NODATA);
-    assert_in_range(turns(s.g->control, &cmd, sizeof(cmd)), MANY, 2 * MANY);
+    assert_in_range(turns(s.g->control, &cmd, sizeof(cmd)), MANY - 1, 2 * MANY);
     free(e);
     screen_close(&s);
 }
@@ -83,7 +84,7 @@ static void a_column_counts_by_its_rows(void **state)
     open_screen(&s);
     fb = gpu_fb_new(s.g, 1024, 8192, 4096);
     gpu_picture(s.g, 1, XRGB, fb);
-    assert_in_range(turns(s.g->control, &cmd, sizeof(cmd)), MANY, 2 * MANY);
+    assert_in_range(turns(s.g->control, &cmd, sizeof(cmd)), MANY - 1, 2 * MANY);
     screen_close(&s);
 }
 
@@ -100,7 +101,7 @@ static void images_of_a_cursor_that_lie_apart_have_turns(void **state)
     open_screen(&s);
     e = bytes_apart(s.g, 16384);
     gpu_need(gpu_create_blob(s.g, 1, 16384, e, 16384), OK_NODATA);
-    assert_in_range(turns(s.g->cursor, &cmd, sizeof(cmd)), MANY / 16, MANY);
+    assert_in_range(turns(s.g->cursor, &cmd, sizeof(cmd)), MANY / 16 - 1, MANY);
     free(e);
     screen_close(&s);
 }
