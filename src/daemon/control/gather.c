@@ -47,6 +47,24 @@ static void on_there(struct mail *m)
     loop_post(l->control->main, &l->back);
 }
 
+void gather_describe(struct served *s, struct found *f,
+                     void (*tell)(struct endpoint *ep, struct json_out *o))
+{
+    const struct device_type *type = device_type_of(s->conf);
+    struct endpoint *ep = served_endpoint(s);
+
+    if (!ep) {
+        json_add_str(&f->out, "state", "closed");
+        return;
+    }
+    tell(ep, &f->out);
+    if (type->status) {
+        json_begin(&f->out, s->conf->table->name, '{');
+        type->status(endpoint_device(ep), &f->out);
+        json_end(&f->out, '}');
+    }
+}
+
 /* ---- what is answered ---- */
 
 static void on_gone(struct timer *t)

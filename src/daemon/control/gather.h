@@ -28,6 +28,11 @@ struct gather_kind {
     void (*compose)(struct gather *g, struct json_out *o);
 };
 
+/* [home] Members for f->out: what `tell` knows of the endpoint, and the device
+ * type's own. */
+void gather_describe(struct served *s, struct found *f,
+                     void (*tell)(struct endpoint *ep, struct json_out *o));
+
 extern const struct gather_kind gather_status, gather_stats, gather_metrics;
 
 /* What one gather wants of a device. It has a ref of both. */

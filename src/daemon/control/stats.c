@@ -10,19 +10,7 @@
 
 static void ask_stats(struct served *s, struct found *f)
 {
-    const struct device_type *type = device_type_of(s->conf);
-    struct endpoint *ep = served_endpoint(s);
-
-    if (!ep) {
-        json_add_str(&f->out, "state", "closed");
-        return;
-    }
-    endpoint_stats(ep, &f->out);
-    if (type->status) {
-        json_begin(&f->out, s->conf->table->name, '{');
-        type->status(endpoint_device(ep), &f->out);
-        json_end(&f->out, '}');
-    }
+    gather_describe(s, f, endpoint_stats);
 }
 
 static void compose_stats(struct gather *g, struct json_out *o)

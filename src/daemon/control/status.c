@@ -7,19 +7,7 @@
 
 static void ask(struct served *s, struct found *f)
 {
-    const struct device_type *type = device_type_of(s->conf);
-    struct endpoint *ep = served_endpoint(s);
-
-    if (!ep) {
-        json_add_str(&f->out, "state", "closed");
-        return;
-    }
-    endpoint_status(ep, &f->out);
-    if (type->status) {
-        json_begin(&f->out, s->conf->table->name, '{');
-        type->status(endpoint_device(ep), &f->out);
-        json_end(&f->out, '}');
-    }
+    gather_describe(s, f, endpoint_status);
 }
 
 /* What the config says of a device. */
