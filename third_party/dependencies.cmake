@@ -28,6 +28,15 @@ if(uring_FOUND)
 endif()
 add_library(vub::uring ALIAS vub_uring_or_none)
 
+# Optional too: without it the sandbox has no filter of system calls.
+pkg_check_modules(seccomp IMPORTED_TARGET "libseccomp>=2.5")
+add_library(vub_seccomp_or_none INTERFACE)
+if(seccomp_FOUND)
+  target_link_libraries(vub_seccomp_or_none INTERFACE PkgConfig::seccomp)
+  target_compile_definitions(vub_seccomp_or_none INTERFACE VUB_HAVE_SECCOMP=1)
+endif()
+add_library(vub::seccomp ALIAS vub_seccomp_or_none)
+
 if(VUB_TESTS)
   vub_dependency(cmocka "cmocka>=1.1.5")
 endif()

@@ -9,7 +9,7 @@
 PACKAGES_BUILD=(
     cmake ninja-build gcc libc6-dev pkg-config
     libuv1-dev libcjson-dev libevdev-dev libyaml-dev liburing-dev libiscsi-dev
-    libpixman-1-dev libpng-dev libxxhash-dev
+    libpixman-1-dev libpng-dev libxxhash-dev libseccomp-dev
     libcmocka-dev libumockdev-dev
 )
 # A guest: QEMU, and the programs that its initramfs is made of.

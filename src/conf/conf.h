@@ -42,7 +42,8 @@ enum conf_type {
     CONF_STRS,   /* struct conf_strs: a string or an array of strings, neither
                   * empty */
     CONF_TABLE,  /* an object, into the struct embedded there, by `table`;
-                  * a bare string is taken as the key named `shorthand` */
+                  * a bare string, or true or false, is taken as the key
+                  * named `shorthand` */
     CONF_UNION,  /* struct conf_any: an object whose "type" picks a table */
     CONF_UNIONS, /* struct conf_anys: an array of such objects, min..max many */
     CONF_TABLES, /* struct conf_anys: the same, of objects by `table` */
@@ -85,6 +86,7 @@ struct conf_key {
     const struct conf_union *of;
     const char *shorthand;
     const char *help; /* one or two sentences, for the man page */
+    bool only_read;   /* of a path: nobody writes there */
     /* Set: *(bool *)(struct + seen_offset - 1) tells whether the key was
      * given (and good). See CONF_SEEN. */
     size_t seen_offset;
@@ -156,6 +158,18 @@ void conf_free(struct conf_doc *doc);
  * of CONF_TABLES. */
 bool conf_same(const struct conf_any *a, const struct conf_any *b,
                const struct conf_union *of);
+/* Whoever looks at all that a config names. */
+struct conf_visitor {
+    /* Each object that is there. */
+    void (*object)(const struct conf_table *t, void *arg);
+    /* Each CONF_PATH that is not empty. */
+    void (*path)(const struct conf_key *k, const char *path, void *arg);
+    void *arg;
+};
+
+/* Looks at data, which was read by t without errors, and at all below. */
+void conf_visit(const struct conf_table *t, const void *data,
+                const struct conf_visitor *v);
 
 /* "64M" to bytes; false if it is no size. */
 bool conf_parse_size(const char *text, uint64_t *bytes);

@@ -64,7 +64,9 @@ static void put_key(FILE *f, const struct conf_key *k)
         putc('\n', f);
     }
     if (k->shorthand)
-        fprintf(f, "A string is taken as\n.Cm %s .\n", k->shorthand);
+        fprintf(f, "%s is taken as\n.Cm %s .\n",
+                text_shorthand_is_bool(k) ? "True or false" : "A string",
+                k->shorthand);
     if (k->type == CONF_TABLE || k->type == CONF_TABLES)
         put_keys(f, k->table->keys);
 }

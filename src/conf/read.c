@@ -261,7 +261,9 @@ static void read_table(struct reader *r, const struct json *n,
     object_init(&o, p, k->table, NULL, field);
     if (json_type(n) == JSON_OBJECT) {
         read_object(r, n, &o);
-    } else if (k->shorthand && json_type(n) == JSON_STRING) {
+    } else if (k->shorthand &&
+               json_type(n) ==
+                   (text_shorthand_is_bool(k) ? JSON_BOOL : JSON_STRING)) {
         short_key = object_key(&o, k->shorthand, &again, &data);
         assert(short_key);
         read_value(r, n, p, short_key, field);

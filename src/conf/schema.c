@@ -106,6 +106,8 @@ static void put_either(struct out *o, const struct conf_key *k)
     open_in(o, NULL, '{');
     if (k->type == CONF_U32 || k->type == CONF_HEX || k->type == CONF_SIZE)
         put_integer(o, k);
+    else if (k->type == CONF_TABLE && text_shorthand_is_bool(k))
+        put_text(o, "type", "boolean");
     else
         put_text(o, "type", "string");
     if (k->type == CONF_STRS)

@@ -137,6 +137,15 @@ static void add_count(const struct conf_key *k, const char *what, char *out,
         text_add(out, room, len, " %s%s", what, last == 1 ? "" : "s");
 }
 
+bool text_shorthand_is_bool(const struct conf_key *k)
+{
+    for (const struct conf_key *key = k->table->keys; key->name; key++) {
+        if (strcmp(key->name, k->shorthand) == 0)
+            return key->type == CONF_BOOL;
+    }
+    return false;
+}
+
 void text_expected(const struct conf_key *k, char *out, size_t room)
 {
     size_t len = 0;
@@ -187,7 +196,9 @@ void text_expected(const struct conf_key *k, char *out, size_t room)
         break;
     case CONF_TABLE:
         text_add(out, room, &len,
-                 k->shorthand ? "a string or an object" : "an object");
+                 !k->shorthand               ? "an object"
+                 : text_shorthand_is_bool(k) ? "true, false or an object"
+                                             : "a string or an object");
         break;
     case CONF_UNION:
         text_add(out, room, &len, "an object");

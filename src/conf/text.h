@@ -16,6 +16,9 @@ uint64_t text_max(const struct conf_key *k);
 /* The most that a CONF_HEX may have behind its "0x". */
 unsigned text_hex_digits(const struct conf_key *k);
 
+/* Of a key with a shorthand: is that true or false, or else a string? */
+bool text_shorthand_is_bool(const struct conf_key *k);
+
 /* How far two words are from each other: letters to add, leave out, change,
  * or swap. */
 unsigned text_distance(const char *a, const char *b);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
+#include "daemon/confine.h"
 #include "daemon/workers.h"
 
 #define ID_MAX_BYTES 64
@@ -281,6 +282,11 @@ static const struct conf_key config_keys[] = {
     {"log", CONF_TABLE, CONF_AT(struct config, log), .table = &log_table,
      .help = "Log lines go to standard error. Options of the command line "
              "come before these."},
+    {"sandbox", CONF_TABLE, CONF_AT(struct config, sandbox),
+     .table = &sandbox_table, .shorthand = "enabled",
+     .help = "What vub may not do any more once it has started: true, false, "
+             "or an object. By default all that it does not need, where the "
+             "system can."},
     {"devices", CONF_UNIONS, CONF_AT(struct config, devices), .required = true,
      .min = 1, .of = &device_union, .help = "The devices to serve."},
     {NULL},

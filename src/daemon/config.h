@@ -19,11 +19,18 @@ struct control_config {
     unsigned mode;
 };
 
+struct sandbox_config {
+    bool enabled, system_calls;
+    struct conf_strs paths;   /* as written: relative to the config */
+    const char *user, *group; /* NULL: stays */
+};
+
 struct config {
     const char *runtime_dir; /* NULL: by the environment, config_runtime_dir */
     struct control_config control;
     bool has_control; /* else there is no control socket */
     struct log_config log;
+    struct sandbox_config sandbox;
     struct conf_anys devices; /* at least one */
 };
 

@@ -1,9 +1,11 @@
 /* Start: everything that can fail is done by one thread, in an order in which
  * all errors of a step are told before the program gives up: sockets, devices,
- * threads. From then on devices come and go by change.c, one change at a time;
- * the start is the first. Stop: every device is asked to close on its own loop,
- * the loops end when all have, then all is freed. A stop is bounded: what is
- * not over after every drain must be, is left to the system.
+ * threads. Between the last two the process gives up what it needs no more
+ * (confine.h); processes that are to keep it are made before. From then on
+ * devices come and go by change.c, one change at a time; the start is the first.
+ * Stop: every device is asked to close on its own loop, the loops end when all
+ * have, then all is freed. A stop is bounded: what is not over after every drain
+ * must be, is left to the system.
  *
  * With a command (run.c) a stop begins with the command's: a VMM ends better
  * while it has its devices. Its end stops vub, whatever the reason. */
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/change.h"
+#include "daemon/confine.h"
 #include "daemon/control/control.h"
 #include "daemon/devices.h"
 #include "daemon/reload.h"
@@ -52,6 +55,7 @@ struct daemon {
     struct control control;
     struct service service;
     struct run run;
+    struct confine confine;
     struct loop main;
     uv_signal_t signals[ARRAY_LEN(signals)];
     struct timer deadline;
@@ -353,8 +357,7 @@ static void be_ready(struct daemon *d)
 
     tell_ready(d);
     d->run.ended = on_command_ended;
-    if (d->how->run && run_start(&d->run, d->how->run, &d->main, &d->devices,
-                                 d->control.place.path, &why) < 0) {
+    if (d->how->run && run_start(&d->run, &d->main, &why) < 0) {
         d->rc = errs_add(d->e, why.code, "--run", "%s", why.text);
         stop(d);
     }
@@ -512,6 +515,9 @@ static int start(struct daemon *d)
         control_open(&d->control, &d->sockets.control, &d->main);
         iscsi_tell(on_iscsi, d);
     }
+    rc = confine_enter(&d->confine, d->run.process.pid, d->e);
+    if (rc < 0)
+        return rc;
     rc = workers_start(&d->devices.workers, &why);
     return rc < 0 ? errs_push(d->e, &why) : 0;
 }
@@ -549,6 +555,16 @@ static int take_sockets(struct daemon *d)
     return rc;
 }
 
+static int prepare_command(struct daemon *d)
+{
+    struct err why;
+
+    if (!d->how->run || run_prepare(&d->run, d->how->run, d->conf, &d->sockets,
+                                    d->ready_fd, &why) == 0)
+        return 0;
+    return errs_add(d->e, why.code, "--run", "%s", why.text);
+}
+
 /* Up to where the workers run; else the exit status, and why in e. */
 static int begin(struct daemon *d)
 {
@@ -556,12 +572,16 @@ static int begin(struct daemon *d)
         return EXIT_USAGE;
     if (d->how->run && run_check(d->conf, d->e) < 0)
         return EXIT_USAGE;
+    if (confine_prepare(&d->confine, d->conf, d->control.dir, d->e) < 0)
+        return EXIT_USAGE;
     if (open_main_loop(d) < 0)
         return EXIT_RUN_TIME;
     service_open(&d->service, &d->main);
     if (d->how->exit_with_parent && watch_parent(d) < 0)
         return EXIT_RUN_TIME;
     if (sockets_bind(&d->sockets, d->conf, d->e) < 0)
+        return EXIT_RUN_TIME;
+    if (prepare_command(d) < 0)
         return EXIT_RUN_TIME;
     if (open_devices(d) < 0)
         return EXIT_USAGE;
@@ -593,6 +613,7 @@ static void end(struct daemon *d)
     service_close(&d->service);
     close_main_loop(d);
     free_devices(d);
+    confine_end(&d->confine);
     control_free(&d->control);
     conf_free(d->changer.doc);
     if (d->ready_fd >= 0)

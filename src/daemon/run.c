@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "os/child.h"
 
 /* A VMM that is told to end flushes its disks; one that shuts its guest down
  * first takes longer. */
@@ -62,6 +61,10 @@ int run_check(const struct config *c, struct errs *e)
                          "%s and \"%s\" (%s) have the same variable for --run",
                          id, other, what);
     }
+    if (c->sandbox.enabled && c->sandbox.user)
+        rc = errs_at(e, "/sandbox", "user",
+                     "does not go with --run: the command would be a process "
+                     "of another user, which vub could not end");
     return rc;
 }
 
@@ -91,17 +94,17 @@ static void free_variables(char **list)
     free(list);
 }
 
-static char **variables(const struct devices *devices, const char *control)
+static char **variables(const struct config *c, const struct sockets *s)
 {
-    char **out = calloc((size_t)devices->count + 2, sizeof(*out));
+    char **out = calloc((size_t)s->count + 2, sizeof(*out));
     bool done = out != NULL;
     int n = 0;
 
-    for (int i = 0; i < devices->count && done; i++)
-        done = add_variable(out, &n, devices->list[i]->common->id,
-                            devices->list[i]->place.path);
+    for (int i = 0; i < s->count && done; i++)
+        done =
+            add_variable(out, &n, config_device(c, i)->id, s->devices[i].path);
     if (done)
-        done = add_variable(out, &n, CONTROL_NAME, control);
+        done = add_variable(out, &n, CONTROL_NAME, s->control.path);
     if (done)
         return out;
     free_variables(out);
@@ -155,14 +158,23 @@ uint64_t run_stop_ms(void)
     return LEAVE_MS + END_MS;
 }
 
-int run_start(struct run *r, const char *command, struct loop *main,
-              const struct devices *devices, const char *control, struct err *e)
+int run_prepare(struct run *r, const char *command, const struct config *c,
+                const struct sockets *s, int ready_fd, struct err *e)
 {
-    char **more = variables(devices, control);
+    char **more = variables(c, s);
     int rc;
 
     if (!more)
         return err_nomem(e);
+    rc = child_prepare(&r->process, command, more, ready_fd, e);
+    free_variables(more);
+    return rc;
+}
+
+int run_start(struct run *r, struct loop *main, struct err *e)
+{
+    int rc;
+
     uv_signal_init(&main->uv, &r->child);
     r->child.data = r;
     r->patience.fire = on_impatient;
@@ -170,13 +182,11 @@ int run_start(struct run *r, const char *command, struct loop *main,
     r->open = true;
     rc = uv_signal_start(&r->child, on_child, SIGCHLD);
     if (rc < 0)
-        rc = err_sys(e, -rc, "", "cannot take signals");
-    else
-        rc = child_start(command, more, e);
-    free_variables(more);
+        return err_sys(e, -rc, "", "cannot take signals");
+    rc = child_go(&r->process, e);
     if (rc < 0)
         return rc;
-    r->pid = rc;
+    r->pid = r->process.pid;
     return 0;
 }
 
@@ -187,6 +197,7 @@ static void no_gone(uv_handle_t *h)
 
 void run_close(struct run *r)
 {
+    child_drop(&r->process);
     if (!r->open)
         return;
     r->open = false;

@@ -6,8 +6,10 @@
 #ifndef VUB_DAEMON_RUN_H
 #define VUB_DAEMON_RUN_H
 
-#include "daemon/devices.h"
+#include "daemon/config.h"
+#include "daemon/sockets.h"
 #include "loop/timer.h"
+#include "os/child.h"
 
 struct run {
     void (*ended)(struct run *r, int status); /* 128 + N: by signal N */
@@ -15,17 +17,20 @@ struct run {
     /* run.c's */
     uv_signal_t child;
     struct timer patience;
+    struct child process;
     int pid; /* 0: does not run */
     bool open, asked;
 };
 
 /* Can each device have a variable of its own? */
 int run_check(const struct config *c, struct errs *e);
+/* Makes what will be the command, while this process has its rights and holds
+ * nothing but sockets. ready_fd is not for it. */
+int run_prepare(struct run *r, const char *command, const struct config *c,
+                const struct sockets *s, int ready_fd, struct err *e);
 /* Starts it; ended is set, and comes once. On failure there is nothing to
  * end. */
-int run_start(struct run *r, const char *command, struct loop *main,
-              const struct devices *devices, const char *control,
-              struct err *e);
+int run_start(struct run *r, struct loop *main, struct err *e);
 static inline bool run_runs(const struct run *r)
 {
     return r->pid > 0;

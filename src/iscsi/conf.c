@@ -7,6 +7,7 @@ static const struct conf_key chap_keys[] = {
     {"user", CONF_STR, CONF_AT(struct iscsi_chap, user), .min = 1, .max = 255,
      .help = "The name to log in with."},
     {"secret_file", CONF_PATH, CONF_AT(struct iscsi_chap, secret_file),
+     .only_read = true,
      .help = "A file whose first line is the secret. Only its owner and group "
              "may read it."},
     {"secret_env", CONF_STR, CONF_AT(struct iscsi_chap, secret_env), .min = 1,

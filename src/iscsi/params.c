@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "iscsi/impl.h"
+#include "os/broker.h"
 
 #define DEFAULT_PORT 3260
 #define LUN_MAX 16383 /* flat addressing: SAM-5, 4.7.4 */
@@ -182,13 +183,17 @@ int initiator_fill(char out[NAME_BYTES], const char *name, const char *at,
 static int read_secret(char out[SECRET_BYTES], const char *path, const char *at,
                        const char *key, struct errs *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), rc = 0;
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = broker_open(path, flags, 0), rc = 0;
     struct stat st;
     ssize_t have;
     size_t n;
+    struct err why;
 
-    if (fd < 0)
-        return errs_at(e, at, key, "cannot open %s: %s", path, strerror(errno));
+    if (fd < 0) {
+        broker_fail(&why, fd, "open", path);
+        return errs_adopt(e, at, key, &why);
+    }
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         rc = errs_at(e, at, key, "%s is no file", path);
     } else if (st.st_mode & (S_IRWXO | S_IWGRP)) {

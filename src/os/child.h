@@ -4,11 +4,23 @@
 
 #include "base/err.h"
 
-/* Starts /bin/sh -c command. It has our standard fds and nothing else that is
- * ours: signals and limits are as they were given to us. Its environment is
- * ours with `more` ("NAME=value", NULL-ended) in front. It gets SIGTERM when
- * this process ends, however that is. Returns its pid. */
-int child_start(const char *command, char *const *more, struct err *e);
+struct child {
+    int pid; /* 0: there is none */
+    int go, told;
+};
+
+/* Makes the process that is to be /bin/sh -c command, and waits: what this one
+ * gives up after (os/sandbox.h) it keeps. It will have our standard fds but for
+ * `leave` (-1: all), and nothing else that is ours: signals and limits are as
+ * they were given to us. Its environment is ours with `more` ("NAME=value",
+ * NULL-ended) in front. It gets SIGTERM when this process ends, however that
+ * is. */
+int child_prepare(struct child *c, const char *command, char *const *more,
+                  int leave, struct err *e);
+/* Starts it. */
+int child_go(struct child *c, struct err *e);
+/* Ends it, if it has not been started. Safe on a zero struct. */
+void child_drop(struct child *c);
 /* -EAGAIN: it runs. Else, once: its exit status, 128 + N if signal N has ended
  * it. SIGCHLD tells when to ask. */
 int child_status(int pid);

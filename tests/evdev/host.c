@@ -208,8 +208,20 @@ void host_remove(struct host_device *d)
 
 void host_begin(void)
 {
+    static char sandbox[256];
+    char *root;
+
     bed = umockdev_testbed_new();
+    root = umockdev_testbed_get_root_dir(bed);
     setenv("LD_PRELOAD", PRELOAD, 1);
+    /* Its other half makes sockets of its own in vub, and must open the nodes
+     * (terminals)
+     * there to know them. */
+    snprintf(sandbox, sizeof(sandbox),
+             "{\"system_calls\": false, \"paths\": [\"%s\", \"/dev/pts\"]}",
+             root);
+    g_free(root);
+    vub_sandbox = sandbox;
 }
 
 void host_end(void)

@@ -25,6 +25,7 @@
 #endif
 
 static struct vub *all;
+const char *vub_sandbox;
 
 struct vub *vub_new(void)
 {
@@ -100,14 +101,16 @@ static void write_config(struct vub *v, const char *head, const char *text,
 
 void vub_config(struct vub *v, const char *fmt, ...)
 {
-    char head[128], *text;
+    char head[512], *text;
     va_list ap;
 
     va_start(ap, fmt);
     text = format(fmt, ap);
     va_end(ap);
-    snprintf(head, sizeof(head), "{\"runtime_dir\": \"%s\", \"devices\": [\n",
-             v->dir);
+    snprintf(head, sizeof(head),
+             "{\"runtime_dir\": \"%s\", %s%s%s\"devices\": [\n", v->dir,
+             vub_sandbox ? "\"sandbox\": " : "",
+             vub_sandbox ? vub_sandbox : "", vub_sandbox ? ", " : "");
     write_config(v, head, text, "\n]}\n");
     free(text);
 }

@@ -51,6 +51,8 @@ const char *vub_path(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Writes devices.json: {"runtime_dir": DIR, "devices": [ text ]}. Single
  * quotes in the text become double quotes. */
 void vub_config(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* "sandbox" of those configs, as JSON; NULL, as at first: they have none. */
+extern const char *vub_sandbox;
 /* The same, the text being the whole file. */
 void vub_config_whole(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One more argument, behind --config devices.json. */

@@ -1,6 +1,7 @@
 /* What `status` tells of each device: all there is to know. */
 #include <unistd.h>
 
+#include "daemon/confine.h"
 #include "daemon/control/commands.h"
 #include "daemon/control/gather.h"
 #include "store/throttle.h"
@@ -33,6 +34,7 @@ static void compose(struct gather *g, struct json_out *o)
     json_add_str(o, "version", VUB_VERSION);
     json_add_i64(o, "pid", getpid());
     json_add_str(o, "log_level", log_level_words[log_level()]);
+    confine_status(o);
     json_begin(o, "devices", '[');
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];

@@ -13,6 +13,7 @@
 
 #include "device/gpu/picture.h"
 #include "device/gpu/png.h"
+#include "os/broker.h"
 
 #define BAND_PIXELS 4096
 #define PNG_MAGIC "\211PNG\r\n\032\n"
@@ -157,12 +158,12 @@ static int open_part(const char *part, int *out, struct err *e)
     int fd, rc;
 
     do {
-        fd = open(part,
-                  O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-                      O_CLOEXEC,
-                  0666);
+        fd = broker_open(part,
+                         O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
+                             O_NOCTTY | O_CLOEXEC,
+                         0666);
         if (fd < 0)
-            return err_sys(e, errno, "", "cannot write %s", part);
+            return broker_fail(e, fd, "write", part);
         rc = lock_part(fd, part, e);
         if (rc < 0)
             close(fd);
@@ -213,10 +214,13 @@ int picture_save(const struct picture *p, const char *path, unsigned format,
     fd = -1; /* f's now */
     rc = write_part(p, f, format, bytes, e);
     /* It is locked until it has its name. */
-    if (rc == 0 && rename(part, path) < 0)
-        rc = err_sys(e, errno, "", "cannot write %s", path);
+    if (rc == 0) {
+        rc = broker_rename(part, path);
+        if (rc < 0)
+            broker_fail(e, rc, "write", path);
+    }
     if (rc < 0)
-        unlink(part);
+        broker_unlink(part);
 out:
     if (f)
         fclose(f);
@@ -252,8 +256,12 @@ struct picture *picture_load(const char *path, struct err *e)
     int fd;
 
     /* Not to wait for who writes into a fifo. */
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    fd = broker_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    if (fd < 0) {
+        broker_fail(e, fd, "open", path);
+        goto out;
+    }
+    if (fstat(fd, &st) < 0) {
         err_sys(e, errno, "", "cannot open %s", path);
         goto out;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "device/input/describe.h"
+#include "os/broker.h"
 
 #define NODES_MAX 4096 /* numbers that are looked at */
 
@@ -40,13 +41,13 @@ int node_open(struct evdev_node **out, const char *path, struct err *e)
     if (!n)
         return err_nomem(e);
     strcpy(n->path, path);
-    n->fd = open(path, O_RDWR | flags);
-    if (n->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
-        n->fd = open(path, O_RDONLY | flags);
+    n->fd = broker_open(path, O_RDWR | flags, 0);
+    if (n->fd == -EACCES || n->fd == -EROFS || n->fd == -EPERM) {
+        n->fd = broker_open(path, O_RDONLY | flags, 0);
         n->read_only = true;
     }
     if (n->fd < 0) {
-        rc = err_sys(e, errno, "", "cannot open %s", path);
+        rc = broker_fail(e, n->fd, "open", path);
         goto out;
     }
     n->dev = libevdev_new();

@@ -12,6 +12,7 @@
 
 #include "device/input/codes.h"
 #include "device/input/framing.h"
+#include "os/broker.h"
 
 int recording_fail(struct recording_maker *m, unsigned long line,
                    const char *fmt, ...)
@@ -276,8 +277,12 @@ int recording_load(struct recording *r, const char *path, unsigned device,
 
     *r = (struct recording){.events = NULL};
     /* Non-blocking: it may be a FIFO. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    fd = broker_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0) {
+        rc = broker_fail(e, fd, "open", path);
+        goto out;
+    }
+    if (fstat(fd, &st) < 0) {
         rc = err_sys(e, errno, "", "cannot open %s", path);
         goto out;
     }

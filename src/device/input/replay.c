@@ -487,7 +487,8 @@ static const struct source_ops replay_ops = {
 };
 
 static const struct conf_key replay_keys[] = {
-    {"path", CONF_PATH, CONF_AT(struct replay_conf, path), .required = true,
+    {"path", CONF_PATH, CONF_AT(struct replay_conf, path), .only_read = true,
+     .required = true,
      .help = "The recording: what evemu-record or `libinput record` wrote, of "
              "at most 64 MiB and 10 million events. It is read once, when vub "
              "starts."},

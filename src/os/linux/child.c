@@ -1,7 +1,8 @@
-/* fork and exec. Other threads run, so the child may do only what a signal
- * handler may; and signals stay blocked until it has no handlers of ours any
- * more, which would tell our loop of signals that were sent to the child. That
- * exec has failed comes over a pipe that exec closes. */
+/* fork, and later exec. Signals stay blocked until the child has no handlers of
+ * ours any more, which would tell our loop of signals that were sent to the
+ * child. What it waits for is a byte in a pipe, or its end, when this process
+ * has gone or wants no child. That exec has failed comes over another, which
+ * exec closes. */
 #include "os/child.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "os/linux/own.h"
+#include "os/process.h"
 
 /* ---- in the child ---- */
 
@@ -45,13 +47,15 @@ static void reset_signals(void)
     }
 }
 
-static void be_child(char *const *argv, char *const *envp, pid_t parent,
-                     const sigset_t *mask, int told)
+_Noreturn static void be_child(char *const *argv, char *const *envp,
+                               pid_t parent, const sigset_t *mask, int go,
+                               int told)
 {
     int why;
+    char byte;
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
+    if (getppid() != parent || read(go, &byte, 1) != 1)
         _exit(127);
     keep_standard_fds();
     setrlimit(RLIMIT_NOFILE, &process_files);
@@ -106,36 +110,78 @@ static int wait_for_exec(int told)
     return n == sizeof(why) ? why : 0;
 }
 
-int child_start(const char *command, char *const *more, struct err *e)
+static void close_pair(int pair[2])
+{
+    for (int i = 0; i < 2; i++) {
+        if (pair[i] >= 0)
+            close(pair[i]);
+    }
+}
+
+int child_prepare(struct child *c, const char *command, char *const *more,
+                  int leave, struct err *e)
 {
     char *argv[] = {"/bin/sh", "-c", (char *)command, NULL};
     char **envp = environment(more);
     pid_t parent = getpid(), pid = -1;
-    int told[2] = {-1, -1}, why;
+    int go[2] = {-1, -1}, told[2] = {-1, -1}, why;
     sigset_t all, mask;
 
-    if (!envp || pipe2(told, O_CLOEXEC) < 0) {
+    *c = (struct child){0};
+    if (!envp || pipe2(go, O_CLOEXEC) < 0 || pipe2(told, O_CLOEXEC) < 0) {
         why = envp ? errno : ENOMEM;
         goto out;
     }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     pid = fork();
-    if (pid == 0)
-        be_child(argv, envp, parent, &mask, told[1]);
+    if (pid == 0) {
+        close(go[1]);
+        close(told[0]);
+        if (leave >= 0)
+            process_close_fd(leave);
+        be_child(argv, envp, parent, &mask, go[0], told[1]);
+    }
     why = errno;
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    close(told[1]);
-    if (pid > 0)
-        why = wait_for_exec(told[0]);
-    close(told[0]);
-    if (pid > 0 && why) {
-        waitpid(pid, NULL, 0);
-        pid = -1;
+    if (pid > 0) {
+        *c = (struct child){(int)pid, go[1], told[0]};
+        go[1] = told[0] = -1; /* the child's struct's */
     }
 out:
     free(envp);
-    return pid > 0 ? pid : err_sys(e, why, "", "cannot start %s", argv[0]);
+    close_pair(go);
+    close_pair(told);
+    return pid > 0 ? 0 : err_sys(e, why, "", "cannot start %s", argv[0]);
+}
+
+int child_go(struct child *c, struct err *e)
+{
+    int why = 0;
+
+    if (write(c->go, "", 1) != 1)
+        why = errno;
+    if (!why)
+        why = wait_for_exec(c->told);
+    if (why) {
+        child_drop(c);
+        return err_sys(e, why, "", "cannot start /bin/sh");
+    }
+    close(c->go);
+    close(c->told);
+    c->go = c->told = -1;
+    return 0;
+}
+
+void child_drop(struct child *c)
+{
+    if (c->pid <= 0 || c->go < 0)
+        return;
+    close(c->go);
+    close(c->told);
+    while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *c = (struct child){0};
 }
 
 int child_status(int pid)

@@ -16,6 +16,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "os/broker.h"
+
 #ifndef F_OFD_SETLK
 #define F_OFD_GETLK 36
 #define F_OFD_SETLK 37
@@ -56,11 +58,11 @@ int file_open(const char *path, bool read_only, bool direct, int *out,
     int fd, rc;
 
     /* Non-blocking until we know that it is no FIFO. */
-    fd = open(path, flags | O_NONBLOCK);
-    if (fd < 0 && errno == EISDIR)
+    fd = broker_open(path, flags | O_NONBLOCK, 0);
+    if (fd == -EISDIR)
         return err_set(e, -EISDIR, "", "%s is a directory", path);
     if (fd < 0)
-        return err_sys(e, errno, "", "cannot open %s", path);
+        return broker_fail(e, fd, "open", path);
     rc = check_kind(fd, path, read_only, e);
     if (rc < 0)
         goto out;

@@ -343,6 +343,7 @@ bool memory_grow(uint8_t *at, uint64_t len)
      * with large ones a 4 KiB request costs a fifth less. A hint; the kernel
      * may be set not to take it. */
     madvise(at, len, MADV_HUGEPAGE);
+    madvise(at, len, MADV_DONTDUMP); /* a guest's disk */
     return true;
 }
 
@@ -368,6 +369,7 @@ uint8_t *memory_zeros(uint64_t len)
         return NULL;
     if (len >= LARGE_BYTES)
         madvise(at, len, MADV_HUGEPAGE); /* as in memory_grow */
+    madvise(at, len, MADV_DONTDUMP);
     return at;
 }
 
@@ -387,6 +389,7 @@ uint8_t *memory_zeros_in_file(const char *name, uint64_t len, int *fd)
         close(f);
         return NULL;
     }
+    madvise(at, len, MADV_DONTDUMP);
     *fd = f;
     return at;
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/linux/broker_own.h"
 #include "os/thread.h"
 
 struct resolve {
@@ -46,17 +47,16 @@ bool resolve_numeric(const char *host, char out[RESOLVE_TEXT_BYTES])
     return good;
 }
 
-static void ask(struct resolve *r)
+void resolve_here(const char *host, struct resolve_answer *a)
 {
     const struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM,
         .ai_flags = AI_ADDRCONFIG,
     };
-    struct resolve_answer *a = &r->answer;
     struct addrinfo *list;
     int rc;
 
-    rc = getaddrinfo(r->host, NULL, &hints, &list);
+    rc = getaddrinfo(host, NULL, &hints, &list);
     if (rc != 0) {
         snprintf(a->why, sizeof(a->why), "%s",
                  rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
@@ -73,6 +73,17 @@ static void ask(struct resolve *r)
     freeaddrinfo(list);
     if (a->num == 0)
         snprintf(a->why, sizeof(a->why), "it has no address");
+}
+
+/* Files, libraries and sockets: nothing that a sandbox should have. */
+static void ask(struct resolve *r)
+{
+    int rc = broker_resolve(r->host, &r->answer);
+
+    if (rc == -ENOSYS)
+        resolve_here(r->host, &r->answer);
+    else if (rc < 0)
+        snprintf(r->answer.why, sizeof(r->answer.why), "%s", strerror(-rc));
 }
 
 static void run(void *arg)

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "os/broker.h"
+
 /* host_status: <scsi/scsi_host.h> of the kernel, which is not for programs. */
 #define DID_NO_CONNECT 0x01
 #define DID_TIME_OUT 0x03
@@ -20,10 +22,10 @@
 int sg_open(const char *path, int *fd, struct err *e)
 {
     int version = 0, rc = 0;
-    int f = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    int f = broker_open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
 
     if (f < 0)
-        return err_sys(e, errno, "", "cannot open %s", path);
+        return broker_fail(e, f, "open", path);
     if (ioctl(f, SG_GET_VERSION_NUM, &version) < 0 || version < 30000)
         rc = err_set(e, -ENOTTY, "",
                      "%s is no generic SCSI node: it would be called /dev/sg0 "

@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/linux/broker_own.h"
+
 #ifndef SCM_PIDFD
 #define SCM_PIDFD 0x04
 #endif
@@ -200,7 +202,7 @@ out:
     return rc;
 }
 
-void sock_unlink(const char *path)
+void sock_unlink_of(const char *path, int listener)
 {
     struct place p;
     struct stat st;
@@ -216,12 +218,19 @@ void sock_unlink(const char *path)
         S_ISSOCK(st.st_mode)) {
         if (connect(probe, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0)
             sock_peer(probe, &pid, &uid);
-        if (pid == getpid() || (pid == 0 && errno == EAGAIN))
+        if (pid == listener ||
+            (pid == 0 && errno == EAGAIN && listener == getpid()))
             unlinkat(p.dir, p.name, 0);
     }
     if (probe >= 0)
         close(probe);
     close(p.dir);
+}
+
+void sock_unlink(const char *path)
+{
+    if (broker_unlink_socket(path) == -ENOSYS)
+        sock_unlink_of(path, getpid());
 }
 
 /* A byte that is out of band is read like any other: passing over it, the

@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "os/broker.h"
+
 #define DEVICE "/dev/udmabuf"
 
 bool udmabuf_is_there(void)
@@ -21,10 +23,10 @@ int udmabuf_create(int memfd, uint64_t offset, uint64_t len)
         .offset = offset,
         .size = len,
     };
-    int fd = open(DEVICE, O_RDWR | O_CLOEXEC), rc;
+    int fd = broker_open(DEVICE, O_RDWR | O_CLOEXEC, 0), rc;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     rc = ioctl(fd, UDMABUF_CREATE, &create);
     if (rc < 0)
         rc = -errno;

@@ -1,0 +1,237 @@
+/* Rules come from the config's own tables: each path that it names may be
+ * opened again, for reading where nobody writes; and types of devices and
+ * stores say by their names which system calls they need. What hot-plugged
+ * units might need, those of a SCSI host that can be told of them have. */
+#include "daemon/confine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/broker.h"
+
+static struct sandbox_state in_force; /* of the process */
+
+/* ---- config ---- */
+
+static const struct conf_key sandbox_keys[] = {
+    {"enabled", CONF_BOOL, CONF_AT(struct sandbox_config, enabled),
+     .def = "true", .help = "Whether there is a sandbox."},
+    {"paths", CONF_STRS, CONF_AT(struct sandbox_config, paths),
+     .help = "Files and directories, relative to the config, that may be read "
+             "and written beside those that the config names: for pictures, "
+             "and images that are added while vub runs."},
+    {"user", CONF_STR, CONF_AT(struct sandbox_config, user), .min = 1,
+     .help = "The user, a name or number, that vub becomes when all sockets "
+             "and devices are open. Only root can become another. Not with "
+             "--run."},
+    {"group", CONF_STR, CONF_AT(struct sandbox_config, group), .min = 1,
+     .help = "The group that it becomes. Default: that of the user."},
+    {"system_calls", CONF_BOOL, CONF_AT(struct sandbox_config, system_calls),
+     .def = "true",
+     .help = "Whether system calls are filtered too: without, libraries that "
+             "were loaded into vub from outside can do what they are used "
+             "to."},
+    {NULL},
+};
+
+const struct conf_table sandbox_table = {
+    .name = "sandbox",
+    .size = sizeof(struct sandbox_config),
+    .keys = sandbox_keys,
+    .help = "What vub may not do any more once it has started.",
+};
+
+/* ---- rules ---- */
+
+static int add_path(struct confine *c, const char *path, unsigned may)
+{
+    struct sandbox_path *more;
+
+    if (c->rules.num_paths == c->room) {
+        c->room = c->room ? 2 * c->room : 32;
+        more = realloc(c->paths, c->room * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        c->rules.paths = c->paths = more;
+    }
+    c->paths[c->rules.num_paths++] = (struct sandbox_path){path, may};
+    return 0;
+}
+
+static int add_listed(struct confine *c, const char *path, const char *dir)
+{
+    char **more = realloc(c->owned, (c->num_owned + 1) * sizeof(*more));
+    char *whole;
+    int n;
+
+    if (!more)
+        return -ENOMEM;
+    c->owned = more;
+    n = path[0] == '/' ? asprintf(&whole, "%s", path)
+                       : asprintf(&whole, "%s/%s", dir, path);
+    if (n < 0)
+        return -ENOMEM;
+    c->owned[c->num_owned++] = whole;
+    return add_path(c, whole, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE);
+}
+
+/* Who looks at the config. */
+struct look {
+    struct confine *confine;
+    const struct config *conf;
+    int rc;
+};
+
+static void note_path(struct look *l, const char *path, unsigned may)
+{
+    int rc = add_path(l->confine, path, may);
+
+    if (rc < 0)
+        l->rc = rc;
+}
+
+static void on_object(const struct conf_table *t, void *arg)
+{
+    static const struct {
+        const char *name; /* of a table */
+        unsigned needs;
+    } rows[] = {
+        {"file", SANDBOX_FILES},   {"iscsi", SANDBOX_NETWORK},
+        {"sg", SANDBOX_HOST_SCSI}, {"input", SANDBOX_INPUT},
+        {"gpu", SANDBOX_GPU},
+    };
+    struct look *l = arg;
+    unsigned *needs = &l->confine->rules.needs;
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(t->name, rows[i].name) == 0)
+            *needs |= rows[i].needs;
+    }
+    /* Units that it may be told of. */
+    if (strcmp(t->name, "scsi") == 0 && l->conf->has_control)
+        *needs |= SANDBOX_FILES | SANDBOX_NETWORK;
+    /* Devices that match may have any name there. */
+    if (strcmp(t->name, "match") == 0)
+        note_path(l, "/dev/input", SANDBOX_READ | SANDBOX_WRITE);
+}
+
+static void on_path(const struct conf_key *k, const char *path, void *arg)
+{
+    struct look *l = arg;
+
+    /* Nothing is opened in runtime_dir: sockets are bound before, and removed
+     * by the broker. */
+    if (strcmp(k->name, "runtime_dir") != 0)
+        note_path(l, path, SANDBOX_READ | (k->only_read ? 0 : SANDBOX_WRITE));
+}
+
+/* Beside what the config names. */
+static void add_common(struct look *l)
+{
+    unsigned needs = l->confine->rules.needs;
+
+    if (needs & SANDBOX_FILES)
+        note_path(l, "/sys/devices", SANDBOX_READ); /* limits of disks */
+    if (needs & SANDBOX_NETWORK)
+        note_path(l, "/etc/machine-id", SANDBOX_READ);
+    if (needs & SANDBOX_GPU)
+        note_path(l, "/dev/udmabuf", SANDBOX_READ | SANDBOX_WRITE);
+}
+
+static int find_user(struct confine *c, const struct sandbox_config *s,
+                     struct errs *e)
+{
+    struct sandbox_rules *r = &c->rules;
+
+    if (s->user && sandbox_find_user(s->user, &r->uid, &r->gid) < 0)
+        return errs_at(e, "/sandbox", "user", "there is no user \"%.64s\"",
+                       s->user);
+    if (s->group && sandbox_find_group(s->group, &r->gid) < 0)
+        return errs_at(e, "/sandbox", "group", "there is no group \"%.64s\"",
+                       s->group);
+    r->user = s->user;
+    r->has_user = s->user != NULL;
+    r->has_group = s->group != NULL;
+    return 0;
+}
+
+int confine_prepare(struct confine *c, const struct config *conf,
+                    const char *dir, struct errs *e)
+{
+    const struct sandbox_config *s = &conf->sandbox;
+    struct look l = {c, conf, 0};
+    const struct conf_visitor visitor = {on_object, on_path, &l};
+    struct err why;
+    int rc;
+
+    *c = (struct confine){.on = s->enabled};
+    if (!c->on)
+        return 0;
+    rc = find_user(c, s, e);
+    if (rc < 0)
+        return rc;
+    for (int i = 0; i < s->paths.count && l.rc == 0; i++)
+        l.rc = add_listed(c, s->paths.list[i], dir);
+    conf_visit(&config_table, conf, &visitor);
+    add_common(&l);
+    if (l.rc < 0)
+        return errs_nomem(e);
+    c->rules.pictures = c->rules.needs & SANDBOX_GPU;
+    c->rules.any_call = !s->system_calls;
+    rc = broker_start(&c->rules, &why);
+    return rc < 0 ? errs_push(e, &why) : 0;
+}
+
+int confine_enter(struct confine *c, int command, struct errs *e)
+{
+    struct err why;
+    int rc;
+
+    if (!c->on)
+        return 0;
+    c->rules.command = command;
+    rc = sandbox_enter(&c->rules, &in_force, &why);
+    if (rc < 0)
+        return errs_adopt(e, "", "sandbox", &why);
+    if (in_force.missing[0])
+        log_info(NULL, "the sandbox has %s", in_force.missing);
+    return 0;
+}
+
+void confine_end(struct confine *c)
+{
+    broker_stop();
+    for (unsigned i = 0; i < c->num_owned; i++)
+        free(c->owned[i]);
+    free(c->owned);
+    free(c->paths);
+    *c = (struct confine){.on = false};
+}
+
+/* ---- status ---- */
+
+void confine_status(struct json_out *o)
+{
+    json_begin(o, "sandbox", '{');
+    json_add_bool(o, "enabled", in_force.entered);
+    if (in_force.entered) {
+        json_add_bool(o, "no_new_privs", in_force.no_new_privs);
+        json_add_bool(o, "system_calls", in_force.seccomp);
+        json_add_u64(o, "landlock", (uint64_t)in_force.landlock);
+        json_add_bool(o, "dumpable", !in_force.not_dumped);
+        json_begin(o, "capabilities", '[');
+        for (unsigned cap = 0; cap < 64; cap++) {
+            if (in_force.kept >> cap & 1)
+                json_add_u64(o, NULL, cap);
+        }
+        json_end(o, ']');
+        json_add_u64(o, "user", in_force.uid);
+        json_add_u64(o, "group", in_force.gid);
+        if (in_force.missing[0])
+            json_add_str(o, "missing", in_force.missing);
+    }
+    json_end(o, '}');
+}

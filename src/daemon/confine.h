@@ -1,0 +1,36 @@
+/* daemon/confine.h: "sandbox" of the config: what follows from it for the
+ * process, os/sandbox.h, and for its broker, os/broker.h.
+ *
+ * Threads: the main one, before others exist; confine_status: the main loop. */
+#ifndef VUB_DAEMON_CONFINE_H
+#define VUB_DAEMON_CONFINE_H
+
+#include "base/json_out.h"
+#include "daemon/config.h"
+#include "os/sandbox.h"
+
+/* The table of struct sandbox_config. */
+extern const struct conf_table sandbox_table;
+
+struct confine {
+    struct sandbox_rules rules;
+    struct sandbox_path *paths; /* the rules' */
+    unsigned room;
+    char **owned; /* texts of paths */
+    unsigned num_owned;
+    bool on;
+};
+
+/* Makes the rules and starts the broker, before anything is opened but what we
+ * were given. dir: where relative paths start. On failure, too, confine_end. */
+int confine_prepare(struct confine *c, const struct config *conf,
+                    const char *dir, struct errs *e);
+/* Everything is open, and there is one thread. command: as of the rules. */
+int confine_enter(struct confine *c, int command, struct errs *e);
+/* Nothing is asked any more. Safe on a zero struct. */
+void confine_end(struct confine *c);
+
+/* Adds what is in force as a member. */
+void confine_status(struct json_out *o);
+
+#endif

@@ -1,0 +1,39 @@
+/* os/broker.h: a small process that does for this one what it may not do any
+ * more: os/sandbox.h.
+ *
+ * It is made before anything is opened, so it holds no guest's memory, no
+ * socket and no file. It knows the rules as the config has them, believes
+ * nothing that it is asked, and does each thing in a process of its own, so
+ * that nobody waits for what another has asked. It ends with this process.
+ *
+ * Without a broker (no sandbox) all of these do what they say themselves; with
+ * one they try so first, and ask when that is not allowed.
+ * Threads: any, but for start and stop. */
+#ifndef VUB_OS_BROKER_H
+#define VUB_OS_BROKER_H
+
+#include "os/resolve.h"
+#include "os/sandbox.h"
+
+/* Starts it. The rules are good until it has stopped. */
+int broker_start(const struct sandbox_rules *rules, struct err *e);
+/* Ends it, and waits for that. Safe without one. */
+void broker_stop(void);
+bool broker_runs(void);
+
+/* As open(2), rename(2) and unlink(2), but for what is returned: an fd, or 0;
+ * negative errno. They wait no longer for an answer than for a slow disk. */
+int broker_open(const char *path, int flags, unsigned mode);
+int broker_rename(const char *from, const char *to);
+int broker_unlink(const char *path);
+/* Fills e with "cannot open PATH: why", for rc that one of them has returned to
+ * this thread just now; returns rc. Where the sandbox is why, it says which key
+ * of the config to change. */
+int broker_fail(struct err *e, int rc, const char *what, const char *path);
+
+/* For os/: what resolve.h and sock.h say, asked of the broker. -ENOSYS: there
+ * is none. */
+int broker_resolve(const char *host, struct resolve_answer *a);
+int broker_unlink_socket(const char *path);
+
+#endif

@@ -1,0 +1,247 @@
+/* The asker's side: starts the broker, asks, and does without. */
+#include "os/broker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/linux/broker_own.h"
+
+/* A server that answers no more for a while, of names or of files. Loops ask
+ * for device nodes and sockets only, which no server has. */
+#define PATIENCE_MS 30000
+
+static int questions = -1;
+static pid_t pid;
+static __thread bool refused; /* the last answer: by the rules */
+
+/* ---- messages ---- */
+
+union control {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+int broker_send(int sock, const void *bytes, size_t len, int fd)
+{
+    struct iovec iov = {(void *)bytes, len};
+    union control control = {{0}};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct cmsghdr *c;
+    ssize_t n;
+
+    if (fd >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof(control.room);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    do
+        n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd)
+{
+    struct iovec iov = {bytes, room};
+    union control control;
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof(control.room),
+    };
+    ssize_t n;
+
+    *fd = -1;
+    do
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+            c->cmsg_len == CMSG_LEN(sizeof(int)))
+            memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+    }
+    if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+        return n;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return -EMSGSIZE;
+}
+
+/* ---- questions ---- */
+
+/* Up to where the answer's fd, or rc, is the caller's. */
+static int wait_for_answer(int sock, struct broker_answer *a)
+{
+    struct pollfd p = {sock, POLLIN, 0};
+    int fd, rc;
+    ssize_t n;
+
+    do
+        rc = poll(&p, 1, PATIENCE_MS);
+    while (rc < 0 && errno == EINTR);
+    if (rc <= 0)
+        return rc < 0 ? -errno : -ETIMEDOUT;
+    n = broker_receive(sock, a, sizeof(*a), &fd);
+    if (n != (ssize_t)sizeof(*a)) {
+        if (fd >= 0)
+            close(fd);
+        return n < 0 ? (int)n : -EIO;
+    }
+    refused = a->refused;
+    if (fd >= 0 && !a->has_fd)
+        close(fd);
+    if (a->has_fd)
+        return fd >= 0 ? fd : -EMFILE;
+    return MIN(a->rc, 0);
+}
+
+static int ask(enum broker_op op, const char *text, const char *more,
+               unsigned flags, unsigned mode, struct broker_answer *a)
+{
+    size_t len = strlen(text) + 1, more_len = more ? strlen(more) + 1 : 0;
+    struct broker_question q = {op, flags, mode, {0}};
+    int pair[2], rc;
+
+    refused = false;
+    if (questions < 0)
+        return -ENOSYS;
+    if (len > PATH_MAX || more_len > PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(q.text, text, len);
+    if (more)
+        memcpy(q.text + len, more, more_len);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    rc = broker_send(questions, &q,
+                     offsetof(struct broker_question, text) + len + more_len,
+                     pair[1]);
+    close(pair[1]);
+    if (rc == 0)
+        rc = wait_for_answer(pair[0], a);
+    close(pair[0]);
+    return rc;
+}
+
+/* What a sandbox says to one who may not. A rename to where it may not make
+ * files is one across file systems, for Landlock. */
+static bool is_denied(int errnum)
+{
+    return questions >= 0 &&
+           (errnum == EACCES || errnum == EPERM || errnum == EXDEV);
+}
+
+int broker_open(const char *path, int flags, unsigned mode)
+{
+    struct broker_answer a;
+    int fd = open(path, flags, mode);
+
+    refused = false;
+    if (fd >= 0)
+        return fd;
+    if (!is_denied(errno))
+        return -errno;
+    return ask(BROKER_OPEN, path, NULL, (unsigned)flags, mode, &a);
+}
+
+int broker_rename(const char *from, const char *to)
+{
+    struct broker_answer a;
+
+    refused = false;
+    if (rename(from, to) == 0)
+        return 0;
+    if (!is_denied(errno))
+        return -errno;
+    return ask(BROKER_RENAME, from, to, 0, 0, &a);
+}
+
+int broker_unlink(const char *path)
+{
+    struct broker_answer a;
+
+    refused = false;
+    if (unlink(path) == 0)
+        return 0;
+    if (!is_denied(errno))
+        return -errno;
+    return ask(BROKER_UNLINK, path, NULL, 0, 0, &a);
+}
+
+int broker_fail(struct err *e, int rc, const char *what, const char *path)
+{
+    if (refused)
+        return err_set(e, rc, "",
+                       "cannot %s %s: the sandbox does not allow it; its "
+                       "directory would have to be in \"sandbox\": {\"paths\": "
+                       "[...]} of the config",
+                       what, path);
+    return err_sys(e, -rc, "", "cannot %s %s", what, path);
+}
+
+int broker_resolve(const char *host, struct resolve_answer *out)
+{
+    struct broker_answer a;
+    int rc = ask(BROKER_RESOLVE, host, NULL, 0, 0, &a);
+
+    if (rc == 0)
+        *out = a.resolved;
+    return rc;
+}
+
+int broker_unlink_socket(const char *path)
+{
+    struct broker_answer a;
+
+    return ask(BROKER_UNLINK_SOCKET, path, NULL, 0, 0, &a);
+}
+
+/* ---- life ---- */
+
+bool broker_runs(void)
+{
+    return questions >= 0;
+}
+
+int broker_start(const struct sandbox_rules *rules, struct err *e)
+{
+    pid_t own = getpid();
+    int pair[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, errno, "", "cannot make a socket");
+    pid = fork();
+    if (pid == 0)
+        broker_serve(pair[1], rules, own);
+    rc = pid < 0 ? err_sys(e, errno, "", "cannot start the broker") : 0;
+    close(pair[1]);
+    if (rc < 0)
+        close(pair[0]);
+    else
+        questions = pair[0];
+    return rc;
+}
+
+void broker_stop(void)
+{
+    if (questions < 0)
+        return;
+    close(questions);
+    questions = -1;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}

@@ -1,0 +1,390 @@
+/* The broker's side. What it is asked may be said by a guest that has taken
+ * over the asker: a question is checked against the rules by its name, and
+ * then what it names against what it is to be. The asker makes no links and
+ * renames no directories, so that names do not change their meaning between
+ * the two for anything that it does.
+ *
+ * Each question is answered by a child, which ends: a file system that does not
+ * answer keeps that child only, and CHILDREN_MAX of them the broker. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/linux/broker_own.h"
+
+#define CHILDREN_MAX 64
+#define KNOWN_FLAGS                                                            \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_NONBLOCK |        \
+     O_NOCTTY | O_CLOEXEC | O_DIRECT | O_DIRECTORY | O_LARGEFILE)
+
+/* ---- rules ---- */
+
+/* Absolute, and nothing in it leads up. */
+static bool is_plain(const char *path)
+{
+    if (path[0] != '/')
+        return false;
+    for (const char *c = path; (c = strchr(c, '/')) != NULL;) {
+        c++;
+        if (c[0] == '.' && c[1] == '.' && (c[2] == '/' || !c[2]))
+            return false;
+    }
+    return true;
+}
+
+/* NULL, or what of path is below the rule's: "" for itself. */
+static const char *below(const struct sandbox_path *rule, const char *path)
+{
+    size_t len = strlen(rule->path);
+
+    while (len > 1 && rule->path[len - 1] == '/')
+        len--;
+    if (strncmp(rule->path, path, len) != 0)
+        return NULL;
+    path += len;
+    if (*path && *path != '/' && len > 1)
+        return NULL;
+    return path + strspn(path, "/");
+}
+
+static unsigned wanted(int flags)
+{
+    unsigned may = (flags & O_ACCMODE) == O_RDONLY ? SANDBOX_READ
+                   : (flags & O_ACCMODE) == O_WRONLY
+                       ? SANDBOX_WRITE
+                       : SANDBOX_READ | SANDBOX_WRITE;
+
+    if (flags & O_TRUNC)
+        may |= SANDBOX_WRITE;
+    return may | (flags & O_CREAT ? SANDBOX_MAKE : 0);
+}
+
+/* The one that allows all of it. *rest: behind it. */
+static const struct sandbox_path *rule_of(const struct sandbox_rules *rules,
+                                          const char *path, unsigned may,
+                                          const char **rest)
+{
+    if (!is_plain(path))
+        return NULL;
+    for (unsigned i = 0; i < rules->num_paths; i++) {
+        const struct sandbox_path *p = &rules->paths[i];
+
+        *rest = below(p, path);
+        if (*rest && (p->may & may) == may)
+            return p;
+    }
+    return NULL;
+}
+
+/* ---- pictures ---- */
+
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t len = strlen(path), n = strlen(ending);
+
+    return len > n && strcasecmp(path + len - n, ending) == 0;
+}
+
+static bool is_picture_name(const char *path)
+{
+    return ends_in(path, ".png") || ends_in(path, ".ppm");
+}
+
+/* The name that one has while it is written. */
+static bool is_part_name(const char *path)
+{
+    return ends_in(path, ".png.part") || ends_in(path, ".ppm.part");
+}
+
+/* Nobody else's file, and empty, or it begins as a picture does. */
+static bool is_picture(int fd, bool may_be_empty)
+{
+    static const char png[] = "\211PNG\r\n\032\n";
+    struct stat st;
+    char head[8];
+    ssize_t n;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    if (st.st_size == 0)
+        return may_be_empty;
+    n = pread(fd, head, sizeof(head), 0);
+    return (n == 8 && memcmp(head, png, 8) == 0) ||
+           (n >= 3 && memcmp(head, "P6", 2) == 0);
+}
+
+static bool names_picture(const char *path)
+{
+    int fd =
+        open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool yes = fd >= 0 && is_picture(fd, true);
+
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+/* Opens one to be read, or what is to become one. -ENOENT and the like; -EPERM:
+ * it is none. */
+static int open_picture(const char *path, int flags, unsigned mode)
+{
+    const int common = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    struct stat st;
+    int fd;
+
+    if (writes && !is_part_name(path))
+        return -EPERM;
+    fd = writes
+             ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | common, mode & 0666)
+             : open(path, O_RDONLY | common);
+    if (fd < 0)
+        return -errno;
+    if (is_picture(fd, writes) &&
+        (!writes || (fstat(fd, &st) == 0 && st.st_nlink == 1)))
+        return fd;
+    close(fd);
+    return -EPERM;
+}
+
+/* Those are asked for over the control socket, by the new user perhaps: with no
+ * more rights than that one has. */
+static bool be_user(const struct sandbox_rules *rules)
+{
+    return (!rules->has_user && !rules->has_group) ||
+           (setgroups(0, NULL) == 0 &&
+            setresgid(rules->gid, rules->gid, rules->gid) == 0 &&
+            (!rules->has_user ||
+             setresuid(rules->uid, rules->uid, rules->uid) == 0));
+}
+
+/* May the picture rule be tried? */
+static bool may_be_picture(const struct sandbox_rules *rules, const char *path)
+{
+    return rules->pictures && is_plain(path) && be_user(rules);
+}
+
+static bool may_become(const char *from, const char *to)
+{
+    size_t len = strlen(to);
+    struct stat st;
+
+    return is_plain(to) && is_picture_name(to) && is_part_name(from) &&
+           strncmp(from, to, len) == 0 && strcmp(from + len, ".part") == 0 &&
+           names_picture(from) &&
+           (names_picture(to) || (lstat(to, &st) < 0 && errno == ENOENT));
+}
+
+/* ---- what is asked ---- */
+
+struct job {
+    const struct sandbox_rules *rules;
+    int asker;
+    const struct broker_question *q;
+    const char *path, *to;
+    struct broker_answer a;
+    int fd; /* of the answer; -1: none */
+};
+
+static int refuse(struct job *j)
+{
+    j->a.refused = true;
+    return -EACCES;
+}
+
+/* Links below a rule may not lead out of it; the rule's own may, and lead to
+ * where whoever wrote the config wants. */
+static int open_below(const char *root, const char *rest, int flags,
+                      unsigned mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t)flags,
+        .mode = flags & O_CREAT ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    int dir, fd;
+
+    if (!*rest)
+        return open(root, flags, mode);
+    dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    fd = (int)syscall(SYS_openat2, dir, rest, &how, sizeof(how));
+    close(dir);
+    return fd;
+}
+
+static int do_open(struct job *j)
+{
+    int flags = (int)j->q->flags | O_CLOEXEC, rc;
+    const struct sandbox_path *rule;
+    const char *rest;
+
+    if (flags & ~KNOWN_FLAGS)
+        return refuse(j);
+    rule = rule_of(j->rules, j->path, wanted(flags), &rest);
+    if (rule) {
+        j->fd = open_below(rule->path, rest, flags, j->q->mode & 0666);
+        return j->fd < 0 ? -errno : 0;
+    }
+    if (!may_be_picture(j->rules, j->path))
+        return refuse(j);
+    rc = open_picture(j->path, flags, j->q->mode);
+    if (rc == -EPERM)
+        return refuse(j);
+    j->fd = rc;
+    return MIN(rc, 0);
+}
+
+static int do_rename(struct job *j)
+{
+    const char *rest;
+
+    if (!(rule_of(j->rules, j->path, SANDBOX_MAKE, &rest) &&
+          rule_of(j->rules, j->to, SANDBOX_MAKE, &rest)) &&
+        !(may_be_picture(j->rules, j->path) && may_become(j->path, j->to)))
+        return refuse(j);
+    return rename(j->path, j->to) < 0 ? -errno : 0;
+}
+
+static int do_unlink(struct job *j)
+{
+    const char *rest;
+
+    if (!rule_of(j->rules, j->path, SANDBOX_MAKE, &rest) &&
+        !(may_be_picture(j->rules, j->path) && is_part_name(j->path) &&
+          names_picture(j->path)))
+        return refuse(j);
+    return unlink(j->path) < 0 ? -errno : 0;
+}
+
+static int answer(struct job *j)
+{
+    switch (j->q->op) {
+    case BROKER_OPEN:
+        return do_open(j);
+    case BROKER_RENAME:
+        return do_rename(j);
+    case BROKER_UNLINK:
+        return do_unlink(j);
+    case BROKER_UNLINK_SOCKET:
+        /* One that the asker listens on, wherever it is: it may end that. */
+        if (is_plain(j->path))
+            sock_unlink_of(j->path, j->asker);
+        return 0;
+    case BROKER_RESOLVE:
+        if (!(j->rules->needs & SANDBOX_NETWORK))
+            return refuse(j);
+        resolve_here(j->path, &j->a.resolved);
+        return 0;
+    }
+    return refuse(j);
+}
+
+/* Exactly the texts that the question has. */
+static bool parse(struct job *j, size_t len)
+{
+    const struct broker_question *q = j->q;
+    size_t head = offsetof(struct broker_question, text), first, second;
+
+    if (len <= head)
+        return false;
+    len -= head;
+    first = strnlen(q->text, len) + 1;
+    if (first > len || first > PATH_MAX)
+        return false;
+    j->path = q->text;
+    if (q->op != BROKER_RENAME)
+        return first == len;
+    j->to = q->text + first;
+    second = strnlen(j->to, len - first) + 1;
+    return first + second == len && second <= PATH_MAX;
+}
+
+_Noreturn static void be_child(struct job *j, int reply)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    j->a.rc = answer(j);
+    j->a.has_fd = j->fd >= 0;
+    broker_send(reply, &j->a, sizeof(j->a), j->fd);
+    _exit(0);
+}
+
+/* ---- life ---- */
+
+static void close_all_but(int keep)
+{
+    long max = sysconf(_SC_OPEN_MAX);
+
+#ifdef SYS_close_range
+    if ((keep <= 3 || syscall(SYS_close_range, 3, keep - 1, 0) == 0) &&
+        syscall(SYS_close_range, MAX(keep + 1, 3), ~0U, 0) == 0)
+        return;
+#endif
+    for (int fd = 3; fd < (int)MIN(max, 1L << 20); fd++) {
+        if (fd != keep)
+            close(fd);
+    }
+}
+
+/* It is the asker's to end it, by its own end: what is typed at the terminal
+ * and what a service manager sends to all is not for the broker. */
+static void begin(int questions, int asker)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    prctl(PR_SET_NAME, "vub-broker");
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != asker)
+        _exit(0);
+    for (int sig = 1; sig < NSIG; sig++) {
+        if (sig != SIGCHLD && sig != SIGBUS && sig != SIGSEGV && sig != SIGABRT)
+            signal(sig, SIG_IGN);
+    }
+    signal(SIGCHLD, SIG_DFL);
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (null >= 0)
+            dup2(null, fd);
+    }
+    close_all_but(questions);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
+{
+    unsigned children = 0;
+
+    begin(questions, asker);
+    for (;;) {
+        struct broker_question q;
+        struct job j = {rules, asker, &q, NULL, NULL, .fd = -1};
+        int reply;
+        ssize_t n = broker_receive(questions, &q, sizeof(q), &reply);
+        pid_t child;
+
+        if (n == 0 || (n < 0 && n != -EMSGSIZE))
+            _exit(0);
+        while (children > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+            children--;
+        if (n > 0 && reply >= 0 && parse(&j, (size_t)n) &&
+            children < CHILDREN_MAX) {
+            child = fork();
+            if (child == 0)
+                be_child(&j, reply);
+            children += child > 0;
+        }
+        if (reply >= 0)
+            close(reply);
+    }
+}

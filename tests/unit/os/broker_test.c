@@ -1,0 +1,362 @@
+/* What a broker does for one who may not, and what it does for nobody. */
+#include "rig.h"
+
+#include <linux/limits.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "os/linux/broker_own.h"
+#include "os/sock.h"
+
+#define PNG "\211PNG\r\n\032\nrest"
+
+static struct sandbox_path paths[8];
+static struct sandbox_rules rules;
+
+static void allow(const char *path, unsigned may)
+{
+    paths[rules.num_paths++] = (struct sandbox_path){path, may};
+}
+
+/* A broker that knows the rules, and a sandbox that has none of the paths. */
+static void enter(void)
+{
+    struct sandbox_rules none = rules;
+    struct sandbox_state state;
+    struct err e;
+
+    rules.paths = paths;
+    NEED(broker_start(&rules, &e) == 0);
+    none.num_paths = 0;
+    NEED(sandbox_enter(&none, &state, &e) == 0);
+    if (!state.landlock)
+        _exit(0); /* everything can be opened directly: nobody is asked */
+}
+
+static bool opens(const char *path, int flags)
+{
+    int fd = broker_open(path, flags, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    else
+        errno = -fd;
+    return fd >= 0;
+}
+
+static bool refuses(const char *path, int flags)
+{
+    struct err e;
+    int fd = broker_open(path, flags, 0600);
+
+    if (fd >= 0)
+        return false;
+    broker_fail(&e, fd, "open", path);
+    return fd == -EACCES && strstr(e.text, "\"sandbox\": {\"paths\"");
+}
+
+/* ---- files ---- */
+
+static void try_files(void *arg)
+{
+    char text[8] = "";
+    int fd;
+
+    (void)arg;
+    allow(in_dir("out/image"), SANDBOX_READ | SANDBOX_WRITE);
+    allow(in_dir("out/secret"), SANDBOX_READ);
+    allow(in_dir("in"), SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE);
+    NEED(chdir("/etc") == 0);
+    enter();
+    fd = broker_open(in_dir("out/image"), O_RDWR, 0);
+    NEED(fd >= 0);
+    NEED(read(fd, text, 5) == 5 && strcmp(text, "image") == 0);
+    NEED(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    NEED(opens(in_dir("out/secret"), O_RDONLY));
+    NEED(refuses(in_dir("out/secret"), O_RDWR));
+    NEED(refuses(in_dir("out/secret"), O_RDONLY | O_TRUNC));
+    NEED(refuses(in_dir("out/image"), O_RDWR | O_CREAT));
+    NEED(refuses(in_dir("out/image2"), O_RDONLY));
+    NEED(refuses(in_dir("out/imag"), O_RDONLY));
+    NEED(refuses(in_dir("out"), O_RDONLY | O_DIRECTORY));
+    NEED(refuses(in_dir("in/../out/other"), O_RDONLY));
+    NEED(refuses("/etc/shadow", O_RDONLY));
+    NEED(refuses("passwd", O_RDONLY));
+    NEED(refuses(in_dir("in"), O_RDWR | O_TMPFILE));
+    NEED(!opens(in_dir("in/link"), O_RDONLY) && errno == EXDEV);
+    NEED(opens(in_dir("in/new"), O_RDWR | O_CREAT));
+    NEED(broker_rename(in_dir("in/new"), in_dir("in/newer")) == 0);
+    NEED(broker_rename(in_dir("in/newer"), in_dir("out/newer")) == -EACCES);
+    NEED(broker_unlink(in_dir("in/newer")) == 0);
+    NEED(broker_unlink(in_dir("in/newer")) == -ENOENT);
+    NEED(broker_unlink(in_dir("out/image")) == -EACCES);
+    NEED(!opens(in_dir("in/none"), O_RDONLY) && errno == ENOENT);
+    broker_stop();
+}
+
+static void files_are_opened_by_the_rules(void **state)
+{
+    (void)state;
+    make_file(in_dir("out/image"), "image");
+    make_file(in_dir("out/image2"), "image");
+    make_file(in_dir("out/imag"), "image");
+    make_file(in_dir("out/secret"), "secret");
+    make_file(in_dir("out/other"), "other");
+    assert_int_equal(symlink(in_dir("out/other"), in_dir("in/link")), 0);
+    in_child(try_files, NULL);
+}
+
+/* A device that was unplugged comes back as another node. */
+static void try_new_file(void *arg)
+{
+    (void)arg;
+    allow(in_dir("out/node"), SANDBOX_READ);
+    enter();
+    NEED(broker_open(in_dir("out/node"), O_RDONLY, 0) == -ENOENT);
+    NEED(opens(in_dir("out/moved"), O_RDONLY) == false);
+    puts("make it");
+    fflush(stdout);
+    NEED(getchar() == '\n');
+    NEED(opens(in_dir("out/node"), O_RDONLY));
+    broker_stop();
+}
+
+static void what_appears_later_is_opened_by_its_name(void **state)
+{
+    int to[2], from[2], status;
+    char line[16];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(pipe(to) | pipe(from), 0);
+    pid = fork();
+    if (pid == 0) {
+        dup2(to[0], 0);
+        dup2(from[1], 1);
+        close(to[1]);
+        close(from[0]);
+        try_new_file(NULL);
+        _exit(0);
+    }
+    close(from[1]);
+    if (read(from[0], line, sizeof(line)) > 0)
+        make_file(in_dir("out/node"), "node");
+    assert_int_equal(write(to[1], "\n", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(to[0]);
+    close(to[1]);
+    close(from[0]);
+}
+
+/* ---- pictures ---- */
+
+static void try_pictures(void *arg)
+{
+    const int part = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+    int fd;
+
+    (void)arg;
+    rules.pictures = true;
+    rules.needs = SANDBOX_GPU;
+    enter();
+    fd = broker_open(in_dir("out/a.png.part"), part, 0666);
+    NEED(fd >= 0);
+    NEED(write(fd, "#!/bin/sh\n", 10) == 10);
+    NEED(broker_rename(in_dir("out/a.png.part"), in_dir("out/a.png")) ==
+         -EACCES);
+    NEED(broker_unlink(in_dir("out/a.png.part")) == -EACCES);
+    NEED(ftruncate(fd, 0) == 0);
+    NEED(pwrite(fd, PNG, sizeof(PNG), 0) == sizeof(PNG));
+    NEED(broker_rename(in_dir("out/a.png.part"), in_dir("out/b.png")) ==
+         -EACCES);
+    NEED(broker_rename(in_dir("out/a.png.part"), in_dir("out/a.png")) == 0);
+    NEED(opens(in_dir("out/a.png"), O_RDONLY));
+    NEED(refuses(in_dir("out/a.png"), O_WRONLY));
+    NEED(refuses(in_dir("out/new.txt"), part));
+    NEED(refuses(in_dir("out/text"), O_RDONLY));
+    NEED(refuses(in_dir("out/text.png.part"), part));
+    /* What is no picture is not replaced by one. */
+    fd = broker_open(in_dir("out/text.ppm.part"), part, 0666);
+    NEED(fd >= 0 && pwrite(fd, "P6\n1 1\n255\nabc", 14, 0) == 14);
+    NEED(broker_rename(in_dir("out/text.ppm.part"), in_dir("out/text.ppm")) ==
+         -EACCES);
+    NEED(broker_unlink(in_dir("out/text.ppm.part")) == 0);
+    NEED(!opens(in_dir("out/link.png.part"), part) && errno == ELOOP);
+    broker_stop();
+}
+
+static void pictures_may_be_anywhere_and_nothing_else(void **state)
+{
+    (void)state;
+    make_file(in_dir("out/text"), "text");
+    make_file(in_dir("out/text.ppm"), "text");
+    make_file(in_dir("out/text.png.part"), "text");
+    assert_int_equal(symlink("/etc/passwd", in_dir("out/link.png.part")), 0);
+    in_child(try_pictures, NULL);
+}
+
+static void try_no_pictures(void *arg)
+{
+    (void)arg;
+    rules.needs = SANDBOX_GPU;
+    enter();
+    NEED(refuses(in_dir("out/c.png.part"), O_WRONLY | O_CREAT));
+    NEED(refuses(in_dir("out/a.png"), O_RDONLY));
+    broker_stop();
+}
+
+static void without_a_gpu_there_are_no_pictures(void **state)
+{
+    (void)state;
+    make_file(in_dir("out/a.png"), PNG);
+    in_child(try_no_pictures, NULL);
+}
+
+/* ---- names and sockets ---- */
+
+static void try_names(void *arg)
+{
+    struct resolve_answer a = {0};
+
+    (void)arg;
+    rules.needs = arg ? SANDBOX_NETWORK : 0;
+    enter();
+    if (!arg) {
+        NEED(broker_resolve("localhost", &a) == -EACCES);
+        broker_stop();
+        return;
+    }
+    NEED(broker_resolve("127.0.0.1", &a) == 0);
+    NEED(a.num == 1 && strcmp(a.address[0], "127.0.0.1") == 0);
+    NEED(broker_resolve("localhost", &a) == 0);
+    NEED(broker_resolve("no..such..name", &a) == 0 && a.num == 0 && a.why[0]);
+    broker_stop();
+}
+
+static void names_are_resolved_for_those_who_have_a_network(void **state)
+{
+    (void)state;
+    in_child(try_names, "yes");
+    in_child(try_names, NULL);
+}
+
+static int listen_at(const char *path)
+{
+    struct err e;
+
+    return sock_listen(path, 0600, &e);
+}
+
+static void try_sockets(void *arg)
+{
+    (void)arg;
+    NEED(listen_at(in_dir("out/own.sock")) >= 0);
+    enter();
+    sock_unlink(in_dir("out/own.sock"));
+    sock_unlink(in_dir("out/other.sock"));
+    sock_unlink(in_dir("out/text"));
+    broker_stop();
+}
+
+static void only_sockets_of_ours_are_removed(void **state)
+{
+    int other = listen_at(in_dir("out/other.sock"));
+
+    (void)state;
+    make_file(in_dir("out/text"), "text");
+    in_child(try_sockets, NULL);
+    assert_int_equal(access(in_dir("out/own.sock"), F_OK), -1);
+    assert_int_equal(access(in_dir("out/other.sock"), F_OK), 0);
+    assert_int_equal(access(in_dir("out/text"), F_OK), 0);
+    close(other);
+}
+
+/* ---- one that does not keep to the protocol ---- */
+
+/* What asks, below the functions: the broker ends the answer's socket. */
+static void expect_no_answer(int questions, const void *bytes, size_t len)
+{
+    int pair[2];
+    char byte;
+
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    NEED(broker_send(questions, bytes, len, pair[1]) == 0);
+    close(pair[1]);
+    NEED(read(pair[0], &byte, 1) == 0);
+    close(pair[0]);
+}
+
+static void try_nonsense(void *arg)
+{
+    static struct broker_question q;
+    const size_t head = offsetof(struct broker_question, text);
+    pid_t own = getpid();
+    char many[2 * sizeof(q)];
+    int pair[2];
+
+    (void)arg;
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    if (fork() == 0)
+        broker_serve(pair[1], &rules, own);
+    close(pair[1]);
+    memset(&q, 'x', sizeof(q));
+    memset(many, 'x', sizeof(many));
+    expect_no_answer(pair[0], &q, 1);
+    expect_no_answer(pair[0], &q, head);
+    expect_no_answer(pair[0], &q, head + 1); /* no NUL */
+    expect_no_answer(pair[0], &q, sizeof(q));
+    expect_no_answer(pair[0], many, sizeof(many));
+    q.op = BROKER_RENAME;
+    memcpy(q.text, "/a", 3);
+    expect_no_answer(pair[0], &q, head + 3); /* to where? */
+    q.op = BROKER_OPEN;
+    memcpy(q.text, "/a\0/b", 6);
+    expect_no_answer(pair[0], &q, head + 6);           /* one too many */
+    NEED(broker_send(pair[0], &q, head + 3, -1) == 0); /* answer to whom? */
+    expect_no_answer(pair[0], &q, 1);
+    close(pair[0]);
+    NEED(wait(NULL) > 0);
+}
+
+static void nonsense_is_not_answered(void **state)
+{
+    (void)state;
+    in_child(try_nonsense, NULL);
+}
+
+/* ---- without one ---- */
+
+static void without_a_broker_all_is_done_here(void **state)
+{
+    struct err e;
+    int fd = broker_open(in_dir("out/plain"), O_RDWR | O_CREAT, 0600);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(broker_rename(in_dir("out/plain"), in_dir("out/p2")), 0);
+    assert_int_equal(broker_unlink(in_dir("out/p2")), 0);
+    fd = broker_open(in_dir("out/p2"), O_RDONLY, 0);
+    assert_int_equal(fd, -ENOENT);
+    broker_fail(&e, fd, "open", "it");
+    assert_string_equal(e.text, "cannot open it: No such file or directory");
+    assert_false(broker_runs());
+    broker_stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_are_opened_by_the_rules),
+        cmocka_unit_test(what_appears_later_is_opened_by_its_name),
+        cmocka_unit_test(pictures_may_be_anywhere_and_nothing_else),
+        cmocka_unit_test(without_a_gpu_there_are_no_pictures),
+        cmocka_unit_test(names_are_resolved_for_those_who_have_a_network),
+        cmocka_unit_test(only_sockets_of_ours_are_removed),
+        cmocka_unit_test(nonsense_is_not_answered),
+        cmocka_unit_test(without_a_broker_all_is_done_here),
+    };
+
+    return cmocka_run_group_tests(tests, make_dirs, remove_dirs);
+}
