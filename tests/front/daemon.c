@@ -109,8 +109,8 @@ void vub_config(struct vub *v, const char *fmt, ...)
     va_end(ap);
     snprintf(head, sizeof(head),
              "{\"runtime_dir\": \"%s\", %s%s%s\"devices\": [\n", v->dir,
-             vub_sandbox ? "\"sandbox\": " : "",
-             vub_sandbox ? vub_sandbox : "", vub_sandbox ? ", " : "");
+             vub_sandbox ? "\"sandbox\": " : "", vub_sandbox ? vub_sandbox : "",
+             vub_sandbox ? ", " : "");
     write_config(v, head, text, "\n]}\n");
     free(text);
 }

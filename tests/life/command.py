@@ -110,6 +110,20 @@ def it_is_started_as_vub_was():
     assert not ignored & 1 << (signal.SIGPIPE - 1), out
 
 
+def it_is_in_no_sandbox():
+    vub = Talk([disk()], "--run", "grep -E '^(NoNew|Seccomp:)' "
+               "/proc/self/status; touch made", stdout=subprocess.PIPE)
+    with open("/proc/self/status") as f:
+        own = [line for line in f if line.startswith(("NoNew", "Seccomp:"))]
+    assert vub.end() == "".join(own)
+    assert os.path.exists("made")
+    vub = Talk(None, "--run", "true", conf={
+        "runtime_dir": "run", "sandbox": {"user": "nobody"},
+        "devices": [disk()]})
+    vub.end(2)
+    assert "/sandbox/user: does not go with --run" in vub.said, vub.said
+
+
 def nothing_is_run_if_not_all_is_served():
     for device, status in (
             (disk(store={"type": "file", "path": "missing"}), 2),
@@ -220,7 +234,8 @@ def options_are_checked():
 
 run([a_status_is_the_commands, it_finds_the_sockets_in_its_environment,
      two_ids_may_not_mean_one_variable, standard_input_and_output_are_its_own,
-     it_is_started_as_vub_was, nothing_is_run_if_not_all_is_served,
+     it_is_started_as_vub_was, it_is_in_no_sandbox,
+     nothing_is_run_if_not_all_is_served,
      a_signal_is_the_commands_while_it_is_served, quit_is_a_signal_too,
      a_command_that_does_not_end_is_killed_the_second_time,
      one_that_follows_its_front_end_is_given_time, it_ends_when_vub_is_killed,

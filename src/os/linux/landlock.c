@@ -77,8 +77,8 @@ static uint64_t rights(unsigned may)
 /* What is not there gets no rule. keep: it stays open. */
 static int add(int set, int abi, const char *path, unsigned may, bool keep)
 {
-    struct beneath b = {.fd = (int)syscall(SYS_openat, AT_FDCWD, path,
-                                           O_PATH | O_CLOEXEC)};
+    struct beneath b = {
+        .fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC)};
     struct stat st;
     int rc = 0;
 
