@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "os/broker.h"
+#include "os/uring.h"
+#include "store/engine.h"
 
 static struct sandbox_state in_force; /* of the process */
 
@@ -167,7 +169,7 @@ int confine_prepare(struct confine *c, const struct config *conf,
     struct err why;
     int rc;
 
-    *c = (struct confine){.on = s->enabled};
+    *c = (struct confine){.conf = conf, .on = s->enabled};
     if (!c->on)
         return 0;
     rc = find_user(c, s, e);
@@ -185,6 +187,34 @@ int confine_prepare(struct confine *c, const struct config *conf,
     return rc < 0 ? errs_push(e, &why) : 0;
 }
 
+static void count_file(const struct conf_table *t, void *arg)
+{
+    if (strcmp(t->name, "file") == 0)
+        ++*(unsigned *)arg;
+}
+
+static void no_path(const struct conf_key *k, const char *path, void *arg)
+{
+    (void)k, (void)path, (void)arg;
+}
+
+/* For each file, one on each worker that its device has. */
+static unsigned rings_of(const struct conf_anys *devices)
+{
+    unsigned all = 0;
+
+    for (int i = 0; i < devices->count; i++) {
+        const struct conf_any *d = &devices->list[i];
+        const struct device_common *common = d->data;
+        unsigned queues = device_type_of(d)->queues(d->data), files = 0;
+        const struct conf_visitor v = {count_file, no_path, &files};
+
+        conf_visit(d->table, d->data, &v);
+        all += files * MIN(queues, (unsigned)MAX(common->worker.count, 1));
+    }
+    return all;
+}
+
 int confine_enter(struct confine *c, int command, struct errs *e)
 {
     struct err why;
@@ -193,6 +223,8 @@ int confine_enter(struct confine *c, int command, struct errs *e)
     if (!c->on)
         return 0;
     c->rules.command = command;
+    if (!c->rules.any_call)
+        engine_uring_reserve(rings_of(&c->conf->devices));
     rc = sandbox_enter(&c->rules, &in_force, &why);
     if (rc < 0)
         return errs_adopt(e, "", "sandbox", &why);
@@ -204,6 +236,7 @@ int confine_enter(struct confine *c, int command, struct errs *e)
 void confine_end(struct confine *c)
 {
     broker_stop();
+    uring_unreserve();
     for (unsigned i = 0; i < c->num_owned; i++)
         free(c->owned[i]);
     free(c->owned);

@@ -13,6 +13,7 @@
 extern const struct conf_table sandbox_table;
 
 struct confine {
+    const struct config *conf;
     struct sandbox_rules rules;
     struct sandbox_path *paths; /* the rules' */
     unsigned room;

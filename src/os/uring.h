@@ -13,6 +13,14 @@
 
 struct uring;
 
+/* Makes rings that uring_open takes later, when no more can be made: a process
+ * that could make one could do with it what os/sandbox.h would not let it. Each
+ * is the thread's that took it first. As many as the system lets us, at most
+ * num. Threads: the main one, before others exist. */
+void uring_reserve(unsigned num, unsigned depth);
+/* Frees them. All have been closed. Safe without any. */
+void uring_unreserve(void);
+
 /* A ring with room for `depth` operations in flight, on file fd (which stays
  * the caller's). e says why the kernel does not let us. */
 int uring_open(struct uring **out, int fd, unsigned depth, struct err *e);

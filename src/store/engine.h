@@ -27,6 +27,8 @@ int engine_threads_open(struct engine **out, struct loop *loop, int fd,
 int engine_uring_open(struct engine **out, struct loop *loop, int fd,
                       enum file_kind kind, bool direct, struct engine *threads,
                       struct err *e);
+/* uring_reserve for so many engines. */
+void engine_uring_reserve(unsigned num);
 /* Would engine_uring_open succeed? 0, or why not. */
 int engine_uring_probe(int fd, struct err *e);
 

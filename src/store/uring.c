@@ -265,6 +265,11 @@ int engine_uring_open(struct engine **out, struct loop *loop, int fd,
     return 0;
 }
 
+void engine_uring_reserve(unsigned num)
+{
+    uring_reserve(num, DEPTH);
+}
+
 int engine_uring_probe(int fd, struct err *e)
 {
     struct uring *ring;

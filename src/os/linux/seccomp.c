@@ -8,10 +8,9 @@
  * files and sockets can do, memory, threads; no programs, no other processes,
  * no memory that is written and then run, no sockets but those named below.
  *
- * An io_uring bypasses this: what it may do is restricted where it is made
- * (uring.c); its opcodes are reads and writes of one file. Another one, made by
- * hand, could do more: open files, where Landlock still asks; sockets, which
- * nobody asks about. Devices that need none get none. */
+ * An io_uring bypasses this, and one that is made by hand could make sockets:
+ * so none can be made any more. Those that are there (uring_reserve) have been
+ * restricted to reads and writes before. */
 #include <errno.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -193,10 +192,8 @@ static const struct row allowed[] = {
     CALL(waitpid),
     CALL(exit),
     CALL(exit_group),
-    /* io_uring */
-    CALL_FOR(io_uring_setup, SANDBOX_FILES),
+    /* io_uring; io_uring_register is below, and io_uring_setup is over */
     CALL_FOR(io_uring_enter, SANDBOX_FILES),
-    CALL_FOR(io_uring_register, SANDBOX_FILES),
 #if SANDBOX_SANITIZED
     CALL(ptrace),
     CALL(clone),
@@ -206,7 +203,6 @@ static const struct row allowed[] = {
     CALL(kill),
     CALL(tgkill),
     CALL(process_vm_readv),
-    CALL(socketpair),
     CALL(personality),
     CALL(sched_getparam),
     CALL(sched_getscheduler),
@@ -246,6 +242,14 @@ static const struct ioctl_row ioctls[] = {
     {UDMABUF_CREATE, EXACT, SANDBOX_GPU},
 };
 
+/* What becomes of a ring that was reserved: it gets a file, is enabled, and
+ * gets another. */
+static const unsigned ring_ops[] = {
+    2,  /* IORING_REGISTER_FILES */
+    6,  /* IORING_REGISTER_FILES_UPDATE */
+    12, /* IORING_REGISTER_ENABLE_RINGS */
+};
+
 static bool is_needed(unsigned row, unsigned needs)
 {
     return row == ALWAYS || (row & needs);
@@ -276,6 +280,10 @@ static int add_lists(scmp_filter_ctx f, unsigned needs)
         if (is_needed(allowed[i].needs, needs))
             rc = allow_if(f, allowed[i].nr, 0, NULL);
     }
+    for (unsigned i = 0;
+         rc == 0 && (needs & SANDBOX_FILES) && i < ARRAY_LEN(ring_ops); i++)
+        rc = allow_word(f, SCMP_SYS(io_uring_register), 1, UINT32_MAX,
+                        ring_ops[i]);
     for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(ioctls); i++) {
         if (is_needed(ioctls[i].needs, needs))
             rc = allow_word(f, SCMP_SYS(ioctl), 1, ioctls[i].mask,
@@ -330,33 +338,37 @@ static int add_limits(scmp_filter_ctx f)
     return allow_if(f, SCMP_SYS(prlimit64), ARRAY_LEN(a), a);
 }
 
-/* Pairs lead nowhere else: those of datagrams could be connected anew. */
+/* A socket of a domain and a type, whatever its flags. */
+static int allow_socket(scmp_filter_ctx f, int nr, int domain, int type)
+{
+    const struct scmp_arg_cmp a[] = {
+        {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint64_t)domain},
+        {1, SCMP_CMP_MASKED_EQ, 0xf, (uint64_t)type},
+    };
+
+    return allow_if(f, nr, ARRAY_LEN(a), a);
+}
+
 static int add_sockets(scmp_filter_ctx f, unsigned needs)
 {
-    static const int domains[] = {AF_INET, AF_INET6};
-    const uint64_t type = 0xf; /* the rest are flags */
-    const struct scmp_arg_cmp pair[] = {
-        {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX},
-        {1, SCMP_CMP_MASKED_EQ, type, SOCK_SEQPACKET},
+    static const struct {
+        int nr, domain, type;
+        unsigned needs;
+    } rows[] = {
+        /* Pairs lead nowhere else; those of datagrams could be connected
+         * anew. */
+        {SCMP_SYS(socketpair), AF_UNIX, SOCK_SEQPACKET, ALWAYS},
+        {SCMP_SYS(socketpair), AF_UNIX, SOCK_STREAM, SANDBOX_NETWORK},
+        {SCMP_SYS(socket), AF_INET, SOCK_STREAM, SANDBOX_NETWORK},
+        {SCMP_SYS(socket), AF_INET6, SOCK_STREAM, SANDBOX_NETWORK},
+        /* iscsi/isid.c claims names by these. */
+        {SCMP_SYS(socket), AF_UNIX, SOCK_DGRAM, SANDBOX_NETWORK},
     };
-    /* iscsi/isid.c claims names by these. */
-    const struct scmp_arg_cmp claim[] = {
-        {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX},
-        {1, SCMP_CMP_MASKED_EQ, type, SOCK_DGRAM},
-    };
-    int rc = allow_if(f, SCMP_SYS(socketpair), ARRAY_LEN(pair), pair);
+    int rc = 0;
 
-    if (!(needs & SANDBOX_NETWORK))
-        return rc;
-    if (rc == 0)
-        rc = allow_if(f, SCMP_SYS(socket), ARRAY_LEN(claim), claim);
-    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(domains); i++) {
-        const struct scmp_arg_cmp tcp[] = {
-            {0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint64_t)domains[i]},
-            {1, SCMP_CMP_MASKED_EQ, type, SOCK_STREAM},
-        };
-
-        rc = allow_if(f, SCMP_SYS(socket), ARRAY_LEN(tcp), tcp);
+    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(rows); i++) {
+        if (is_needed(rows[i].needs, needs))
+            rc = allow_socket(f, rows[i].nr, rows[i].domain, rows[i].type);
     }
     return rc;
 }

@@ -7,6 +7,10 @@
  *                   that it should make one
  *   R_DISABLED      starts disabled, so that it can be restricted first
  *
+ * One that is reserved has its restrictions from the start, and its file, by
+ * which it is enabled, when it is taken. Given back it has none, and waits for
+ * another: that, too, must be allowed to it.
+ *
  * The file is registered: the kernel then need not count references to it for
  * each operation, and a restriction to registered files means this one. */
 #include "os/uring.h"
@@ -18,6 +22,7 @@
 #ifdef VUB_HAVE_URING
 
 #include <liburing.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,7 +42,15 @@
 struct uring {
     struct io_uring ring;
     unsigned queued;
+    /* Of those that were reserved: */
+    bool reserved;
+    bool owned; /* by the thread that has enabled it */
+    pthread_t owner;
+    struct uring *next_free;
 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct uring *free_rings; /* under the lock */
 
 static const unsigned flag_sets[] = {
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN |
@@ -74,15 +87,14 @@ static int do_register(struct uring *u, unsigned what, void *arg, unsigned n)
     return rc < 0 ? -errno : 0;
 }
 
-static int restrict_to(struct uring *u, int fd)
+static int restrict_ops(struct uring *u)
 {
     static const uint8_t ops[] = {
         IORING_OP_READ,   IORING_OP_WRITE, IORING_OP_READV,
         IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
     };
-    struct io_uring_restriction r[ARRAY_LEN(ops) + 2];
+    struct io_uring_restriction r[ARRAY_LEN(ops) + 3];
     unsigned n;
-    int rc;
 
     memset(r, 0, sizeof(r));
     for (n = 0; n < ARRAY_LEN(ops); n++) {
@@ -93,43 +105,145 @@ static int restrict_to(struct uring *u, int fd)
     r[n++].sqe_flags = IOSQE_FIXED_FILE;
     r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
     r[n++].sqe_flags = IOSQE_FIXED_FILE;
-
-    rc = io_uring_register_files(&u->ring, &fd, 1);
-    if (rc == 0)
-        rc = do_register(u, IORING_REGISTER_RESTRICTIONS, r, n);
-    if (rc == 0)
-        rc = do_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-    return rc;
+    if (u->reserved) {
+        r[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+        r[n++].register_op = IORING_REGISTER_FILES_UPDATE;
+    }
+    return do_register(u, IORING_REGISTER_RESTRICTIONS, r, n);
 }
 
-int uring_open(struct uring **out, int fd, unsigned depth, struct err *e)
+static int enable(struct uring *u, int fd)
 {
-    struct uring *u;
+    int rc = do_register(u, IORING_REGISTER_FILES, &fd, 1);
+
+    return rc < 0 ? rc : do_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+static void destroy(struct uring *u)
+{
+    io_uring_queue_exit(&u->ring);
+    free(u);
+}
+
+/* With its restrictions, but without a file. */
+static int make(struct uring **out, unsigned depth, bool reserved,
+                struct err *e)
+{
+    struct uring *u = calloc(1, sizeof(*u));
     int rc;
 
-    u = calloc(1, sizeof(*u));
     if (!u)
         return err_nomem(e);
+    u->reserved = reserved;
     rc = setup(u, depth);
     if (rc < 0) {
         free(u);
         return err_sys(e, -rc, "", "the kernel does not let us use io_uring");
     }
-    rc = restrict_to(u, fd);
+    rc = restrict_ops(u);
     if (rc < 0) {
-        uring_close(u);
+        destroy(u);
         return err_sys(e, -rc, "", "cannot restrict an io_uring");
     }
     *out = u;
     return 0;
 }
 
+/* ---- reserved ones ---- */
+
+void uring_reserve(unsigned num, unsigned depth)
+{
+    struct uring *u;
+    struct err e;
+
+    while (num-- > 0 && make(&u, depth, true, &e) == 0) {
+        u->next_free = free_rings;
+        free_rings = u;
+    }
+}
+
+void uring_unreserve(void)
+{
+    while (free_rings) {
+        struct uring *u = free_rings;
+
+        free_rings = u->next_free;
+        destroy(u);
+    }
+}
+
+/* One that this thread has had, or that nobody has. NULL: there is none. */
+static struct uring *take_reserved(void)
+{
+    struct uring **best = NULL, *u = NULL;
+
+    pthread_mutex_lock(&lock);
+    for (struct uring **p = &free_rings; *p; p = &(*p)->next_free) {
+        bool own = (*p)->owned && pthread_equal((*p)->owner, pthread_self());
+
+        if (own || (!(*p)->owned && !best))
+            best = p;
+        if (own)
+            break;
+    }
+    if (best) {
+        u = *best;
+        *best = u->next_free;
+    }
+    pthread_mutex_unlock(&lock);
+    return u;
+}
+
+static int set_file(struct uring *u, int fd)
+{
+    struct io_uring_files_update update = {.fds = (uintptr_t)&fd};
+    long rc = syscall(SYS_io_uring_register, u->ring.ring_fd,
+                      IORING_REGISTER_FILES_UPDATE, &update, 1);
+
+    return rc < 0 ? -errno : 0;
+}
+
+static void give_back(struct uring *u)
+{
+    if (!u->owned || set_file(u, -1) < 0) {
+        destroy(u);
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    u->next_free = free_rings;
+    free_rings = u;
+    pthread_mutex_unlock(&lock);
+}
+
+/* ---- life ---- */
+
+int uring_open(struct uring **out, int fd, unsigned depth, struct err *e)
+{
+    struct uring *u = take_reserved();
+    int rc;
+
+    if (!u) {
+        rc = make(&u, depth, false, e);
+        if (rc < 0)
+            return rc;
+    }
+    rc = u->owned ? set_file(u, fd) : enable(u, fd);
+    if (rc < 0) {
+        destroy(u);
+        return err_sys(e, -rc, "", "cannot give an io_uring its file");
+    }
+    u->owned = u->reserved;
+    u->owner = pthread_self();
+    *out = u;
+    return 0;
+}
+
 void uring_close(struct uring *u)
 {
-    if (!u)
-        return;
-    io_uring_queue_exit(&u->ring);
-    free(u);
+    if (u && u->reserved)
+        give_back(u);
+    else if (u)
+        destroy(u);
 }
 
 int uring_fd(const struct uring *u)
@@ -252,6 +366,16 @@ unsigned uring_reap(struct uring *u, struct uring_done *done, unsigned max)
 }
 
 #else /* no liburing */
+
+void uring_reserve(unsigned num, unsigned depth)
+{
+    (void)num;
+    (void)depth;
+}
+
+void uring_unreserve(void)
+{
+}
 
 int uring_open(struct uring **out, int fd, unsigned depth, struct err *e)
 {
