@@ -124,8 +124,8 @@ static void on_path(const struct conf_key *k, const char *path, void *arg)
 {
     struct look *l = arg;
 
-    /* Nothing is opened in runtime_dir: sockets are bound before, and removed
-     * by the broker. */
+    /* Nothing is opened in runtime_dir: sockets are bound before, or by the
+     * broker, which removes them too. */
     if (strcmp(k->name, "runtime_dir") != 0)
         note_path(l, path, SANDBOX_READ | (k->only_read ? 0 : SANDBOX_WRITE));
 }
@@ -179,7 +179,8 @@ int confine_prepare(struct confine *c, const struct config *conf,
         l.rc = add_listed(c, s->paths.list[i], dir);
     conf_visit(&config_table, conf, &visitor);
     add_common(&l);
-    if (l.rc < 0)
+    c->rules.socket_dir = c->socket_dir = config_runtime_dir(conf);
+    if (l.rc < 0 || !c->socket_dir)
         return errs_nomem(e);
     c->rules.pictures = c->rules.needs & SANDBOX_GPU;
     c->rules.any_call = !s->system_calls;
@@ -240,6 +241,7 @@ void confine_end(struct confine *c)
     for (unsigned i = 0; i < c->num_owned; i++)
         free(c->owned[i]);
     free(c->owned);
+    free(c->socket_dir);
     free(c->paths);
     *c = (struct confine){.on = false};
 }

@@ -17,6 +17,7 @@ struct confine {
     struct sandbox_rules rules;
     struct sandbox_path *paths; /* the rules' */
     unsigned room;
+    char *socket_dir;
     char **owned; /* texts of paths */
     unsigned num_owned;
     bool on;

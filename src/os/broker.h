@@ -35,5 +35,6 @@ int broker_fail(struct err *e, int rc, const char *what, const char *path);
  * is none. */
 int broker_resolve(const char *host, struct resolve_answer *a);
 int broker_unlink_socket(const char *path);
+int broker_listen(const char *path, unsigned mode, struct err *e);
 
 #endif

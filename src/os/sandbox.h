@@ -39,6 +39,8 @@ struct sandbox_rules {
     const struct sandbox_path *paths;
     unsigned num_paths;
     unsigned needs; /* SANDBOX_* of the above */
+    /* Sockets may be made there, by the broker only; NULL: nowhere. */
+    const char *socket_dir;
     /* Pictures may be read and written anywhere: what has a picture's name, and
      * is none yet or begins as one does. Broker only. */
     bool pictures;

@@ -210,6 +210,16 @@ int broker_unlink_socket(const char *path)
     return ask(BROKER_UNLINK_SOCKET, path, NULL, 0, 0, &a);
 }
 
+int broker_listen(const char *path, unsigned mode, struct err *e)
+{
+    struct broker_answer a = {.rc = 0};
+    int rc = ask(BROKER_LISTEN, path, NULL, 0, mode, &a);
+
+    if (rc < 0 && a.why[0])
+        return err_set(e, rc, "", "%s", a.why);
+    return rc < 0 ? err_sys(e, -rc, "", "cannot listen on %s", path) : rc;
+}
+
 /* ---- life ---- */
 
 bool broker_runs(void)

@@ -16,12 +16,13 @@ enum broker_op {
     BROKER_RENAME,
     BROKER_UNLINK,
     BROKER_UNLINK_SOCKET,
+    BROKER_LISTEN,
     BROKER_RESOLVE,
 };
 
 struct broker_question {
     uint32_t op;
-    uint32_t flags, mode; /* of open */
+    uint32_t flags, mode; /* of open; mode of listen too */
     char
         text[2 * PATH_MAX]; /* a path, or a host, NUL; of rename another, NUL */
 };
@@ -30,6 +31,7 @@ struct broker_answer {
     int32_t rc;
     bool refused; /* by the rules; rc is -EACCES */
     bool has_fd;
+    char why[256]; /* of listen: a sentence */
     struct resolve_answer resolved;
 };
 
@@ -45,6 +47,7 @@ ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd);
 
 /* resolve.c, sock.c: by this process itself. */
 void resolve_here(const char *host, struct resolve_answer *a);
+int sock_listen_here(const char *path, unsigned mode, struct err *e);
 void sock_unlink_of(const char *path, int listener);
 
 #endif

@@ -269,6 +269,25 @@ static int do_unlink(struct job *j)
     return unlink(j->path) < 0 ? -errno : 0;
 }
 
+static int do_listen(struct job *j)
+{
+    const struct sandbox_path dir = {j->rules->socket_dir, 0};
+    const char *rest =
+        dir.path && is_plain(j->path) ? below(&dir, j->path) : NULL;
+    struct err e;
+
+    if (!rest || !*rest || strchr(rest, '/')) {
+        snprintf(j->a.why, sizeof(j->a.why),
+                 "the sandbox does not allow a new socket outside of "
+                 "runtime_dir");
+        return refuse(j);
+    }
+    j->fd = sock_listen_here(j->path, j->q->mode & 0777, &e);
+    if (j->fd < 0)
+        snprintf(j->a.why, sizeof(j->a.why), "%s", e.text);
+    return MIN(j->fd, 0);
+}
+
 static int answer(struct job *j)
 {
     switch (j->q->op) {
@@ -283,6 +302,8 @@ static int answer(struct job *j)
         if (is_plain(j->path))
             sock_unlink_of(j->path, j->asker);
         return 0;
+    case BROKER_LISTEN:
+        return do_listen(j);
     case BROKER_RESOLVE:
         if (!(j->rules->needs & SANDBOX_NETWORK))
             return refuse(j);

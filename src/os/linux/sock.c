@@ -162,7 +162,7 @@ static int replace_stale(struct place *p, const char *path, struct err *e)
     return rc;
 }
 
-int sock_listen(const char *path, unsigned mode, struct err *e)
+int sock_listen_here(const char *path, unsigned mode, struct err *e)
 {
     struct place p;
     int fd = -1, rc;
@@ -199,6 +199,21 @@ out:
     if (fd >= 0)
         close(fd);
     close(p.dir); /* and with it the lock */
+    return rc;
+}
+
+int sock_listen(const char *path, unsigned mode, struct err *e)
+{
+    int rc = sock_listen_here(path, mode, e);
+
+    if ((rc != -EACCES && rc != -EPERM) || !broker_runs())
+        return rc;
+    rc = broker_listen(path, mode, e);
+    /* Once more: whoever has listened last is who its clients see. */
+    if (rc >= 0)
+        listen(rc, BACKLOG);
+    if (rc >= 0)
+        fcntl(rc, F_SETFL, O_NONBLOCK);
     return rc;
 }
 

@@ -272,6 +272,31 @@ static void only_sockets_of_ours_are_removed(void **state)
     close(other);
 }
 
+static void try_listening(void *arg)
+{
+    struct err e;
+    int fd;
+
+    (void)arg;
+    rules.socket_dir = in_dir("in");
+    enter();
+    fd = listen_at(in_dir("in/new.sock"));
+    NEED(fd >= 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+    NEED(sock_listen(in_dir("out/new.sock"), 0600, &e) == -EACCES);
+    NEED(strstr(e.text, "outside of runtime_dir"));
+    NEED(sock_listen(in_dir("in/../out/new.sock"), 0600, &e) == -EACCES);
+    NEED(sock_listen(in_dir("in/new.sock"), 0600, &e) == -EADDRINUSE);
+    sock_unlink(in_dir("in/new.sock")); /* which tells whose it is */
+    NEED(access(in_dir("in/new.sock"), F_OK) < 0);
+    broker_stop();
+}
+
+static void sockets_are_made_in_one_directory(void **state)
+{
+    (void)state;
+    in_child(try_listening, NULL);
+}
+
 /* ---- one that does not keep to the protocol ---- */
 
 /* What asks, below the functions: the broker ends the answer's socket. */
@@ -354,6 +379,7 @@ int main(void)
         cmocka_unit_test(without_a_gpu_there_are_no_pictures),
         cmocka_unit_test(names_are_resolved_for_those_who_have_a_network),
         cmocka_unit_test(only_sockets_of_ours_are_removed),
+        cmocka_unit_test(sockets_are_made_in_one_directory),
         cmocka_unit_test(nonsense_is_not_answered),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
