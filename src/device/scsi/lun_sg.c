@@ -299,11 +299,26 @@ static void sg_status(struct lun *l, struct json_out *o)
     json_add_bool(o, "lost", u->lost);
 }
 
+/* The kernel takes commands only from whoever has opened the node, rights and
+ * all: and the process has fewer than it had. */
+static int open_again(struct sg_unit *u, struct err *e)
+{
+    int fd, rc = sg_open(u->conf->path, &fd, e);
+
+    if (rc < 0)
+        return rc;
+    close(u->fd);
+    u->fd = fd;
+    return 0;
+}
+
 static int sg_begin(struct lun *l, struct err *e)
 {
     struct sg_unit *u = unit_of(l);
-    int rc;
+    int rc = open_again(u, e);
 
+    if (rc < 0)
+        return rc;
     u->watch.ready = on_ready;
     rc = watch_open(&u->watch, l->loop, u->fd);
     if (rc == 0) {

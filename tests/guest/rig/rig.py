@@ -53,13 +53,13 @@ class Rig:
     def image(self, name="disk.img", size=64 * MIB, fill=None):
         return Image(self.path(name), size, fill)
 
-    def vub(self, *devices, name="vub"):
+    def vub(self, *devices, sets=(), name="vub"):
         """One that serves these devices of a config."""
         directory = self.path(name)
         os.mkdir(directory)
         config = os.path.join(directory, "devices.json")
         write_config(config, directory, devices)
-        return self.vub_with(config, directory, name=name)
+        return self.vub_with(config, directory, sets, name)
 
     def vub_with(self, config, directory, sets=(), name="vub"):
         vub = Vub(self.loop, self.binary, config, directory, self.logs, sets,

@@ -62,7 +62,8 @@ def blocks(n):
 def run(rig):
     image = rig.image(size=16 * MIB)
     vub = rig.vub(units.controller(units.memory(0, 0, "12M"),
-                                   units.file(0, 1, image)))
+                                   units.file(0, 1, image)),
+                  sets=[f"/sandbox/paths={os.path.dirname(image.path)}"])
     control = rig.control(vub)
     guest = rig.guest(SCRIPT, [rig.scsi(vub, queues=2)], kit="scsi", cpus=2)
     units.boot(guest, 2)
