@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf/reader.h"
+#include "os/broker.h"
 
 /* A thousand devices take a few hundred KiB. */
 #define FILE_MAX_BYTES (4u << 20)
@@ -192,8 +193,12 @@ int conf_read_file(struct conf_doc **doc, void **out,
     struct stat st;
     int fd, rc;
 
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    fd = broker_open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+    if (fd < 0) {
+        rc = errs_add(e, fd, "", "cannot be opened: %s", strerror(-fd));
+        goto out;
+    }
+    if (fstat(fd, &st) < 0) {
         rc = errs_add(e, -errno, "", "cannot be opened: %s", strerror(errno));
         goto out;
     }

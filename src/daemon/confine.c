@@ -1,13 +1,17 @@
 /* Rules come from the config's own tables: each path that it names may be
  * opened again, for reading where nobody writes; and types of devices and
- * stores say by their names which system calls they need. What hot-plugged
- * units might need, those of a SCSI host that can be told of them have. */
+ * stores say by their names which system calls they need. Devices and units may
+ * come later. What they need is there if it is common; the network and SCSI
+ * nodes are for those who start with such a device, or with a SCSI host that
+ * can be told of one. Files that the config names by then are the broker's to
+ * open: it reads the config itself. */
 #include "daemon/confine.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "os/broker.h"
@@ -101,9 +105,8 @@ static void on_object(const struct conf_table *t, void *arg)
         const char *name; /* of a table */
         unsigned needs;
     } rows[] = {
-        {"file", SANDBOX_FILES},   {"iscsi", SANDBOX_NETWORK},
-        {"sg", SANDBOX_HOST_SCSI}, {"input", SANDBOX_INPUT},
-        {"gpu", SANDBOX_GPU},
+        {"iscsi", SANDBOX_NETWORK},
+        {"sg", SANDBOX_HOST_SCSI},
     };
     struct look *l = arg;
     unsigned *needs = &l->confine->rules.needs;
@@ -114,7 +117,7 @@ static void on_object(const struct conf_table *t, void *arg)
     }
     /* Units that it may be told of. */
     if (strcmp(t->name, "scsi") == 0 && l->conf->has_control)
-        *needs |= SANDBOX_FILES | SANDBOX_NETWORK;
+        *needs |= SANDBOX_NETWORK;
     /* Devices that match may have any name there. */
     if (strcmp(t->name, "match") == 0)
         note_path(l, "/dev/input", SANDBOX_READ | SANDBOX_WRITE);
@@ -133,14 +136,10 @@ static void on_path(const struct conf_key *k, const char *path, void *arg)
 /* Beside what the config names. */
 static void add_common(struct look *l)
 {
-    unsigned needs = l->confine->rules.needs;
-
-    if (needs & SANDBOX_FILES)
-        note_path(l, "/sys/devices", SANDBOX_READ); /* limits of disks */
-    if (needs & SANDBOX_NETWORK)
+    note_path(l, "/sys/devices", SANDBOX_READ); /* limits of disks */
+    note_path(l, "/dev/udmabuf", SANDBOX_READ | SANDBOX_WRITE);
+    if (l->confine->rules.needs & SANDBOX_NETWORK)
         note_path(l, "/etc/machine-id", SANDBOX_READ);
-    if (needs & SANDBOX_GPU)
-        note_path(l, "/dev/udmabuf", SANDBOX_READ | SANDBOX_WRITE);
 }
 
 static int find_user(struct confine *c, const struct sandbox_config *s,
@@ -160,29 +159,90 @@ static int find_user(struct confine *c, const struct sandbox_config *s,
     return 0;
 }
 
-int confine_prepare(struct confine *c, const struct config *conf,
-                    const char *dir, struct errs *e)
+/* What the config names. */
+static int add_config(struct confine *c, const struct config *conf,
+                      const char *dir)
 {
-    const struct sandbox_config *s = &conf->sandbox;
     struct look l = {c, conf, 0};
     const struct conf_visitor visitor = {on_object, on_path, &l};
+
+    for (int i = 0; i < conf->sandbox.paths.count && l.rc == 0; i++)
+        l.rc = add_listed(c, conf->sandbox.paths.list[i], dir);
+    conf_visit(&config_table, conf, &visitor);
+    add_common(&l);
+    return l.rc;
+}
+
+/* The config itself, to be read again. */
+static int add_source(struct confine *c)
+{
+    char *here = c->source->text ? NULL : getcwd(NULL, 0);
+    int rc;
+
+    if (!here)
+        return 0;
+    rc = add_listed(c, c->source->path, here);
+    if (rc == 0)
+        c->paths[c->rules.num_paths - 1].may = SANDBOX_READ;
+    free(here);
+    return rc;
+}
+
+static int add_sockets(struct confine *c, const struct config *conf)
+{
+    char *dir = config_runtime_dir(conf);
+    const char **all = calloc((size_t)conf->devices.count + 1, sizeof(*all));
+
+    if (!dir || !all)
+        return -ENOMEM;
+    for (int i = 0; i < conf->devices.count; i++) {
+        char *path = config_socket_path(dir, config_device(conf, i));
+
+        if (path)
+            all[c->rules.num_sockets++] = path;
+    }
+    c->rules.sockets = all;
+    return 0;
+}
+
+/* In a process that ends when it has answered one question: nothing is freed.
+ */
+static const struct sandbox_rules *read_again(const struct sandbox_rules *rules)
+{
+    static struct confine again;
+    const struct confine *c = container_of(rules, struct confine, rules);
+    const struct config *conf;
+    struct errs e = ERRS_EMPTY;
+    struct conf_doc *doc;
+
+    if (config_read(&doc, &conf, c->source, &e) < 0 ||
+        add_config(&again, conf, conf_dir(doc)) < 0 ||
+        add_sockets(&again, conf) < 0)
+        return NULL;
+    return &again.rules;
+}
+
+int confine_prepare(struct confine *c, const struct config *conf,
+                    const struct config_source *source, const char *dir,
+                    struct errs *e)
+{
+    const struct sandbox_config *s = &conf->sandbox;
     struct err why;
     int rc;
 
-    *c = (struct confine){.conf = conf, .on = s->enabled};
+    *c = (struct confine){.conf = conf, .source = source, .on = s->enabled};
     if (!c->on)
         return 0;
     rc = find_user(c, s, e);
     if (rc < 0)
         return rc;
-    for (int i = 0; i < s->paths.count && l.rc == 0; i++)
-        l.rc = add_listed(c, s->paths.list[i], dir);
-    conf_visit(&config_table, conf, &visitor);
-    add_common(&l);
+    /* What devices may need that come later, but for what few have. */
+    c->rules.needs = SANDBOX_FILES | SANDBOX_INPUT | SANDBOX_GPU;
     c->rules.socket_dir = c->socket_dir = config_runtime_dir(conf);
-    if (l.rc < 0 || !c->socket_dir)
+    if (!c->socket_dir || add_config(c, conf, dir) < 0 || add_source(c) < 0)
         return errs_nomem(e);
-    c->rules.pictures = c->rules.needs & SANDBOX_GPU;
+    c->rules.again = read_again;
+    c->rules.pictures = conf->has_control; /* by which they are asked for */
     c->rules.any_call = !s->system_calls;
     rc = broker_start(&c->rules, &why);
     return rc < 0 ? errs_push(e, &why) : 0;

@@ -13,6 +13,7 @@
 extern const struct conf_table sandbox_table;
 
 struct confine {
+    const struct config_source *source;
     const struct config *conf;
     struct sandbox_rules rules;
     struct sandbox_path *paths; /* the rules' */
@@ -24,9 +25,11 @@ struct confine {
 };
 
 /* Makes the rules and starts the broker, before anything is opened but what we
- * were given. dir: where relative paths start. On failure, too, confine_end. */
+ * were given. source: what conf was read from; it may change later, and be read
+ * again. dir: where relative paths start. On failure, too, confine_end. */
 int confine_prepare(struct confine *c, const struct config *conf,
-                    const char *dir, struct errs *e);
+                    const struct config_source *source, const char *dir,
+                    struct errs *e);
 /* Everything is open, and there is one thread. command: as of the rules. */
 int confine_enter(struct confine *c, int command, struct errs *e);
 /* Nothing is asked any more. Safe on a zero struct. */

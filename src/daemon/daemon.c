@@ -2,10 +2,10 @@
  * all errors of a step are told before the program gives up: sockets, devices,
  * threads. Between the last two the process gives up what it needs no more
  * (confine.h); processes that are to keep it are made before. From then on
- * devices come and go by change.c, one change at a time; the start is the first.
- * Stop: every device is asked to close on its own loop, the loops end when all
- * have, then all is freed. A stop is bounded: what is not over after every drain
- * must be, is left to the system.
+ * devices come and go by change.c, one change at a time; the start is the
+ * first. Stop: every device is asked to close on its own loop, the loops end
+ * when all have, then all is freed. A stop is bounded: what is not over after
+ * every drain must be, is left to the system.
  *
  * With a command (run.c) a stop begins with the command's: a VMM ends better
  * while it has its devices. Its end stops vub, whatever the reason. */
@@ -572,7 +572,8 @@ static int begin(struct daemon *d)
         return EXIT_USAGE;
     if (d->how->run && run_check(d->conf, d->e) < 0)
         return EXIT_USAGE;
-    if (confine_prepare(&d->confine, d->conf, d->control.dir, d->e) < 0)
+    if (confine_prepare(&d->confine, d->conf, d->reload.source, d->control.dir,
+                        d->e) < 0)
         return EXIT_USAGE;
     if (open_main_loop(d) < 0)
         return EXIT_RUN_TIME;

@@ -36,11 +36,16 @@ enum {
 };
 
 struct sandbox_rules {
+    /* [the broker] What the config says by now: rules whose paths count too, for
+     * one question, or NULL. NULL: it never says anything else. */
+    const struct sandbox_rules *(*again)(const struct sandbox_rules *rules);
     const struct sandbox_path *paths;
     unsigned num_paths;
     unsigned needs; /* SANDBOX_* of the above */
     /* Sockets may be made there, by the broker only; NULL: nowhere. */
     const char *socket_dir;
+    const char *const *sockets; /* or these; only of what `again` returns */
+    unsigned num_sockets;
     /* Pictures may be read and written anywhere: what has a picture's name, and
      * is none yet or begins as one does. Broker only. */
     bool pictures;

@@ -34,6 +34,8 @@ static struct vub *with_images(const char *devices)
     vub_config(v, "%s", devices);
     vub_arg(v, "--set");
     vub_arg(v, "/control=control.sock");
+    vub_arg(v, "--set");
+    vub_arg(v, "/sandbox/paths=%s", v->dir); /* images that come later */
     vub_run(v);
     return v;
 }

@@ -300,6 +300,27 @@ static void a_file_that_is_added_must_be_below_paths(void **state)
     vub_free(images);
 }
 
+/* The broker believes the file, not whoever asks. */
+static void what_is_written_into_the_config_later_can_be_opened(void **state)
+{
+    struct vub *v = start(NULL, UNIT);
+    struct ctl c;
+
+    (void)state;
+    make(vub_path(v, "new.img"), "");
+    ctl_open(&c, v);
+    vub_config_whole(v,
+                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': ["
+                     "%s, " DISK("d", "'socket': '%s', ",
+                                 "{'type': 'file', 'path': 'new.img'}") "]}",
+                     v->dir, UNIT, vub_path(v, "other.sock"));
+    ctl_call(&c, "config.reload", "{}");
+    ctl_need(&c, "\"added\":[\"d\"]");
+    assert_int_equal(access(vub_path(v, "other.sock"), F_OK), 0);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 static void sockets_are_removed_at_the_end(void **state)
 {
     struct vub *v = start(NULL, DISK("a", "'socket': 'deep.sock', ", MEMORY));
@@ -362,6 +383,7 @@ BEHAVE_MAIN(T(every_thread_is_in_the_sandbox),
             T(a_broker_holds_nothing_of_a_device),
             T(pictures_go_anywhere_but_over_no_other_file),
             T(a_file_that_is_added_must_be_below_paths),
+            T(what_is_written_into_the_config_later_can_be_opened),
             T(sockets_are_removed_at_the_end),
             T(root_becomes_who_the_config_says),
             T(a_user_that_there_is_not_is_told))

@@ -147,6 +147,7 @@ static bool is_denied(int errnum)
 
 int broker_open(const char *path, int flags, unsigned mode)
 {
+    char whole[PATH_MAX + 1];
     struct broker_answer a;
     int fd = open(path, flags, mode);
 
@@ -155,6 +156,12 @@ int broker_open(const char *path, int flags, unsigned mode)
         return fd;
     if (!is_denied(errno))
         return -errno;
+    /* The broker's current directory is ours. */
+    if (path[0] != '/' && getcwd(whole, PATH_MAX / 2) &&
+        strlen(path) < PATH_MAX / 2) {
+        strcat(strcat(whole, "/"), path);
+        path = whole;
+    }
     return ask(BROKER_OPEN, path, NULL, (unsigned)flags, mode, &a);
 }
 

@@ -228,12 +228,16 @@ static int open_below(const char *root, const char *rest, int flags,
 static int do_open(struct job *j)
 {
     int flags = (int)j->q->flags | O_CLOEXEC, rc;
+    const struct sandbox_rules *again;
     const struct sandbox_path *rule;
     const char *rest;
 
     if (flags & ~KNOWN_FLAGS)
         return refuse(j);
     rule = rule_of(j->rules, j->path, wanted(flags), &rest);
+    again = !rule && j->rules->again ? j->rules->again(j->rules) : NULL;
+    if (again)
+        rule = rule_of(again, j->path, wanted(flags), &rest);
     if (rule) {
         j->fd = open_below(rule->path, rest, flags, j->q->mode & 0666);
         return j->fd < 0 ? -errno : 0;
@@ -269,6 +273,19 @@ static int do_unlink(struct job *j)
     return unlink(j->path) < 0 ? -errno : 0;
 }
 
+/* A device of the config as it is now may have its socket anywhere. */
+static bool is_named_socket(const struct job *j)
+{
+    const struct sandbox_rules *again =
+        j->rules->again ? j->rules->again(j->rules) : NULL;
+
+    for (unsigned i = 0; again && i < again->num_sockets; i++) {
+        if (strcmp(again->sockets[i], j->path) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int do_listen(struct job *j)
 {
     const struct sandbox_path dir = {j->rules->socket_dir, 0};
@@ -276,10 +293,10 @@ static int do_listen(struct job *j)
         dir.path && is_plain(j->path) ? below(&dir, j->path) : NULL;
     struct err e;
 
-    if (!rest || !*rest || strchr(rest, '/')) {
+    if ((!rest || !*rest || strchr(rest, '/')) && !is_named_socket(j)) {
         snprintf(j->a.why, sizeof(j->a.why),
                  "the sandbox does not allow a new socket outside of "
-                 "runtime_dir");
+                 "runtime_dir that the config file does not name");
         return refuse(j);
     }
     j->fd = sock_listen_here(j->path, j->q->mode & 0777, &e);

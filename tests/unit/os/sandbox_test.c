@@ -313,8 +313,8 @@ static void try_files(void *arg)
         {read_only, SANDBOX_READ},
         {in_dir("not-there"), SANDBOX_READ},
     };
-    struct sandbox_rules rules = {paths, ARRAY_LEN(paths),
-                                  .needs = SANDBOX_GPU};
+    struct sandbox_rules rules = {
+        .paths = paths, .num_paths = ARRAY_LEN(paths), .needs = SANDBOX_GPU};
 
     (void)arg;
     enter(&rules);
