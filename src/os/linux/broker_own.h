@@ -49,5 +49,7 @@ ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd);
 void resolve_here(const char *host, struct resolve_answer *a);
 int sock_listen_here(const char *path, unsigned mode, struct err *e);
 void sock_unlink_of(const char *path, int listener);
+/* The same, and one that nobody listens on. */
+void sock_unlink_stale(const char *path, int listener);
 
 #endif

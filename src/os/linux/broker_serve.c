@@ -359,6 +359,54 @@ _Noreturn static void be_child(struct job *j, int reply)
     _exit(0);
 }
 
+/* ---- sockets that were made ---- */
+
+/* Whoever has asked for one may be told to stop before it is there: then
+ * nobody removes it. So those whom nobody listens on at the end are removed
+ * here; of SIGKILL they are left, as all sockets are. */
+static struct made {
+    struct made *next;
+    pid_t child;
+    char path[];
+} * made;
+
+static void note_listener(pid_t child, const char *path)
+{
+    struct made *m = malloc(sizeof(*m) + strlen(path) + 1);
+
+    if (!m)
+        return;
+    m->next = made;
+    m->child = child;
+    strcpy(m->path, path);
+    made = m;
+}
+
+/* Its socket is removed by its name, or its child has made none. */
+static void forget_listener(const char *path)
+{
+    struct made **p = &made, *m;
+
+    while ((m = *p) != NULL) {
+        if (strcmp(m->path, path) != 0) {
+            p = &m->next;
+            continue;
+        }
+        *p = m->next;
+        free(m);
+    }
+}
+
+/* Links to nowhere, other files and others' sockets stay. */
+static void remove_left(int asker)
+{
+    for (struct made *m = made; m; m = m->next) {
+        while (waitpid(m->child, NULL, 0) < 0 && errno == EINTR)
+            ;
+        sock_unlink_stale(m->path, asker);
+    }
+}
+
 /* ---- life ---- */
 
 static void close_all_but(int keep)
@@ -411,8 +459,10 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
         ssize_t n = broker_receive(questions, &q, sizeof(q), &reply);
         pid_t child;
 
-        if (n == 0 || (n < 0 && n != -EMSGSIZE))
+        if (n == 0 || (n < 0 && n != -EMSGSIZE)) {
+            remove_left(asker);
             _exit(0);
+        }
         while (children > 0 && waitpid(-1, NULL, WNOHANG) > 0)
             children--;
         if (n > 0 && reply >= 0 && parse(&j, (size_t)n) &&
@@ -421,6 +471,10 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
             if (child == 0)
                 be_child(&j, reply);
             children += child > 0;
+            if (child > 0 && q.op == BROKER_UNLINK_SOCKET)
+                forget_listener(j.path);
+            if (child > 0 && q.op == BROKER_LISTEN)
+                note_listener(child, j.path);
         }
         if (reply >= 0)
             close(reply);

@@ -217,7 +217,7 @@ int sock_listen(const char *path, unsigned mode, struct err *e)
     return rc;
 }
 
-void sock_unlink_of(const char *path, int listener)
+static void unlink_if(const char *path, int listener, bool stale_too)
 {
     struct place p;
     struct stat st;
@@ -233,6 +233,8 @@ void sock_unlink_of(const char *path, int listener)
         S_ISSOCK(st.st_mode)) {
         if (connect(probe, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0)
             sock_peer(probe, &pid, &uid);
+        else if (stale_too && errno == ECONNREFUSED)
+            pid = listener;
         if (pid == listener ||
             (pid == 0 && errno == EAGAIN && listener == getpid()))
             unlinkat(p.dir, p.name, 0);
@@ -240,6 +242,16 @@ void sock_unlink_of(const char *path, int listener)
     if (probe >= 0)
         close(probe);
     close(p.dir);
+}
+
+void sock_unlink_of(const char *path, int listener)
+{
+    unlink_if(path, listener, false);
+}
+
+void sock_unlink_stale(const char *path, int listener)
+{
+    unlink_if(path, listener, true);
 }
 
 void sock_unlink(const char *path)

@@ -288,6 +288,10 @@ static void try_listening(void *arg)
     NEED(sock_listen(in_dir("in/new.sock"), 0600, &e) == -EADDRINUSE);
     sock_unlink(in_dir("in/new.sock")); /* which tells whose it is */
     NEED(access(in_dir("in/new.sock"), F_OK) < 0);
+    fd = listen_at(in_dir("in/left.sock"));
+    NEED(fd >= 0);
+    close(fd);
+    NEED(access(in_dir("in/left.sock"), F_OK) == 0);
     broker_stop();
 }
 
@@ -295,6 +299,8 @@ static void sockets_are_made_in_one_directory(void **state)
 {
     (void)state;
     in_child(try_listening, NULL);
+    /* What nobody has removed goes with the broker. */
+    assert_int_equal(access(in_dir("in/left.sock"), F_OK), -1);
 }
 
 /* ---- one that does not keep to the protocol ---- */
