@@ -28,6 +28,14 @@ struct endpoint_event {
     const char *why; /* a clause; good for the call */
 };
 
+/* A front-end that is served, on its way to another process. */
+struct endpoint_visitor {
+    int fd; /* the connection; between two messages */
+    int pid;
+    unsigned uid;
+    struct transcript *said; /* vhost/transcript.h */
+};
+
 struct endpoint_conf {
     int fd;              /* its socket: if it listens it is accepted on, if
                           * it is connected it is used. Taken */
@@ -45,6 +53,10 @@ struct endpoint_conf {
     void (*event)(struct endpoint *ep, const struct endpoint_event *event,
                   void *arg);
     void *arg;
+    /* One that another process has served so far: it is told again what it has
+     * said, and nothing of it is answered. Taken, what is in it; NULL: nobody.
+     */
+    struct endpoint_visitor *visitor;
 };
 
 /* d->home and d->ring_loop are set. On failure d is still the caller's, and so
@@ -58,6 +70,18 @@ int endpoint_start(struct endpoint *ep, struct err *e);
  * from inside). Safe twice. */
 void endpoint_close(struct endpoint *ep,
                     void (*closed)(struct endpoint *ep, void *arg), void *arg);
+/* [home] As endpoint_close, but the front-end is to notice nothing, and so is
+ * whoever connects: rings are drained and stopped, the device is told to save
+ * what it knows, and the socket's file stays. Then suspended (once, [home],
+ * never from inside): e NULL, and who was served (fd -1: nobody), the caller's;
+ * or why it cannot be handed on, and it goes on as it was. closed comes after
+ * it, as for endpoint_close. */
+void endpoint_suspend(struct endpoint *ep,
+                      void (*suspended)(struct endpoint *ep,
+                                        struct endpoint_visitor *visitor,
+                                        const struct err *e, void *arg),
+                      void (*closed)(struct endpoint *ep, void *arg),
+                      void *arg);
 /* After closed, or if never started: frees it and closes its device. */
 void endpoint_free(struct endpoint *ep);
 

@@ -101,6 +101,12 @@ struct device_ops {
      * again. NULL: nothing to look at. */
     void (*refresh)(struct device *d);
 
+    /* [home, no ring runs] Another process goes on with this device: what it
+     * knows and has not put into kept memory (os/keep.h) yet, it puts there
+     * now. close follows. It may take long, as long as its guest waits. NULL:
+     * all is there. */
+    int (*save)(struct device *d, struct err *e);
+
     /* [home, no session] Frees d, at once or later; device_gone comes first. */
     void (*close)(struct device *d);
 };
