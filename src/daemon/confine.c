@@ -259,6 +259,8 @@ static void no_path(const struct conf_key *k, const char *path, void *arg)
     (void)k, (void)path, (void)arg;
 }
 
+#define RINGS_FOR_LATER 8u /* for devices that are added */
+
 /* For each file, one on each worker that its device has. */
 static unsigned rings_of(const struct conf_anys *devices)
 {
@@ -285,7 +287,8 @@ int confine_enter(struct confine *c, int command, struct errs *e)
         return 0;
     c->rules.command = command;
     if (!c->rules.any_call)
-        engine_uring_reserve(rings_of(&c->conf->devices));
+        engine_uring_reserve(rings_of(&c->conf->devices) +
+                             (c->conf->has_control ? RINGS_FOR_LATER : 0));
     rc = sandbox_enter(&c->rules, &in_force, &why);
     if (rc < 0)
         return errs_adopt(e, "", "sandbox", &why);

@@ -36,8 +36,8 @@ enum {
 };
 
 struct sandbox_rules {
-    /* [the broker] What the config says by now: rules whose paths count too, for
-     * one question, or NULL. NULL: it never says anything else. */
+    /* [the broker] What the config says by now: rules whose paths count too,
+     * for one question, or NULL. NULL: it never says anything else. */
     const struct sandbox_rules *(*again)(const struct sandbox_rules *rules);
     const struct sandbox_path *paths;
     unsigned num_paths;

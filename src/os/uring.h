@@ -14,9 +14,9 @@
 struct uring;
 
 /* Makes rings that uring_open takes later, when no more can be made: a process
- * that could make one could do with it what os/sandbox.h would not let it. Each
- * is the thread's that took it first. As many as the system lets us, at most
- * num. Threads: the main one, before others exist. */
+ * that could make one could do with it what os/sandbox.h would not let it. What
+ * uring_close gives back is taken again, by whatever thread. As many as the
+ * system lets us, at most num. Threads: the main one, before others exist. */
 void uring_reserve(unsigned num, unsigned depth);
 /* Frees them. All have been closed. Safe without any. */
 void uring_unreserve(void);

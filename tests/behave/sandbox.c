@@ -321,6 +321,31 @@ static void what_is_written_into_the_config_later_can_be_opened(void **state)
     vub_free(v);
 }
 
+/* Rings were made at the start; each thread that opens the disk is another. */
+static void a_device_that_is_reloaded_has_io_uring_again(void **state)
+{
+    struct vub *v = vub_new();
+    struct ctl c;
+
+    (void)state;
+    make(vub_path(v, "d.img"), "");
+    vub_config_whole(
+        v,
+        "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [" DISK(
+            "d", "",
+            "{'type': 'file', 'path': 'd.img', "
+            "'engine': 'io_uring'}") "]}",
+        v->dir);
+    vub_run(v);
+    ctl_open(&c, v);
+    for (int i = 0; i < 20; i++) {
+        ctl_call(&c, "device.reload", "{'device': 'd'}");
+        ctl_need(&c, "\"result\"");
+    }
+    ctl_close(&c);
+    vub_free(v);
+}
+
 static void sockets_are_removed_at_the_end(void **state)
 {
     struct vub *v = start(NULL, DISK("a", "'socket': 'deep.sock', ", MEMORY));
@@ -384,6 +409,7 @@ BEHAVE_MAIN(T(every_thread_is_in_the_sandbox),
             T(pictures_go_anywhere_but_over_no_other_file),
             T(a_file_that_is_added_must_be_below_paths),
             T(what_is_written_into_the_config_later_can_be_opened),
+            T(a_device_that_is_reloaded_has_io_uring_again),
             T(sockets_are_removed_at_the_end),
             T(root_becomes_who_the_config_says),
             T(a_user_that_there_is_not_is_told))

@@ -105,6 +105,7 @@ static int add_own(int set, int abi)
         {"/usr", SANDBOX_READ},
         {"/lib", SANDBOX_READ},
         {"/proc/self", SANDBOX_READ},
+        {"/proc/self/exe", SANDBOX_READ}, /* names in reports */
 #endif
     };
     int rc = 0;

@@ -1,7 +1,8 @@
 /* What the kernel can do differs; flags are asked for from the most to the
  * least, and the first that it takes are used:
  *
- *   SINGLE_ISSUER   one thread submits: ours
+ *   SINGLE_ISSUER   one thread submits: ours. Not for those that are reserved:
+ *                   the kernel would never let them have another one
  *   COOP_TASKRUN    completions interrupt nobody who is running, they wait for
  *                   the next system call; TASKRUN_FLAG tells a spinning thread
  *                   that it should make one
@@ -44,8 +45,7 @@ struct uring {
     unsigned queued;
     /* Of those that were reserved: */
     bool reserved;
-    bool owned; /* by the thread that has enabled it */
-    pthread_t owner;
+    bool enabled; /* somebody has had it */
     struct uring *next_free;
 };
 
@@ -64,7 +64,8 @@ static int setup(struct uring *u, unsigned depth)
 {
     int rc = -EINVAL;
 
-    for (unsigned i = 0; rc == -EINVAL && i < ARRAY_LEN(flag_sets); i++) {
+    for (unsigned i = u->reserved; rc == -EINVAL && i < ARRAY_LEN(flag_sets);
+         i++) {
         struct io_uring_params p = {
             .flags = flag_sets[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
             .cq_entries = depth,
@@ -172,24 +173,15 @@ void uring_unreserve(void)
     }
 }
 
-/* One that this thread has had, or that nobody has. NULL: there is none. */
+/* NULL: there is none. */
 static struct uring *take_reserved(void)
 {
-    struct uring **best = NULL, *u = NULL;
+    struct uring *u;
 
     pthread_mutex_lock(&lock);
-    for (struct uring **p = &free_rings; *p; p = &(*p)->next_free) {
-        bool own = (*p)->owned && pthread_equal((*p)->owner, pthread_self());
-
-        if (own || (!(*p)->owned && !best))
-            best = p;
-        if (own)
-            break;
-    }
-    if (best) {
-        u = *best;
-        *best = u->next_free;
-    }
+    u = free_rings;
+    if (u)
+        free_rings = u->next_free;
     pthread_mutex_unlock(&lock);
     return u;
 }
@@ -205,7 +197,7 @@ static int set_file(struct uring *u, int fd)
 
 static void give_back(struct uring *u)
 {
-    if (!u->owned || set_file(u, -1) < 0) {
+    if (set_file(u, -1) < 0) {
         destroy(u);
         return;
     }
@@ -227,13 +219,12 @@ int uring_open(struct uring **out, int fd, unsigned depth, struct err *e)
         if (rc < 0)
             return rc;
     }
-    rc = u->owned ? set_file(u, fd) : enable(u, fd);
+    rc = u->enabled ? set_file(u, fd) : enable(u, fd);
     if (rc < 0) {
         destroy(u);
         return err_sys(e, -rc, "", "cannot give an io_uring its file");
     }
-    u->owned = u->reserved;
-    u->owner = pthread_self();
+    u->enabled = true;
     *out = u;
     return 0;
 }
