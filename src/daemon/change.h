@@ -30,7 +30,7 @@ struct changer {
     const struct config *conf; /* the config as it was read last: what of it */
     struct conf_doc *doc;      /* is no device counts */
 
-    /* change.c's */
+    /* change*.c's */
     struct list waiting;
     struct turn *turn; /* whose it is; NULL: nobody's */
     bool serving;
