@@ -9,10 +9,12 @@
  *
  * GET_VRING_BASE, RESET_DEVICE and the like take words back. A ring's base is
  * what the back-end has answered to GET_VRING_BASE, or transcript_set_base
- * says.
+ * says. A GET_INFLIGHT_FD leaves nothing: what it was answered is the
+ * front-end's, and counts when SET_INFLIGHT_FD brings it back.
  *
  * A message is heard before it is handled, since handling takes its fds, and
- * counts when it is done.
+ * counts when it is done. Whatever is heard, a transcript does not grow beyond
+ * what the rings and regions of one device can take.
  * Threads: one at a time. */
 #ifndef VUB_VHOST_TRANSCRIPT_H
 #define VUB_VHOST_TRANSCRIPT_H
@@ -23,31 +25,36 @@
 struct transcript;
 
 /* closer: of the fds' copies, for closing what a front-end sent may take long;
- * may be set later. NULL: no memory. */
+ * may be set later: NULL until then. NULL: no memory. */
 struct transcript *transcript_new(struct closer *closer);
 void transcript_set_closer(struct transcript *t, struct closer *closer);
 /* Safe on NULL. */
 void transcript_free(struct transcript *t);
 
-/* m, of good form, is about to be handled. -EMFILE, -ENOMEM: it must not be.
- * One at a time: done or undone follows. */
+/* m, of good form, is about to be handled. -EMFILE and the like: it must not
+ * be, for its fds cannot be kept. One at a time: done or undone follows. */
 int transcript_hear(struct transcript *t, const struct msg *m);
+/* Of the features in it only these count: the others were not offered. */
+void transcript_narrow(struct transcript *t, uint64_t features);
 /* The back-end has done it, with this answer: NULL if it had none but an ack.
- * What it says holds from now on. reply's fds stay the caller's.
- * -EMFILE, -ENOMEM: an answer with an fd (GET_INFLIGHT_FD) cannot be kept. */
-int transcript_done(struct transcript *t, const struct msg *reply);
-/* It has not. */
+ * What it says holds from now on. reply's fds stay the caller's. */
+void transcript_done(struct transcript *t, const struct msg *reply);
+/* It has not. Safe if nothing was heard. */
 void transcript_undone(struct transcript *t);
 /* Ring `index` would begin there, as SET_VRING_BASE has it. */
 void transcript_set_base(struct transcript *t, unsigned index, uint32_t base);
 
 /* The messages that make a back-end what this one is: protocol features,
- * features, channel, memory, log, record, config, each ring's words with its
+ * channel, log, features, memory, record, config, each ring's words with its
  * kick last, display. Their flags are those of a front-end that wants no
- * answer; fds are the transcript's; good until it hears the next one. */
+ * answer. */
 unsigned transcript_count(const struct transcript *t);
-const struct msg *transcript_at(const struct transcript *t, unsigned i);
-/* Of protocol features and features; 0: not said. */
+/* fds are the transcript's; good until the next call for this one. */
+const struct msg *transcript_at(struct transcript *t, unsigned i);
+/* 0: not said. */
 uint64_t transcript_protocol(const struct transcript *t);
+uint64_t transcript_features(const struct transcript *t);
+/* Has a ring all it needs to run? */
+bool transcript_runs(const struct transcript *t);
 
 #endif
