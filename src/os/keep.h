@@ -28,10 +28,10 @@ struct kept {
     bool found;   /* somebody before us has left it */
 };
 
-/* Memory of device `id` by that name, at most KEEP_NAME_MAX bytes each. One
- * user at a time. Pages that nobody touches take no room. On failure there is
+/* Memory of device `id` by that name, 1 to KEEP_NAME_MAX bytes each. One user
+ * at a time. Pages that nobody touches take no room. On failure there is
  * nothing to drop. */
-#define KEEP_NAME_MAX 63
+#define KEEP_NAME_MAX 64
 int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
              struct err *e);
 /* Nobody needs what is there any more: the device is gone for good, or begins
@@ -44,9 +44,18 @@ void keep_drop(struct kept *k);
  * device is handed on (device_ops.save), at the price of a pause. */
 bool keep_is_watched(void);
 
+/* Something of len bytes that changes as a whole: two copies and the number of
+ * the good one, in keep_pair_bytes(len) bytes of kept memory. One thread at a
+ * time. */
+uint64_t keep_pair_bytes(uint32_t len);
+void keep_pair_write(uint8_t *at, const void *whole, uint32_t len);
+/* False: it was never written. */
+bool keep_pair_read(const uint8_t *at, void *whole, uint32_t len);
+
 /* ---- for who hands on ---- */
 
 struct keep_item {
+    /* Ends in a zero each. */
     char id[KEEP_NAME_MAX + 1], name[KEEP_NAME_MAX + 1];
     uint64_t len;
     int fd;
@@ -58,13 +67,16 @@ struct keep_item {
 int keep_take(const char *id, struct keep_item **items);
 /* It is not handed on after all. */
 void keep_untake(const char *id);
-/* The other end: takes the fd. Of another length than it says, or no memory
- * file: refused, and fd is closed. */
+/* The other end: takes the fd, in place of what is there by that name. A file
+ * that is not memory as keep_get makes it, of that length and unable to shrink,
+ * is refused, and so is more than KEEP_ITEMS_MAX of a device: fd is closed. */
+#define KEEP_ITEMS_MAX 1024
 int keep_put(const struct keep_item *item);
-/* Nobody has asked for what was put for this device: forgets it. */
+/* Nobody asks any more for what was put for this device: forgets it. */
 void keep_forget(const char *id);
 /* Everything that is new, or dropped (fd -1), is told at once, from whatever
- * thread; keep_is_watched is true from now on. */
+ * thread, in its order; keep_is_watched is true from now on. item is good for
+ * the call, and its fd the registry's. tell may not call anything in here. */
 void keep_on_change(void (*tell)(const struct keep_item *item, void *arg),
                     void *arg);
 
