@@ -40,7 +40,7 @@ static void watch_update(struct conn *c)
         return;
     if (c->out_sent < c->out_bytes)
         events |= UV_WRITABLE;
-    else if (!c->waiting)
+    else if (!c->waiting && !(c->paused && c->in_bytes == 0))
         events |= UV_READABLE;
     watch_start(&c->watch, events);
 }
@@ -107,6 +107,8 @@ static void receive(struct conn *c)
     for (int i = 0; i < MESSAGES_PER_TURN; i++) {
         if (!c->open || c->waiting || c->out_sent < c->out_bytes)
             return;
+        if (c->paused && c->in_bytes == 0)
+            return;
         if (fill(c, HEADER_BYTES) <= 0)
             return;
         if (c->in.header.size > (msg_is_known(c->in.header.request)
@@ -163,9 +165,11 @@ static void on_ready(struct watch *w, int status, int events)
     if (events & UV_WRITABLE) {
         transmit(c);
         watch_update(c);
+        if (c->paused && c->out_sent == c->out_bytes)
+            c->sent(c);
     }
     /* What cannot be read now would be told again and again. */
-    if ((c->waiting || c->out_sent < c->out_bytes) &&
+    if ((c->waiting || c->paused || c->out_sent < c->out_bytes) &&
         (events & UV_DISCONNECT)) {
         fail(c, false, "it hung up");
         return;
@@ -188,6 +192,7 @@ int conn_open(struct conn *c, struct loop *loop, int fd)
 
     c->fd = fd;
     c->out_fd = -1;
+    c->waiting = c->started = c->later;
     c->watch.ready = on_ready;
     c->watch.gone = on_gone;
     c->since_ns = loop_now_ns();
@@ -219,6 +224,28 @@ void conn_unchoke(struct conn *c)
         return;
     c->choked = c->waiting = false;
     watch_update(c);
+}
+
+void conn_pause(struct conn *c)
+{
+    c->paused = true;
+    watch_update(c);
+}
+
+bool conn_is_between(const struct conn *c)
+{
+    return c->open && (!c->waiting || c->choked) && c->in_bytes == 0 &&
+           c->out_sent == c->out_bytes;
+}
+
+int conn_release(struct conn *c)
+{
+    int fd = c->fd;
+
+    c->open = false;
+    watch_close(&c->watch);
+    c->fd = -1;
+    return fd;
 }
 
 void conn_send(struct conn *c, const struct msg_header *header,

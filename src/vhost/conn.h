@@ -18,6 +18,8 @@ struct conn {
     /* Set before conn_open. */
     struct closer *closer; /* of what the front-end sent */
     bool shared;           /* others may have our end too, and need it */
+    bool later;            /* messages have come elsewhere: nothing is read
+                            * before conn_next */
     void (*message)(struct conn *c, struct msg *m); /* fds are still m's */
     /* Nothing more will come; why: one clause; mistake: the front-end's. Not
      * from inside conn_send. */
@@ -26,12 +28,15 @@ struct conn {
      * room. */
     void (*half_done)(struct conn *c);
     void (*gone)(struct conn *c); /* conn_close is done */
+    /* After conn_pause: an answer has gone that had no room. */
+    void (*sent)(struct conn *c);
 
     /* conn.c only, below */
     int fd;
     struct watch watch;
     bool open, waiting; /* waiting: for conn_next */
     bool choked;        /* waiting for the closer */
+    bool paused;        /* no other message is begun */
     bool lost;          /* an answer could not be sent */
     bool started;       /* a whole message has come */
     uint64_t since_ns;  /* when this message, or the connection, began, or an
@@ -50,6 +55,13 @@ int conn_open(struct conn *c, struct loop *loop, int fd);
 void conn_next(struct conn *c);
 /* The closer has done something: read on if that was missing. */
 void conn_unchoke(struct conn *c);
+/* A message that has begun to come is the last one that is given out. */
+void conn_pause(struct conn *c);
+/* Is it between two messages: nothing is read in part, dealt with, or unsent?
+ */
+bool conn_is_between(const struct conn *c);
+/* The socket is the caller's, who is between two messages; gone comes. */
+int conn_release(struct conn *c);
 /* Sends a message: copied; fd goes with it and is closed then; -1: none. One
  * at a time: an answer to each message received. */
 void conn_send(struct conn *c, const struct msg_header *header,

@@ -13,41 +13,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "loop/timer.h"
-#include "loop/watch.h"
-#include "os/closer.h"
 #include "os/sock.h"
-#include "vhost/endpoint_impl.h"
+#include "vhost/endpoint_state.h"
 #include "vhost/session.h"
 
-#define HALF_DONE_MS 3000
 #define RETRY_MS 1000
 /* What a worker loses to a front-end that stops it, and is dropped for that, is
  * a second or two of these. */
 #define SHUN_MS 60000
-
-struct endpoint {
-    struct device *device;
-    struct endpoint_conf conf;
-    int listen_fd;    /* -1: none, or not any more */
-    int connected_fd; /* an inherited connection, until it is used */
-    struct watch watch;
-    struct timer timer;    /* for one that waits, or a failed accept */
-    bool started, waiting; /* waiting: another front-end is in the backlog */
-    struct session *current;
-    struct list sessions; /* all that live, the current one too */
-    bool closing, has_run, config_changed;
-    uint64_t shunned_ns; /* nobody is accepted before that */
-    int handles;         /* whose gone is waited for */
-    void (*closed)(struct endpoint *ep, void *arg);
-    void *closed_arg;
-    struct mail closed_later;
-    struct closer *closer;
-    struct mail closer_idle;
-    bool closer_told; /* atomic: closer_idle is on its way */
-    struct log_limit limits[LINES];
-    struct vring_kept *kept; /* [queues] */
-};
 
 struct device *endpoint_device(struct endpoint *ep)
 {
@@ -121,15 +94,22 @@ static void host_config_changed(struct device *d)
         session_config_changed(ep->current);
 }
 
+/* What another process goes on with is not shut down. */
 static void host_give_back(struct device *d, int fd)
 {
-    closer_sock(endpoint_closer(d->host_data), fd);
+    struct endpoint *ep = d->host_data;
+
+    if (endpoint_is_suspending(ep))
+        closer_fd(ep->closer, fd);
+    else
+        closer_sock(ep->closer, fd);
 }
 
 static const struct device_host host = {
     .started = host_started,
     .config_changed = host_config_changed,
     .give_back = host_give_back,
+    .display_left = suspension_display_left,
 };
 
 /* ---- sessions ---- */
@@ -153,7 +133,8 @@ static void accept_next(struct endpoint *ep)
 {
     int fd;
 
-    if (ep->current || ep->closing || ep->listen_fd < 0)
+    if (ep->current || ep->closing || ep->listen_fd < 0 ||
+        endpoint_is_suspending(ep))
         return;
     ep->waiting = false;
     if (is_choked(ep)) {
@@ -190,14 +171,13 @@ static void on_readable(struct watch *w, int status, int events)
     timer_start(&ep->timer, HALF_DONE_MS);
 }
 
-/* There is no session. */
-static void listen_again(struct endpoint *ep)
+void endpoint_listen_again(struct endpoint *ep)
 {
     uint64_t now_ns = loop_now_ns();
 
-    if (ep->listen_fd < 0 || ep->closing)
+    if (ep->listen_fd < 0 || ep->closing || endpoint_is_suspending(ep))
         return;
-    if (now_ns < ep->shunned_ns) {
+    if (!ep->current && now_ns < ep->shunned_ns) {
         watch_stop(&ep->watch);
         timer_start(&ep->timer, (ep->shunned_ns - now_ns) / 1000000 + 1);
     } else {
@@ -213,7 +193,7 @@ static void on_closer_idle(struct mail *m)
     if (ep->current)
         conn_unchoke(&ep->current->conn);
     else
-        listen_again(ep);
+        endpoint_listen_again(ep);
 }
 
 /* [the closer's thread] */
@@ -230,8 +210,12 @@ static void on_timer(struct timer *t)
     struct endpoint *ep = container_of(t, struct endpoint, timer);
     uint64_t since_ns, for_ms;
 
+    if (endpoint_is_suspending(ep)) {
+        suspension_late(ep);
+        return;
+    }
     if (!ep->current)
-        listen_again(ep);
+        endpoint_listen_again(ep);
     /* A session that is not half-done tells when it gets so. */
     if (!ep->waiting || !ep->current ||
         !conn_half_done(&ep->current->conn, &since_ns))
@@ -244,8 +228,6 @@ static void on_timer(struct timer *t)
     else
         timer_start(t, HALF_DONE_MS - for_ms);
 }
-
-static void close_when_clear(struct endpoint *ep);
 
 /* If s has stopped a worker, the next ones wait a while. */
 static void shun(struct endpoint *ep, struct session *s)
@@ -264,7 +246,7 @@ void endpoint_session_ending(struct endpoint *ep, struct session *s)
         return;
     ep->current = NULL;
     shun(ep, s);
-    listen_again(ep);
+    endpoint_listen_again(ep);
 }
 
 void endpoint_session_over(struct endpoint *ep, struct session *s)
@@ -273,9 +255,13 @@ void endpoint_session_over(struct endpoint *ep, struct session *s)
     /* It may have hung up before it did so, and another one have come. */
     shun(ep, s);
     if (!ep->current)
-        listen_again(ep);
+        endpoint_listen_again(ep);
     if (ep->closing) {
-        close_when_clear(ep);
+        endpoint_close_when_clear(ep);
+        return;
+    }
+    if (endpoint_is_suspending(ep)) {
+        suspension_go_on(ep);
         return;
     }
     if (ep->conf.exit_on_disconnect && ep->conf.disconnected)
@@ -304,7 +290,7 @@ bool endpoint_config_changed(const struct endpoint *ep)
 
 void endpoint_session_half_done(struct endpoint *ep)
 {
-    if (ep->waiting && !timer_runs(&ep->timer))
+    if (ep->waiting && !timer_runs(&ep->timer) && !endpoint_is_suspending(ep))
         timer_start(&ep->timer, HALF_DONE_MS);
 }
 
@@ -319,6 +305,7 @@ static void on_closed_later(struct mail *m)
 {
     struct endpoint *ep = container_of(m, struct endpoint, closed_later);
 
+    suspension_give_up(ep);
     ep->closed(ep, ep->closed_arg);
 }
 
@@ -338,7 +325,7 @@ static void on_timer_gone(struct timer *t)
     handle_gone(container_of(t, struct endpoint, timer));
 }
 
-static void close_when_clear(struct endpoint *ep)
+void endpoint_close_when_clear(struct endpoint *ep)
 {
     if (!list_empty(&ep->sessions))
         return;
@@ -357,6 +344,41 @@ static void close_when_clear(struct endpoint *ep)
     timer_close(&ep->timer);
 }
 
+/* ---- those who come from another process ---- */
+
+static void on_arrived_later(struct mail *m)
+{
+    struct endpoint *ep = container_of(m, struct endpoint, arrived_later);
+
+    ep->conf.arrived(ep, ep->not_arrived.code ? &ep->not_arrived : NULL,
+                     ep->conf.arg);
+}
+
+void endpoint_session_arrived(struct endpoint *ep, const char *why)
+{
+    if (!ep->arrival_due)
+        return;
+    ep->arrival_due = false;
+    ep->not_arrived.code = 0;
+    if (why)
+        err_set(&ep->not_arrived, -ECONNABORTED, "", "%s", why);
+    loop_post(ep->device->home, &ep->arrived_later);
+}
+
+void endpoint_begin_visitor(struct endpoint *ep, struct endpoint_visitor *v)
+{
+    struct session *s = session_new_visitor(ep, v);
+
+    if (!s) {
+        log_error(ep->device->id, "no memory for a front-end");
+        endpoint_session_arrived(ep, "out of memory");
+        return;
+    }
+    ep->current = s;
+    list_add(&ep->sessions, &s->node);
+    session_resume(s);
+}
+
 int endpoint_open(struct endpoint **out, struct device *d,
                   const struct endpoint_conf *c, struct err *e)
 {
@@ -366,8 +388,10 @@ int endpoint_open(struct endpoint **out, struct device *d,
         return err_nomem(e);
     ep->conf = *c;
     ep->device = d;
-    ep->listen_fd = ep->connected_fd = -1;
+    ep->listen_fd = ep->connected_fd = ep->visitor.fd = -1;
     ep->closed_later.run = on_closed_later;
+    ep->arrived_later.run = on_arrived_later;
+    suspension_init(ep);
     ep->closer_idle.run = on_closer_idle;
     list_init(&ep->sessions);
     ep->kept = aligned_alloc(_Alignof(struct vring_kept),
@@ -386,6 +410,13 @@ int endpoint_open(struct endpoint **out, struct device *d,
         ep->connected_fd = c->fd;
     d->host = &host;
     d->host_data = ep;
+    if (c->visitor) {
+        ep->visitor = *c->visitor;
+        ep->has_run = ep->visitor.has_run;
+        ep->arrival_due = c->arrived != NULL;
+        *c->visitor = (struct endpoint_visitor){.fd = -1};
+        ep->conf.visitor = NULL;
+    }
     *out = ep;
     return 0;
 }
@@ -417,6 +448,10 @@ int endpoint_start(struct endpoint *ep, struct err *e)
         ep->connected_fd = -1;
         begin(ep, fd);
     }
+    if (ep->visitor.fd >= 0)
+        endpoint_begin_visitor(ep, &ep->visitor);
+    else
+        endpoint_session_arrived(ep, NULL);
     return 0;
 }
 
@@ -432,7 +467,7 @@ void endpoint_close(struct endpoint *ep,
         sock_unlink(ep->conf.path);
     if (ep->current)
         session_end(ep->current, LOG_INFO, "vub is stopping");
-    close_when_clear(ep);
+    endpoint_close_when_clear(ep);
 }
 
 void endpoint_free(struct endpoint *ep)
@@ -443,6 +478,7 @@ void endpoint_free(struct endpoint *ep)
         close(ep->listen_fd);
     if (ep->connected_fd >= 0)
         close(ep->connected_fd);
+    endpoint_visitor_drop(&ep->visitor);
     ep->device->ops->close(ep->device);
     closer_free(ep->closer);
     free(ep->kept);

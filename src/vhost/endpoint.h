@@ -30,11 +30,16 @@ struct endpoint_event {
 
 /* A front-end that is served, on its way to another process. */
 struct endpoint_visitor {
-    int fd; /* the connection; between two messages */
+    int fd; /* the connection; between two messages. -1: nobody is served */
     int pid;
     unsigned uid;
-    struct transcript *said; /* vhost/transcript.h */
+    struct transcript *said; /* vhost/transcript.h; NULL with fd -1 */
+    bool has_run; /* rings of this device have run there: an in-flight record
+                   * in use does not tell of a crash */
 };
+
+/* Closes what is in it, and leaves the connection as it is for others. */
+void endpoint_visitor_drop(struct endpoint_visitor *v);
 
 struct endpoint_conf {
     int fd;              /* its socket: if it listens it is accepted on, if
@@ -54,9 +59,16 @@ struct endpoint_conf {
                   void *arg);
     void *arg;
     /* One that another process has served so far: it is told again what it has
-     * said, and nothing of it is answered. Taken, what is in it; NULL: nobody.
-     */
+     * said, and nothing of it is answered. Taken, what is in it, by an
+     * endpoint_open that succeeds; NULL: nobody. With kind SOCK_CONNECTED fd is
+     * -1 then. */
     struct endpoint_visitor *visitor;
+    /* [home, never from inside] All of that is done and the device has started,
+     * if rings run (e NULL); or why not: the session has ended, and the
+     * connection was neither read nor shut down, so whoever has a copy may go
+     * on with it. Once, if there is a visitor; NULL: nobody wants to know. From
+     * then on what was handed on is out of date elsewhere. */
+    void (*arrived)(struct endpoint *ep, const struct err *e, void *arg);
 };
 
 /* d->home and d->ring_loop are set. On failure d is still the caller's, and so
@@ -70,12 +82,14 @@ int endpoint_start(struct endpoint *ep, struct err *e);
  * from inside). Safe twice. */
 void endpoint_close(struct endpoint *ep,
                     void (*closed)(struct endpoint *ep, void *arg), void *arg);
-/* [home] As endpoint_close, but the front-end is to notice nothing, and so is
- * whoever connects: rings are drained and stopped, the device is told to save
- * what it knows, and the socket's file stays. Then suspended (once, [home],
- * never from inside): e NULL, and who was served (fd -1: nobody), the caller's;
- * or why it cannot be handed on, and it goes on as it was. closed comes after
- * it, as for endpoint_close. */
+/* [home, after endpoint_start] As endpoint_close, but the front-end is to
+ * notice nothing, and so is whoever connects: rings are drained and stopped,
+ * the device is told to save what it knows, and the socket's file stays. Then
+ * suspended (once, [home], never from inside): e NULL, and who was served (fd
+ * -1: nobody), what is in it is the caller's; closed comes after it, as for
+ * endpoint_close. Or why it cannot be handed on (visitor NULL): it goes on as
+ * it was, and closed does not come. After endpoint_close it may not be called;
+ * that may be called at any time, and it is closed then. */
 void endpoint_suspend(struct endpoint *ep,
                       void (*suspended)(struct endpoint *ep,
                                         struct endpoint_visitor *visitor,

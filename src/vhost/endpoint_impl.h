@@ -6,6 +6,7 @@
 #include "vhost/endpoint.h"
 
 struct closer;
+struct endpoint_visitor;
 struct session;
 struct vring_kept;
 
@@ -40,6 +41,15 @@ unsigned endpoint_draining(const struct endpoint *ep);
 void endpoint_session_ending(struct endpoint *ep, struct session *s);
 /* The last request is answered; s is freed after this. */
 void endpoint_session_over(struct endpoint *ep, struct session *s);
+/* suspend.c: the front-end is to be handed on, or has been. */
+bool endpoint_is_suspending(const struct endpoint *ep);
+/* s has let its front-end go, which is taken; it will be over soon. */
+void endpoint_session_parted(struct endpoint *ep, struct session *s,
+                             const struct endpoint_visitor *v);
+/* device_host.display_left */
+void suspension_display_left(struct device *d, bool whole);
+/* The visitor has been told all, or why not. */
+void endpoint_session_arrived(struct endpoint *ep, const char *why);
 /* Rings of this device run, or have run, in this process. */
 void endpoint_mark_run(struct endpoint *ep);
 bool endpoint_has_run(const struct endpoint *ep);

@@ -40,6 +40,9 @@ static int set_features(struct session *s, struct msg *m)
     uint64_t more = asked & ~session_offered(s->device);
     uint64_t changed;
 
+    if (more && s->telling)
+        return err_set(&s->err, -EINVAL, "",
+                       "features 0x%" PRIx64 " are not offered here", more);
     /* QEMU acks transport bits for devices that never offered them. */
     if (more && !s->warned_features) {
         s->warned_features = true;
@@ -50,6 +53,7 @@ static int set_features(struct session *s, struct msg *m)
             more);
     }
     asked &= ~more;
+    transcript_narrow(s->said, ~more);
     changed = asked ^ s->features;
     if (changed & ~(FEATURE(VHOST_F_LOG_ALL) |
                     FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)) &&
@@ -85,6 +89,11 @@ static int set_protocol_features(struct session *s, struct msg *m)
 {
     uint64_t more = m->payload.u64 & ~PROTOCOL_OFFERED;
 
+    if (more && s->telling)
+        return err_set(&s->err, -EINVAL, "",
+                       "protocol features 0x%" PRIx64 " are not offered here",
+                       more);
+    transcript_narrow(s->said, ~more);
     if (more && !s->warned_protocol) {
         s->warned_protocol = true;
         log_limited(
@@ -185,6 +194,10 @@ static int gpu_set_socket(struct session *s, struct msg *m)
         return err_set(&s->err, -ENOTSOCK, "",
                        "its fd is not a connected unix stream socket");
     s->has_display = true;
+    if (endpoint_is_suspending(s->endpoint)) {
+        s->display_waits = true; /* in the transcript, for whoever goes on */
+        return 0;
+    }
     s->device->ops->display(s->device, msg_take_fd(m, 0));
     return 0;
 }
@@ -302,6 +315,22 @@ static bool form_is_good(struct session *s, const struct message *t,
     return false;
 }
 
+/* What is told again is in the transcript already. */
+static int hear(struct session *s, const struct msg *m)
+{
+    int rc;
+
+    if (s->telling ||
+        (m->header.request == MSG_SET_CONFIG && s->device->ops->config_acts))
+        return 0;
+    rc = transcript_hear(s->said, m);
+    if (rc < 0)
+        err_set(&s->err, rc, "",
+                "vub cannot keep copies of its file descriptors: %s",
+                strerror(-rc));
+    return rc;
+}
+
 void session_handle(struct session *s, struct msg *m)
 {
     const struct message *t = find(m->header.request);
@@ -328,7 +357,9 @@ void session_handle(struct session *s, struct msg *m)
     s->err.text[0] = '\0';
     session_hold(s);
     if (t && (s->protocol & t->needs) == t->needs) {
-        s->result = t->handle(s, m);
+        s->result = hear(s, m);
+        if (s->result >= 0)
+            s->result = t->handle(s, m);
     } else {
         /* Spec: "the back-end should respond with non-zero" to what it does
          * not know, where an answer was asked for; the session goes on. */

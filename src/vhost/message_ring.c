@@ -102,6 +102,7 @@ static void base_is_known(struct session *s)
 
     state.num = s->vrings[state.index].set.base;
     session_rings_stopped(s);
+    transcript_set_base(s->said, state.index, state.num);
     session_reply(s, &state, sizeof(state), -1);
 }
 
@@ -288,15 +289,17 @@ static bool device_runs(struct session *s)
         .features = s->features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES),
         /* A record in use that is not of our making: a back-end before us
          * has died, with requests in flight or idle. */
-        .recovered = s->inflight && !endpoint_has_run(s->endpoint) &&
+        .recovered = s->inflight && !s->telling &&
+                     !endpoint_has_run(s->endpoint) &&
                      inflight_in_use(s->inflight),
+        .resumed = s->telling,
     };
 
     if (s->device_state == DEVICE_STOPPED) {
         s->recovered = start.recovered;
         s->device_state = DEVICE_STARTING;
         /* What has changed meanwhile nobody knows. */
-        s->config_changed |= start.recovered;
+        s->config_changed |= start.recovered || start.resumed;
         if (s->device->ops->start)
             s->device->ops->start(s->device, &start);
         else
@@ -382,6 +385,10 @@ static void tell_start(struct session *s)
         return;
     if (s->told)
         snprintf(who, sizeof(who), "front-end starts again");
+    else if (s->resumed)
+        snprintf(who, sizeof(who),
+                 "front-end goes on here (process %d, user %u)", s->peer_pid,
+                 s->peer_uid);
     else
         snprintf(who, sizeof(who), "front-end connected (process %d, user %u)",
                  s->peer_pid, s->peer_uid);
@@ -401,7 +408,8 @@ void session_start_rings(struct session *s)
     for (unsigned i = 0; i < s->num_vrings; i++) {
         struct vring *v = &s->vrings[i];
 
-        if (s->ending || !is_ready(s, v) || !endpoint_is_clear(s->endpoint, s))
+        if (s->ending || s->parting || !is_ready(s, v) ||
+            !endpoint_is_clear(s->endpoint, s))
             continue;
         if (!device_runs(s))
             break;

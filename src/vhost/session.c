@@ -42,6 +42,11 @@ void session_reply(struct session *s, const void *payload, uint32_t len, int fd)
                                  MSG_VERSION | MSG_REPLY, len};
 
     s->replied = true;
+    if (s->telling) { /* it was answered elsewhere */
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
     conn_send(&s->conn, &h, payload, fd);
 }
 
@@ -75,13 +80,16 @@ static void finish_message(struct session *s)
     if (s->result >= 0 && s->finish)
         s->finish(s);
     if (s->result < 0) {
+        transcript_undone(s->said);
         name = msg_name(s->msg->header.request, buf);
         if (!ack || s->replied) {
             /* The front-end cannot be told, and would go on as if it had
              * been done. */
             char why[400];
 
-            snprintf(why, sizeof(why), "%s: %s", name, s->err.text);
+            snprintf(why, sizeof(why), "%s%s: %s", name,
+                     s->telling ? ", which another process has taken" : "",
+                     s->err.text);
             s->msg = NULL;
             session_end(s, LOG_ERROR, why);
             return;
@@ -89,12 +97,17 @@ static void finish_message(struct session *s)
         log_limited(endpoint_limit(s->endpoint, LINE_REFUSED), LOG_WARN,
                     s->device->id, "refused %s: %s", name, s->err.text);
     }
+    transcript_done(s->said, NULL);
     if (ack && !s->replied) {
         const uint64_t value = s->result < 0;
 
         session_reply(s, &value, sizeof(value), -1);
     }
     s->msg = NULL;
+    if (s->telling) {
+        resume_next(s);
+        return;
+    }
     conn_next(&s->conn);
     send_queued(s);
 }
@@ -105,6 +118,8 @@ void session_hold(struct session *s)
 }
 
 static void teardown(struct session *s);
+static void part_when_idle(struct session *s);
+static void part(struct session *s);
 
 void session_release(struct session *s)
 {
@@ -113,6 +128,10 @@ void session_release(struct session *s)
         return;
     if (s->ending) {
         teardown(s); /* may free s */
+        return;
+    }
+    if (s->parting) {
+        part(s);
         return;
     }
     /* What the message changed may let rings start; its answer says that they
@@ -130,6 +149,7 @@ void session_release(struct session *s)
     } else {
         send_queued(s);
     }
+    part_when_idle(s);
 }
 
 /* ---- the device ---- */
@@ -149,6 +169,7 @@ void session_device_started(struct session *s, const struct err *e)
     s->device_state = DEVICE_STARTED;
     session_hold(s);
     session_release(s); /* starts the rings, unless a message is under way */
+    resume_look(s);
 }
 
 void session_rings_stopped(struct session *s)
@@ -165,6 +186,54 @@ void session_config_changed(struct session *s)
 {
     s->config_changed = true;
     send_queued(s);
+}
+
+/* ---- for another process ---- */
+
+/* Between two messages, once: those that have not been read are for whoever
+ * goes on. */
+static void part_when_idle(struct session *s)
+{
+    if (!s->leaving || s->parting || s->ending || s->holds > 0 || s->msg ||
+        s->queued || !conn_is_between(&s->conn))
+        return;
+    s->parting = true;
+    session_hold(s); /* commands may come back at once */
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        if (s->vrings[i].set.started)
+            vring_stop(&s->vrings[i]);
+    session_release(s);
+}
+
+/* No ring runs. What is left of it here is not the front-end's. */
+static void part(struct session *s)
+{
+    struct endpoint_visitor v;
+
+    session_rings_stopped(s);
+    for (unsigned i = 0; i < s->num_vrings; i++)
+        transcript_set_base(s->said, i, s->vrings[i].set.base);
+    v = (struct endpoint_visitor){
+        .fd = conn_release(&s->conn),
+        .pid = s->peer_pid,
+        .uid = s->peer_uid,
+        .said = s->said,
+    };
+    s->said = NULL;
+    s->ending = true;
+    endpoint_session_parted(s->endpoint, s, &v);
+}
+
+static void on_conn_sent(struct conn *c)
+{
+    part_when_idle(container_of(c, struct session, conn));
+}
+
+void session_leave(struct session *s)
+{
+    s->leaving = true;
+    conn_pause(&s->conn);
+    part_when_idle(s);
 }
 
 /* ---- life ---- */
@@ -222,6 +291,7 @@ static void teardown(struct session *s)
     mem_unref(s->mem);
     dirty_unref(s->dirty);
     inflight_unref(s->inflight);
+    transcript_free(s->said);
     endpoint_session_over(s->endpoint, s); /* unlinks it */
     free(s);
 }
@@ -249,6 +319,7 @@ void session_end(struct session *s, enum log_level level, const char *why)
                                            .pid = s->peer_pid,
                                            .uid = s->peer_uid,
                                            .why = why ? why : "it has gone"});
+    resume_fails(s, why ? why : "it has gone");
     conn_close(&s->conn);
     if (s->has_display)
         s->device->ops->display(s->device, -1);
@@ -257,16 +328,19 @@ void session_end(struct session *s, enum log_level level, const char *why)
     loop_post(s->device->home, &s->end_later);
 }
 
-struct session *session_new(struct endpoint *ep, int fd)
+/* Without a connection. */
+static struct session *make(struct endpoint *ep)
 {
     struct session *s = calloc(1, sizeof(*s));
     struct device *d = endpoint_device(ep);
 
     if (!s)
-        goto fail;
+        return NULL;
     s->mem = mem_new();
-    if (!s->mem)
-        goto fail;
+    if (!s->mem) {
+        free(s);
+        return NULL;
+    }
     s->endpoint = ep;
     s->device = d;
     s->num_vrings = d->num_queues;
@@ -276,17 +350,39 @@ struct session *session_new(struct endpoint *ep, int fd)
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
     s->conn.half_done = on_conn_half_done;
+    s->conn.sent = on_conn_sent;
     s->conn.gone = on_conn_gone;
     s->config_changed = endpoint_config_changed(ep);
     list_init(&s->node);
     for (unsigned i = 0; i < s->num_vrings; i++)
         vring_init(&s->vrings[i], s, d, i, endpoint_kept(ep, i),
                    endpoint_conf(ep)->drain_timeout_ms);
-    sock_peer(fd, &s->peer_pid, &s->peer_uid);
-    if (conn_open(&s->conn, d->home, fd) < 0) {
-        fd = -1;
+    return s;
+}
+
+static void unmake(struct session *s)
+{
+    if (!s)
+        return;
+    transcript_free(s->said);
+    mem_unref(s->mem);
+    free(s);
+}
+
+struct session *session_new(struct endpoint *ep, int fd)
+{
+    struct session *s = make(ep);
+    struct device *d = endpoint_device(ep);
+
+    if (s)
+        s->said = transcript_new(endpoint_closer(ep));
+    if (!s || !s->said) {
+        close(fd);
         goto fail;
     }
+    sock_peer(fd, &s->peer_pid, &s->peer_uid);
+    if (conn_open(&s->conn, d->home, fd) < 0)
+        goto fail;
     log_debug(d->id, "a front-end has come (process %d, user %u)", s->peer_pid,
               s->peer_uid);
     endpoint_tell(ep, &(struct endpoint_event){.what = ENDPOINT_CONNECTED,
@@ -294,10 +390,34 @@ struct session *session_new(struct endpoint *ep, int fd)
                                                .uid = s->peer_uid});
     return s;
 fail:
-    if (s)
-        mem_unref(s->mem);
-    free(s);
-    if (fd >= 0)
-        close(fd);
+    unmake(s);
     return NULL;
+}
+
+struct session *session_new_visitor(struct endpoint *ep,
+                                    struct endpoint_visitor *v)
+{
+    struct session *s = make(ep);
+    int fd = v->fd;
+
+    v->fd = -1;
+    if (!s) {
+        close(fd);
+        return NULL;
+    }
+    s->said = v->said;
+    v->said = NULL;
+    transcript_set_closer(s->said, endpoint_closer(ep));
+    s->peer_pid = v->pid;
+    s->peer_uid = v->uid;
+    /* What there was to warn of has been, where it was. */
+    s->warned_features = s->warned_protocol = s->warned_memory = true;
+    s->resumed = true;
+    /* Whoever handed it on may have to go on with it. */
+    s->conn.later = s->conn.shared = true;
+    if (conn_open(&s->conn, endpoint_device(ep)->home, fd) < 0) {
+        unmake(s);
+        return NULL;
+    }
+    return s;
 }

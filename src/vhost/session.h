@@ -7,22 +7,31 @@
  *
  * A session whose front-end has gone lives on until its rings are drained;
  * meanwhile the endpoint may have the next one, which starts no ring before.
+ *
+ * A front-end may be handed on to another process: between two messages the
+ * rings are drained, and the session parts with its connection and with what
+ * has been said there. The other way round a session begins with being told
+ * that again (vhost/resume.c); it hears nothing else before, and answers
+ * nothing of it.
  * Threads: the device's home loop, but for what vring.h says. */
 #ifndef VUB_VHOST_SESSION_H
 #define VUB_VHOST_SESSION_H
 
 #include "base/log.h"
 #include "vhost/conn.h"
+#include "vhost/transcript.h"
 #include "vhost/vring.h"
 #include "virtio/inflight.h"
 
 struct endpoint;
+struct endpoint_visitor;
 struct backend;
 
 struct session {
     struct endpoint *endpoint;
     struct device *device;
     struct conn conn;
+    struct transcript *said;
     int peer_pid;
     unsigned peer_uid;
 
@@ -41,6 +50,19 @@ struct session {
     enum { DEVICE_STOPPED, DEVICE_STARTING, DEVICE_STARTED } device_state;
     bool config_changed; /* to be told when a ring runs */
     bool has_display;    /* it gave the device one */
+
+    /* what another process has heard */
+    bool telling; /* it is told again */
+    bool resumed; /* it was: the front-end knows us as somebody else */
+    bool tells;   /* resume_tell is on its way */
+    bool arrived; /* all of it is done, and the device has started */
+    unsigned next_told;
+    struct msg told_msg; /* with fds of its own */
+
+    /* for another process */
+    bool leaving;       /* no more messages; rings stop when there is none */
+    bool parting;       /* rings are being stopped for that */
+    bool display_waits; /* one that the device has not been given */
 
     /* the message being handled */
     struct msg *msg;
@@ -66,6 +88,10 @@ struct session {
 
 /* Takes fd. NULL: no memory, fd is closed. */
 struct session *session_new(struct endpoint *ep, int fd);
+/* The same for one that has been served elsewhere: what is in it is taken, in
+ * any case. Then session_resume(). NULL: no memory. */
+struct session *session_new_visitor(struct endpoint *ep,
+                                    struct endpoint_visitor *visitor);
 /* The front-end has gone or must go; why is logged, NULL: nothing is. Safe
  * twice. endpoint_session_over comes when all is drained. */
 void session_end(struct session *s, enum log_level level, const char *why);
@@ -87,6 +113,19 @@ void session_device_started(struct session *s, const struct err *e);
 /* No ring runs any more: lets the device stop. */
 void session_rings_stopped(struct session *s);
 void session_config_changed(struct session *s);
+/* The front-end is to be handed on: endpoint_session_parted() comes, unless the
+ * session ends before. */
+void session_leave(struct session *s);
+
+/* vhost/resume.c: what the front-end has said is told again. */
+void session_resume(struct session *s);
+/* The message being told is dealt with: goes on. */
+void resume_next(struct session *s);
+/* The device has started. */
+void resume_look(struct session *s);
+/* The session ends; if it has not arrived yet, that is why. */
+void resume_fails(struct session *s, const char *why);
+
 /* The features that are offered to front-ends. */
 uint64_t session_offered(const struct device *d);
 

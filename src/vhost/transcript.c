@@ -421,6 +421,11 @@ void transcript_set_base(struct transcript *t, unsigned index, uint32_t base)
     t->rings[index].base = base;
 }
 
+void transcript_forget_display(struct transcript *t)
+{
+    drop_fd(t, &t->display_fd);
+}
+
 /* ---- telling ---- */
 
 /* Goes through all messages; the one that is wanted is written down. */

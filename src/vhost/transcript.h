@@ -43,6 +43,8 @@ void transcript_done(struct transcript *t, const struct msg *reply);
 void transcript_undone(struct transcript *t);
 /* Ring `index` would begin there, as SET_VRING_BASE has it. */
 void transcript_set_base(struct transcript *t, unsigned index, uint32_t base);
+/* There is nobody behind it any more. */
+void transcript_forget_display(struct transcript *t);
 
 /* The messages that make a back-end what this one is: protocol features,
  * channel, log, features, memory, record, config, each ring's words with its

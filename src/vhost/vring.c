@@ -538,7 +538,7 @@ static void do_set_call(struct vring *v)
          * starts again a new one only after that, and looks whether an
          * interrupt was masked before it tells us where the next one goes.
          * Whoever is called for nothing just looks. */
-        if (v->kept->stats.chains)
+        if (v->kept->stats.chains || v->session->resumed)
             signal_fd(v, v->call_fd);
         look_after(v);
     }

@@ -38,6 +38,9 @@ struct device_start {
     bool recovered;    /* another back-end served these rings before us and
                         * has ended, perhaps with requests in flight: spec,
                         * vhost-user, "Inflight I/O tracking" */
+    bool resumed;      /* another process has handed these rings on, with
+                        * nothing in flight, and has saved what it knew: the
+                        * device is as it was there. Not recovered then */
 };
 
 struct device_ops {
@@ -60,6 +63,9 @@ struct device_ops {
      * is: then -EACCES. NULL: nothing is writable. */
     int (*config_write)(struct device *d, uint32_t offset, const void *data,
                         uint32_t len);
+    /* To write there does something each time: it is not done again where the
+     * device goes on in another process. */
+    bool config_acts;
 
     /* [home] The first ring of a session may start. Answer with
      * device_started(), at once or later (a lock is waited for). NULL: at
@@ -97,6 +103,13 @@ struct device_ops {
      * nothing. */
     void (*display)(struct device *d, int fd);
 
+    /* [home] Another process is to go on with the display: nothing new is said
+     * there; what was begun is ended, and what was asked is answered, or not
+     * waited for any longer. Then the display is given back, and
+     * device_display_left() says so; display() may come again. NULL: d shows
+     * nothing. */
+    void (*display_leave)(struct device *d);
+
     /* [home] The source of the config (a file's size) may have changed: look
      * again. NULL: nothing to look at. */
     void (*refresh)(struct device *d);
@@ -119,6 +132,8 @@ struct device_host {
     void (*config_changed)(struct device *d);
     /* [home] Closes what display() gave, which may take long. */
     void (*give_back)(struct device *d, int fd);
+    /* [home] display_leave is answered. */
+    void (*display_left)(struct device *d, bool whole);
 };
 
 struct device {
@@ -164,6 +179,14 @@ static inline void device_config_changed(struct device *d)
 static inline void device_give_back(struct device *d, int fd)
 {
     d->host->give_back(d, fd);
+}
+
+/* [home] The answer to display_leave, from inside or later. whole: somebody
+ * else may go on there; else there is no display, or it is in the middle of a
+ * message. */
+static inline void device_display_left(struct device *d, bool whole)
+{
+    d->host->display_left(d, whole);
 }
 
 #endif

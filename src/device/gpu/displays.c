@@ -173,11 +173,20 @@ void gpu_on_no_displays(struct gpu *g)
 
 /* ---- the front-end's display ---- */
 
+static void answer_leave(struct gpu *g, bool whole)
+{
+    if (!g->leaves_display)
+        return;
+    g->leaves_display = false;
+    device_display_left(&g->device, whole);
+}
+
 void gpu_on_viewer_lost(struct gpu *g, const char *why)
 {
     g->viewer = NULL;
     control_displays_known(g);
     end_wait(g, why);
+    answer_leave(g, false);
 }
 
 /* QEMU reads a display that has been closed for ever, with all of its main
@@ -202,6 +211,7 @@ void displays_connect(struct device *d, int fd)
     }
     viewer_close(g->viewer);
     g->viewer = NULL;
+    g->leaves_display = false; /* nobody waits for that */
     control_displays_known(g);
     if (fd < 0)
         return;
@@ -209,6 +219,39 @@ void displays_connect(struct device *d, int fd)
     if (!g->viewer)
         log_limited(&g->display_limit, LOG_ERROR, d->id,
                     "out of memory for the front-end's display");
+}
+
+/* ---- for another process ---- */
+
+void displays_leave(struct device *d)
+{
+    struct gpu *g = gpu_of(d);
+
+    g->leaves_display = true;
+    if (g->viewer) {
+        viewer_leave(g->viewer);
+        return;
+    }
+    if (g->unused_display < 0) {
+        answer_leave(g, false);
+        return;
+    }
+    keep_unused(g, -1);
+    answer_leave(g, true);
+}
+
+void gpu_on_viewer_left(struct gpu *g, bool whole)
+{
+    struct viewer *v = g->viewer;
+
+    if (!whole)
+        log_limited(&g->display_limit, LOG_WARN, g->device.id,
+                    "the front-end's display cannot be handed on: it has not "
+                    "taken a message, or not answered, for some seconds");
+    g->viewer = NULL;
+    control_displays_known(g);
+    viewer_close(v);
+    answer_leave(g, whole);
 }
 
 /* ---- start ---- */

@@ -207,6 +207,7 @@ static const struct device_ops gpu_ops = {
     .config_len = sizeof(struct virtio_gpu_config),
     .config_read = gpu_config_read,
     .config_write = gpu_config_write,
+    .config_acts = true,
     .start = gpu_start,
     .stop = gpu_stop,
     .reset = gpu_reset,
@@ -216,6 +217,7 @@ static const struct device_ops gpu_ops = {
     .ring_stop = gpu_ring_stop,
     .ring_remapped = gpu_ring_remapped,
     .display = displays_connect,
+    .display_leave = displays_leave,
     .close = gpu_close,
 };
 

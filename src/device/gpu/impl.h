@@ -64,6 +64,7 @@ struct gpu {
     struct control control;
     struct viewer *viewer; /* NULL: there is none */
     int unused_display;    /* of the front-end, without a viewer; -1: none */
+    bool leaves_display;   /* display_leave is to be answered */
     bool starting;         /* start waits for the viewer to say something */
     struct timer start_timer;
     bool has_begun;
@@ -90,6 +91,8 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays);
 void gpu_on_no_displays(struct gpu *g);
 /* The viewer is lost, which has been said, and is freed when this returns. */
 void gpu_on_viewer_lost(struct gpu *g, const char *why);
+/* It has been asked to leave, and does; whole: between two messages. */
+void gpu_on_viewer_left(struct gpu *g, bool whole);
 /* The EDID of scanout i; how many bytes. */
 unsigned gpu_edid(struct gpu *g, unsigned i,
                   uint8_t out[VIRTIO_GPU_EDID_BYTES]);
@@ -102,8 +105,9 @@ void displays_begin(struct gpu *g, void (*gone)(struct timer *t));
 /* device_started() comes, unless displays_stop does before. */
 void displays_start(struct gpu *g);
 void displays_stop(struct gpu *g);
-/* device_ops.display */
+/* device_ops.display, display_leave */
 void displays_connect(struct device *d, int fd);
+void displays_leave(struct device *d);
 
 /* control.c; what its files share: control.h */
 void control_init(struct control *c);

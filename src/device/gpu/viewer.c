@@ -9,6 +9,7 @@
 #include "os/sock.h"
 
 #define ROOM_BYTES (512 << 10)
+#define LEAVE_MS 3000
 
 /* ---- life ---- */
 
@@ -39,6 +40,10 @@ static void on_timer(struct timer *t)
 {
     struct viewer *v = container_of(t, struct viewer, timer);
 
+    if (v->leaving) {
+        gpu_on_viewer_left(v->g, false);
+        return;
+    }
     if (v->info_news) {
         viewer_tell(v);
         return;
@@ -148,6 +153,21 @@ void viewer_close(struct viewer *v)
     regions_free(v);
 }
 
+void viewer_look_left(struct viewer *v)
+{
+    if (v->leaving && !v->closing && v->out.len == 0 && v->in_bytes == 0 &&
+        !v->features_asked && !v->info_asked && v->edid_asked < 0 &&
+        !v->update_asked)
+        gpu_on_viewer_left(v->g, true);
+}
+
+void viewer_leave(struct viewer *v)
+{
+    v->leaving = true;
+    timer_start(&v->timer, LEAVE_MS);
+    viewer_look_left(v);
+}
+
 void viewer_lost(struct viewer *v, enum log_level level, const char *why)
 {
     struct gpu *g = v->g;
@@ -174,7 +194,8 @@ void viewer_ask(struct viewer *v)
 
 bool viewer_is_asked(const struct viewer *v)
 {
-    return v && !v->late && (v->info_due || v->info_asked || v->info_news);
+    return v && !v->late && !v->leaving &&
+           (v->info_due || v->info_asked || v->info_news);
 }
 
 void viewer_listen(struct viewer *v)

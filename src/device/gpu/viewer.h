@@ -30,6 +30,10 @@ struct display_one {
 struct viewer *viewer_open(struct gpu *g, int fd);
 /* v may be NULL. Nothing is told of it any more. */
 void viewer_close(struct viewer *v);
+/* Somebody else is to go on with the display: nothing new is said.
+ * gpu_on_viewer_left() comes, from inside or later, when what was begun is
+ * ended and what was asked is answered, or not within some seconds. */
+void viewer_leave(struct viewer *v);
 
 /* It may be asked again how it would like scanouts to be: gpu_on_displays is
  * called when it has answered, or gpu_on_no_displays after a while in which it

@@ -58,6 +58,7 @@ struct viewer {
     struct watch watch;
     struct timer timer; /* what it does not say is not waited for any more */
     bool late;          /* it has not said by then what it was asked */
+    bool leaving;       /* the timer is for that, then */
     struct defer send_later;
     unsigned handles; /* whose gone is to come */
     bool closing;
@@ -93,6 +94,9 @@ struct viewer {
 /* The end of it: says so, tells the device, and closes v, which is good until
  * the caller returns to the loop. */
 void viewer_lost(struct viewer *v, enum log_level level, const char *why);
+
+/* Between two messages in both directions: if it is leaving, it has left. */
+void viewer_look_left(struct viewer *v);
 
 /* viewer_recv.c */
 /* Takes what it has said. v may be lost then. */

@@ -35,7 +35,8 @@ void viewer_tell(struct viewer *v)
     v->info_news = false;
     v->info_told = true;
     v->late = false;
-    timer_stop(&v->timer);
+    if (!v->leaving)
+        timer_stop(&v->timer);
     if (v->info_due || v->info_asked) /* it has been asked again meanwhile */
         viewer_be_patient(v);
     gpu_on_displays(v->g, v->displays);
@@ -201,7 +202,7 @@ static const char *take_replies(struct viewer *v)
         return NULL;
     tell_when_whole(v);
     if (!v->closing)
-        viewer_stir(v); /* there may be more to ask */
+        viewer_stir(v); /* there may be more to ask, or nothing to wait for */
     return NULL;
 }
 

@@ -246,6 +246,8 @@ static bool compose(struct viewer *v)
 {
     struct outgoing *o = &v->out;
 
+    if (v->leaving)
+        return false;
     compose_questions(v);
     while (o->head_len == 0 && v->due && v->shows) {
         unsigned i = next_due(v);
@@ -429,6 +431,7 @@ void viewer_send(struct viewer *v)
 
         if (o->len == 0 && !compose(v)) {
             rest(v);
+            viewer_look_left(v);
             return;
         }
         n = send_some(v, &full);

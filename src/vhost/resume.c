@@ -1,0 +1,87 @@
+/* A front-end that another process has served so far: what it has said is told
+ * again, each message as if it had just come, and nothing is answered. So there
+ * is one way to everything that a session can be.
+ *
+ * Nothing of its own is read before all of that is done and the device has
+ * started: until then whoever has handed it on may take it back, and would miss
+ * it. What is refused now was taken there, so the two differ in what matters:
+ * the session ends, and leaves the connection as it is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "vhost/endpoint_impl.h"
+#include "vhost/session.h"
+
+static void close_fds(struct session *s)
+{
+    struct msg *m = &s->told_msg;
+
+    for (unsigned i = 0; i < m->num_fds; i++)
+        if (m->fds[i] >= 0)
+            closer_fd(endpoint_closer(s->endpoint), m->fds[i]);
+    m->num_fds = 0;
+}
+
+static void tell(struct session *s)
+{
+    const struct msg *from = transcript_at(s->said, s->next_told++);
+    struct msg *m = &s->told_msg;
+
+    m->header = from->header;
+    m->payload = from->payload;
+    for (unsigned i = 0; i < from->num_fds; i++) {
+        int fd = fcntl(from->fds[i], F_DUPFD_CLOEXEC, 0);
+
+        if (fd < 0) {
+            close_fds(s);
+            session_end(s, LOG_ERROR, strerror(errno));
+            return;
+        }
+        m->fds[m->num_fds++] = fd;
+    }
+    session_handle(s, m);
+}
+
+void resume_look(struct session *s)
+{
+    if (!s->resumed || s->arrived || s->telling || s->ending ||
+        s->device_state == DEVICE_STARTING)
+        return;
+    s->arrived = true;
+    s->conn.shared = !endpoint_conf(s->endpoint)->path;
+    endpoint_session_arrived(s->endpoint, NULL);
+    conn_next(&s->conn);
+}
+
+void resume_fails(struct session *s, const char *why)
+{
+    if (!s->resumed || s->arrived)
+        return;
+    s->arrived = true;
+    close_fds(s);
+    endpoint_session_arrived(s->endpoint, why);
+}
+
+/* A loop: there may be a thousand of them. */
+void resume_next(struct session *s)
+{
+    close_fds(s);
+    if (s->tells)
+        return;
+    s->tells = true;
+    while (s->telling && !s->ending && !s->msg && s->holds == 0) {
+        if (s->next_told < transcript_count(s->said))
+            tell(s);
+        else
+            s->telling = false;
+    }
+    s->tells = false;
+    resume_look(s);
+}
+
+void session_resume(struct session *s)
+{
+    s->telling = true;
+    resume_next(s);
+}
