@@ -313,7 +313,8 @@ void session_end(struct session *s, enum log_level level, const char *why)
         log_limited(
             endpoint_limit(s->endpoint, LINE_GONE), level, s->device->id,
             "front-end (process %d, user %u)%s is gone: %s", s->peer_pid,
-            s->peer_uid, s->told ? "" : ", which has started no ring,", why);
+            s->peer_uid,
+            s->told || s->resumed ? "" : ", which has started no ring,", why);
     endpoint_tell(s->endpoint,
                   &(struct endpoint_event){.what = ENDPOINT_DISCONNECTED,
                                            .pid = s->peer_pid,
