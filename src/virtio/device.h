@@ -116,8 +116,8 @@ struct device_ops {
 
     /* [home, no ring runs] Another process goes on with this device: what it
      * knows and has not put into kept memory (os/keep.h) yet, it puts there
-     * now. close follows. It may take long, as long as its guest waits. NULL:
-     * all is there. */
+     * now. close follows, or start, if nothing comes of it. It may take long,
+     * as long as its guest waits. NULL: all is there. */
     int (*save)(struct device *d, struct err *e);
 
     /* [home, no session] Frees d, at once or later; device_gone comes first. */
@@ -147,6 +147,10 @@ struct device {
     struct loop **ring_loop;        /* [num_queues], likewise; not owned */
     const struct device_host *host; /* vhost's */
     void *host_data;                /* vhost's */
+    /* [home] Its rings are drained and stopped, and it is, because another
+     * process goes on: nothing of that is for the guest to notice. Set before
+     * the first ring_drain of it, false again before the next start. vhost's */
+    bool suspends;
     /* [home] Nothing of it is left, a while after close: it is freed next, and
      * may not be looked at. The daemon's; NULL: nobody waits for that. */
     void (*gone)(void *arg);
