@@ -34,6 +34,9 @@ struct kept {
 #define KEEP_NAME_MAX 64
 int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
              struct err *e);
+/* The same, if somebody before us has left it; else -ENOENT. */
+int keep_find(struct kept *k, const char *id, const char *name, uint64_t len,
+              struct err *e);
 /* Nobody needs what is there any more: the device is gone for good, or begins
  * anew. Safe on a zero struct. Of a device that is handed on (keep_take) only
  * this process's mapping goes. */

@@ -58,8 +58,14 @@ uint8_t *memory_reserve(uint64_t len, uint64_t *room);
 bool memory_grow(uint8_t *at, uint64_t len);
 void memory_release(uint8_t *at, uint64_t len);
 /* Whole pages become zeros again and take no room. False: they are as they
- * were. */
+ * were. The second of memory that is a file's, shared. */
 bool memory_give_back(uint8_t *at, uint64_t len);
+bool memory_give_back_shared(uint8_t *at, uint64_t len);
+/* The system may use large pages for it, if it can. A hint. */
+void memory_prefer_large(uint8_t *at, uint64_t len);
+/* Are whole pages of memory_reserve known to be as they were made? Costs less
+ * than to look at what is in them, but no is no answer. */
+bool memory_is_untouched(const uint8_t *at, uint64_t len);
 
 /* As memory_reserve, but it cannot grow: len bytes of zeros at the start of a
  * page, for memory_drop. NULL: there is no address space. */

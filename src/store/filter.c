@@ -2,6 +2,7 @@
  * store below keeps its state in it; those are kept for the next one. */
 #include "store/filter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct store_filter *store_filter_of(struct store *s)
@@ -152,6 +153,26 @@ void store_filter_status(const struct store *s, struct json_out *o)
 int store_filter_sync(struct store *s)
 {
     return store_sync(store_filter_of(s)->next);
+}
+
+int store_filter_keep(struct store *s, const char *name, struct err *e)
+{
+    struct store_filter *f = store_filter_of(s);
+    char below[KEEP_NAME_MAX + 1];
+    int rc;
+
+    snprintf(below, sizeof(below), "%.*sn", KEEP_NAME_MAX - 1, name);
+    rc = store_keep(f->next, below, e);
+    if (rc < 0)
+        return rc;
+    s->info.size = f->next->info.size;
+    s->info.is_found = f->next->info.is_found;
+    return 0;
+}
+
+int store_filter_save(struct store *s, struct err *e)
+{
+    return store_save(store_filter_of(s)->next, e);
 }
 
 void store_filter_kick(struct store_channel *ch)

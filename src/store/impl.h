@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "os/keep.h"
 #include "store/store.h"
 
 /* Kinds; a new one is a row here and one in store.c. */
@@ -27,6 +28,11 @@ static inline void store_tell_changed(struct store *s)
     if (s->changed)
         s->changed(s->changed_arg);
 }
+
+/* What a piece of kept memory of a store is called: "NAME.WHAT", where WHAT
+ * says the layout. */
+int store_keep_name(char whole[KEEP_NAME_MAX + 1], const char *name,
+                    const char *what, struct err *e);
 
 /* Ends a request that submit left pending: on its channel's loop, never from
  * inside submit. The request may be gone after. */

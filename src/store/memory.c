@@ -1,4 +1,5 @@
-/* Store `memory`: a disk in our own memory, gone when we are.
+/* Store `memory`: a disk in our own memory, gone when we are, unless another
+ * process goes on with it.
  *
  * The memory is mapped once and filled in by the kernel page by page as it is
  * first touched; discarding gives pages back. A request is a memcpy, inline
@@ -9,7 +10,15 @@
  * Copies are done together, in the kick: the store is in no cache, and while
  * one request is copied the first lines of the next one can be on their way.
  * The processor sees the rest coming by itself. For random 4 KiB that is a
- * third of a read's time; writes gain little. */
+ * third of a read's time; writes gain little.
+ *
+ * What is handed on. Where the process may end at any moment (keep_is_watched)
+ * the disk lies in kept memory from the start. Else it is our own, which is
+ * faster where the kernel has large pages for that only, and moves to kept
+ * memory when it is saved: piece by piece, each given back when it has moved,
+ * so that there is no time at which both are whole. Whoever finds it uses it
+ * where it is: a copy back would be another pause, and the next hand-over has
+ * nothing to do. In a page before the disk is how large it is. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +37,21 @@
  * done, this much is cleared. */
 #define STEP_UNMAP_BYTES (4u << 20)
 
+#define MOVE_BYTES (UINT64_C(2) << 20) /* a large page, where there are any */
+
 struct memory_conf {
     uint64_t size;
 };
 
+/* Before the disk, in kept memory; the words are whole at each moment. */
+struct memory_head {
+    uint64_t size, used;
+};
+
 struct memory_store {
     struct store store;
+    struct kept kept; /* where it is; at NULL: in memory of our own */
+    char keep_name[KEEP_NAME_MAX + 1];
     uint8_t *mem;
     uint64_t room; /* what it can grow to */
     uint64_t used; /* what it has been at most */
@@ -92,8 +110,17 @@ static void memory_close(struct store *s)
 {
     struct memory_store *m = memory_of(s);
 
-    memory_release(m->mem, m->room);
+    if (m->kept.at)
+        keep_drop(&m->kept);
+    else
+        memory_release(m->mem, m->room);
     free(m);
+}
+
+static bool give_back(struct memory_store *m, uint64_t from, uint64_t len)
+{
+    return m->kept.at ? memory_give_back_shared(m->mem + from, len)
+                      : memory_give_back(m->mem + from, len);
 }
 
 /* Whole pages are given back, which zeroes them; the rest is set. */
@@ -104,13 +131,23 @@ static void clear(struct memory_store *m, uint64_t from, uint64_t len,
     uint64_t first = (from + page - 1) / page * page;
     uint64_t last = (from + len) / page * page;
 
-    if (!unmap || first >= last ||
-        !memory_give_back(m->mem + first, last - first)) {
+    if (!unmap || first >= last || !give_back(m, first, last - first)) {
         memset(m->mem + from, 0, len);
         return;
     }
     memset(m->mem + from, 0, first - from);
     memset(m->mem + last, 0, from + len - last);
+}
+
+/* In this order: whoever finds half of it done finds what was, or what is. */
+static void keep_size(struct memory_store *m)
+{
+    struct memory_head *head = (struct memory_head *)m->kept.at;
+
+    if (!head)
+        return;
+    __atomic_store_n(&head->used, m->used, __ATOMIC_RELEASE);
+    __atomic_store_n(&head->size, m->store.info.size, __ATOMIC_RELEASE);
 }
 
 /* What it loses is kept as it is, for requests may be at work on it, and is
@@ -125,12 +162,101 @@ static int memory_resize(struct store *s, uint64_t size, struct err *e)
                        "this memory disk can grow to %" PRIu64 " bytes, until "
                        "vub is started anew",
                        m->room);
-    if (size > m->used && !memory_grow(m->mem, size))
+    if (size > m->used && !m->kept.at && !memory_grow(m->mem, size))
         return err_sys(e, errno, "", "no room for %" PRIu64 " bytes", size);
     if (size > was && was < m->used)
         clear(m, was, MIN(size, m->used) - was, true);
     m->used = MAX(m->used, size);
     __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    keep_size(m);
+    return 0;
+}
+
+/* ---- what another process goes on with ---- */
+
+/* The disk is there from now on. */
+static void move_in(struct memory_store *m, const struct kept *k)
+{
+    memory_release(m->mem, m->room);
+    m->kept = *k;
+    m->mem = k->at + m->page_bytes;
+    memory_prefer_large(m->mem, m->room);
+}
+
+/* A size that it cannot have is that of somebody who means no good; the bytes
+ * are a guest's in any case. */
+static void take_size(struct memory_store *m)
+{
+    const struct memory_head *head = (const struct memory_head *)m->kept.at;
+    uint64_t size = __atomic_load_n(&head->size, __ATOMIC_RELAXED);
+    uint64_t used = __atomic_load_n(&head->used, __ATOMIC_RELAXED);
+
+    if (size < 512 || size % 512 || size > m->room)
+        return;
+    m->store.info.size = size;
+    m->used = MAX(size, MIN(used, m->room));
+}
+
+static int memory_keep(struct store *s, const char *name, struct err *e)
+{
+    struct memory_store *m = memory_of(s);
+    uint64_t len = m->page_bytes + m->room;
+    struct kept k;
+    int rc;
+
+    rc = store_keep_name(m->keep_name, name, "memory.1", e);
+    if (rc < 0)
+        return rc;
+    rc = keep_is_watched() ? keep_get(&k, s->id, m->keep_name, len, e)
+                           : keep_find(&k, s->id, m->keep_name, len, e);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc < 0)
+        return rc;
+    move_in(m, &k);
+    s->info.is_found = k.found;
+    if (k.found)
+        take_size(m);
+    keep_size(m);
+    return 0;
+}
+
+static bool is_zero(const uint8_t *at, uint64_t len)
+{
+    return at[0] == 0 && memcmp(at, at + 1, len - 1) == 0;
+}
+
+static void move_out(struct memory_store *m, uint8_t *to)
+{
+    for (uint64_t at = 0; at < m->used; at += MOVE_BYTES) {
+        uint64_t some = MIN(MOVE_BYTES, m->used - at);
+
+        if (memory_is_untouched(m->mem + at, some))
+            continue;
+        for (uint64_t i = at; i < at + some; i += m->page_bytes) {
+            uint64_t page = MIN(m->page_bytes, at + some - i);
+
+            if (!is_zero(m->mem + i, page))
+                memcpy(to + i, m->mem + i, page);
+        }
+        memory_give_back(m->mem + at, some);
+    }
+}
+
+static int memory_save(struct store *s, struct err *e)
+{
+    struct memory_store *m = memory_of(s);
+    struct kept k;
+    int rc;
+
+    if (m->kept.at)
+        return 0;
+    rc = keep_get(&k, s->id, m->keep_name, m->page_bytes + m->room, e);
+    if (rc < 0)
+        return rc;
+    move_out(m, k.at + m->page_bytes);
+    move_in(m, &k);
+    keep_size(m);
     return 0;
 }
 
@@ -270,6 +396,8 @@ static const struct store_ops memory_ops = {
     .open = memory_open,
     .close = memory_close,
     .resize = memory_resize,
+    .keep = memory_keep,
+    .save = memory_save,
     .channel_open = memory_channel_open,
     .channel_close = memory_channel_close,
     .submit = memory_submit,

@@ -18,6 +18,7 @@ struct null_conf {
 
 struct null_store {
     struct store store;
+    struct kept kept; /* a word: its size */
     bool read_zeros;
 };
 
@@ -53,15 +54,48 @@ static int null_open(struct store **out, const struct conf_any *c,
     return 0;
 }
 
+static struct null_store *null_of(struct store *s)
+{
+    return container_of(s, struct null_store, store);
+}
+
 static void null_close(struct store *s)
 {
-    free(container_of(s, struct null_store, store));
+    struct null_store *n = null_of(s);
+
+    keep_drop(&n->kept);
+    free(n);
+}
+
+static void set_size(struct null_store *n, uint64_t size)
+{
+    __atomic_store_n(&n->store.info.size, size, __ATOMIC_RELAXED);
+    if (n->kept.at)
+        __atomic_store_n((uint64_t *)n->kept.at, size, __ATOMIC_RELEASE);
 }
 
 static int null_resize(struct store *s, uint64_t size, struct err *e)
 {
     (void)e;
-    __atomic_store_n(&s->info.size, size, __ATOMIC_RELAXED);
+    set_size(null_of(s), size);
+    return 0;
+}
+
+static int null_keep(struct store *s, const char *name, struct err *e)
+{
+    struct null_store *n = null_of(s);
+    char whole[KEEP_NAME_MAX + 1];
+    uint64_t size = 0;
+    int rc = store_keep_name(whole, name, "null.1", e);
+
+    if (rc == 0)
+        rc = keep_get(&n->kept, s->id, whole, sizeof(size), e);
+    if (rc < 0)
+        return rc;
+    size = __atomic_load_n((uint64_t *)n->kept.at, __ATOMIC_RELAXED);
+    if (size < 512 || size % 512 || size > STORE_SIZE_MAX)
+        size = s->info.size;
+    set_size(n, size);
     return 0;
 }
 
@@ -129,6 +163,7 @@ static const struct store_ops null_ops = {
     .open = null_open,
     .close = null_close,
     .resize = null_resize,
+    .keep = null_keep,
     .channel_open = null_channel_open,
     .channel_close = null_channel_close,
     .submit = null_submit,

@@ -8,6 +8,7 @@
  * and asserts. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "loop/loop.h"
 #include "store/impl.h"
@@ -62,6 +63,27 @@ int store_open(struct store **out, const struct conf_any *c, bool read_only,
     assert(s->info.size % s->info.block_size == 0);
     s->info.serial |= ops->serial;
     *out = s;
+    return 0;
+}
+
+int store_keep(struct store *s, const char *name, struct err *e)
+{
+    return s->ops->keep ? s->ops->keep(s, name, e) : 0;
+}
+
+int store_save(struct store *s, struct err *e)
+{
+    return s->ops->save ? s->ops->save(s, e) : 0;
+}
+
+int store_keep_name(char whole[KEEP_NAME_MAX + 1], const char *name,
+                    const char *what, struct err *e)
+{
+    int n = snprintf(whole, KEEP_NAME_MAX + 1, "%s.%s", name, what);
+
+    if (n < 0 || n > KEEP_NAME_MAX)
+        return err_set(e, -ENAMETOOLONG, "",
+                       "too many stores stand on one another");
     return 0;
 }
 

@@ -81,7 +81,8 @@ struct store_info {
     bool read_only, can_discard, can_zero;
     bool discard_zeroes; /* what is discarded reads as zeros, whole blocks */
     bool cached;         /* writes need a flush to be stable */
-    bool is_volatile;    /* content does not outlive the process */
+    bool is_volatile;    /* content does not outlive the process, */
+    bool is_found;       /* but this is what another one has left: store_keep */
     bool serial;         /* its device must run on one loop */
     bool pending;        /* atomic: the size is not known yet, and 0: requests
                           * wait. It ends once, on the home loop */
@@ -113,6 +114,13 @@ struct store_ops {
     /* [home] Adds members to an object: what there is to know beside info.
      * NULL: nothing. */
     void (*status)(const struct store *s, struct json_out *o);
+
+    /* [where it was opened, just now] See store_keep. Ends with close. NULL:
+     * it has nothing to keep. */
+    int (*keep)(struct store *s, const char *name, struct err *e);
+    /* [home, nothing is pending on any loop] As device_ops.save; after keep.
+     * NULL: nothing is left to be saved. */
+    int (*save)(struct store *s, struct err *e);
 
     /* [any, may block] All that is written is stable. NULL: it is. */
     int (*sync)(struct store *s);
@@ -154,6 +162,14 @@ void store_check_blocks(uint32_t logical, uint32_t physical, const char *at,
                         struct errs *e);
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e);
+/* After store_open: what it has that is neither in its config nor on a medium
+ * is kept for a process that goes on with it (os/keep.h), and what another has
+ * left is taken. name: a short one, which no other store of the device has; a
+ * filter gives what is below it a longer one. */
+int store_keep(struct store *s, const char *name, struct err *e);
+/* [home, nothing is pending on any loop] Another process goes on with it: what
+ * is left to be put into kept memory is put there. It can be used as before. */
+int store_save(struct store *s, struct err *e);
 /* Will it be serial, as its config says? False for one with mistakes in it. */
 bool store_is_serial(const struct conf_any *c);
 /* [home] The device's loops run. changed(arg) is called on home whenever the

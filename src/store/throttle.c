@@ -276,6 +276,16 @@ static int throttle_begin(struct store *s, struct loop *home, struct err *e)
     return store_filter_begin(s, home, e);
 }
 
+/* Limits that were changed while vub ran outlive it; all else begins anew, as
+ * after a quiet time. */
+static int throttle_keep(struct store *s, const char *name, struct err *e)
+{
+    struct throttle *t = throttle_of(s);
+    int rc = throttle_member_keep(&t->member, name, e);
+
+    return rc < 0 ? rc : store_filter_keep(s, name, e);
+}
+
 static const struct store_ops throttle_ops = {
     .type = "throttle",
     .open = throttle_open,
@@ -288,6 +298,8 @@ static const struct store_ops throttle_ops = {
     .refresh = store_filter_refresh,
     .resize = store_filter_resize,
     .sync = store_filter_sync,
+    .keep = throttle_keep,
+    .save = store_filter_save,
     .channel_open = throttle_channel_open,
     .channel_close = throttle_channel_close,
     .submit = throttle_submit,

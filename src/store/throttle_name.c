@@ -81,6 +81,29 @@ static int agree(struct throttle_name *n, const struct limits *l,
     return errs_adopt(e, at, NULL, &why);
 }
 
+/* ---- what outlives the process ---- */
+
+/* In the memory of each member. */
+struct kept_limits {
+    struct limits said, now;
+};
+
+static void keep(struct throttle_name *n)
+{
+    struct kept_limits k;
+
+    memset(&k, 0, sizeof(k));
+    k.said = n->said;
+    budget_get(&n->budget, &k.now);
+    LIST_EACH (&n->members, node) {
+        struct throttle_member *m =
+            container_of(node, struct throttle_member, node);
+
+        if (m->kept.at)
+            keep_pair_write(m->kept.at, &k, sizeof(k));
+    }
+}
+
 int throttle_join(struct throttle_member *m, const char *name,
                   const char *device, const struct limits *l, const char *at,
                   struct errs *e)
@@ -98,9 +121,48 @@ int throttle_join(struct throttle_member *m, const char *name,
         m->device = device;
         list_add(&n->members, &m->node);
         budget_user_add(&m->user, &n->budget);
+        keep(n); /* what it says, the others may not have said */
     }
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+/* As a config could have them, and throttle.set. */
+static bool are_possible(const struct limits *l)
+{
+    for (unsigned i = 0; i < LIMIT_KINDS; i++)
+        if (l->ops[i].rate > UINT32_MAX || l->ops[i].burst > UINT32_MAX ||
+            l->bytes[i].rate > STORE_SIZE_MAX ||
+            l->bytes[i].burst > STORE_SIZE_MAX)
+            return false;
+    return !limits_bad_burst(l);
+}
+
+static void recall(struct throttle_name *n, const struct throttle_member *m)
+{
+    struct kept_limits k;
+
+    if (m->kept.found && keep_pair_read(m->kept.at, &k, sizeof(k)) &&
+        limits_are_same(&k.said, &n->said) && are_possible(&k.now))
+        budget_set(&n->budget, &k.now, loop_now_ns());
+}
+
+int throttle_member_keep(struct throttle_member *m, const char *name,
+                         struct err *e)
+{
+    char whole[KEEP_NAME_MAX + 1];
+    int rc = store_keep_name(whole, name, "throttle.1", e);
+
+    if (rc == 0)
+        rc = keep_get(&m->kept, m->device, whole,
+                      keep_pair_bytes(sizeof(struct kept_limits)), e);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&lock);
+    recall(m->name, m);
+    keep(m->name);
+    pthread_mutex_unlock(&lock);
+    return 0;
 }
 
 void throttle_leave(struct throttle_member *m)
@@ -116,6 +178,7 @@ void throttle_leave(struct throttle_member *m)
         free_name(n);
     }
     pthread_mutex_unlock(&lock);
+    keep_drop(&m->kept);
 }
 
 /* ---- for who runs vub ---- */
@@ -135,6 +198,7 @@ static int set(const char *name, const struct limits_conf *c, struct limits *l,
     if (bad)
         return err_set(e, -EINVAL, bad, "a burst of what has no limit");
     budget_set(&n->budget, l, loop_now_ns());
+    keep(n);
     return 0;
 }
 

@@ -9,7 +9,8 @@
  * also if the driver never said that it can flush. It goes from off to on
  * only by the driver's word or a device reset, never by itself: a front-end
  * that has read "off" will not flush. After the recovery of a crashed
- * back-end it is off, since QEMU does not repeat what the driver had set.
+ * back-end it is off, since QEMU does not repeat what the driver had set;
+ * unless that was one of ours, which has left word of it (keep.c).
  *
  * The image lock is taken when the first ring of a session starts, and given
  * back when the last has drained, so that a guest may migrate: the other side
@@ -40,6 +41,7 @@ static void update_write_through(struct block *b)
 {
     __atomic_store_n(&b->write_through, !b->wce || !b->flush_acked,
                      __ATOMIC_RELAXED);
+    block_keep_cache(b);
 }
 
 static void sync_store(void *arg)
@@ -61,6 +63,7 @@ static void sync_store(void *arg)
         /* On failure, wanted is what is wanted now. */
     } while (!__atomic_compare_exchange_n(&b->syncs_wanted, &wanted, 0, false,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    block_keep_sync(b, false);
 }
 
 static void join_syncer(struct block *b)
@@ -85,6 +88,7 @@ static void cache_off(struct block *b)
     if (__atomic_fetch_add(&b->syncs_wanted, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     join_syncer(b); /* it has nothing left to do */
+    block_keep_sync(b, true);
     b->has_syncer =
         thread_start(&b->syncer, "vub-sync", sync_store, b, &e) == 0;
     if (b->has_syncer)
@@ -221,21 +225,29 @@ static void block_start(struct device *d, const struct device_start *s)
         device_started(d, &e);
         return;
     }
-    b->forgot = b->store->info.is_volatile && s->recovered;
+    b->forgot = b->store->info.is_volatile &&
+                !(b->known && b->store->info.is_found) &&
+                (s->recovered || b->goes_on);
+    b->goes_on = false;
     b->flush_acked = s->features & FEATURE(VIRTIO_BLK_F_FLUSH);
     /* Spec, "Device Initialization": a driver that may switch the cache but
      * cannot flush finds it off. */
-    if (s->recovered ||
+    if ((s->recovered && !b->known) ||
         (!b->flush_acked && s->features & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)))
         b->wce = false;
     update_write_through(b);
+    block_keep_session(b, true);
     b->acquire.loop = d->home;
     store_acquire_start(&b->acquire);
 }
 
 static void block_stop(struct device *d)
 {
-    store_acquire_stop(&block_of(d)->acquire);
+    struct block *b = block_of(d);
+
+    if (!d->suspends)
+        block_keep_session(b, false);
+    store_acquire_stop(&b->acquire);
 }
 
 static void block_reset(struct device *d)
@@ -360,8 +372,17 @@ static void on_store_changed(void *arg)
 static int block_begin(struct device *d, struct err *e)
 {
     struct block *b = block_of(d);
+    int rc = store_begin(b->store, d->home, on_store_changed, b, e);
 
-    return store_begin(b->store, d->home, on_store_changed, b, e);
+    if (rc == 0 && b->resync)
+        cache_off(b);
+    b->resync = false;
+    return rc;
+}
+
+static int block_save(struct device *d, struct err *e)
+{
+    return store_save(block_of(d)->store, e);
 }
 
 static void block_free(void *arg)
@@ -370,6 +391,7 @@ static void block_free(void *arg)
 
     join_syncer(b);
     store_close(b->store);
+    keep_drop(&b->kept);
     free(b->channels);
     free(b->rings);
     device_gone(&b->device);
@@ -403,6 +425,7 @@ static const struct device_ops block_ops = {
     .ring_drain = block_ring_drain,
     .ring_stop = block_ring_stop,
     .refresh = block_refresh,
+    .save = block_save,
     .close = block_close,
 };
 
@@ -435,6 +458,7 @@ static int block_open(struct device **out, const struct conf_any *c,
 {
     const struct block_conf *conf = c->data;
     const char *id = conf->common.id, *serial;
+    struct err why;
     struct block *b;
     int rc;
 
@@ -464,7 +488,6 @@ static int block_open(struct device **out, const struct conf_any *c,
     b->read_only = b->store->info.read_only;
     b->can_discard = b->store->info.can_discard;
     b->can_zero = b->store->info.can_zero;
-    b->sectors = sectors_of(b);
     serial = conf->serial ? conf->serial : id;
     memcpy(b->id, serial, strnlen(serial, sizeof(b->id)));
     b->device = (struct device){
@@ -477,11 +500,19 @@ static int block_open(struct device **out, const struct conf_any *c,
             MIN(conf->seg_max + 2, conf->common.queue_size), 3u)),
     };
     block_reset(&b->device);
+    rc = block_keep(b, &why);
+    if (rc < 0) {
+        errs_adopt(e, c->at, NULL, &why);
+        goto out;
+    }
+    update_write_through(b);
+    b->sectors = sectors_of(b);
     *out = &b->device;
     return 0;
 out:
     if (b->store)
         store_close(b->store);
+    keep_drop(&b->kept);
     free(b->channels);
     free(b->rings);
     free(b);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "device/block/block.h"
 #include "loop/loop.h"
+#include "os/keep.h"
 #include "os/thread.h"
 #include "store/acquire.h"
 #include "store/store.h"
@@ -70,6 +71,11 @@ struct block {
     bool wce;         /* as the config space says; see block.c */
     bool flush_acked; /* the driver may send flushes */
     bool forgot; /* rings cannot go on: the store does not know of before */
+    struct kept kept;
+    /* As another process has left it: what it knew of its guest is known; that
+     * guest goes on, until the first start; what was cached when the cache was
+     * switched off is not stable yet. */
+    bool known, goes_on, resync;
     struct store_acquire acquire;
     struct thread syncer; /* stabilizes what was cached when wce ended */
     bool has_syncer;
@@ -108,6 +114,14 @@ void block_metrics(struct device *d, struct metrics *m);
 
 /* block.c: [home] the store's size may have changed: tells the guest. */
 void block_resized(struct block *b);
+
+/* keep.c: what another process goes on with. Everything is open but that; on
+ * failure b->kept is to be dropped. */
+int block_keep(struct block *b, struct err *e);
+void block_keep_cache(struct block *b); /* b->wce has changed */
+/* What was cached is to be made stable, or is. [any, one at a time] */
+void block_keep_sync(struct block *b, bool wanted);
+void block_keep_session(struct block *b, bool serves);
 
 /* request.c */
 void block_ring_kick(struct device *d, struct ring *q);

@@ -118,8 +118,8 @@ static int forget(struct entry *en)
     return fd;
 }
 
-/* Under the mutex: the entry that is asked for, found or made. */
-static int get(struct entry **out, bool *found, const char *id,
+/* Under the mutex: the entry that is asked for, found, or made if make. */
+static int get(struct entry **out, bool *found, bool make, const char *id,
                const char *name, uint64_t len, struct err *e)
 {
     struct entry *en = find(id, name);
@@ -135,6 +135,8 @@ static int get(struct entry **out, bool *found, const char *id,
     }
     if (en)
         close(forget(en));
+    if (!make)
+        return err_set(e, -ENOENT, "", "nobody has left %s", name);
     if (count(id) >= KEEP_ITEMS_MAX)
         return err_set(e, -EMFILE, "",
                        "no more than %d pieces of memory are "
@@ -162,8 +164,8 @@ static void put_back(struct entry *en, bool found)
     }
 }
 
-int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
-             struct err *e)
+static int map(struct kept *k, bool make, const char *id, const char *name,
+               uint64_t len, struct err *e)
 {
     struct entry *en;
     uint8_t *at;
@@ -176,7 +178,7 @@ int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
                        "kept memory %s of %" PRIu64 " bytes makes no sense",
                        name, len);
     pthread_mutex_lock(&lock);
-    rc = get(&en, &found, id, name, len, e);
+    rc = get(&en, &found, make, id, name, len, e);
     if (rc < 0)
         goto out;
     at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
@@ -195,6 +197,18 @@ int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
 out:
     pthread_mutex_unlock(&lock);
     return rc;
+}
+
+int keep_get(struct kept *k, const char *id, const char *name, uint64_t len,
+             struct err *e)
+{
+    return map(k, true, id, name, len, e);
+}
+
+int keep_find(struct kept *k, const char *id, const char *name, uint64_t len,
+              struct err *e)
+{
+    return map(k, false, id, name, len, e);
 }
 
 static struct entry *find_fd(int fd)

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -339,12 +340,17 @@ bool memory_grow(uint8_t *at, uint64_t len)
 {
     if (mprotect(at, len, PROT_READ | PROT_WRITE) < 0)
         return false;
-    /* Random access to gigabytes in small pages is mostly misses of the TLB:
-     * with large ones a 4 KiB request costs a fifth less. A hint; the kernel
-     * may be set not to take it. */
-    madvise(at, len, MADV_HUGEPAGE);
+    memory_prefer_large(at, len);
     madvise(at, len, MADV_DONTDUMP); /* a guest's disk */
     return true;
+}
+
+/* Random access to gigabytes in small pages is mostly misses of the TLB: with
+ * large ones a 4 KiB request costs a fifth less. The kernel may be set not to
+ * take the hint, of shared memory mostly. */
+void memory_prefer_large(uint8_t *at, uint64_t len)
+{
+    madvise(at, len, MADV_HUGEPAGE);
 }
 
 void memory_release(uint8_t *at, uint64_t len)
@@ -355,6 +361,36 @@ void memory_release(uint8_t *at, uint64_t len)
 bool memory_give_back(uint8_t *at, uint64_t len)
 {
     return madvise(at, len, MADV_DONTNEED) == 0;
+}
+
+bool memory_give_back_shared(uint8_t *at, uint64_t len)
+{
+    return madvise(at, len, MADV_REMOVE) == 0;
+}
+
+/* mincore tells of anonymous pages which are in memory: those that are not are
+ * not there at all, if there is no swap. */
+bool memory_is_untouched(const uint8_t *at, uint64_t len)
+{
+    uint64_t page = memory_page_bytes();
+    unsigned char in_memory[4096];
+    struct sysinfo info;
+
+    if (sysinfo(&info) < 0 || info.totalswap != 0)
+        return false;
+    while (len > 0) {
+        uint64_t some = MIN(len, sizeof(in_memory) * page);
+        uint64_t pages = (some + page - 1) / page;
+
+        if (mincore((void *)at, some, in_memory) < 0)
+            return false;
+        for (uint64_t i = 0; i < pages; i++)
+            if (in_memory[i] & 1)
+                return false;
+        at += some;
+        len -= some;
+    }
+    return true;
 }
 
 /* Smaller than that, a large page would be mostly empty. */

@@ -77,6 +77,8 @@ bool disk_can_do_direct_io(void)
     return fd >= 0;
 }
 
+static unsigned num_disks; /* that there are now */
+
 static struct disk *disk_alloc(void)
 {
     struct disk *d = calloc(1, sizeof(*d));
@@ -90,6 +92,7 @@ static struct disk *disk_alloc(void)
     assert_int_equal(loop_open(&d->loop, "test"), 0);
     assert_int_equal(loop_open(&d->other_loop, "other"), 0);
     d->loop.devices = d->loop.block_devices = 1;
+    d->nr = num_disks++;
     return d;
 }
 
@@ -101,8 +104,9 @@ static int try_open(struct disk *d, const char *config, struct errs *errs)
     int rc;
 
     n = (size_t)snprintf(text, sizeof(text),
-                         "{\"device\": {\"id\": \"test\","
-                         " \"type\": \"block\", ");
+                         "{\"device\": {\"id\": \"test%.*u\","
+                         " \"type\": \"block\", ",
+                         d->nr > 0, d->nr);
     for (const char *c = config; *c; c++) {
         assert_true(n + sizeof(d->dir) < sizeof(text));
         if (*c == '@')
@@ -233,6 +237,7 @@ void disk_free(struct disk *d)
         conf_free(d->doc);
     snprintf(command, sizeof(command), "rm -rf '%s'", d->dir);
     assert_int_equal(system(command), 0);
+    num_disks--;
     free(d);
 }
 

@@ -12,6 +12,7 @@
 
 struct disk {
     char dir[64];
+    unsigned nr; /* its id is "test", or "testN" beside N others */
     struct loop loop, other_loop;
     struct loop *ring_loop[DEVICE_MAX_QUEUES];
     struct conf_doc *doc;

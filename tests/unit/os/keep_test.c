@@ -114,11 +114,14 @@ static void what_is_handed_on_is_found(void **state)
     strcpy((char *)b.at + 8900, "of b");
     assert_int_equal(hand_on((struct kept *[]){&a, &b}, 2), 2);
     get(&b, "b.1", 9000, true);
-    get(&a, "a.1", 100, true);
+    assert_int_equal(keep_find(&a, "d", "a.1", 100, NULL), 0);
+    assert_true(a.found);
     assert_string_equal((char *)a.at, "of a");
     assert_string_equal((char *)b.at + 8900, "of b");
     keep_drop(&a);
     keep_drop(&b);
+    assert_int_equal(keep_find(&a, "d", "a.1", 100, NULL), -ENOENT);
+    assert_null(a.at);
     get(&a, "a.1", 100, false);
     keep_drop(&a);
 }
