@@ -87,6 +87,7 @@ struct conf_key {
     const char *shorthand;
     const char *help; /* one or two sentences, for the man page */
     bool only_read;   /* of a path: nobody writes there */
+    bool live;        /* of a number: may change while it is in use */
     /* Set: *(bool *)(struct + seen_offset - 1) tells whether the key was
      * given (and good). See CONF_SEEN. */
     size_t seen_offset;
@@ -158,11 +159,21 @@ void conf_free(struct conf_doc *doc);
  * of CONF_TABLES. */
 bool conf_same(const struct conf_any *a, const struct conf_any *b,
                const struct conf_union *of);
+/* The same, whatever their live keys say. */
+bool conf_same_but_live(const struct conf_any *a, const struct conf_any *b,
+                        const struct conf_union *of);
+/* Of two that are the same but for those: each gets the live keys of the other;
+ * a those of b. */
+void conf_swap_live(const struct conf_any *a, const struct conf_any *b,
+                    const struct conf_union *of);
+void conf_take_live(const struct conf_any *a, const struct conf_any *b,
+                    const struct conf_union *of);
+
 /* Whoever looks at all that a config names. */
 struct conf_visitor {
-    /* Each object that is there. */
-    void (*object)(const struct conf_table *t, void *arg);
-    /* Each CONF_PATH that is not empty. */
+    /* Each object that is there; at NULL: it is a part of the one around it. */
+    void (*object)(const struct conf_any *o, void *arg);
+    /* Each CONF_PATH that is not empty; NULL: they do not matter. */
     void (*path)(const struct conf_key *k, const char *path, void *arg);
     void *arg;
 };

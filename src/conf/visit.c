@@ -4,13 +4,19 @@
 static void visit_keys(const struct conf_key *k, const void *data,
                        const struct conf_visitor *v);
 
+static void visit_any(const struct conf_any *o, const struct conf_visitor *v)
+{
+    v->object(o, v->arg);
+    visit_keys(o->table->keys, o->data, v);
+}
+
 static void visit_list(const struct conf_key *k, const struct conf_anys *list,
                        const struct conf_visitor *v)
 {
     for (int i = 0; i < list->count; i++) {
         if (k->type == CONF_UNIONS)
             visit_keys(k->of->common, list->list[i].data, v);
-        conf_visit(list->list[i].table, list->list[i].data, v);
+        visit_any(&list->list[i], v);
     }
 }
 
@@ -26,7 +32,7 @@ static void visit_key(const struct conf_key *k, const void *data,
     switch (k->type) {
     case CONF_PATH:
         path = *(const char *const *)field;
-        if (path)
+        if (path && v->path)
             v->path(k, path, v->arg);
         break;
     case CONF_TABLE:
@@ -37,7 +43,7 @@ static void visit_key(const struct conf_key *k, const void *data,
         if (!any->data)
             break;
         visit_keys(k->of->common, any->data, v);
-        conf_visit(any->table, any->data, v);
+        visit_any(any, v);
         break;
     case CONF_UNIONS:
     case CONF_TABLES:
@@ -59,6 +65,8 @@ static void visit_keys(const struct conf_key *k, const void *data,
 void conf_visit(const struct conf_table *t, const void *data,
                 const struct conf_visitor *v)
 {
-    v->object(t, v->arg);
-    visit_keys(t->keys, data, v);
+    /* Nobody changes it. */
+    struct conf_any o = {.table = t, .data = (void *)data};
+
+    visit_any(&o, v);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "daemon/change_impl.h"
+#include "daemon/throttles.h"
 
 /* ---- making one ---- */
 
@@ -27,6 +28,7 @@ struct change *change_new(struct changer *ch)
     c->patience.gone = on_timer_gone;
     list_init(&c->arrivals);
     list_init(&c->departures);
+    list_init(&c->adjustments);
     return c;
 }
 
@@ -61,6 +63,21 @@ int change_come(struct change *c, const struct conf_any *conf,
     return 0;
 }
 
+int change_adjust(struct change *c, const struct served *s,
+                  const struct conf_any *conf, struct conf_doc *doc)
+{
+    struct adjustment *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return -ENOMEM;
+    a->was = *s->conf;
+    a->is = *conf;
+    a->was_doc = s->doc ? conf_ref(s->doc) : NULL;
+    a->is_doc = doc ? conf_ref(doc) : NULL;
+    list_add(&c->adjustments, &a->node);
+    return 0;
+}
+
 void change_free_departure(struct departure *d)
 {
     list_del(&d->node);
@@ -80,12 +97,22 @@ void change_drop_arrival(struct arrival *a)
     free(a);
 }
 
+static void free_adjustment(struct adjustment *a)
+{
+    list_del(&a->node);
+    conf_free(a->was_doc);
+    conf_free(a->is_doc);
+    free(a);
+}
+
 void change_free(struct change *c)
 {
     LIST_EACH_SAFE (&c->arrivals, node)
         change_drop_arrival(arrival_at(node));
     LIST_EACH_SAFE (&c->departures, node)
         change_free_departure(departure_at(node));
+    LIST_EACH_SAFE (&c->adjustments, node)
+        free_adjustment(adjustment_at(node));
     errs_free(&c->errors);
     if (c->has_timer)
         timer_close(&c->patience); /* frees it */
@@ -95,12 +122,16 @@ void change_free(struct change *c)
 
 /* ---- checking one ---- */
 
-static bool leaves(const struct change *c, const struct served *s)
+/* As it is? */
+static bool stays(const struct change *c, const struct served *s)
 {
     LIST_EACH (&c->departures, node)
         if (departure_at(node)->served == s)
-            return true;
-    return false;
+            return false;
+    LIST_EACH (&c->adjustments, node)
+        if (adjustment_at(node)->was.data == s->conf->data)
+            return false;
+    return true;
 }
 
 /* Those that stay are known by their ids: their places in a file, if they have
@@ -134,10 +165,12 @@ static int put_together(const struct change *c, struct config *all, int *stay)
     if (!all->devices.list)
         return -ENOMEM;
     for (int i = 0; i < ds->count; i++)
-        if (!leaves(c, ds->list[i]) && !add_stayer(all, ds->list[i]))
+        if (stays(c, ds->list[i]) && !add_stayer(all, ds->list[i]))
             return -ENOMEM;
         else
             *stay = all->devices.count;
+    LIST_EACH (&c->adjustments, node)
+        all->devices.list[all->devices.count++] = adjustment_at(node)->is;
     LIST_EACH (&c->arrivals, node)
         all->devices.list[all->devices.count++] = arrival_at(node)->conf;
     return 0;
@@ -160,10 +193,12 @@ int change_check(const struct change *c, struct errs *e)
     LIST_EACH (&c->arrivals, node)
         check_socket(arrival_at(node), e);
     rc = put_together(c, &all, &stay);
-    if (rc == 0)
+    if (rc == 0) {
         config_check(&all, e);
-    else
+        throttles_check(&all, e);
+    } else {
         errs_nomem(e);
+    }
     for (int i = 0; i < stay; i++)
         free((char *)all.devices.list[i].at);
     free(all.devices.list);

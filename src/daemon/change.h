@@ -1,7 +1,8 @@
 /* daemon/change.h: devices that come and go while others are served.
  *
- * A change is a list of devices to come and of devices to leave; it is done as
- * a whole, or all is as it was before. One is under way at a time; who wants
+ * A change is a list of devices to come, of devices to leave, and of devices
+ * that stay with other limits; it is done as a whole, or all is as it was
+ * before. One is under way at a time; who wants
  * one takes a turn.
  * Threads: the main one; images are opened, and sockets bound, in others. */
 #ifndef VUB_DAEMON_CHANGE_H
@@ -54,6 +55,10 @@ struct change *change_new(struct changer *ch);
 int change_come(struct change *c, const struct conf_any *conf,
                 struct conf_doc *doc, struct served *replaced);
 int change_leave(struct change *c, struct served *s);
+/* A device stays, whose config says other limits (throttles_can_change). One
+ * more owner of doc. */
+int change_adjust(struct change *c, const struct served *s,
+                  const struct conf_any *conf, struct conf_doc *doc);
 /* Do those that come agree with those that stay? */
 int change_check(const struct change *c, struct errs *e);
 /* Does it. done comes later, once: e is empty, or says why all is as it was,

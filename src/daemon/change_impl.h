@@ -40,10 +40,18 @@ struct departure {
     bool has_left; /* and is to come back if the change fails */
 };
 
+/* One that stays, whose config says other limits. While the change is under way
+ * `was` has those, and `is` the old ones. */
+struct adjustment {
+    struct list node;
+    struct conf_any was, is;
+    struct conf_doc *was_doc, *is_doc;
+};
+
 struct change {
     struct changer *changer;
     enum step step;
-    struct list arrivals, departures;
+    struct list arrivals, departures, adjustments;
     unsigned under_way;
     struct errs errors; /* not empty: it has failed */
     struct timer patience;
@@ -60,6 +68,11 @@ static inline struct arrival *arrival_at(struct list *node)
 static inline struct departure *departure_at(struct list *node)
 {
     return container_of(node, struct departure, node);
+}
+
+static inline struct adjustment *adjustment_at(struct list *node)
+{
+    return container_of(node, struct adjustment, node);
 }
 
 static inline const struct device_common *

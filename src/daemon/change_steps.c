@@ -20,6 +20,8 @@
 
 #include "base/log.h"
 #include "daemon/change_impl.h"
+#include "daemon/throttles.h"
+#include "store/throttle.h"
 
 /* What an end takes beside the drain. */
 #define LEAVE_GRACE_MS 5000
@@ -183,12 +185,45 @@ static void restore_departures(struct change *c)
     }
 }
 
+/* ---- those that stay, with other limits ---- */
+
+/* They are said before others come, who may say the same. */
+static void adjust_all(struct change *c)
+{
+    LIST_EACH (&c->adjustments, node) {
+        struct adjustment *a = adjustment_at(node);
+
+        conf_swap_live(&a->was, &a->is, &device_union);
+        throttles_say(&a->was);
+    }
+}
+
+static void end_adjusting(struct change *c)
+{
+    bool failed = errs_total(&c->errors) > 0;
+
+    LIST_EACH (&c->adjustments, node) {
+        struct adjustment *a = adjustment_at(node);
+
+        if (!failed) {
+            conf_take_live(&a->is, &a->was, &device_union);
+            log_info(conf_common(&a->was)->id, "has other limits now");
+        } else {
+            conf_swap_live(&a->was, &a->is, &device_union);
+            throttles_say(&a->was);
+        }
+    }
+    throttle_settle();
+}
+
 /* ---- from step to step ---- */
 
 void change_finish(struct change *c)
 {
-    struct errs e = c->errors;
+    struct errs e;
 
+    end_adjusting(c);
+    e = c->errors;
     c->errors = ERRS_EMPTY;
     c->changer->now = NULL;
     c->done(c->arg, &e);
@@ -299,5 +334,6 @@ void change_run(struct change *c, void (*done)(void *arg, const struct errs *e),
     c->changer->now = c;
     LIST_EACH (&c->arrivals, node)
         find_late(c, arrival_at(node));
+    adjust_all(c);
     go(c, PREPARE);
 }

@@ -99,7 +99,7 @@ static void note_path(struct look *l, const char *path, unsigned may)
         l->rc = rc;
 }
 
-static void on_object(const struct conf_table *t, void *arg)
+static void on_object(const struct conf_any *o, void *arg)
 {
     static const struct {
         const char *name; /* of a table */
@@ -108,18 +108,19 @@ static void on_object(const struct conf_table *t, void *arg)
         {"iscsi", SANDBOX_NETWORK},
         {"sg", SANDBOX_HOST_SCSI},
     };
+    const char *name = o->table->name;
     struct look *l = arg;
     unsigned *needs = &l->confine->rules.needs;
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        if (strcmp(t->name, rows[i].name) == 0)
+        if (strcmp(name, rows[i].name) == 0)
             *needs |= rows[i].needs;
     }
     /* Units that it may be told of. */
-    if (strcmp(t->name, "scsi") == 0 && l->conf->has_control)
+    if (strcmp(name, "scsi") == 0 && l->conf->has_control)
         *needs |= SANDBOX_NETWORK;
     /* Devices that match may have any name there. */
-    if (strcmp(t->name, "match") == 0)
+    if (strcmp(name, "match") == 0)
         note_path(l, "/dev/input", SANDBOX_READ | SANDBOX_WRITE);
 }
 
@@ -248,15 +249,10 @@ int confine_prepare(struct confine *c, const struct config *conf,
     return rc < 0 ? errs_push(e, &why) : 0;
 }
 
-static void count_file(const struct conf_table *t, void *arg)
+static void count_file(const struct conf_any *o, void *arg)
 {
-    if (strcmp(t->name, "file") == 0)
+    if (strcmp(o->table->name, "file") == 0)
         ++*(unsigned *)arg;
-}
-
-static void no_path(const struct conf_key *k, const char *path, void *arg)
-{
-    (void)k, (void)path, (void)arg;
 }
 
 #define RINGS_FOR_LATER 8u /* for devices that are added */
@@ -270,7 +266,7 @@ static unsigned rings_of(const struct conf_anys *devices)
         const struct conf_any *d = &devices->list[i];
         const struct device_common *common = d->data;
         unsigned queues = device_type_of(d)->queues(d->data), files = 0;
-        const struct conf_visitor v = {count_file, no_path, &files};
+        const struct conf_visitor v = {.object = count_file, .arg = &files};
 
         conf_visit(d->table, d->data, &v);
         all += files * MIN(queues, (unsigned)MAX(common->worker.count, 1));

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/throttles.h"
+
 static const struct conf_any *find(const struct config *c, const char *id)
 {
     for (int i = 0; i < c->devices.count; i++)
@@ -54,7 +56,7 @@ static int check_root(const struct config *was, const struct config *is,
 
 /* ---- what differs ---- */
 
-enum fate { ADDED, REMOVED, CHANGED, KEPT };
+enum fate { ADDED, REMOVED, CHANGED, ADJUSTED, KEPT };
 
 static enum fate fate_of(const struct served *s, const struct config *is)
 {
@@ -62,8 +64,11 @@ static enum fate fate_of(const struct served *s, const struct config *is)
 
     if (!any)
         return REMOVED;
-    return !s->closing && conf_same(s->conf, any, &device_union) ? KEPT
-                                                                 : CHANGED;
+    if (s->closing)
+        return CHANGED;
+    if (conf_same(s->conf, any, &device_union))
+        return KEPT;
+    return throttles_can_change(s->conf, any) ? ADJUSTED : CHANGED;
 }
 
 static void list_fate(struct json_out *o, const char *name, enum fate fate,
@@ -105,6 +110,8 @@ static int compare(const struct reload *r, struct change *c, struct errs *e)
             one = check_given(s, any, e);
         if (one == 0 && fate == CHANGED)
             one = change_come(c, any, r->doc, s);
+        else if (fate == ADJUSTED)
+            one = change_adjust(c, s, any, r->doc);
         else if (one == 0 && fate == REMOVED)
             one = change_leave(c, s);
         if (one == -ENOMEM)
@@ -180,10 +187,8 @@ void reload_run(struct reload *r, struct json_out *out,
                 void (*done)(void *arg, const struct errs *e), void *arg)
 {
     static const char *const names[] = {
-        [ADDED] = "added",
-        [REMOVED] = "removed",
-        [CHANGED] = "changed",
-        [KEPT] = "kept",
+        [ADDED] = "added",       [REMOVED] = "removed", [CHANGED] = "changed",
+        [ADJUSTED] = "adjusted", [KEPT] = "kept",
     };
     struct errs e = ERRS_EMPTY;
     struct change *c = NULL;

@@ -43,7 +43,8 @@ void limits_tell(const struct limits *l, struct json_out *o);
     {                                                                          \
         key, type, CONF_AT(struct limits_conf, field[kind]),                   \
             .seen_offset = CONF_SEEN(struct limits_conf, has_##field[kind]),   \
-            .max = (type) == CONF_SIZE ? STORE_SIZE_MAX : 0, .help = what      \
+            .live = true, .max = (type) == CONF_SIZE ? STORE_SIZE_MAX : 0,     \
+            .help = what                                                       \
     }
 
 #define LIMITS_KEYS                                                            \

@@ -17,6 +17,7 @@
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "store/filter.h"
+#include "store/throttle.h"
 #include "store/throttle_name.h"
 
 struct throttle_conf {
@@ -241,18 +242,18 @@ static int throttle_open(struct store **out, const struct conf_any *c,
 {
     const struct throttle_conf *conf = c->data;
     struct throttle *t = calloc(1, sizeof(*t));
-    struct limits l;
     int rc;
 
     if (!t)
         return errs_nomem(e);
     t->conf = conf;
+    t->member.device = id;
+    t->member.conf = conf;
+    limits_of(&t->member.says, &conf->limits);
     rc = store_filter_open(&t->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
-    limits_of(&l, &conf->limits);
-    rc = throttle_join(&t->member, conf->name ? conf->name : id, id, &l, c->at,
-                       e);
+    rc = throttle_join(&t->member, conf->name ? conf->name : id, c->at, e);
     if (rc < 0) {
         store_filter_close(&t->filter);
         goto out;
@@ -306,6 +307,18 @@ static const struct store_ops throttle_ops = {
     .kick = throttle_kick,
     .drain = throttle_drain,
 };
+
+bool throttle_said(const struct conf_any *o, const char *device,
+                   struct throttle_said *out)
+{
+    const struct throttle_conf *conf = o->data;
+
+    if (o->table != &throttle_table)
+        return false;
+    out->name = conf->name ? conf->name : device;
+    limits_of(&out->limits, &conf->limits);
+    return true;
+}
 
 static void throttle_check(void *data, const char *at, struct errs *e)
 {

@@ -9,6 +9,26 @@
 
 #include "store/limits.h"
 
+/* What a config says of one. */
+struct throttle_said {
+    const char *name;
+    struct limits limits; /* all 0: those that others of its name say */
+};
+
+/* o: an object of a config of this device. False: it is no throttle. */
+bool throttle_said(const struct conf_any *o, const char *device,
+                   struct throttle_said *out);
+/* "another throttle \"gold\" has other limits, ...". */
+int throttle_disagree(const char *name, struct err *e);
+
+/* Is there one that was opened by this object of a config? */
+bool throttle_is_open(const struct conf_any *o);
+/* The config that it was opened by says this now, for those who come. What is
+ * in force is changed by throttle_settle, for those of whom something else has
+ * been said. */
+void throttle_say(const struct conf_any *o, const struct limits *l);
+void throttle_settle(void);
+
 /* Changes the limits that are given, at once, and adds members of an object to
  * o: what they are now. The place of an error is a key, without more. */
 int throttle_set(const char *name, const struct limits_conf *c,

@@ -1,7 +1,8 @@
 /* The throttles of the process, by their names. Whoever says limits says the
  * same as the others, or leaves it to them: what is compared is what configs
  * say, so that one more may come after limits have been changed, and gets the
- * changed ones. */
+ * changed ones. Configs may come to say something else; that is in force when
+ * all of them have. */
 #include "store/throttle_name.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@ struct throttle_name {
     struct list node;
     char *name;
     struct list members;
-    struct limits said; /* by a config; all 0: by none yet */
+    struct limits said; /* by a config at last; all 0: by none yet */
+    bool unsettled;     /* something else is said than was at last */
     struct budget budget;
 };
 
@@ -24,6 +26,11 @@ static struct list names = {&names, &names};
 static struct throttle_name *name_at(struct list *node)
 {
     return container_of(node, struct throttle_name, node);
+}
+
+static struct throttle_member *member_at(struct list *node)
+{
+    return container_of(node, struct throttle_member, node);
 }
 
 static struct throttle_name *find(const char *name)
@@ -56,28 +63,51 @@ static struct throttle_name *make(const char *name)
     return n;
 }
 
+/* The limits that somebody says; NULL: nobody does. */
+static const struct limits *said_by_one(const struct throttle_name *n)
+{
+    LIST_EACH (&n->members, node)
+        if (!limits_are_none(&member_at(node)->says))
+            return &member_at(node)->says;
+    return NULL;
+}
+
+/* The first to say any does not undo what has been set before. */
+static void say_first(struct throttle_name *n, const struct limits *l)
+{
+    bool is_news = !limits_are_none(&n->said);
+    struct limits now;
+
+    if (limits_are_same(l, &n->said))
+        return;
+    n->said = *l;
+    budget_get(&n->budget, &now);
+    if (is_news || limits_are_none(&now))
+        budget_set(&n->budget, l, loop_now_ns());
+}
+
+int throttle_disagree(const char *name, struct err *e)
+{
+    return err_set(e, -EBUSY, "",
+                   "another throttle \"%.64s\" has other limits, and those of "
+                   "one name are one: say the same here, or none, or give it "
+                   "another name",
+                   name);
+}
+
 static int agree(struct throttle_name *n, const struct limits *l,
                  const char *at, struct errs *e)
 {
+    const struct limits *said = said_by_one(n);
     struct err why;
 
     if (limits_are_none(l))
         return 0;
-    if (limits_are_none(&n->said)) {
-        struct limits now;
-
-        n->said = *l;
-        budget_get(&n->budget, &now);
-        if (limits_are_none(&now))
-            budget_set(&n->budget, l, loop_now_ns());
+    if (!said)
+        say_first(n, l);
+    if (!said || limits_are_same(l, said))
         return 0;
-    }
-    if (limits_are_same(l, &n->said))
-        return 0;
-    err_set(&why, -EBUSY, "",
-            "another throttle \"%.64s\" has other limits, and those of one "
-            "name are one: say the same here, or none, or give it another name",
-            n->name);
+    throttle_disagree(n->name, &why);
     return errs_adopt(e, at, NULL, &why);
 }
 
@@ -104,8 +134,7 @@ static void keep(struct throttle_name *n)
     }
 }
 
-int throttle_join(struct throttle_member *m, const char *name,
-                  const char *device, const struct limits *l, const char *at,
+int throttle_join(struct throttle_member *m, const char *name, const char *at,
                   struct errs *e)
 {
     struct throttle_name *n;
@@ -115,10 +144,9 @@ int throttle_join(struct throttle_member *m, const char *name,
     n = find(name);
     if (!n)
         n = make(name);
-    rc = n ? agree(n, l, at, e) : errs_nomem(e);
+    rc = n ? agree(n, &m->says, at, e) : errs_nomem(e);
     if (rc == 0) {
         m->name = n;
-        m->device = device;
         list_add(&n->members, &m->node);
         budget_user_add(&m->user, &n->budget);
         keep(n); /* what it says, the others may not have said */
@@ -181,6 +209,64 @@ void throttle_leave(struct throttle_member *m)
     keep_drop(&m->kept);
 }
 
+/* ---- configs that change ---- */
+
+static struct throttle_member *opened_by(const struct conf_any *o)
+{
+    LIST_EACH (&names, name)
+        LIST_EACH (&name_at(name)->members, node)
+            if (member_at(node)->conf == o->data)
+                return member_at(node);
+    return NULL;
+}
+
+bool throttle_is_open(const struct conf_any *o)
+{
+    bool is_open;
+
+    pthread_mutex_lock(&lock);
+    is_open = opened_by(o) != NULL;
+    pthread_mutex_unlock(&lock);
+    return is_open;
+}
+
+void throttle_say(const struct conf_any *o, const struct limits *l)
+{
+    struct throttle_member *m;
+
+    pthread_mutex_lock(&lock);
+    m = opened_by(o);
+    if (m) {
+        m->says = *l;
+        m->name->unsettled = true;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void settle(struct throttle_name *n)
+{
+    static const struct limits none;
+    const struct limits *l = said_by_one(n);
+
+    n->unsettled = false;
+    if (!l)
+        l = &none;
+    if (limits_are_same(l, &n->said))
+        return;
+    n->said = *l;
+    budget_set(&n->budget, l, loop_now_ns());
+    keep(n);
+}
+
+void throttle_settle(void)
+{
+    pthread_mutex_lock(&lock);
+    LIST_EACH (&names, node)
+        if (name_at(node)->unsettled)
+            settle(name_at(node));
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- for who runs vub ---- */
 
 static int set(const char *name, const struct limits_conf *c, struct limits *l,
@@ -218,13 +304,9 @@ int throttle_set(const char *name, const struct limits_conf *c,
 
 static bool is_used_by(const struct throttle_name *n, const char *device)
 {
-    LIST_EACH (&n->members, node) {
-        const struct throttle_member *m =
-            container_of(node, struct throttle_member, node);
-
-        if (!device || strcmp(m->device, device) == 0)
+    LIST_EACH (&n->members, node)
+        if (!device || strcmp(member_at(node)->device, device) == 0)
             return true;
-    }
     return false;
 }
 
@@ -252,7 +334,7 @@ static void tell(struct throttle_name *n, struct json_out *o)
     limits_tell(&l, o);
     json_begin(o, "users", '[');
     LIST_EACH (&n->members, node)
-        tell_member(container_of(node, struct throttle_member, node), o);
+        tell_member(member_at(node), o);
     json_end(o, ']');
     json_end(o, '}');
 }

@@ -13,15 +13,15 @@ struct throttle_member {
     struct budget_user user;
     struct list node;
     const char *device; /* the id of its device */
+    const void *conf;   /* the struct that it was opened by */
+    struct limits says; /* the limits that this has; all 0: none */
     struct throttle_name *name;
     struct kept kept; /* after throttle_member_keep, until it leaves */
 };
 
-/* l: the limits that its config gives; all 0: those of the others. at: where in
- * the config. device stays the caller's. On failure there is nothing to
- * leave. */
-int throttle_join(struct throttle_member *m, const char *name,
-                  const char *device, const struct limits *l, const char *at,
+/* device, conf and says are set, and stay the caller's. at: where in the
+ * config. On failure there is nothing to leave. */
+int throttle_join(struct throttle_member *m, const char *name, const char *at,
                   struct errs *e);
 /* As store_keep: limits that were set live hold on, unless the config says
  * others now than it did. */

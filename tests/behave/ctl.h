@@ -16,14 +16,20 @@ struct ctl {
     unsigned id;
 };
 
-/* A vub with these devices and a control socket, "ctl". */
+/* These devices, and a control socket, "ctl". */
+static void ctl_config(struct vub *v, const char *devices)
+{
+    vub_config_whole(v,
+                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [%s]}",
+                     v->dir, devices);
+}
+
+/* A vub that has them. */
 static struct vub *ctl_start(const char *devices)
 {
     struct vub *v = vub_new();
 
-    vub_config_whole(v,
-                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [%s]}",
-                     v->dir, devices);
+    ctl_config(v, devices);
     vub_run(v);
     return v;
 }

@@ -247,6 +247,42 @@ static void a_limit_may_be_set_while_a_guest_runs(void **state)
     vub_free(v);
 }
 
+/* What waits goes on where it is: no front-end has to connect again. */
+static void limits_of_a_config_change_beside_a_guest(void **state)
+{
+    static const char *const calls[][2] = {
+        {"config.reload", "{}"},
+        {"device.reload", "{'device': 'd'}"},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(calls); i++) {
+        struct vub *v = ctl_start(DISK("d", "", SLOW));
+        struct front *f = front_new(v, "d", NULL);
+        struct blk_req *r[WAITING];
+        struct ctl c;
+
+        ctl_open(&c, v);
+        make_wait(f, f->vq[0], &c, r);
+        ctl_config(v, DISK("d", "", THROTTLE("'bps': '1G'")));
+        ctl_call(&c, calls[i][0], calls[i][1]);
+        ctl_need(&c, i == 0 ? "\"adjusted\":[\"d\"]" : "\"result\":{}");
+        for (unsigned k = 0; k < WAITING; k++)
+            assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
+        ctl_call(&c, "status", "{}");
+        ctl_need(&c, "\"name\":\"d\",\"bps\":1073741824,");
+        /* And are such that something waits again. */
+        ctl_config(v, DISK("d", "", SLOW));
+        ctl_call(&c, calls[i][0], calls[i][1]);
+        ctl_need(&c, "\"result\":{");
+        make_wait(f, f->vq[0], &c, r);
+        assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
+        ctl_close(&c);
+        front_free(f);
+        vub_free(v);
+    }
+}
+
 /* Not of another ring of the same worker. */
 static void a_ring_that_stops_lets_all_of_its_own_go(void **state)
 {
@@ -425,6 +461,7 @@ BEHAVE_MAIN(T(a_guest_is_held_to_its_rate), T(a_burst_is_granted),
             T(those_of_other_names_do_not_feel_each_other),
             T(a_change_frees_those_that_wait),
             T(a_limit_may_be_set_while_a_guest_runs),
+            T(limits_of_a_config_change_beside_a_guest),
             T(a_ring_that_stops_lets_all_of_its_own_go),
             T(a_list_of_ranges_does_not_keep_a_ring_from_stopping),
             T(a_front_end_that_goes_leaves_nothing_waiting),

@@ -8,26 +8,7 @@ import signal
 import socket
 import threading
 
-from rig import Client, Vub, disk, run
-
-
-def connect(path):
-    s = socket.socket(socket.AF_UNIX)
-    s.connect(path)
-    s.settimeout(60)
-    return s
-
-
-def write(*devices, **root):
-    conf = dict({"runtime_dir": "run", "control": "c.sock",
-                 "devices": list(devices)}, **root)
-    with open("vub.json.new", "w") as f:
-        json.dump(conf, f)
-    os.rename("vub.json.new", "vub.json")
-
-
-def served(client):
-    return sorted(d["id"] for d in client.do("status")["devices"])
+from rig import Client, Vub, connect, disk, errors, run, served, write
 
 
 def threads(vub):
@@ -49,12 +30,6 @@ def fds(vub):
 def rss_kib(vub):
     with open(f"/proc/{vub.process.pid}/status") as f:
         return int(next(s for s in f if s.startswith("VmRSS")).split()[1])
-
-
-def errors(answer):
-    data = answer["error"].get("data", {})
-    return data.get("errors") or [{"at": data.get("at", ""),
-                                   "message": answer["error"]["message"]}]
 
 
 def one_is_added_and_removed():
@@ -176,7 +151,8 @@ def a_reload_does_what_differs():
           disk("changes", queues=2), disk("comes"))
     got = client.do("config.reload")
     assert got == {"added": ["comes"], "removed": ["goes"],
-                   "changed": ["changes"], "kept": ["stays"]}, got
+                   "changed": ["changes"], "adjusted": [],
+                   "kept": ["stays"]}, got
     assert served(client) == ["changes", "comes", "stays"]
     assert ends["goes"].recv(1) == b"" and ends["changes"].recv(1) == b""
     assert os.stat("run/stays.sock").st_ino == inode
@@ -190,7 +166,7 @@ def a_reload_does_what_differs():
     rings = client.do("status", device="changes")["devices"][0]["rings"]
     assert len(rings) == 2, rings
     assert client.do("config.reload") == {
-        "added": [], "removed": [], "changed": [],
+        "added": [], "removed": [], "changed": [], "adjusted": [],
         "kept": ["stays", "comes", "changes"]}
     # What somebody has added, and the file does not know, goes.
     client.do("device.add", config=disk("guest"))
@@ -284,11 +260,11 @@ def sockets_and_names_may_be_handed_on():
           disk("e", store=other), disk("m", socket="./run/../run//b.sock"))
     got = client.ask("config.reload")
     assert "error" in got, got
-    write(disk("n", socket="a.sock"), disk("b", store=other),
-          disk("e", store=other))
+    write(disk("n", socket="a.sock"), disk("b", store=other, queues=2),
+          disk("e", store=other, queues=2))
     got = client.do("config.reload")
     assert got == {"added": ["n"], "removed": ["a"], "changed": ["b", "e"],
-                   "kept": []}, got
+                   "adjusted": [], "kept": []}, got
     got = client.do("status")["throttles"]
     assert [t["iops"] for t in got] == [200], got
     connect("run/a.sock").close()

@@ -109,6 +109,35 @@ class Client:
         self.socket.close()
 
 
+def connect(path):
+    """As a front-end does, that says nothing."""
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    s.settimeout(LIMIT)
+    return s
+
+
+def write(*devices, **root):
+    """The config file, with these devices."""
+    conf = dict({"runtime_dir": "run", "control": "c.sock",
+                 "devices": list(devices)}, **root)
+    with open("vub.json.new", "w") as f:
+        json.dump(conf, f)
+    os.rename("vub.json.new", "vub.json")
+
+
+def served(client):
+    """The ids of the devices there are."""
+    return sorted(d["id"] for d in client.do("status")["devices"])
+
+
+def errors(answer):
+    """What is wrong, each by its place."""
+    data = answer["error"].get("data", {})
+    return data.get("errors") or [{"at": data.get("at", ""),
+                                   "message": answer["error"]["message"]}]
+
+
 def ctl(*args, status=0, said="", **kwargs):
     done = subprocess.run([PROGRAM, "ctl", *args], text=True, timeout=LIMIT,
                           capture_output=True, **kwargs)

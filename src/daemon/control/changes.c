@@ -5,6 +5,7 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
+#include "daemon/throttles.h"
 
 struct add_args {
     struct conf_any device;
@@ -180,6 +181,25 @@ void changes_run_remove(struct request *r)
     wait_for_turn(r, on_remove);
 }
 
+/* Closes it and opens it again, unless nothing but limits differs. */
+static int come_again(struct change *c, struct served *s,
+                      const struct conf_any *conf, struct conf_doc *doc,
+                      struct errs *e)
+{
+    int rc;
+
+    if (!conf_same(s->conf, conf, &device_union) &&
+        throttles_can_change(s->conf, conf))
+        rc = change_adjust(c, s, conf, doc);
+    else if (s->place.given < 0)
+        rc = change_come(c, conf, doc, s);
+    else
+        return errs_add(e, -EINVAL, "/params/device",
+                        "its socket was given to vub when it started, and "
+                        "would be lost");
+    return rc < 0 ? errs_nomem(e) : 0;
+}
+
 static void reload_device(struct request *r, struct change *c, struct served *s)
 {
     struct errs e = ERRS_EMPTY;
@@ -187,15 +207,20 @@ static void reload_device(struct request *r, struct change *c, struct served *s)
     struct conf_any conf;
     int rc;
 
-    if (reload_find(r->control->reload, s->common->id, &conf, &doc, &e) < 0) {
+    rc = reload_find(r->control->reload, s->common->id, &conf, &doc, &e);
+    if (rc == 0) {
+        rc = come_again(c, s, &conf, doc, &e);
+        conf_free(doc);
+    }
+    if (rc == 0)
+        rc = change_check(c, &e);
+    if (rc < 0) {
         change_free(c);
         fail(r, &e);
-        errs_free(&e);
-        return;
+    } else {
+        change_run(c, on_done, r);
     }
-    rc = change_come(c, &conf, doc, s);
-    conf_free(doc);
-    do_change(r, c, rc, on_done);
+    errs_free(&e);
 }
 
 static void on_reload_device(struct turn *t)
@@ -204,16 +229,10 @@ static void on_reload_device(struct turn *t)
     struct change *c = begin(r);
     struct served *s = c ? find(r) : NULL;
 
-    if (s && s->place.given < 0) {
-        reload_device(r, c, s);
-        return;
-    }
-    if (c)
-        change_free(c);
     if (s)
-        fail_one(r, -EINVAL, "/params/device",
-                 "its socket was given to vub when it started, and would be "
-                 "lost");
+        reload_device(r, c, s);
+    else if (c)
+        change_free(c);
 }
 
 void changes_run_reload_device(struct request *r)
