@@ -61,6 +61,30 @@ void metrics_add(struct metrics *m, const struct metric_family *f,
         metric->value = value;
 }
 
+void metrics_add_about(struct metrics *m, const struct metric_family *f,
+                       uint64_t value, const char *label, const char *about,
+                       const char *labels, ...)
+{
+    char *copy = strdup(about);
+    struct metric *metric;
+    va_list ap;
+
+    if (!copy) {
+        m->failed = true;
+        return;
+    }
+    va_start(ap, labels);
+    metric = add(m, f, labels, ap);
+    va_end(ap);
+    if (metric) {
+        metric->value = value;
+        metric->label = label;
+        metric->about = copy;
+    } else {
+        free(copy);
+    }
+}
+
 void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
                            const struct histogram *h, const char *labels, ...)
 {
@@ -85,8 +109,10 @@ void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
 
 void metrics_free(struct metrics *m)
 {
-    for (size_t i = 0; i < m->count; i++)
+    for (size_t i = 0; i < m->count; i++) {
+        free(m->list[i].about);
         free(m->list[i].histogram);
+    }
     free(m->list);
     *m = METRICS_EMPTY;
 }
@@ -105,26 +131,36 @@ static void put_escaped(FILE *f, const char *text)
     }
 }
 
+/* separator: "{" before the first label, then ",". */
+static void put_label(FILE *f, const char **separator, const char *name,
+                      const char *value)
+{
+    if (!value)
+        return;
+    fprintf(f, "%s%s=\"", *separator, name);
+    put_escaped(f, value);
+    putc('"', f);
+    *separator = ",";
+}
+
+static void put_text(FILE *f, const char **separator, const char *labels)
+{
+    if (!labels[0])
+        return;
+    fprintf(f, "%s%s", *separator, labels);
+    *separator = ",";
+}
+
 /* The labels, and one more; without a label nothing at all. */
-static void put_labels(FILE *f, const char *device, const char *labels,
+static void put_labels(FILE *f, const char *device, const struct metric *m,
                        const char *more)
 {
     const char *separator = "{";
 
-    if (device) {
-        fputs("{device=\"", f);
-        put_escaped(f, device);
-        putc('"', f);
-        separator = ",";
-    }
-    if (labels[0]) {
-        fprintf(f, "%s%s", separator, labels);
-        separator = ",";
-    }
-    if (more[0]) {
-        fprintf(f, "%s%s", separator, more);
-        separator = ",";
-    }
+    put_label(f, &separator, "device", device);
+    put_label(f, &separator, m->label, m->about);
+    put_text(f, &separator, m->labels);
+    put_text(f, &separator, more);
     if (*separator == ',')
         putc('}', f);
 }
@@ -150,17 +186,17 @@ static void put_histogram(FILE *f, const char *device, const struct metric *m)
         snprintf(le, sizeof(le), "le=\"%" PRIu64 ".%09" PRIu64 "\"",
                  bound / NS_PER_S, bound % NS_PER_S);
         fprintf(f, "%s_bucket", name);
-        put_labels(f, device, m->labels, le);
+        put_labels(f, device, m, le);
         fprintf(f, " %" PRIu64 "\n", seen);
     }
     while (at < HISTOGRAM_BUCKETS)
         seen += h->buckets[at++];
     fprintf(f, "%s_bucket", name);
-    put_labels(f, device, m->labels, "le=\"+Inf\"");
+    put_labels(f, device, m, "le=\"+Inf\"");
     fprintf(f, " %" PRIu64 "\n%s_count", seen, name);
-    put_labels(f, device, m->labels, "");
+    put_labels(f, device, m, "");
     fprintf(f, " %" PRIu64 "\n%s_sum", seen, name);
-    put_labels(f, device, m->labels, "");
+    put_labels(f, device, m, "");
     putc(' ', f);
     put_seconds(f, h->sum);
     putc('\n', f);
@@ -176,8 +212,13 @@ static void put_metric(FILE *f, const char *device, const struct metric *m)
         return;
     }
     fprintf(f, "%s%s", m->family->name, endings[m->family->type]);
-    put_labels(f, device, m->labels, "");
-    fprintf(f, " %" PRIu64 "\n", m->value);
+    put_labels(f, device, m, "");
+    putc(' ', f);
+    if (m->family->unit && strcmp(m->family->unit, "seconds") == 0)
+        put_seconds(f, m->value);
+    else
+        fprintf(f, "%" PRIu64, m->value);
+    putc('\n', f);
 }
 
 static void put_family(FILE *f, const struct metric_family *family,

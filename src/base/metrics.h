@@ -17,14 +17,16 @@
 struct metric_family {
     const char *name; /* without what its type puts behind: "vub_ring_kicks" */
     enum { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM } type;
-    const char *unit; /* the end of its name, "bytes"; NULL: none. Histograms
-                       * are of nanoseconds, and told in seconds */
+    const char *unit; /* the end of its name, "bytes"; NULL: none. Values of
+                       * "seconds" are nanoseconds, and told in seconds */
     const char *help; /* a sentence */
 };
 
 struct metric {
     const struct metric_family *family;
-    char labels[80]; /* name="value",...: as the text has it */
+    const char *label; /* its value is what is told about; NULL: none */
+    char *about;       /* owned */
+    char labels[80];   /* name="value",...: as the text has it */
     uint64_t value;
     struct histogram *histogram; /* of that type; owned */
 };
@@ -42,6 +44,10 @@ struct metrics {
  */
 void metrics_add(struct metrics *m, const struct metric_family *f,
                  uint64_t value, const char *labels, ...) PRINTF_LIKE(4, 5);
+/* A sample with one label more, whose value may be any text. */
+void metrics_add_about(struct metrics *m, const struct metric_family *f,
+                       uint64_t value, const char *label, const char *about,
+                       const char *labels, ...) PRINTF_LIKE(6, 7);
 /* Reads h, which may be written to meanwhile. */
 void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
                            const struct histogram *h, const char *labels, ...)

@@ -419,6 +419,7 @@ void flights_lost(struct iscsi_session *s)
             list_add(&again, &c->node);
             s->num_waiting++;
             s->resent++;
+            tally_add(s->tally, TALLY_RESENT, 1);
         } else {
             command_end(s, c, ISCSI_LOST);
         }

@@ -9,6 +9,7 @@
  * command.c commands on their way
  * tmf.c     task management, time-outs, giving up
  * unit.c    what unit.h promises
+ * tally.c   what happens to the sessions of a device, counted
  * discover.c SendTargets, for `vub iscsi-list` */
 #ifndef VUB_ISCSI_IMPL_H
 #define VUB_ISCSI_IMPL_H
@@ -191,6 +192,7 @@ struct iscsi_session {
     char at[PORTAL_TEXT_BYTES]; /* where it is, or was tried last */
     char why[256];              /* the last loss or failure */
     uint64_t logins, losses, resent;
+    struct tally *tally; /* of these and those of others */
     struct log_limit limit;
     unsigned handles; /* open ones, and letters on their way */
 };
@@ -233,6 +235,19 @@ void session_tell_up(struct iscsi_session *s);
 /* The timer may have to fire sooner. */
 void session_rearm(struct iscsi_session *s);
 void session_at(struct iscsi_session *s, uint64_t ms);
+
+/* tally.c: counts of all sessions of a device with a target. [any thread] */
+enum tally_count {
+    TALLY_UP, /* now */
+    TALLY_LOGINS,
+    TALLY_LOSSES,
+    TALLY_RESENT,
+    TALLY_COUNTS
+};
+/* For one more session. NULL: no memory. */
+struct tally *tally_get(const char *device, const char *target);
+void tally_put(struct tally *t);
+void tally_add(struct tally *t, enum tally_count what, int n);
 
 /* isid.c: for the session's life; device and params are set. */
 void isid_choose(struct iscsi_session *s);

@@ -175,6 +175,8 @@ static void came_up(struct iscsi_session *s)
 
     s->state = SESSION_UP;
     s->logins++;
+    tally_add(s->tally, TALLY_LOGINS, 1);
+    tally_add(s->tally, TALLY_UP, 1);
     s->hopeless = s->refused = false;
     s->login_deadline_ms = 0;
     s->heard = 0;

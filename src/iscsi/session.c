@@ -264,6 +264,7 @@ void session_unhandle(struct iscsi_session *s)
     }
     LIST_EACH_SAFE (&s->spare, at)
         free(container_of(at, struct flight, node));
+    tally_put(s->tally);
     params_wipe(&s->params);
     free(s->device);
     free(s);
@@ -289,7 +290,10 @@ static struct iscsi_session *session_open(struct loop *loop, const char *device,
     if (!s)
         return NULL;
     s->device = strdup(device ? device : "");
-    if (!s->device) {
+    if (s->device)
+        s->tally = tally_get(s->device, p->target);
+    if (!s->tally) {
+        free(s->device);
         free(s);
         return NULL;
     }
@@ -386,6 +390,8 @@ static void session_close(struct iscsi_session *s)
     struct link *l = s->link;
 
     assert(list_empty(&s->waiting));
+    if (s->state == SESSION_UP)
+        tally_add(s->tally, TALLY_UP, -1);
     if (s->state == SESSION_UP &&
         iscsi_logout_async(l->ctx, on_logout, NULL) == 0) {
         struct tap *before = wire_enter(&l->wire, l->fd);
@@ -425,6 +431,8 @@ void session_lost(struct iscsi_session *s, const char *reason)
     snprintf(why, sizeof(why), "%s", reason[0] ? reason : "it is gone");
     memcpy(s->why, why, sizeof(why));
     s->losses++;
+    tally_add(s->tally, TALLY_LOSSES, 1);
+    tally_add(s->tally, TALLY_UP, -1);
     s->state = SESSION_IDLE;
     s->down_since_ms = now_ms();
     s->address = s->addresses.num = 0;

@@ -34,6 +34,7 @@
 #define ISCSI_WAITING_MAX 4096
 
 struct loop;
+struct metrics; /* base/metrics.h */
 struct iscsi_session;
 
 enum { ISCSI_ON_TIMEOUT_ERROR, ISCSI_ON_TIMEOUT_STALL };
@@ -163,6 +164,11 @@ void iscsi_tmf(struct iscsi_unit *u, struct iscsi_tmf *m);
 
 /* Adds members to an object: what there is to know of its session. */
 void iscsi_status(const struct iscsi_unit *u, struct json_out *o);
+
+/* What is counted of all sessions that a device has, with each target: a list
+ * "iscsi", unless it has none. [any thread] */
+void iscsi_stats(const char *device, struct json_out *o);
+void iscsi_metrics(const char *device, struct metrics *m);
 
 /* A session of a device is lost, or is back after that. */
 struct iscsi_event {

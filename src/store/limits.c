@@ -2,6 +2,8 @@
 
 #include "store/bucket.h"
 
+const char *const limit_kind_words[LIMIT_KINDS] = {"all", "read", "write"};
+
 static const char *const ops_names[LIMIT_KINDS][2] = {
     {"iops", "iops_burst"},
     {"iops_read", "iops_read_burst"},

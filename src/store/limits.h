@@ -36,6 +36,8 @@ bool limits_are_none(const struct limits *l);
 bool limits_are_same(const struct limits *a, const struct limits *b);
 /* A burst of what has no limit is a mistake: the name of its key, or NULL. */
 const char *limits_bad_burst(const struct limits *l);
+/* Of operations and of bytes: "all", "read", "write". */
+extern const char *const limit_kind_words[LIMIT_KINDS];
 /* Members of an object, by the names of the keys. */
 void limits_tell(const struct limits *l, struct json_out *o);
 

@@ -7,6 +7,7 @@
 #ifndef VUB_STORE_THROTTLE_H
 #define VUB_STORE_THROTTLE_H
 
+#include "base/metrics.h"
 #include "store/limits.h"
 
 /* What a config says of one. */
@@ -36,5 +37,8 @@ int throttle_set(const char *name, const struct limits_conf *c,
 /* Adds a member "throttles" to an object, unless there is none: those that
  * this device uses, NULL: all. */
 void throttle_status(struct json_out *o, const char *device);
+/* The limits of those; and what waits in those that a device uses. */
+void throttle_metrics(struct metrics *m, const char *device);
+void throttle_metrics_of_user(struct metrics *m, const char *device);
 
 #endif

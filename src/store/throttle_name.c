@@ -356,3 +356,79 @@ void throttle_status(struct json_out *o, const char *device)
         json_end(o, ']');
     pthread_mutex_unlock(&lock);
 }
+
+/* ---- metrics ---- */
+
+static const struct metric_family ops_limit = {
+    "vub_throttle_operations_limit", METRIC_GAUGE, NULL,
+    "Operations a second that a throttle lets pass."};
+static const struct metric_family bytes_limit = {
+    "vub_throttle_limit_bytes", METRIC_GAUGE, "bytes",
+    "Bytes a second that a throttle lets pass."};
+static const struct metric_family waiting = {
+    "vub_throttle_waiting", METRIC_GAUGE, NULL,
+    "Requests that wait in a throttle."};
+static const struct metric_family oldest = {
+    "vub_throttle_oldest_seconds", METRIC_GAUGE, "seconds",
+    "How long the one has waited that waits longest."};
+static const struct metric_family held = {
+    "vub_throttle_held", METRIC_COUNTER, NULL,
+    "Requests that had to wait in a throttle."};
+static const struct metric_family held_time = {
+    "vub_throttle_held_seconds", METRIC_COUNTER, "seconds",
+    "How long they waited, together."};
+
+static void add_limits(struct metrics *m, struct throttle_name *n)
+{
+    struct limits l;
+
+    budget_get(&n->budget, &l);
+    for (unsigned i = 0; i < LIMIT_KINDS; i++) {
+        if (l.ops[i].rate)
+            metrics_add_about(m, &ops_limit, l.ops[i].rate, "throttle", n->name,
+                              "of=\"%s\"", limit_kind_words[i]);
+        if (l.bytes[i].rate)
+            metrics_add_about(m, &bytes_limit, l.bytes[i].rate, "throttle",
+                              n->name, "of=\"%s\"", limit_kind_words[i]);
+    }
+}
+
+void throttle_metrics(struct metrics *m, const char *device)
+{
+    pthread_mutex_lock(&lock);
+    LIST_EACH (&names, node)
+        if (is_used_by(name_at(node), device))
+            add_limits(m, name_at(node));
+    pthread_mutex_unlock(&lock);
+}
+
+/* A device may have several units that use it. */
+static void add_user(struct metrics *m, const struct throttle_name *n,
+                     const char *device)
+{
+    struct budget_look all = {0}, look;
+
+    LIST_EACH (&n->members, node) {
+        if (strcmp(member_at(node)->device, device) != 0)
+            continue;
+        budget_user_look(&member_at(node)->user, loop_now_ns(), &look);
+        all.waiting += look.waiting;
+        all.oldest_ns = MAX(all.oldest_ns, look.oldest_ns);
+        all.held += look.held;
+        all.held_ns += look.held_ns;
+    }
+    metrics_add_about(m, &waiting, all.waiting, "throttle", n->name, "%s", "");
+    metrics_add_about(m, &oldest, all.oldest_ns, "throttle", n->name, "%s", "");
+    metrics_add_about(m, &held, all.held, "throttle", n->name, "%s", "");
+    metrics_add_about(m, &held_time, all.held_ns, "throttle", n->name, "%s",
+                      "");
+}
+
+void throttle_metrics_of_user(struct metrics *m, const char *device)
+{
+    pthread_mutex_lock(&lock);
+    LIST_EACH (&names, node)
+        if (is_used_by(name_at(node), device))
+            add_user(m, name_at(node), device);
+    pthread_mutex_unlock(&lock);
+}

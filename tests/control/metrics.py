@@ -1,17 +1,9 @@
 #!/usr/bin/env python3
-"""metrics.py VUB: the metrics are what OpenMetrics 1.0 says, by a parser of our
-own that is as strict as its grammar, and say what stats says."""
+"""metrics.py VUB: the metrics are what OpenMetrics 1.0 says, and say what stats
+says."""
 
-import re
-
+from open_metrics import parse, value
 from rig import Client, Vub, ctl, disk, run
-
-LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
-SAMPLE = re.compile(
-    rf"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{({LABEL}(?:,{LABEL})*)\}})? "
-    r"([0-9]+(?:\.[0-9]+)?|\+Inf)")
-ENDINGS = {"counter": ["_total"], "gauge": [""],
-           "histogram": ["_bucket", "_count", "_sum"]}
 
 DEVICES = [
     disk("a", queues=2), disk("b.0-9_Z"),
@@ -20,38 +12,6 @@ DEVICES = [
     {"id": "g", "type": "gpu", "display": "headless"},
     {"id": "k", "type": "input",
      "source": {"type": "virtual", "preset": "keyboard"}}]
-
-
-def parse(text):
-    """{family: (type, {(name, labels): value})}; fails where it is wrong."""
-    assert text.endswith("\n# EOF\n"), text[-40:]
-    families, name, seen = {}, None, set()
-    for line in text[:-len("# EOF\n")].splitlines():
-        if line.startswith("# "):
-            _, what, family, rest = line.split(" ", 3)
-            if family != name:
-                assert family not in families, f"{family} comes twice"
-                name, seen = family, set()
-                families[name] = [None, {}]
-            assert what in ("HELP", "TYPE", "UNIT") and what not in seen, line
-            assert not families[name][1], f"{line} comes after its samples"
-            seen.add(what)
-            if what == "TYPE":
-                families[name][0] = rest
-            if what == "UNIT":
-                assert name.endswith("_" + rest), line
-            continue
-        match = SAMPLE.fullmatch(line)
-        assert match, line
-        kind, samples = families[name]
-        assert match[1] in [name + end for end in ENDINGS[kind]], line
-        labels = re.findall(LABEL, match[2] or "")
-        names = [label.split("=")[0] for label in labels]
-        assert len(set(names)) == len(names), line
-        key = (match[1], tuple(labels))
-        assert key not in samples, f"{line} comes twice"
-        samples[key] = float(match[3])
-    return families
 
 
 def check_histograms(samples):
@@ -113,6 +73,48 @@ def one_device_may_be_asked_for():
     vub.end()
 
 
+def limited(name, limits, throttle=None):
+    """A disk with a throttle of its own, or one that is shared."""
+    store = dict(limits, type="throttle", next=disk()["store"])
+    return disk(name, store=dict(store, name=throttle) if throttle else store)
+
+
+def throttles_are_told_of():
+    odd = 'of "all" \\ ä'
+    vub = Vub([limited("a", {"iops": 10, "bps_write": "1M"}),
+               limited("b", {}, odd), limited("e", {"bps": 7}, odd),
+               {"id": "s", "type": "scsi", "luns": [
+                   {"lun": i, "store": limited("x", {"iops_read": 5})["store"]}
+                   for i in range(3)]}])
+    client = Client()
+    families = parse(client.do("metrics")["text"])
+    escaped = odd.replace("\\", r"\\").replace('"', r'\"')
+    assert families["vub_throttle_operations_limit"][1] == {
+        ("vub_throttle_operations_limit",
+         (f'throttle="{name}"', f'of="{kind}"')): rate
+        for name, kind, rate in (("a", "all", 10), ("s", "read", 5))}
+    assert families["vub_throttle_limit_bytes"][1] == {
+        ("vub_throttle_limit_bytes", (f'throttle="{name}"', f'of="{kind}"')):
+        rate for name, kind, rate in (("a", "write", 1 << 20),
+                                      (escaped, "all", 7))}
+    # One of each for each device, however many of its units use it.
+    for family in ("waiting", "oldest_seconds", "held", "held_seconds"):
+        for device, name in (("a", "a"), ("b", escaped), ("e", escaped),
+                             ("s", "s")):
+            assert value(families, f"vub_throttle_{family}",
+                         f'device="{device}"', f'throttle="{name}"') == 0
+        assert len(families[f"vub_throttle_{family}"][1]) == 4
+    told = client.do("stats", device="b")["throttles"]
+    assert [t["name"] for t in told] == [odd] and told[0]["bps"] == 7, told
+    assert [u["device"] for u in told[0]["users"]] == ["b", "e"], told
+    lines = ctl("--socket", "run/c.sock", "stats", "device=a").splitlines()
+    assert lines[-3:] == [
+        "THROTTLES",
+        "  throttle: name a, iops 10, iops_burst 1, bps_write 1048576, "
+        "bps_write_burst 104857", "  user: device a"], lines
+    vub.end()
+
+
 def ctl_prints_the_text_and_nothing_else():
     vub = Vub(DEVICES)
     at = ("--socket", "run/c.sock")
@@ -129,4 +131,4 @@ def ctl_prints_the_text_and_nothing_else():
 
 
 run([the_text_is_open_metrics, one_device_may_be_asked_for,
-     ctl_prints_the_text_and_nothing_else])
+     throttles_are_told_of, ctl_prints_the_text_and_nothing_else])

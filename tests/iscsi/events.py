@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """events.py VUB: who listens to events hears that a session with a target is
-lost, and that it is back."""
+lost, and that it is back; who asks for numbers is told how often."""
 
 import os
 import subprocess
@@ -9,7 +9,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../control"))
 
-from rig import Client, Vub, run  # noqa: E402
+from open_metrics import parse, value  # noqa: E402
+from rig import Client, Vub, ctl, run  # noqa: E402
 
 IQN = "iqn.2026-01.example:disk"
 
@@ -54,6 +55,16 @@ def a_session_is_lost_and_comes_back():
         for event, name in ((lost, "iscsi.lost"), (back, "iscsi.back")):
             assert event == {"event": name, "device": "san", "target": IQN,
                              "portal": f"127.0.0.1:{target.port}"}, event
+    told = asks.do("stats")["devices"][0]["iscsi"]
+    assert told == [{"target": IQN, "sessions": 1, "up": 1, "logins": 3,
+                     "losses": 2, "sent_again": 0}], told
+    families = parse(asks.do("metrics")["text"])
+    for family, number in (("sessions", 1), ("sessions_up", 1), ("logins", 3),
+                           ("losses", 2), ("commands_resent", 0)):
+        assert value(families, f"vub_iscsi_{family}", 'device="san"',
+                     f'target="{IQN}"') == number, family
+    assert f"  iscsi: target {IQN}, sessions 1, up 1, logins 3, losses 2, " \
+        "sent_again 0" in ctl("--socket", "run/c.sock", "stats").splitlines()
     vub.end()
     target.end()
 

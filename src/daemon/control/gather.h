@@ -61,6 +61,12 @@ static inline bool gather_tells(const struct gather *g, const struct part *p)
     return !g->all || !p->served->gone;
 }
 
+/* The id of the one that is asked; NULL: all are. */
+static inline const char *gather_only(const struct gather *g)
+{
+    return g->all ? NULL : g->parts[0].served->common->id;
+}
+
 void gather_close(struct control *c);
 /* The device is freed next. */
 void gather_forget(struct served *s);

@@ -362,6 +362,7 @@ static void show_counters(FILE *f, const struct json *device)
     const struct json *rings = show_member(device, "rings");
     const char *type = show_string(device, "type");
     const struct json *own = show_member(device, type);
+    const struct json *sessions = show_member(device, "iscsi");
 
     show_text(f, show_string(device, "id"));
     fputs(": ", f);
@@ -378,16 +379,22 @@ static void show_counters(FILE *f, const struct json *device)
         }
     if (own && json_type(own) == JSON_OBJECT)
         show_type(f, type, own);
+    if (sessions && is_list_of_objects(sessions))
+        for (const struct json *n = json_first(sessions); n; n = json_next(n))
+            show_members(f, "iscsi", n, true);
 }
 
 static void show_stats(FILE *f, const struct json *result)
 {
     const struct json *devices = show_member(result, "devices");
+    const struct json *throttles = show_member(result, "throttles");
 
     if (!devices || json_type(devices) != JSON_ARRAY)
         return;
     for (const struct json *n = json_first(devices); n; n = json_next(n))
         show_counters(f, n);
+    if (throttles && json_type(throttles) == JSON_ARRAY)
+        show_throttles(f, throttles);
 }
 
 /* As it is, for whoever reads it is no person. */

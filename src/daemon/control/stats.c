@@ -1,10 +1,13 @@
 /* Numbers only: `stats` in JSON, and `metrics` as a monitoring system wants
- * them. */
+ * them. What devices share, or have on several loops, has locks of its own and
+ * is asked from here. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "daemon/control/commands.h"
 #include "daemon/control/gather.h"
+#include "iscsi/unit.h"
+#include "store/throttle.h"
 
 /* ---- stats ---- */
 
@@ -27,9 +30,11 @@ static void compose_stats(struct gather *g, struct json_out *o)
         json_add_bool(o, "answers", p->found != NULL);
         if (p->found)
             json_add_raw(o, NULL, p->found->out.text);
+        iscsi_stats(p->served->common->id, o);
         json_end(o, '}');
     }
     json_end(o, ']');
+    throttle_status(o, gather_only(g));
 }
 
 const struct gather_kind gather_stats = {GATHER_STATS, ask_stats,
@@ -46,7 +51,7 @@ static const struct metric_family version = {"vub_version", METRIC_GAUGE, NULL,
                                              "The version of vub, as a label."};
 static const struct metric_family answers = {
     "vub_device_answers", METRIC_GAUGE, NULL,
-    "Whether the worker of the device has answered in time. If not, nothing "
+    "Whether the worker of the device has answered in time. If not, little "
     "else is told of it."};
 
 static void ask_metrics(struct served *s, struct found *f)
@@ -69,6 +74,7 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
     size_t n = 0;
 
     metrics_add(&own[0], &version, 1, "version=\"%s\"", VUB_VERSION);
+    throttle_metrics(&own[0], gather_only(g));
     list[n++] = (struct metrics_of){NULL, &own[0]};
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];
@@ -78,6 +84,8 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
             continue;
         metrics_add(&own[i + 1], &answers, p->found != NULL, "type=\"%s\"",
                     p->served->conf->table->name);
+        throttle_metrics_of_user(&own[i + 1], id);
+        iscsi_metrics(id, &own[i + 1]);
         list[n++] = (struct metrics_of){id, &own[i + 1]};
         list[n++] =
             (struct metrics_of){id, p->found ? &p->found->metrics : NULL};

@@ -49,7 +49,7 @@ static void compose(struct gather *g, struct json_out *o)
         json_end(o, '}');
     }
     json_end(o, ']');
-    throttle_status(o, g->all ? NULL : g->parts[0].served->common->id);
+    throttle_status(o, gather_only(g));
 }
 
 const struct gather_kind gather_status = {GATHER_STATUS, ask, compose};

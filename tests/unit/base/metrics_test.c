@@ -58,6 +58,31 @@ static void samples_of_a_family_come_together(void **state)
     metrics_free(&b);
 }
 
+/* It may come from a config, or from a peer. */
+static void a_label_may_have_any_text(void **state)
+{
+    static const struct metric_family waits = {"wait_seconds", METRIC_COUNTER,
+                                               "seconds", "How long."};
+    struct metrics m = METRICS_EMPTY;
+    const struct metrics_of of[] = {{"d", &m}};
+    char about[1000], *text;
+
+    (void)state;
+    memset(about, 'x', sizeof(about) - 1);
+    about[sizeof(about) - 1] = '\0';
+    about[0] = '\n';
+    metrics_add_about(&m, &waits, 1500000000, "who", "\"\\", "%s", "");
+    metrics_add_about(&m, &waits, 7, "who", about, "kind=\"%s\"", "red");
+    text = text_of(of, 1);
+    assert_non_null(strstr(text,
+                           "wait_seconds_total{device=\"d\",who=\"\\\"\\\\\"} "
+                           "1.500000000\n"));
+    assert_non_null(strstr(text, "{device=\"d\",who=\"\\nxxx"));
+    assert_non_null(strstr(text, "xxx\",kind=\"red\"} 0.000000007\n"));
+    free(text);
+    metrics_free(&m);
+}
+
 static void nothing_is_a_text_too(void **state)
 {
     char *text = text_of(NULL, 0);
@@ -104,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_of_a_family_come_together),
+        cmocka_unit_test(a_label_may_have_any_text),
         cmocka_unit_test(nothing_is_a_text_too),
         cmocka_unit_test(buckets_add_up),
     };
