@@ -106,6 +106,7 @@ static void events_come_in_their_order(void **state)
     struct ctl *c = ctl_open(v);
     struct front *f;
     struct blk_req *r;
+    const char *line;
 
     (void)state;
     need(ctl_ask(c, "events", ""), "'result':{}");
@@ -120,7 +121,16 @@ static void events_come_in_their_order(void **state)
          "'params':{'event':'config','device':'e'}");
     need(ctl_line(c), "'result':{'size':134217728,'was':67108864}");
     front_free(f);
+    line = ctl_line(c);
+    need(line, "'params':{'event':'disconnect','device':'d','pid':");
+    need(line, "'why':'it hung up'");
+    /* And of one that is to blame. */
+    f = front_new(v, "d", NULL);
+    need(ctl_line(c), "'params':{'event':'connect','device':'d','pid':");
+    assert_int_equal(send(f->sock, "what is that", 12, 0), 12);
     need(ctl_line(c), "'params':{'event':'disconnect','device':'d','pid':");
+    front_need_hangup(f);
+    front_free(f);
     ctl_close(c);
     vub_free(v);
 }
