@@ -112,13 +112,9 @@ static int add_own(int set, int abi)
 
     for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(own); i++)
         rc = add(set, abi, own[i].path, own[i].may, true);
-    /* Kinds of fds that we are sent, and names of threads. */
-    if (rc == 0)
-        rc = add(set, abi, "/proc/self/fdinfo", SANDBOX_READ, true);
-    if (rc == 0)
-        rc = add(set, abi, "/proc/self/task", SANDBOX_READ | SANDBOX_WRITE,
-                 true);
-    return rc;
+    /* Kinds of fds that we are sent. Nothing of /proc/self may be written:
+     * below "task" too there is "mem", by which even code can be changed. */
+    return rc < 0 ? rc : add(set, abi, "/proc/self/fdinfo", SANDBOX_READ, true);
 }
 
 int landlock_prepare(const struct sandbox_rules *rules, int *abi)

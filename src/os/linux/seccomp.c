@@ -12,6 +12,7 @@
  * so none can be made any more. Those that are there (uring_reserve) have been
  * restricted to reads and writes before. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -49,7 +50,7 @@ struct row {
     }
 
 static const struct row allowed[] = {
-    /* files and sockets that are open */
+    /* files and sockets that are open; fcntl is below */
     CALL(read),
     CALL(write),
     CALL(readv),
@@ -68,8 +69,6 @@ static const struct row allowed[] = {
     CALL(fstat64),
     CALL(fstatfs),
     CALL(fstatfs64),
-    CALL(fcntl),
-    CALL(fcntl64),
     CALL(dup),
     CALL(dup2),
     CALL(dup3),
@@ -214,6 +213,14 @@ static const struct row allowed[] = {
 #endif
 };
 
+/* Without F_SETOWN and F_SETSIG, by which whoever is root sends any signal to
+ * anybody. */
+static const unsigned fcntls[] = {
+    F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+    F_GETFL,     F_SETFL,         F_GETLK,     F_SETLK,
+    F_OFD_GETLK, F_OFD_SETLK,     F_GET_SEALS, F_ADD_SEALS,
+};
+
 struct ioctl_row {
     unsigned long request, mask;
     unsigned needs;
@@ -291,6 +298,11 @@ static int add_lists(scmp_filter_ctx f, unsigned needs)
             rc = allow_word(f, SCMP_SYS(ioctl), 1, ioctls[i].mask,
                             ioctls[i].request);
     }
+    for (unsigned i = 0; rc == 0 && i < ARRAY_LEN(fcntls); i++) {
+        rc = allow_word(f, SCMP_SYS(fcntl), 1, UINT32_MAX, fcntls[i]);
+        if (rc == 0)
+            rc = allow_word(f, SCMP_SYS(fcntl64), 1, UINT32_MAX, fcntls[i]);
+    }
     return rc;
 }
 
@@ -322,6 +334,8 @@ static int add_threads(scmp_filter_ctx f, int command)
         rc = allow_word(f, SCMP_SYS(tgkill), 0, UINT32_MAX, own);
     if (rc == 0)
         rc = allow_word(f, SCMP_SYS(prctl), 0, UINT32_MAX, PR_SET_NAME);
+    if (rc == 0)
+        rc = allow_word(f, SCMP_SYS(prctl), 0, UINT32_MAX, PR_GET_NAME);
     if (rc == 0)
         rc = allow_word(f, SCMP_SYS(prctl), 0, UINT32_MAX, PR_GET_DUMPABLE);
     if (rc == 0 && command)

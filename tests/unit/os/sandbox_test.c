@@ -1,11 +1,12 @@
 /* What a process may not do any more when it has entered the sandbox, and what
  * it may. */
+#include "os/thread.h"
 #include "os/uring.h"
 #include "rig.h"
 
 #include <linux/io_uring.h>
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -148,6 +149,25 @@ static long call_limits(void)
     return setrlimit(RLIMIT_NOFILE, &l);
 }
 
+/* What becomes readable sends its owner a signal, any that is chosen: a kill by
+ * another name. */
+static long call_own(void)
+{
+    return fcntl(0, F_SETOWN, getppid());
+}
+
+static long call_own_group(void)
+{
+    struct f_owner_ex owner = {F_OWNER_PGRP, getpgid(getppid())};
+
+    return fcntl(0, F_SETOWN_EX, &owner);
+}
+
+static long call_choose_signal(void)
+{
+    return fcntl(0, F_SETSIG, SIGKILL);
+}
+
 static const struct {
     const char *name;
     long (*call)(void);
@@ -164,6 +184,9 @@ static const struct {
     {"a netlink socket", call_netlink},
     {"a pair of datagram sockets", call_datagrams},
     {"kill", call_kill, true},
+    {"signals to an owner", call_own},
+    {"signals to a group", call_own_group},
+    {"signals by number", call_choose_signal},
     {"typing into the terminal", call_tiocsti},
     {"memory to write and run", call_run_memory, true},
     {"running what was written", call_make_runnable, true},
@@ -200,13 +223,13 @@ static void calls_that_nobody_needs_fail(void **unused)
     in_child(try_forbidden, NULL);
 }
 
-static void *look_at_thread(void *arg)
+static void look_at_thread(void *arg)
 {
-    char byte;
+    char byte, name[16] = "";
 
     NEED(read(*(int *)arg, &byte, 1) == 1);
     NEED(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || state.seccomp);
-    return NULL;
+    NEED(prctl(PR_GET_NAME, name) == 0 && strcmp(name, "a-name") == 0);
 }
 
 static bool has_ring(void)
@@ -225,7 +248,7 @@ static bool has_ring(void)
 /* One that was reserved reads a file, then another. */
 static void try_ring(bool is_there)
 {
-    static const char *const names[] = {"/dev/null", "/proc/self/task"};
+    static const char *const names[] = {"/dev/null", "/proc/self/fdinfo"};
     struct uring_done done;
     struct uring *u, *more;
     struct err e;
@@ -253,8 +276,8 @@ static void try_allowed(void *arg)
     struct sandbox_rules rules = {.needs = SANDBOX_FILES | SANDBOX_NETWORK};
     struct io_uring_params p = {0};
     bool ring_is_there = has_ring();
-    char name[16] = "";
-    pthread_t t;
+    struct thread t;
+    struct err e;
     int pair[2];
 
     (void)arg;
@@ -272,12 +295,9 @@ static void try_allowed(void *arg)
     NEED(open("/dev/null", O_RDWR) >= 0);
     NEED(access("/proc/self/fdinfo/0", R_OK) == 0);
     NEED(open("/proc/self/fdinfo/0", O_RDONLY) >= 0);
-    NEED(pthread_create(&t, NULL, look_at_thread, &pair[0]) == 0);
-    NEED(pthread_setname_np(t, "a-name") == 0);
-    NEED(pthread_getname_np(t, name, sizeof(name)) == 0);
-    NEED(strcmp(name, "a-name") == 0);
+    NEED(thread_start(&t, "a-name", look_at_thread, &pair[0], &e) == 0);
     NEED(write(pair[1], "", 1) == 1);
-    NEED(pthread_join(t, NULL) == 0);
+    thread_join(&t);
     free(malloc(8 << 20));
 }
 
@@ -343,6 +363,33 @@ static void files_that_no_rule_has_cannot_be_opened(void **unused)
     in_child(try_files, NULL);
 }
 
+/* By which even code could be written. */
+static void try_own_memory(void *arg)
+{
+    static const char *const names[] = {
+        "/proc/self/mem",
+        "/proc/self/task/%d/mem",
+        "/proc/self/task/%d/comm",
+    };
+    struct sandbox_rules rules = {.needs = SANDBOX_GPU};
+    char path[64];
+
+    (void)arg;
+    enter(&rules);
+    if (!state.landlock)
+        _exit(0);
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof(path), names[i], (int)getpid());
+        NEED(open(path, O_WRONLY) < 0 && errno == EACCES);
+    }
+}
+
+static void its_own_memory_is_no_file(void **unused)
+{
+    (void)unused;
+    in_child(try_own_memory, NULL);
+}
+
 /* ---- rights ---- */
 
 static void try_rights(void *arg)
@@ -405,6 +452,7 @@ int main(void)
         cmocka_unit_test(what_devices_need_goes_on),
         cmocka_unit_test(the_filter_can_be_left_out),
         cmocka_unit_test(files_that_no_rule_has_cannot_be_opened),
+        cmocka_unit_test(its_own_memory_is_no_file),
         cmocka_unit_test(no_capability_is_left),
         cmocka_unit_test(a_process_of_root_can_become_another_user),
     };
