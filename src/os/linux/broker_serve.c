@@ -30,17 +30,23 @@
 
 /* ---- rules ---- */
 
+/* Is one of its names ".."? */
+static bool leads_up(const char *path)
+{
+    for (const char *c = path; *c; c += strspn(c, "/")) {
+        size_t len = strcspn(c, "/");
+
+        if (len == 2 && c[0] == '.' && c[1] == '.')
+            return true;
+        c += len;
+    }
+    return false;
+}
+
 /* Absolute, and nothing in it leads up. */
 static bool is_plain(const char *path)
 {
-    if (path[0] != '/')
-        return false;
-    for (const char *c = path; (c = strchr(c, '/')) != NULL;) {
-        c++;
-        if (c[0] == '.' && c[1] == '.' && (c[2] == '/' || !c[2]))
-            return false;
-    }
-    return true;
+    return path[0] == '/' && !leads_up(path);
 }
 
 /* NULL, or what of path is below the rule's: "" for itself. */
@@ -70,18 +76,17 @@ static unsigned wanted(int flags)
     return may | (flags & O_CREAT ? SANDBOX_MAKE : 0);
 }
 
-/* The one that allows all of it. *rest: behind it. */
+/* The one that allows all of it. *rest: behind it. A rule is as the config has
+ * it, which may say "../images". */
 static const struct sandbox_path *rule_of(const struct sandbox_rules *rules,
                                           const char *path, unsigned may,
                                           const char **rest)
 {
-    if (!is_plain(path))
-        return NULL;
     for (unsigned i = 0; i < rules->num_paths; i++) {
         const struct sandbox_path *p = &rules->paths[i];
 
         *rest = below(p, path);
-        if (*rest && (p->may & may) == may)
+        if (*rest && !leads_up(*rest) && (p->may & may) == may)
             return p;
     }
     return NULL;
@@ -135,6 +140,29 @@ static bool names_picture(const char *path)
     return yes;
 }
 
+/* Opens what may be one, to be read. Opening a device already does something,
+ * to a watchdog or a tape: what is no file is not opened. */
+static int open_to_look(const char *path)
+{
+    int at = open(path, O_PATH | O_CLOEXEC), fd;
+    struct stat st;
+    char name[32];
+
+    if (at < 0)
+        return -errno;
+    if (fstat(at, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(at);
+        return -EPERM;
+    }
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", at);
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) /* a system without /proc */
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    fd = fd < 0 ? -errno : fd;
+    close(at);
+    return fd;
+}
+
 /* Opens one to be read, or what is to become one. -ENOENT and the like; -EPERM:
  * it is none. */
 static int open_picture(const char *path, int flags, unsigned mode)
@@ -144,13 +172,13 @@ static int open_picture(const char *path, int flags, unsigned mode)
     struct stat st;
     int fd;
 
-    if (writes && !is_part_name(path))
+    if (writes ? !is_part_name(path) : !is_picture_name(path))
         return -EPERM;
     fd = writes
              ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | common, mode & 0666)
-             : open(path, O_RDONLY | common);
+             : open_to_look(path);
     if (fd < 0)
-        return -errno;
+        return writes ? -errno : fd;
     if (is_picture(fd, writes) &&
         (!writes || (fstat(fd, &st) == 0 && st.st_nlink == 1)))
         return fd;
@@ -251,24 +279,71 @@ static int do_open(struct job *j)
     return MIN(rc, 0);
 }
 
+/* A name below a rule, and its directory, open. */
+struct entry {
+    int dir; /* -1: none */
+    const char *name;
+};
+
+/* False: no rule has it, or it is a rule's own. Else rc, and ent->dir or -1. */
+static bool find_entry(const struct job *j, const char *path, struct entry *ent,
+                       int *rc)
+{
+    char dir[PATH_MAX + 1];
+    const struct sandbox_path *rule;
+    const char *rest, *slash;
+
+    *ent = (struct entry){.dir = -1};
+    rule = rule_of(j->rules, path, SANDBOX_MAKE, &rest);
+    if (!rule || !*rest)
+        return false;
+    slash = strrchr(rest, '/');
+    ent->name = slash ? slash + 1 : rest;
+    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - rest) : 0, rest);
+    ent->dir = open_below(rule->path, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    *rc = ent->dir < 0 ? -errno : 0;
+    return true;
+}
+
+/* Links and directories stay where they are: elsewhere they would lead to
+ * something else. */
+static int move(struct job *j, const struct entry *from, const struct entry *to)
+{
+    struct stat st;
+
+    if (fstatat(from->dir, from->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return refuse(j);
+    return renameat(from->dir, from->name, to->dir, to->name) < 0 ? -errno : 0;
+}
+
 static int do_rename(struct job *j)
 {
-    const char *rest;
+    struct entry from, to;
+    int rc = 0, rc2 = 0;
 
-    if (!(rule_of(j->rules, j->path, SANDBOX_MAKE, &rest) &&
-          rule_of(j->rules, j->to, SANDBOX_MAKE, &rest)) &&
-        !(may_be_picture(j->rules, j->path) && may_become(j->path, j->to)))
+    if (find_entry(j, j->path, &from, &rc) && find_entry(j, j->to, &to, &rc2)) {
+        rc = MIN(rc, rc2);
+        return rc < 0 ? rc : move(j, &from, &to);
+    }
+    if (!may_be_picture(j->rules, j->path) || !may_become(j->path, j->to))
         return refuse(j);
     return rename(j->path, j->to) < 0 ? -errno : 0;
 }
 
 static int do_unlink(struct job *j)
 {
-    const char *rest;
+    struct entry ent;
+    int rc;
 
-    if (!rule_of(j->rules, j->path, SANDBOX_MAKE, &rest) &&
-        !(may_be_picture(j->rules, j->path) && is_part_name(j->path) &&
-          names_picture(j->path)))
+    if (find_entry(j, j->path, &ent, &rc)) {
+        if (rc == 0 && unlinkat(ent.dir, ent.name, 0) < 0)
+            rc = -errno;
+        return rc;
+    }
+    if (!may_be_picture(j->rules, j->path) || !is_part_name(j->path) ||
+        !names_picture(j->path))
         return refuse(j);
     return unlink(j->path) < 0 ? -errno : 0;
 }
@@ -289,11 +364,11 @@ static bool is_named_socket(const struct job *j)
 static int do_listen(struct job *j)
 {
     const struct sandbox_path dir = {j->rules->socket_dir, 0};
-    const char *rest =
-        dir.path && is_plain(j->path) ? below(&dir, j->path) : NULL;
+    const char *rest = dir.path ? below(&dir, j->path) : NULL;
     struct err e;
 
-    if ((!rest || !*rest || strchr(rest, '/')) && !is_named_socket(j)) {
+    if ((!rest || !*rest || strchr(rest, '/') || leads_up(rest)) &&
+        !is_named_socket(j)) {
         snprintf(j->a.why, sizeof(j->a.why),
                  "the sandbox does not allow a new socket outside of "
                  "runtime_dir that the config file does not name");
@@ -316,7 +391,7 @@ static int answer(struct job *j)
         return do_unlink(j);
     case BROKER_UNLINK_SOCKET:
         /* One that the asker listens on, wherever it is: it may end that. */
-        if (is_plain(j->path))
+        if (j->path[0] == '/')
             sock_unlink_of(j->path, j->asker);
         return 0;
     case BROKER_LISTEN:
@@ -356,7 +431,7 @@ _Noreturn static void be_child(struct job *j, int reply)
     j->a.rc = answer(j);
     j->a.has_fd = j->fd >= 0;
     broker_send(reply, &j->a, sizeof(j->a), j->fd);
-    _exit(0);
+    _exit(j->a.rc < 0);
 }
 
 /* ---- sockets that were made ---- */
@@ -382,13 +457,14 @@ static void note_listener(pid_t child, const char *path)
     made = m;
 }
 
-/* Its socket is removed by its name, or its child has made none. */
-static void forget_listener(const char *path)
+/* Its socket is removed by its name (path), or its child has made none: what
+ * was refused is somebody else's. */
+static void forget_listener(const char *path, pid_t child)
 {
     struct made **p = &made, *m;
 
     while ((m = *p) != NULL) {
-        if (strcmp(m->path, path) != 0) {
+        if (path ? strcmp(m->path, path) != 0 : m->child != child) {
             p = &m->next;
             continue;
         }
@@ -397,14 +473,29 @@ static void forget_listener(const char *path)
     }
 }
 
+/* One child has ended. False: none has. */
+static bool reap(int flags)
+{
+    int status;
+    pid_t child;
+
+    do
+        child = waitpid(-1, &status, flags);
+    while (child < 0 && errno == EINTR);
+    if (child > 0 && status != 0)
+        forget_listener(NULL, child);
+    return child > 0;
+}
+
 /* Links to nowhere, other files and others' sockets stay. */
 static void remove_left(int asker)
 {
-    for (struct made *m = made; m; m = m->next) {
-        while (waitpid(m->child, NULL, 0) < 0 && errno == EINTR)
-            ;
+    bool waits = made != NULL;
+
+    while (waits)
+        waits = reap(0);
+    for (struct made *m = made; m; m = m->next)
         sock_unlink_stale(m->path, asker);
-    }
 }
 
 /* ---- life ---- */
@@ -463,7 +554,7 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
             remove_left(asker);
             _exit(0);
         }
-        while (children > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+        while (children > 0 && reap(WNOHANG))
             children--;
         if (n > 0 && reply >= 0 && parse(&j, (size_t)n) &&
             children < CHILDREN_MAX) {
@@ -472,7 +563,7 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
                 be_child(&j, reply);
             children += child > 0;
             if (child > 0 && q.op == BROKER_UNLINK_SOCKET)
-                forget_listener(j.path);
+                forget_listener(j.path, 0);
             if (child > 0 && q.op == BROKER_LISTEN)
                 note_listener(child, j.path);
         }

@@ -2,6 +2,8 @@
 #include "rig.h"
 
 #include <linux/limits.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -106,6 +108,61 @@ static void files_are_opened_by_the_rules(void **state)
     in_child(try_files, NULL);
 }
 
+/* Below "paths" there are links that others have made, and directories whose
+ * place gives links and names their meaning. */
+static void try_moving(void *arg)
+{
+    (void)arg;
+    allow(in_dir("in"), SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE);
+    allow(in_dir("in2"), SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE);
+    enter();
+    NEED(broker_rename(in_dir("in/up/other"), in_dir("in/stolen")) < 0);
+    NEED(broker_rename(in_dir("in/file"), in_dir("in/up/other")) < 0);
+    NEED(broker_unlink(in_dir("in/up/other")) < 0);
+    NEED(broker_rename(in_dir("in/sub"), in_dir("in2/sub")) == -EACCES);
+    NEED(broker_rename(in_dir("in/leads"), in_dir("in2/leads")) == -EACCES);
+    NEED(broker_rename(in_dir("in2"), in_dir("in/in2")) == -EACCES);
+    NEED(broker_rename(in_dir("in/file"), in_dir("in2/file")) == 0);
+    NEED(broker_rename(in_dir("in2/file"), in_dir("in/sub/file")) == 0);
+    NEED(broker_unlink(in_dir("in/leads")) == 0);
+    NEED(broker_unlink(in_dir("in/sub/file")) == 0);
+    broker_stop();
+}
+
+static void files_are_moved_and_nothing_else(void **state)
+{
+    (void)state;
+    make_file(in_dir("out/other"), "other");
+    make_file(in_dir("in/file"), "file");
+    assert_int_equal(mkdir(in_dir("in2"), 0700), 0);
+    assert_int_equal(mkdir(in_dir("in/sub"), 0700), 0);
+    assert_int_equal(symlink(in_dir("out"), in_dir("in/up")), 0);
+    assert_int_equal(symlink("../../file", in_dir("in/leads")), 0);
+    in_child(try_moving, NULL);
+    assert_int_equal(access(in_dir("out/other"), F_OK), 0);
+}
+
+/* The config may say "../images". */
+static void try_upward(void *arg)
+{
+    (void)arg;
+    allow(in_dir("in/../out/image"), SANDBOX_READ);
+    allow(in_dir("out/../in2"), SANDBOX_READ);
+    enter();
+    NEED(opens(in_dir("in/../out/image"), O_RDONLY));
+    NEED(opens(in_dir("out/../in2/file"), O_RDONLY));
+    NEED(refuses(in_dir("in/../out/image2"), O_RDONLY));
+    NEED(refuses(in_dir("out/../in2/../out/image2"), O_RDONLY));
+    broker_stop();
+}
+
+static void a_rule_may_lead_up_and_what_is_below_may_not(void **state)
+{
+    (void)state;
+    make_file(in_dir("in2/file"), "file");
+    in_child(try_upward, NULL);
+}
+
 /* A device that was unplugged comes back as another node. */
 static void try_new_file(void *arg)
 {
@@ -194,6 +251,61 @@ static void pictures_may_be_anywhere_and_nothing_else(void **state)
     make_file(in_dir("out/text.png.part"), "text");
     assert_int_equal(symlink("/etc/passwd", in_dir("out/link.png.part")), 0);
     in_child(try_pictures, NULL);
+}
+
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+/* Waits until somebody opens the fifo to read, or for a signal; its status is 1
+ * for the former. */
+static pid_t wait_for_reader(const char *fifo)
+{
+    const struct sigaction sa = {.sa_handler = on_signal};
+    char path[64], state = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        sigaction(SIGUSR1, &sa, NULL);
+        _exit(open(fifo, O_WRONLY) >= 0);
+    }
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    while (state != 'S') {
+        FILE *f = fopen(path, "r");
+
+        NEED(f && fscanf(f, "%*d %*s %c", &state) == 1);
+        fclose(f);
+    }
+    return pid;
+}
+
+/* Opening a device does something already: to a watchdog, or a tape. */
+static void try_odd_pictures(void *arg)
+{
+    int status;
+
+    (void)arg;
+    rules.pictures = true;
+    rules.needs = SANDBOX_GPU;
+    rules.command = (int)wait_for_reader(in_dir("out/fifo"));
+    enter();
+    NEED(refuses(in_dir("out/named"), O_RDONLY));
+    NEED(refuses(in_dir("out/fifo"), O_RDONLY));
+    NEED(refuses(in_dir("out/fifo.png"), O_RDONLY));
+    NEED(kill(rules.command, SIGUSR1) == 0);
+    NEED(waitpid(rules.command, &status, 0) == rules.command && status == 0);
+    broker_stop();
+}
+
+static void what_is_no_picture_by_its_name_is_not_opened(void **state)
+{
+    (void)state;
+    make_file(in_dir("out/named"), PNG);
+    assert_int_equal(mkfifo(in_dir("out/fifo"), 0600), 0);
+    assert_int_equal(symlink(in_dir("out/fifo"), in_dir("out/fifo.png")), 0);
+    in_child(try_odd_pictures, NULL);
 }
 
 static void try_no_pictures(void *arg)
@@ -288,6 +400,7 @@ static void try_listening(void *arg)
     NEED(sock_listen(in_dir("in/new.sock"), 0600, &e) == -EADDRINUSE);
     sock_unlink(in_dir("in/new.sock")); /* which tells whose it is */
     NEED(access(in_dir("in/new.sock"), F_OK) < 0);
+    NEED(listen_at(in_dir("in/..")) < 0);
     fd = listen_at(in_dir("in/left.sock"));
     NEED(fd >= 0);
     close(fd);
@@ -301,6 +414,48 @@ static void sockets_are_made_in_one_directory(void **state)
     in_child(try_listening, NULL);
     /* What nobody has removed goes with the broker. */
     assert_int_equal(access(in_dir("in/left.sock"), F_OK), -1);
+}
+
+/* The config may say "../run". */
+static void try_upward_listening(void *arg)
+{
+    (void)arg;
+    rules.socket_dir = in_dir("out/../in");
+    NEED(listen_at(in_dir("out/../in/first.sock")) >= 0);
+    enter();
+    NEED(listen_at(in_dir("out/../in/new.sock")) >= 0);
+    NEED(listen_at(in_dir("out/../in/../out/new.sock")) == -EACCES);
+    sock_unlink(in_dir("out/../in/first.sock"));
+    sock_unlink(in_dir("out/../in/new.sock"));
+    broker_stop();
+}
+
+static void runtime_dir_may_lead_up(void **state)
+{
+    (void)state;
+    in_child(try_upward_listening, NULL);
+    assert_int_equal(access(in_dir("in/first.sock"), F_OK), -1);
+    assert_int_equal(access(in_dir("in/new.sock"), F_OK), -1);
+}
+
+/* One that was refused is none of ours at the end either. */
+static void try_foreign_listening(void *arg)
+{
+    (void)arg;
+    rules.socket_dir = in_dir("in");
+    enter();
+    NEED(listen_at(in_dir("out/stale.sock")) == -EACCES);
+    broker_stop();
+}
+
+static void a_socket_that_was_refused_is_not_removed(void **state)
+{
+    int stale = listen_at(in_dir("out/stale.sock"));
+
+    (void)state;
+    close(stale);
+    in_child(try_foreign_listening, NULL);
+    assert_int_equal(access(in_dir("out/stale.sock"), F_OK), 0);
 }
 
 /* ---- one that does not keep to the protocol ---- */
@@ -380,12 +535,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_opened_by_the_rules),
+        cmocka_unit_test(files_are_moved_and_nothing_else),
+        cmocka_unit_test(a_rule_may_lead_up_and_what_is_below_may_not),
         cmocka_unit_test(what_appears_later_is_opened_by_its_name),
         cmocka_unit_test(pictures_may_be_anywhere_and_nothing_else),
+        cmocka_unit_test(what_is_no_picture_by_its_name_is_not_opened),
         cmocka_unit_test(without_a_gpu_there_are_no_pictures),
         cmocka_unit_test(names_are_resolved_for_those_who_have_a_network),
         cmocka_unit_test(only_sockets_of_ours_are_removed),
         cmocka_unit_test(sockets_are_made_in_one_directory),
+        cmocka_unit_test(runtime_dir_may_lead_up),
+        cmocka_unit_test(a_socket_that_was_refused_is_not_removed),
         cmocka_unit_test(nonsense_is_not_answered),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
