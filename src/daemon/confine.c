@@ -206,6 +206,55 @@ static int add_sockets(struct confine *c, const struct config *conf)
     return 0;
 }
 
+/* Is it root, or below it? Both without links. */
+static bool is_below(const char *path, const char *root)
+{
+    size_t len = strlen(root);
+
+    return strncmp(path, root, len) == 0 &&
+           (len == 1 || !path[len] || path[len] == '/');
+}
+
+static bool can_be_written(const struct confine *c, const char *path)
+{
+    bool can = false;
+
+    for (unsigned i = 0; i < c->rules.num_paths && path && !can; i++) {
+        bool writes = c->paths[i].may & SANDBOX_WRITE;
+        char *root = writes ? realpath(c->paths[i].path, NULL) : NULL;
+
+        can = root && is_below(path, root);
+        free(root);
+    }
+    return can;
+}
+
+/* Then what it says may be what a guest has written: by its own name, where it
+ * could be replaced, or that of the file that a link leads to. */
+static bool source_can_be_written(const struct confine *c,
+                                  const struct config_source *source)
+{
+    const char *slash = source->text ? NULL : strrchr(source->path, '/');
+    char *dir = NULL, *real, *above, *named = NULL;
+    bool can;
+
+    if (source->text)
+        return false;
+    if (slash)
+        dir = strndup(source->path, (size_t)(slash - source->path) + 1);
+    above = realpath(slash && dir ? dir : ".", NULL);
+    real = realpath(source->path, NULL);
+    if (!above || asprintf(&named, "%s/%s", strcmp(above, "/") ? above : "",
+                           slash ? slash + 1 : source->path) < 0)
+        named = NULL;
+    can = !named || can_be_written(c, named) || can_be_written(c, real);
+    free(dir);
+    free(above);
+    free(real);
+    free(named);
+    return can;
+}
+
 /* In a process that ends when it has answered one question: nothing is freed.
  */
 static const struct sandbox_rules *read_again(const struct sandbox_rules *rules)
@@ -218,7 +267,8 @@ static const struct sandbox_rules *read_again(const struct sandbox_rules *rules)
 
     if (config_read(&doc, &conf, c->source, &e) < 0 ||
         add_config(&again, conf, conf_dir(doc)) < 0 ||
-        add_sockets(&again, conf) < 0)
+        add_sockets(&again, conf) < 0 ||
+        source_can_be_written(&again, c->source))
         return NULL;
     return &again.rules;
 }
@@ -242,7 +292,12 @@ int confine_prepare(struct confine *c, const struct config *conf,
     c->rules.socket_dir = c->socket_dir = config_runtime_dir(conf);
     if (!c->socket_dir || add_config(c, conf, dir) < 0 || add_source(c) < 0)
         return errs_nomem(e);
-    c->rules.again = read_again;
+    if (source_can_be_written(c, source))
+        log_warn(NULL, "the config lies where the sandbox allows to write: "
+                       "what it will say later is not believed, and files "
+                       "that it does not name yet cannot be opened");
+    else
+        c->rules.again = read_again;
     c->rules.pictures = conf->has_control; /* by which they are asked for */
     c->rules.any_call = !s->system_calls;
     rc = broker_start(&c->rules, &why);

@@ -346,6 +346,40 @@ static void a_device_that_is_reloaded_has_io_uring_again(void **state)
     vub_free(v);
 }
 
+/* A guest that had taken over vub could have written it. */
+static void a_config_below_paths_is_not_read_again(void **state)
+{
+    struct vub *v = start("{'paths': ['.']}", UNIT), *other = vub_new();
+    struct ctl c;
+
+    (void)state;
+    vub_log_wait(v, "what it will say later is not believed");
+    make(vub_path(v, "in.img"), "");
+    make(vub_path(other, "out.img"), "");
+    ctl_open(&c, v);
+    ctl_call(&c, "status", "{}");
+    if (!strstr(ctl_answer(&c), "\"landlock\":0")) {
+        vub_config_whole(
+            v,
+            "{'runtime_dir': '%s', 'control': 'ctl', 'sandbox': {'paths': "
+            "['.']}, 'devices': [%s, " DISK(
+                "d", "", "{'type': 'file', 'path': '%s'}") "]}",
+            v->dir, UNIT, vub_path(other, "out.img"));
+        ctl_call(&c, "config.reload", "{}");
+        ctl_need(&c, "the sandbox does not allow it");
+    }
+    vub_config_whole(v,
+                     "{'runtime_dir': '%s', 'control': 'ctl', 'sandbox': "
+                     "{'paths': ['.']}, 'devices': [%s, " DISK(
+                         "d", "", "{'type': 'file', 'path': 'in.img'}") "]}",
+                     v->dir, UNIT);
+    ctl_call(&c, "config.reload", "{}");
+    ctl_need(&c, "\"added\":[\"d\"]");
+    ctl_close(&c);
+    vub_free(v);
+    vub_free(other);
+}
+
 static void sockets_are_removed_at_the_end(void **state)
 {
     struct vub *v = start(NULL, DISK("a", "'socket': 'deep.sock', ", MEMORY));
@@ -410,6 +444,7 @@ BEHAVE_MAIN(T(every_thread_is_in_the_sandbox),
             T(a_file_that_is_added_must_be_below_paths),
             T(what_is_written_into_the_config_later_can_be_opened),
             T(a_device_that_is_reloaded_has_io_uring_again),
+            T(a_config_below_paths_is_not_read_again),
             T(sockets_are_removed_at_the_end),
             T(root_becomes_who_the_config_says),
             T(a_user_that_there_is_not_is_told))
