@@ -164,6 +164,12 @@ static void note_missing(struct sandbox_state *state, const char *what, int rc)
                                                 : strerror(-rc));
 }
 
+/* Not the system lacks it, but room does, now. */
+static bool is_shortage(int rc)
+{
+    return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM;
+}
+
 int sandbox_enter(const struct sandbox_rules *rules,
                   struct sandbox_state *state, struct err *e)
 {
@@ -171,6 +177,8 @@ int sandbox_enter(const struct sandbox_rules *rules,
 
     *state = (struct sandbox_state){.landlock = 0};
     set = landlock_prepare(rules, &abi);
+    if (is_shortage(set))
+        return err_sys(e, -set, "", "cannot make the rules of Landlock");
     rc = leave_rights(rules, state, e);
     if (rc < 0) {
         if (set >= 0)
@@ -187,6 +195,8 @@ int sandbox_enter(const struct sandbox_rules *rules,
         state->landlock = abi;
     if (!rules->any_call) {
         rc = seccomp_apply(rules);
+        if (is_shortage(rc))
+            return err_sys(e, -rc, "", "cannot filter system calls");
         if (rc < 0)
             note_missing(state, "filter of system calls", rc);
         state->seccomp = rc == 0;

@@ -390,6 +390,28 @@ static void its_own_memory_is_no_file(void **unused)
     in_child(try_own_memory, NULL);
 }
 
+/* What is short now is not what the system lacks: nothing is left out. */
+static void try_shortage(void *arg)
+{
+    struct sandbox_rules rules = {.needs = SANDBOX_GPU};
+    int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct rlimit few = {(rlim_t)next + 2, (rlim_t)next + 2};
+    struct err e;
+
+    (void)arg;
+    NEED(next >= 0 && setrlimit(RLIMIT_NOFILE, &few) == 0);
+    if (sandbox_enter(&rules, &state, &e) == 0)
+        NEED(!state.landlock && strstr(state.missing, "not on this system"));
+    else
+        NEED(e.code == -EMFILE);
+}
+
+static void no_room_for_rules_is_an_error(void **unused)
+{
+    (void)unused;
+    in_child(try_shortage, NULL);
+}
+
 /* ---- rights ---- */
 
 static void try_rights(void *arg)
@@ -453,6 +475,7 @@ int main(void)
         cmocka_unit_test(the_filter_can_be_left_out),
         cmocka_unit_test(files_that_no_rule_has_cannot_be_opened),
         cmocka_unit_test(its_own_memory_is_no_file),
+        cmocka_unit_test(no_room_for_rules_is_an_error),
         cmocka_unit_test(no_capability_is_left),
         cmocka_unit_test(a_process_of_root_can_become_another_user),
     };
