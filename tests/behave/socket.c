@@ -2,6 +2,7 @@
  * already, and sockets that are inherited. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -144,6 +145,23 @@ static void a_stale_socket_is_replaced(void **state)
     assert_int_equal(mode_of(path), S_IFSOCK | 0600);
     vub_run(v);
     is_served_at(path);
+    vub_free(v);
+}
+
+/* Whoever may read it can lock it, for ever. */
+static void a_directory_that_somebody_keeps_locked_is_used(void **state)
+{
+    struct vub *v = vub_new();
+    int stale = bound(vub_path(v, "d.sock"), false);
+    int dir = open(v->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    close(stale);
+    assert_int_equal(flock(dir, LOCK_EX), 0);
+    vub_config(v, DISK("d", "", MEMORY));
+    vub_run(v);
+    is_served_at(vub_path(v, "d.sock"));
+    close(dir);
     vub_free(v);
 }
 
@@ -317,6 +335,7 @@ BEHAVE_MAIN(T(the_name_follows_the_config), T(its_mode_is_what_the_config_says),
             T(a_path_may_be_longer_than_a_socket_address),
             T(a_name_that_cannot_be_bound_is_an_error),
             T(a_stale_socket_is_replaced),
+            T(a_directory_that_somebody_keeps_locked_is_used),
             T(a_socket_somebody_listens_on_is_left_alone),
             T(two_programs_do_not_get_one_socket),
             T(a_file_that_is_no_socket_is_left_alone),

@@ -31,7 +31,7 @@
 #endif
 
 #define BACKLOG 64
-#define LOCK_TRIES 200
+#define LOCK_TRIES 50
 #define LOCK_TRY_MS 10
 #define CONNECT_S 10
 
@@ -84,20 +84,20 @@ static int place_open(struct place *p, const char *path, struct err *e)
 }
 
 /* Two vubs that start at once must not both find the same stale socket and
- * remove each other's new one: whoever has the directory's lock looks. */
-static int place_lock(struct place *p, struct err *e)
+ * remove each other's new one: whoever has the directory's lock looks. None
+ * has it for longer than a moment. Whoever may read the directory can lock it,
+ * though, and need not be a vub, or mean well: then it goes without, as on a
+ * file system without locks. */
+static void place_lock(const struct place *p)
 {
     const struct timespec pause = {0, LOCK_TRY_MS * 1000000L};
 
     for (int i = 0; i < LOCK_TRIES; i++) {
-        if (flock(p->dir, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* a file system without locks: go on without */
+        if (flock(p->dir, LOCK_EX | LOCK_NB) == 0 ||
+            (errno != EWOULDBLOCK && errno != EINTR))
+            return;
         nanosleep(&pause, NULL);
     }
-    return err_set(e, -EBUSY, "",
-                   "another process keeps the socket's directory locked");
 }
 
 /* "process 12 (qemu)". Who listens in another pid namespace has no number
@@ -170,9 +170,7 @@ int sock_listen_here(const char *path, unsigned mode, struct err *e)
     rc = place_open(&p, path, e);
     if (rc < 0)
         return rc;
-    rc = place_lock(&p, e);
-    if (rc < 0)
-        goto out;
+    place_lock(&p);
     rc = replace_stale(&p, path, e);
     if (rc < 0)
         goto out;
