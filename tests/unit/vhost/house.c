@@ -187,7 +187,7 @@ struct tenant *tenant_new(struct house *h, const char *config,
     t->device->ops = &t->ops;
     t->device->home = &h->loops[0];
     for (unsigned i = 0; i < t->device->num_queues; i++)
-        t->ring_loop[i] = &h->loops[i % ARRAY_LEN(h->loops)];
+        t->ring_loop[i] = &h->loops[device_type_of(any)->is_block ? i % 2 : 0];
     t->device->ring_loop = t->ring_loop;
     common = any->data;
     conf = (struct endpoint_conf){
@@ -298,6 +298,14 @@ static void do_suspend(struct tenant *t)
 void tenant_suspend(struct tenant *t)
 {
     tenant_do(t, do_suspend);
+}
+
+bool tenant_is_moving(struct tenant *t)
+{
+    int count;
+
+    sem_getvalue(&t->suspended, &count);
+    return count == 0;
 }
 
 bool tenant_moved_out(struct tenant *t, struct endpoint_visitor *v)

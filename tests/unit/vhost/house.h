@@ -3,9 +3,9 @@
  *
  * A house has a socket, a directory and two loops, with threads of their own. A
  * tenant is a device with an endpoint there, made of the text of a config; '
- * stands for ", and @ for the directory. Rings take turns on the loops, the
- * first one is home. The test's thread may be the front-end (tests/front), and
- * waits in each of the functions below until it is done. */
+ * stands for ", and @ for the directory. Rings of disks take turns on the
+ * loops, the first one is home. The test's thread may be the front-end
+ * (tests/front), and waits in each of the functions below until it is done. */
 #ifndef VUB_TESTS_UNIT_VHOST_HOUSE_H
 #define VUB_TESTS_UNIT_VHOST_HOUSE_H
 
@@ -61,6 +61,8 @@ struct tenant *tenant_move_in(struct house *h, const char *config,
 
 /* Asks for suspension; does not wait. */
 void tenant_suspend(struct tenant *t);
+/* Not done yet? */
+bool tenant_is_moving(struct tenant *t);
 /* Until that is done: false: it is not, t->why; it goes on. Else it has moved
  * out and is freed, and *v is whom it has served. */
 bool tenant_moved_out(struct tenant *t, struct endpoint_visitor *v);
