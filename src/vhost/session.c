@@ -198,6 +198,7 @@ static void part_when_idle(struct session *s)
         s->queued || !conn_is_between(&s->conn))
         return;
     s->parting = true;
+    s->device->suspends = true;
     session_hold(s); /* commands may come back at once */
     for (unsigned i = 0; i < s->num_vrings; i++)
         if (s->vrings[i].set.started)
@@ -309,6 +310,7 @@ void session_end(struct session *s, enum log_level level, const char *why)
     if (s->ending)
         return;
     s->ending = true;
+    s->device->suspends = false; /* there is nobody to be handed on */
     if (why)
         log_limited(
             endpoint_limit(s->endpoint, LINE_GONE), level, s->device->id,

@@ -67,6 +67,7 @@ static void fail(struct endpoint *ep)
     struct suspension *u = &ep->suspension;
 
     over(ep, true);
+    ep->device->suspends = false;
     if (u->visitor.fd >= 0)
         endpoint_begin_visitor(ep, &u->visitor);
     endpoint_listen_again(ep);
