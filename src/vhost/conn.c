@@ -209,6 +209,7 @@ int conn_open(struct conn *c, struct loop *loop, int fd)
 void conn_next(struct conn *c)
 {
     close_fds(c);
+    c->later = false;
     if (c->lost) {
         fail(c, false, "it could not be answered");
         return;
@@ -234,8 +235,8 @@ void conn_pause(struct conn *c)
 
 bool conn_is_between(const struct conn *c)
 {
-    return c->open && (!c->waiting || c->choked) && c->in_bytes == 0 &&
-           c->out_sent == c->out_bytes;
+    return c->open && (!c->waiting || c->choked || c->later) &&
+           c->in_bytes == 0 && c->out_sent == c->out_bytes;
 }
 
 int conn_release(struct conn *c)

@@ -52,6 +52,8 @@ void resume_look(struct session *s)
     s->conn.shared = !endpoint_conf(s->endpoint)->path;
     endpoint_session_arrived(s->endpoint, NULL);
     conn_next(&s->conn);
+    session_hold(s); /* whatever waits for a message to end */
+    session_release(s);
 }
 
 void resume_fails(struct session *s, const char *why)

@@ -194,15 +194,22 @@ void session_config_changed(struct session *s)
  * goes on. */
 static void part_when_idle(struct session *s)
 {
-    if (!s->leaving || s->parting || s->ending || s->holds > 0 || s->msg ||
-        s->queued || !conn_is_between(&s->conn))
+    if (!s->leaving || s->parting || s->telling || s->ending || s->holds > 0 ||
+        s->msg || s->queued || !conn_is_between(&s->conn))
         return;
     s->parting = true;
     s->device->suspends = true;
     session_hold(s); /* commands may come back at once */
-    for (unsigned i = 0; i < s->num_vrings; i++)
-        if (s->vrings[i].set.started)
-            vring_stop(&s->vrings[i]);
+    for (unsigned i = 0; i < s->num_vrings; i++) {
+        struct vring *v = &s->vrings[i];
+
+        if (!v->set.has_kick)
+            transcript_forget_kick(s->said, i);
+        if (v->set.started)
+            vring_stop(v);
+        else
+            v->told_broken = false; /* that was before */
+    }
     session_release(s);
 }
 
@@ -212,8 +219,12 @@ static void part(struct session *s)
     struct endpoint_visitor v;
 
     session_rings_stopped(s);
-    for (unsigned i = 0; i < s->num_vrings; i++)
+    for (unsigned i = 0; i < s->num_vrings; i++) {
         transcript_set_base(s->said, i, s->vrings[i].set.base);
+        if (s->vrings[i].told_broken)
+            transcript_forget_kick(s->said, i);
+    }
+    resume_fails(s, "it was handed on again");
     v = (struct endpoint_visitor){
         .fd = conn_release(&s->conn),
         .pid = s->peer_pid,
@@ -413,6 +424,7 @@ struct session *session_new_visitor(struct endpoint *ep,
     transcript_set_closer(s->said, endpoint_closer(ep));
     s->peer_pid = v->pid;
     s->peer_uid = v->uid;
+    s->has_run = v->has_run;
     /* What there was to warn of has been, where it was. */
     s->warned_features = s->warned_protocol = s->warned_memory = true;
     s->resumed = true;

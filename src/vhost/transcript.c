@@ -370,6 +370,12 @@ void transcript_set_base(struct transcript *t, unsigned index, uint32_t base)
     t->rings[index].base = base;
 }
 
+void transcript_forget_kick(struct transcript *t, unsigned index)
+{
+    if (index < DEVICE_MAX_QUEUES)
+        ring_is_stopped(t, &t->rings[index]);
+}
+
 void transcript_forget_display(struct transcript *t)
 {
     drop_fd(t, &t->display_fd);

@@ -43,6 +43,8 @@ void transcript_done(struct transcript *t, const struct msg *reply);
 void transcript_undone(struct transcript *t);
 /* Ring `index` would begin there, as SET_VRING_BASE has it. */
 void transcript_set_base(struct transcript *t, unsigned index, uint32_t base);
+/* It is broken, or could not start: another back-end is not to try again. */
+void transcript_forget_kick(struct transcript *t, unsigned index);
 /* There is nobody behind it any more. */
 void transcript_forget_display(struct transcript *t);
 

@@ -20,7 +20,7 @@
 #include "os/thread.h"
 
 /* More than a connection can leave behind when many wait already. */
-#define QUEUE (CLOSER_MANY + 512)
+#define QUEUE (CLOSER_MANY + 1024)
 /* A page takes 0.2 us to unmap and 0.8 to free: some milliseconds. */
 #define QUICK_BYTES (16 << 20)
 #define CALL_BYTES 4096 /* what a call costs, as such */

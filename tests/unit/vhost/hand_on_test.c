@@ -24,7 +24,7 @@
 #define STUCK_DISK                                                             \
     "'type': 'block', " SHORT_DRAIN                                            \
     "'store': {'type': 'fault', 'rules': [{'op': 'write', 'count': 1, "        \
-    "'stuck': true}], 'next': {'type': 'memory', 'size': '1M'}}"
+    "'stuck': true}], 'next': {'type': 'file', 'path': '@/disk'" ENGINE "}}"
 
 bool __wrap_sock_is_own(int fd);
 
@@ -319,6 +319,77 @@ static void memory_that_is_added_is_known_to_the_next(void **state)
     house_free(h);
 }
 
+/* ---- rings ---- */
+
+static void a_ring_that_is_broken_is_not_tried_again(void **state)
+{
+    struct house *h = house_new();
+    struct tenant *t = tenant_move_in(h, FILE_DISK, NULL);
+    struct front *f = visit(h, &(struct front_conf){.queues = 2});
+    struct vq *q = f->vq[0];
+
+    (void)state;
+    vq_desc(q, 0, ~0ull, 512, 0, 0); /* nowhere */
+    vq_avail_put(q, 0);
+    vq_avail_show(q);
+    vq_notify(q);
+    vq_need_err(q);
+    move(&t, FILE_DISK);
+    blk_verify(f->vq[1], 0, 4096, 1);
+    assert_false(vq_has_err(q));
+    assert_int_equal(t->broken, 0);
+    vq_stop(q);
+    vq_reset(q);
+    vq_start(q);
+    blk_verify(q, 0, 4096, 2);
+    front_free(f);
+    tenant_free(t);
+    house_free(h);
+}
+
+static void never_starts(struct device *d, const struct device_start *s)
+{
+    (void)d;
+    (void)s;
+}
+
+static void needs_no_stop(struct device *d)
+{
+    (void)d;
+}
+
+static struct tenant *waits_to_start(struct house *h,
+                                     struct endpoint_visitor *v)
+{
+    struct tenant *t = tenant_new(h, FILE_DISK, v);
+
+    t->ops.start = never_starts;
+    t->ops.stop = needs_no_stop;
+    tenant_begin(t);
+    return t;
+}
+
+static void a_device_that_has_not_started_yet_may_be_handed_on(void **state)
+{
+    struct house *h = house_new();
+    struct tenant *t = waits_to_start(h, NULL);
+    struct front *f = visit(h, &(struct front_conf){.queues = 2});
+    struct endpoint_visitor v;
+
+    (void)state;
+    tenant_move_out(t, &v);
+    t = waits_to_start(h, &v);
+    tenant_suspend(t);
+    sem_wait(&t->arrived); /* it has not */
+    assert_true(tenant_moved_out(t, &v));
+    t = tenant_move_in(h, FILE_DISK, &v);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    blk_verify(f->vq[1], 0, 4096, 2);
+    front_free(f);
+    tenant_free(t);
+    house_free(h);
+}
+
 /* ---- those who wait ---- */
 
 static void whoever_waits_still_waits(void **state)
@@ -464,7 +535,7 @@ static void a_request_that_is_stuck_is_given_up_and_handed_on(void **state)
     (void)state;
     blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 0, 512);
     front_settle(f);
-    move(&t, "'type': 'block', 'store': {'type': 'memory', 'size': '1M'}");
+    move(&t, "'type': 'block', 'store': {'type': 'file', 'path': '@/disk'}");
     assert_int_equal(blk_wait(f->vq[0], r), VIRTIO_BLK_S_IOERR);
     blk_verify(f->vq[0], 0, 4096, 1);
     front_free(f);
@@ -595,6 +666,8 @@ BEHAVE_MAIN(T(requests_go_on_in_each_ring_format),
             T(a_message_that_never_ends_ends_the_session),
             T(a_set_up_may_be_handed_on_anywhere),
             T(memory_that_is_added_is_known_to_the_next),
+            T(a_ring_that_is_broken_is_not_tried_again),
+            T(a_device_that_has_not_started_yet_may_be_handed_on),
             T(whoever_waits_still_waits), T(nobody_may_be_handed_on),
             T(what_cannot_be_saved_goes_on_where_it_is),
             T(whom_one_does_not_take_another_may),

@@ -35,7 +35,7 @@ struct tenant {
     bool visited;
 
     /* what it has told; atomic */
-    unsigned connected, disconnected;
+    unsigned connected, disconnected, broken;
     struct device_start start; /* of the device, the last */
 
     struct mail mail;
@@ -53,6 +53,8 @@ void house_free(struct house *h);
 /* Opened, not started. visitor may be NULL; what is in it is taken. */
 struct tenant *tenant_new(struct house *h, const char *config,
                           struct endpoint_visitor *visitor);
+/* Does not wait for a visitor. */
+void tenant_begin(struct tenant *t);
 /* With a visitor: until it has arrived, or not: t->why. */
 void tenant_start(struct tenant *t);
 /* Both; a visitor has arrived. */
