@@ -369,30 +369,34 @@ static void send_key(struct input *in, uint16_t key, int32_t value)
     events_frame(in, frame, ARRAY_LEN(frame), NULL, NULL);
 }
 
-/* All keys of a character; how the last one goes up is waited for. */
+/* All keys of a character, so that whoever goes on with the device has all of
+ * them, or none; how the last one goes up is waited for. */
 static void send_stroke(struct waiting *w, const struct stroke *s)
 {
     uint16_t keys[ARRAY_LEN(held_keys) + 1], last;
+    struct input *in = w->in;
     unsigned n = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(held_keys); i++)
         if (s->held & held_keys[i].held)
             keys[n++] = held_keys[i].key;
     keys[n++] = s->key;
+    events_hold(in);
     for (unsigned i = 0; i < n; i++)
-        send_key(w->in, keys[i], 1);
+        send_key(in, keys[i], 1);
     while (n > 1)
-        send_key(w->in, keys[--n], 0);
+        send_key(in, keys[--n], 0);
     last = keys[0];
     if (s->dead) {
-        send_key(w->in, last, 0);
+        send_key(in, last, 0);
         last = KEY_SPACE;
-        send_key(w->in, last, 1);
+        send_key(in, last, 1);
     }
     send_and_wait(w,
                   (const struct input_event16[]){{EV_KEY, last, 0},
                                                  {EV_SYN, SYN_REPORT, 0}},
                   2);
+    events_release(in); /* w may be gone */
 }
 
 /* The next character, if there is one. */

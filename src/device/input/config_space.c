@@ -104,5 +104,6 @@ int input_config_write(struct device *d, uint32_t offset, const void *data,
         in->select = *bytes++;
     if (offset + len > offsetof(struct virtio_input_config, subsel))
         in->subsel = *bytes;
+    kept_selected(in);
     return 0;
 }

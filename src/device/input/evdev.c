@@ -27,6 +27,7 @@
 #include "device/input/evdev_node.h"
 #include "device/input/framing.h"
 #include "device/input/names.h"
+#include "device/input/state.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/watchdir.h"
@@ -102,15 +103,33 @@ static bool is_ours(struct evdev_node *n, void *arg)
     return false;
 }
 
+/* ---- what outlives the process ---- */
+
+enum { NOTE_LEDS, NOTE_LEDS_SET, NOTE_GIVEN_BACK, NOTE_STALE };
+
+static void note(struct evdev *v)
+{
+    uint64_t *word = v->source.note.word;
+
+    _Static_assert(NOTE_STALE + sizeof(v->stale) / 8 <= SOURCE_NOTE_WORDS,
+                   "there is no room for them");
+    word[NOTE_LEDS] = v->leds;
+    word[NOTE_LEDS_SET] = v->leds_set;
+    word[NOTE_GIVEN_BACK] = v->given_back;
+    memcpy(word + NOTE_STALE, v->stale, sizeof(v->stale));
+    v->source.host->noted(&v->source);
+}
+
 /* ---- grab and hot-key ---- */
 
-static void mind_grab(struct evdev *v)
+/* at_once: the host has seen no key go down. */
+static void mind_grab_now(struct evdev *v, bool at_once)
 {
     bool want = v->conf->grab && v->attended && !v->given_back;
     int rc;
 
     if (!v->node || want == v->grabbed || (want && v->grab_refused) ||
-        (want && node_any_key_is_down(v->node)))
+        (want && !at_once && node_any_key_is_down(v->node)))
         return;
     rc = node_grab(v->node, want);
     if (rc == 0) {
@@ -121,6 +140,11 @@ static void mind_grab(struct evdev *v)
     log_limited(&v->limit, LOG_WARN, v->id, "cannot %s %s: %s: %s",
                 want ? "grab" : "give back", node_path(v->node), strerror(-rc),
                 "this machine and the guest both get its events");
+}
+
+static void mind_grab(struct evdev *v)
+{
+    mind_grab_now(v, false);
 }
 
 static void write_status(struct evdev *v, uint16_t type, uint16_t code,
@@ -164,8 +188,10 @@ static bool is_stale(struct evdev *v, const struct input_event16 *ev)
 
     if (ev->type != EV_KEY || !(v->stale[ev->code / 8] & bit))
         return false;
-    if (ev->value == 0)
+    if (ev->value == 0) {
         v->stale[ev->code / 8] &= (uint8_t)~bit;
+        note(v);
+    }
     return true;
 }
 
@@ -182,12 +208,15 @@ static void toggle(struct evdev *v)
     v->given_back = !v->given_back;
     v->grab_refused = false;
     memset(v->stale, 0, sizeof(v->stale));
+    v->source.host->hold(&v->source);
     if (v->given_back) {
         framing_release(&v->framing);
     } else {
         note_stale(v);
         show_leds(v);
     }
+    note(v);
+    v->source.host->release(&v->source);
     log_info(v->id, "the hot-key has given it to the %s",
              v->given_back ? "host" : "guest");
     mind_grab(v);
@@ -261,6 +290,7 @@ static void evdev_status(struct source *s, uint16_t type, uint16_t code,
 
         v->leds_set |= bit;
         v->leds = (uint16_t)(value ? v->leds | bit : v->leds & ~bit);
+        note(v);
     }
     /* The host's LEDs are the host's. */
     if (v->node && !v->given_back)
@@ -274,6 +304,74 @@ static void evdev_attend(struct source *s, bool listens)
     v->attended = listens;
     v->grab_refused = false;
     mind_grab(v);
+}
+
+static void evdev_recall(struct source *s)
+{
+    struct evdev *v = evdev_of(s);
+    const uint64_t *word = s->note.word;
+
+    v->leds = (uint16_t)word[NOTE_LEDS];
+    v->leds_set = (uint16_t)word[NOTE_LEDS_SET];
+    v->given_back = word[NOTE_GIVEN_BACK] != 0 && v->conf->hotkey.count > 0;
+    memcpy(v->stale, word + NOTE_STALE, sizeof(v->stale));
+    if (v->node && !v->given_back)
+        show_leds(v);
+}
+
+static void evdev_pause(struct source *s)
+{
+    evdev_attend(s, false);
+}
+
+/* Keys as they are for the guest now. A key that came up meanwhile is stale no
+ * more. */
+static unsigned put_keys(struct evdev *v, const struct input_state *known,
+                         struct input_event16 *ev)
+{
+    unsigned n = 0;
+
+    for (uint16_t code = 0; code < KEY_CNT; code++) {
+        bool down = node_key_is_down(v->node, code);
+        uint8_t bit = (uint8_t)(1u << code % 8);
+
+        if (!down)
+            v->stale[code / 8] &= (uint8_t)~bit;
+        if (v->stale[code / 8] & bit)
+            continue;
+        if (down || state_key(known, code))
+            ev[n++] = (struct input_event16){EV_KEY, code, down};
+    }
+    return n;
+}
+
+/* What happened while nobody read is not known, but what it has led to. */
+static void find_state(struct evdev *v, const struct input_state *known)
+{
+    struct input_event16 ev[MAX(KEY_CNT, NODE_PLACES_MAX)];
+    unsigned n;
+
+    framing_forget(&v->framing);
+    n = put_keys(v, known, ev);
+    framing_assume(&v->framing, ev, n);
+    v->source.host->moved(&v->source, ev, n);
+    n = node_places(v->node, ev);
+    framing_assume(&v->framing, ev, n);
+    v->source.host->moved(&v->source, ev, n);
+}
+
+static void evdev_go_on(struct source *s, const struct input_state *known)
+{
+    struct evdev *v = evdev_of(s);
+
+    v->attended = true;
+    v->grab_refused = false;
+    mind_grab_now(v, true);
+    if (!v->node)
+        s->host->lost(s);
+    else if (!v->given_back)
+        find_state(v, known);
+    note(v);
 }
 
 /* ---- ports ---- */
@@ -440,7 +538,10 @@ static void lose(struct evdev *v, int why)
     v->grabbed = false;
     framing_forget(&v->framing);
     memset(v->stale, 0, sizeof(v->stale));
+    v->source.host->hold(&v->source);
     v->source.host->lost(&v->source);
+    note(v);
+    v->source.host->release(&v->source);
     seek(v);
 }
 
@@ -581,6 +682,9 @@ const struct source_ops evdev_ops = {
     .open = evdev_open,
     .start = evdev_start,
     .attend = evdev_attend,
+    .recall = evdev_recall,
+    .pause = evdev_pause,
+    .go_on = evdev_go_on,
     .status = evdev_status,
     .describe = evdev_describe,
     .stop = evdev_stop,

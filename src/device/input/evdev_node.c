@@ -253,6 +253,57 @@ bool node_any_key_is_down(const struct evdev_node *n)
     return false;
 }
 
+struct places {
+    const struct libevdev *dev;
+    struct input_event16 *ev;
+    unsigned n;
+};
+
+static void add_place(struct places *p, unsigned type, unsigned code, int value)
+{
+    if (p->n < NODE_PLACES_MAX)
+        p->ev[p->n++] =
+            (struct input_event16){(uint16_t)type, (uint16_t)code, value};
+}
+
+static bool is_of_contact(unsigned code)
+{
+    return code >= ABS_MT_SLOT && code <= ABS_MT_TOOL_Y;
+}
+
+/* Whose contact it is comes last: what is said of a slot that has none does
+ * not matter. */
+static void add_slot(struct places *p, unsigned slot)
+{
+    add_place(p, EV_ABS, ABS_MT_SLOT, (int)slot);
+    for (unsigned code = ABS_MT_TOOL_Y; code > ABS_MT_SLOT; code--)
+        if (libevdev_has_event_code(p->dev, EV_ABS, code))
+            add_place(p, EV_ABS, code,
+                      libevdev_get_slot_value(p->dev, slot, code));
+}
+
+unsigned node_places(const struct evdev_node *n,
+                     struct input_event16 ev[NODE_PLACES_MAX])
+{
+    struct places p = {n->dev, ev, 0};
+    int slots = libevdev_get_num_slots(n->dev);
+
+    for (unsigned code = 0; code <= SW_MAX; code++)
+        if (libevdev_has_event_code(n->dev, EV_SW, code))
+            add_place(&p, EV_SW, code,
+                      libevdev_get_event_value(n->dev, EV_SW, code));
+    for (unsigned code = 0; code <= ABS_MAX; code++)
+        if (!is_of_contact(code) &&
+            libevdev_has_event_code(n->dev, EV_ABS, code))
+            add_place(&p, EV_ABS, code,
+                      libevdev_get_event_value(n->dev, EV_ABS, code));
+    for (int i = 0; i < slots; i++)
+        add_slot(&p, (unsigned)i);
+    if (slots > 0)
+        add_place(&p, EV_ABS, ABS_MT_SLOT, libevdev_get_current_slot(n->dev));
+    return p.n;
+}
+
 int node_grab(struct evdev_node *n, bool grab)
 {
     return libevdev_grab(n->dev, grab ? LIBEVDEV_GRAB : LIBEVDEV_UNGRAB);

@@ -40,6 +40,11 @@ int node_next(struct evdev_node *n, struct input_event16 *ev,
 /* As of the last event that node_next gave. */
 bool node_key_is_down(const struct evdev_node *n, unsigned code);
 bool node_any_key_is_down(const struct evdev_node *n);
+/* Where switches, axes and contacts are, in at most NODE_PLACES_MAX events that
+ * lead there. How many. */
+#define NODE_PLACES_MAX 2048
+unsigned node_places(const struct evdev_node *n,
+                     struct input_event16 ev[NODE_PLACES_MAX]);
 
 /* Whether nobody else on this machine gets its events. */
 int node_grab(struct evdev_node *n, bool grab);

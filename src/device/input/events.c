@@ -29,6 +29,10 @@
  * nothing is held, whatever is held here; where axes and switches are it is
  * told, for nobody else can tell it.
  *
+ * A driver may also change hands: the process ends, by its own will or not, and
+ * another one goes on (keep.c). Then nothing is dropped, and nothing goes up
+ * but what has.
+ *
  * A frame is taken when the guest has offered as many buffers as it was given
  * up to the end of the frame, not counting those it offered before it had any
  * back: it queues a buffer again when it has dealt with what was in it. */
@@ -140,10 +144,13 @@ static struct input_event16 *queued(struct events *ev, unsigned i)
 
 static void append(struct events *ev, const struct input_event16 *e, unsigned n)
 {
+    struct input *in = container_of(ev, struct input, events);
+
     assert(n <= EVENTS_MAX - ev->count);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         *queued(ev, ev->count++) = e[i];
-    ev->put += n;
+        kept_event_put(in, ev->put++, &e[i]);
+    }
 }
 
 /* Leaves only the rest of a frame of which the guest has a part. Returns how
@@ -300,6 +307,8 @@ enum frame_fate events_frame(struct input *in,
         fate = FRAME_EMPTY;
     for (unsigned i = 0; i < n; i++)
         state_apply(&ev->source, &f[i]);
+    if (ev->ring && n > 1)
+        kept_queue(in);
     want_turn(ev);
     return fate;
 }
@@ -311,9 +320,35 @@ void events_lost(struct input *in)
     state_release(&ev->source);
     if (!ev->ring)
         return;
+    events_catch_up(in);
+}
+
+void events_moved(struct input *in, const struct input_event16 *ev, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (source_has(&in->desc, ev[i].type, ev[i].code))
+            state_apply(&in->events.source, &ev[i]);
+}
+
+void events_catch_up(struct input *in)
+{
+    struct events *ev = events_of(in);
+
     ev->behind = true;
     catch_up(ev, EVENTS_MAX, 0);
+    kept_queue(in);
     want_turn(ev);
+}
+
+void events_hold(struct input *in)
+{
+    events_of(in)->held++;
+}
+
+void events_release(struct input *in)
+{
+    events_of(in)->held--;
+    kept_queue(in);
 }
 
 /* ---- to the guest ---- */
@@ -346,6 +381,7 @@ static void step(struct input *in)
     in->stats.frames += !ev->inside;
     ev->count--;
     ev->head = ev->count ? (ev->head + 1) % EVENTS_MAX : 0;
+    kept_given(in);
     if (!ev->count && !ev->behind)
         ev->told = false;
     if (ev->inside)
@@ -401,27 +437,38 @@ void events_ring_kick(struct input *in)
 
     if (!ev->ring)
         return;
+    kept_turn(in);
     buffers = look(in);
     if (buffers > 0 && ev->inside)
         in->stats.refills++;
     give(in, buffers);
-    catch_up(ev, EVENTS_MOTION_MAX, 0);
+    if (ev->behind) {
+        catch_up(ev, EVENTS_MOTION_MAX, 0);
+        kept_queue(in);
+    }
     if (look(in) > 0 && ev->count > 0)
         ring_stir(ev->ring);
 }
 
 /* ---- rings come and go ---- */
 
-void events_ring_start(struct input *in, struct ring *q)
+bool events_ring_start(struct input *in, struct ring *q)
 {
     struct events *ev = events_of(in);
+    bool goes_on = kept_take(in, q->recovered > 0) || ev->goes_on;
 
     ev->ring = q;
     ev->offered = ev->used = ev->returned = 0;
-    state_release(&ev->source);
-    state_forget(&ev->guest);
-    ev->behind = true;
-    catch_up(ev, EVENTS_MAX, 0);
+    ev->goes_on = false;
+    if (!goes_on) {
+        state_release(&ev->source);
+        state_forget(&ev->guest);
+        kept_guest(in);
+    }
+    /* What came while nobody could be told of it counts, too. */
+    events_catch_up(in);
+    kept_listens(in, true);
+    return goes_on;
 }
 
 void events_ring_drain(struct input *in)
@@ -429,8 +476,9 @@ void events_ring_drain(struct input *in)
     struct events *ev = events_of(in);
     struct input_state released;
 
-    if (!ev->ring)
+    if (!ev->ring || in->device.suspends)
         return;
+    kept_turn(in);
     in->stats.dropped += drop_unbegun(in);
     ev->behind = ev->told = false;
     memset(ev->source.rel, 0, sizeof(ev->source.rel));
@@ -438,6 +486,7 @@ void events_ring_drain(struct input *in)
     find_end(ev, &released);
     state_release(&released);
     lead_to(ev, &released, EVENTS_MAX, 0);
+    kept_queue(in);
     if (ev->ring->enabled)
         give(in, look(in));
 }
@@ -447,6 +496,9 @@ void events_ring_stop(struct input *in)
     struct events *ev = events_of(in);
 
     ev->ring = NULL;
+    ev->goes_on = in->device.suspends;
+    if (!ev->goes_on)
+        kept_listens(in, false);
     LIST_EACH_SAFE (&ev->waits, node)
         decide(in, container_of(node, struct wait, node), false);
 }
@@ -458,6 +510,10 @@ void events_reset(struct input *in)
     ev->inside = ev->behind = ev->told = false;
     ev->head = ev->count = 0;
     state_init(&ev->guest, &in->desc);
+    free(in->inherited);
+    in->inherited = NULL;
+    kept_queue(in);
+    kept_guest(in);
 }
 
 /* ---- life ---- */

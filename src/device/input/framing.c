@@ -56,6 +56,12 @@ static void note(struct framing *f, const struct input_event16 *ev, unsigned n)
     }
 }
 
+void framing_assume(struct framing *f, const struct input_event16 *ev,
+                    unsigned n)
+{
+    note(f, ev, n);
+}
+
 static void emit(struct framing *f, unsigned n)
 {
     note(f, f->ev, n);

@@ -42,7 +42,10 @@ void framing_drop(struct framing *f);
  * ends, and after which slot 0 is the current one. What was collected is
  * dropped. */
 void framing_release(struct framing *f);
-/* The same, but nobody needs to be told. */
+/* These were emitted before f was. */
+void framing_assume(struct framing *f, const struct input_event16 *ev,
+                    unsigned n);
+/* As framing_release, but nobody needs to be told. */
 void framing_forget(struct framing *f);
 
 #endif

@@ -8,6 +8,7 @@
 #include "device/input/source.h"
 #include "device/input/state.h"
 #include "loop/loop.h"
+#include "os/keep.h"
 #include "virtio/spec.h"
 
 /* Events that wait for a guest, at most; frames of nothing but motion leave
@@ -45,6 +46,25 @@ struct events {
     struct list done;  /* the same, decided */
     struct defer tell;
     struct log_limit limit;
+
+    /* keep.c */
+    unsigned held;    /* what changes now is kept when it is whole */
+    uint64_t kept_at; /* events given, when the guest's state was kept last */
+    bool goes_on;     /* the ring stopped for another process, or this one, to
+                       * go on */
+};
+
+/* What another process has left, until a driver listens. */
+struct inherited {
+    bool listens;             /* a driver did */
+    bool is_other;            /* its device was another one */
+    bool inside, behind;      /* as in struct events */
+    struct input_state guest; /* before these events: */
+    struct input_state source;
+    uint64_t base;  /* number of the first */
+    unsigned given; /* of them, which the guest has seen all or none of */
+    unsigned count;
+    struct input_event16 events[];
 };
 
 struct waiting;
@@ -61,6 +81,9 @@ struct input {
     struct input_stats stats;
     struct log_limit limit; /* of lines that a guest can cause */
     struct waiting *typing; /* commands.c: the call that types; NULL: none */
+    struct kept kept;
+    struct inherited *inherited; /* NULL: nothing, or it is used up */
+    bool has_note;               /* the source's is what it noted before */
 };
 
 static inline struct input *input_of(struct device *d)
@@ -80,14 +103,39 @@ enum frame_fate events_frame(struct input *in, const struct input_event16 *ev,
                              unsigned n, void (*sent)(void *arg, bool taken),
                              void *arg);
 void events_lost(struct input *in);
-void events_ring_start(struct input *in, struct ring *q);
+/* True: the driver that listens did so before, with another process. */
+bool events_ring_start(struct input *in, struct ring *q);
 void events_ring_kick(struct input *in);
 void events_ring_drain(struct input *in);
 void events_ring_stop(struct input *in);
+/* The source is where these events lead to, which nobody was told of. */
+void events_moved(struct input *in, const struct input_event16 *ev, unsigned n);
+/* Tells of it. */
+void events_catch_up(struct input *in);
+/* What comes between these two is kept together, as what it has led to. */
+void events_hold(struct input *in);
+void events_release(struct input *in);
 /* A new guest comes: what the old one was not given is dropped. */
 void events_reset(struct input *in);
 /* No ring runs. Tells all who wait. */
 void events_fini(struct input *in);
+
+/* keep.c: what another process goes on with. Everything is open but that. */
+int kept_open(struct input *in, struct err *e);
+void kept_close(struct input *in);
+/* A driver begins to listen: the queue becomes what was left. True: the driver
+ * goes on, as of events_ring_start. recovered: its ring is. */
+bool kept_take(struct input *in, bool recovered);
+/* What has changed. */
+void kept_event_put(struct input *in, uint64_t nr,
+                    const struct input_event16 *e);
+void kept_queue(struct input *in);    /* put, behind, the source's note */
+void kept_given(struct input *in);    /* one more, or none wait */
+void kept_shown(struct input *in);    /* all that are given */
+void kept_turn(struct input *in);     /* the same, now and then the state */
+void kept_guest(struct input *in);    /* its state, by other than events */
+void kept_selected(struct input *in); /* in the config space */
+void kept_listens(struct input *in, bool listens);
 
 /* commands.c */
 extern const struct command input_commands[];

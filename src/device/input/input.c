@@ -46,7 +46,43 @@ static void on_lost(struct source *s)
     events_lost(input_of_source(s));
 }
 
-static const struct source_host host = {.frame = on_frame, .lost = on_lost};
+static void on_noted(struct source *s)
+{
+    kept_queue(input_of_source(s));
+}
+
+static void on_hold(struct source *s)
+{
+    events_hold(input_of_source(s));
+}
+
+static void on_release(struct source *s)
+{
+    events_release(input_of_source(s));
+}
+
+static void on_moved(struct source *s, const struct input_event16 *ev,
+                     unsigned n)
+{
+    struct input *in = input_of_source(s);
+    struct input_event16 scaled[SOURCE_FRAME_MAX];
+    unsigned some;
+
+    for (; n > 0; n -= some, ev += some) {
+        some = MIN(n, SOURCE_FRAME_MAX);
+        filter_frame(&in->filter, ev, some, scaled);
+        events_moved(in, scaled, some);
+    }
+}
+
+static const struct source_host host = {
+    .frame = on_frame,
+    .lost = on_lost,
+    .noted = on_noted,
+    .hold = on_hold,
+    .release = on_release,
+    .moved = on_moved,
+};
 
 static void attend(struct input *in, bool listens)
 {
@@ -60,6 +96,8 @@ static int input_begin(struct device *d, struct err *e)
     int rc = in->source->ops->start(in->source, d->home, e);
 
     in->has_begun = rc >= 0;
+    if (in->has_begun && in->has_note && in->source->ops->recall)
+        in->source->ops->recall(in->source);
     return rc;
 }
 
@@ -79,8 +117,14 @@ static int input_ring_start(struct device *d, struct ring *q, struct err *e)
     assert(q->loop == d->home);
     if (q->index != VIRTIO_INPUT_EVENTQ)
         return 0;
-    events_ring_start(in, q);
-    attend(in, true);
+    if (events_ring_start(in, q) && in->source->ops->go_on) {
+        const struct input_state known = in->events.source;
+
+        in->source->ops->go_on(in->source, &known);
+        events_catch_up(in);
+    } else {
+        attend(in, true);
+    }
     return 0;
 }
 
@@ -106,7 +150,10 @@ static void input_ring_stop(struct device *d, struct ring *q)
         return;
     events_ring_stop(in);
     commands_driver_gone(in);
-    attend(in, false);
+    if (!d->suspends)
+        attend(in, false);
+    else if (in->source->ops->pause)
+        in->source->ops->pause(in->source);
 }
 
 static void input_reset(struct device *d)
@@ -114,6 +161,7 @@ static void input_reset(struct device *d)
     struct input *in = input_of(d);
 
     in->select = in->subsel = 0;
+    kept_selected(in);
     events_reset(in);
 }
 
@@ -123,6 +171,7 @@ static void input_free(struct input *in)
 {
     events_fini(in);
     in->source->ops->close(in->source);
+    kept_close(in);
     device_gone(&in->device);
     free(in);
 }
@@ -170,6 +219,7 @@ static int input_open(struct device **out, const struct conf_any *c,
     const struct input_conf *conf = c->data;
     const struct source_ops *ops = conf->source.table->ops;
     struct input *in = calloc(1, sizeof(*in));
+    struct err why;
     int rc;
 
     if (!in)
@@ -199,6 +249,12 @@ static int input_open(struct device **out, const struct conf_any *c,
         .num_queues = QUEUES,
     };
     events_init(in);
+    rc = kept_open(in, &why);
+    if (rc < 0) {
+        ops->close(in->source);
+        free(in);
+        return errs_adopt(e, c->at, NULL, &why);
+    }
     *out = &in->device;
     return 0;
 }

@@ -8,6 +8,9 @@
  * however small the guest's ring is. `step` waits for the command. Nothing is
  * left held at the end, or when it is stopped.
  *
+ * Where it is outlives the process (struct source_note): whoever goes on with a
+ * driver goes on with the next frame, at its time.
+ *
  * A turn of the loop is bounded by events, whatever the recording is like: by
  * the window, if the guest gets them, else by TURN_EVENTS. Frames stay whole,
  * which recordings have of bounded length. */
@@ -55,9 +58,11 @@ struct replay {
     struct timer timer;
     struct defer pump;
     bool attended, playing;
-    size_t at;         /* the next event */
-    size_t frame;      /* the next frame */
-    uint64_t passes;   /* whole ones */
+    bool recalled;   /* it played, in another process or until it was paused */
+    size_t at;       /* the next event */
+    size_t frame;    /* the next frame */
+    size_t from;     /* where it began, with nothing held */
+    uint64_t passes; /* whole ones */
     uint64_t began_ns; /* when this pass did, or would have: realtime */
     unsigned under_way;
     bool refused;       /* one of those under way did not arrive */
@@ -74,6 +79,72 @@ static struct replay *replay_of(struct source *s)
 static bool over(const struct replay *r)
 {
     return r->conf->loops && r->passes >= r->conf->loops;
+}
+
+/* ---- what outlives the process ---- */
+
+enum {
+    NOTE_AT,
+    NOTE_FRAME,
+    NOTE_FROM,
+    NOTE_PASSES,
+    NOTE_BEGAN_NS, /* of a clock that all processes of the host share */
+    NOTE_PLAYING,
+    NOTE_COUNT, /* of which recording */
+    NOTE_USEC,
+};
+
+static void note(struct replay *r)
+{
+    uint64_t *word = r->source.note.word;
+
+    word[NOTE_AT] = r->at;
+    word[NOTE_FRAME] = r->frame;
+    word[NOTE_FROM] = r->from;
+    word[NOTE_PASSES] = r->passes;
+    word[NOTE_BEGAN_NS] = r->began_ns;
+    word[NOTE_PLAYING] = r->playing;
+    word[NOTE_COUNT] = r->rec.count;
+    word[NOTE_USEC] = r->rec.usec;
+    r->source.host->noted(&r->source);
+}
+
+/* Between two frames of the recording? */
+static bool is_border(const struct replay *r, uint64_t at)
+{
+    const struct recorded *ev = r->rec.events;
+
+    return at < r->rec.count && (at == 0 || (ev[at - 1].type == EV_SYN &&
+                                             ev[at - 1].code == SYN_REPORT));
+}
+
+static size_t frames_before(const struct replay *r, size_t at)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < at; i++)
+        n += r->rec.events[i].type == EV_SYN &&
+             r->rec.events[i].code == SYN_REPORT;
+    return n;
+}
+
+/* A position that there is not is that of another recording, or of somebody who
+ * means no good. */
+static void replay_recall(struct source *s)
+{
+    struct replay *r = replay_of(s);
+    const uint64_t *word = s->note.word;
+
+    if (word[NOTE_COUNT] != r->rec.count || word[NOTE_USEC] != r->rec.usec ||
+        !is_border(r, word[NOTE_AT]) || !is_border(r, word[NOTE_FROM]) ||
+        word[NOTE_FROM] > word[NOTE_AT])
+        return;
+    r->at = word[NOTE_AT];
+    r->from = word[NOTE_FROM];
+    r->frame = frames_before(r, r->at);
+    r->passes = word[NOTE_PASSES];
+    r->began_ns = MIN(word[NOTE_BEGAN_NS], loop_now_ns());
+    r->recalled = word[NOTE_PLAYING] && !over(r);
 }
 
 /* ---- answers ---- */
@@ -167,7 +238,7 @@ static void end_pass(struct replay *r)
         r->playing = false;
         return;
     }
-    r->at = r->frame = 0;
+    r->at = r->frame = r->from = 0;
     /* A recording without length must not keep the loop busy. */
     r->began_ns += MAX(r->rec.usec * NS_PER_US, NS_PER_MS);
     /* A vub, or machine, that was asleep need not catch up with everything. */
@@ -182,6 +253,7 @@ static size_t play_frame(struct replay *r)
     size_t first = r->at, count;
     const struct recorded *ev;
 
+    r->source.host->hold(&r->source);
     do {
         ev = &r->rec.events[r->at++];
         framing_add(&r->framing, ev->type, ev->code, ev->value);
@@ -190,6 +262,8 @@ static size_t play_frame(struct replay *r)
     r->frame++;
     if (r->at == r->rec.count)
         end_pass(r);
+    note(r);
+    r->source.host->release(&r->source);
     return count;
 }
 
@@ -261,8 +335,9 @@ static void on_timer(struct timer *t)
 
 static void rewind_to_start(struct replay *r)
 {
-    r->at = r->frame = 0;
+    r->at = r->frame = r->from = 0;
     r->passes = 0;
+    note(r);
 }
 
 static void begin(struct replay *r)
@@ -272,14 +347,19 @@ static void begin(struct replay *r)
     r->playing = true;
     r->refused = false;
     r->began_ns = loop_now_ns() - r->rec.events[r->at].usec * NS_PER_US;
+    note(r);
     timer_start(&r->timer, 0);
 }
 
 static void halt(struct replay *r)
 {
     r->playing = false;
+    r->from = r->at;
     timer_stop(&r->timer);
+    r->source.host->hold(&r->source);
     framing_release(&r->framing);
+    note(r);
+    r->source.host->release(&r->source);
 }
 
 static void replay_attend(struct source *s, bool listens)
@@ -295,6 +375,38 @@ static void replay_attend(struct source *s, bool listens)
         if (r->conf->pace != PACE_STEP)
             begin(r);
     }
+}
+
+static void replay_pause(struct source *s)
+{
+    struct replay *r = replay_of(s);
+
+    r->attended = false;
+    r->recalled = r->playing;
+    r->playing = false;
+    timer_stop(&r->timer);
+    fail_waiting(r, "another process goes on with it");
+}
+
+/* What is held since `from`. The rest the guest knows, for it is as it was. */
+static void replay_go_on(struct source *s, const struct input_state *known)
+{
+    struct replay *r = replay_of(s);
+
+    (void)known;
+    framing_forget(&r->framing);
+    for (size_t i = r->from; i < r->at; i++) {
+        const struct recorded *ev = &r->rec.events[i];
+
+        framing_assume(&r->framing,
+                       &(struct input_event16){ev->type, ev->code, ev->value},
+                       1);
+    }
+    r->attended = true;
+    r->playing = r->recalled;
+    r->recalled = false;
+    if (r->playing)
+        timer_start(&r->timer, 0);
 }
 
 /* ---- the command ---- */
@@ -481,6 +593,9 @@ static const struct source_ops replay_ops = {
     .open = replay_open,
     .start = replay_start,
     .attend = replay_attend,
+    .recall = replay_recall,
+    .pause = replay_pause,
+    .go_on = replay_go_on,
     .describe = replay_describe,
     .stop = replay_stop,
     .close = replay_close,

@@ -57,6 +57,14 @@ enum frame_fate {
     FRAME_LOST,  /* no driver runs, or too many events wait already */
 };
 
+/* What a source leaves to a process that goes on with it, as it likes. */
+#define SOURCE_NOTE_WORDS 24
+struct source_note {
+    uint64_t word[SOURCE_NOTE_WORDS];
+};
+
+struct input_state; /* device/input/state.h */
+
 /* What a source asks of its device. */
 struct source_host {
     /* A frame of n events. From it on the device knows which keys are held.
@@ -71,6 +79,14 @@ struct source_host {
     /* The source has gone: keys and buttons that are held are released. It may
      * come back; the next frame says that it has. */
     void (*lost)(struct source *s);
+    /* s->note is another now. Frames that come between hold and release, and
+     * what it says then, are kept together. */
+    void (*noted)(struct source *s);
+    void (*hold)(struct source *s);
+    void (*release)(struct source *s);
+    /* From inside go_on: what is so now, as n events that nobody has told.
+     * Those that make a difference are told after. */
+    void (*moved)(struct source *s, const struct input_event16 *ev, unsigned n);
 };
 
 struct source_ops {
@@ -85,6 +101,17 @@ struct source_ops {
     /* [home] A driver begins or ceases to listen: grab or give back, begin a
      * recording. NULL: all the same to it. */
     void (*attend)(struct source *s, bool listens);
+    /* [home] Just after start: s->note is what the source has noted in a
+     * process before this one, and may be anything. NULL: it notes nothing. */
+    void (*recall)(struct source *s);
+    /* [home] Another process goes on, where the driver listens as it did:
+     * nothing is to be told or noted any more, and what it has of the host's it
+     * gives back. close follows, or go_on. NULL: there is nothing to do. */
+    void (*pause)(struct source *s);
+    /* [home] Instead of attend(true): the driver that listens did so before,
+     * and knows this. Afterwards it is told what is different now. NULL: attend
+     * does as well. */
+    void (*go_on)(struct source *s, const struct input_state *known);
     /* [home] From the guest: EV_LED, EV_SND, EV_REP, EV_FF. NULL: ignored. */
     void (*status)(struct source *s, uint16_t type, uint16_t code,
                    int32_t value);
@@ -105,6 +132,7 @@ struct source {
     struct source_desc desc;
     const struct source_host *host; /* the device's, set before start */
     void *host_data;
+    struct source_note note;
 };
 
 static inline void source_frame(struct source *s,

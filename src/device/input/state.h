@@ -23,14 +23,14 @@ struct state_contact {
 };
 
 struct input_state {
-    bool has_slots;              /* else contacts are not told apart */
+    uint8_t has_slots;           /* else contacts are not told apart */
     uint64_t keys[KEY_CNT / 64]; /* bits: is down */
     uint64_t sw, sw_known;
     uint64_t abs_known; /* of the axes that belong to no contact */
     int32_t abs[ABS_CNT];
     int32_t slot; /* that events are about; -1: not known */
     struct state_contact contact[STATE_SLOTS];
-    bool anonymous; /* contacts without slots, in the last frame */
+    uint8_t anonymous; /* contacts without slots, in the last frame */
     int32_t rel[REL_CNT];
 };
 

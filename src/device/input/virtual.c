@@ -149,6 +149,9 @@ static struct virtual *virtual_of(struct source *s)
     return container_of(s, struct virtual, source);
 }
 
+/* What the guest has set. */
+enum { NOTE_LEDS, NOTE_DELAY, NOTE_PERIOD };
+
 static int virtual_open(struct source **out, const struct conf_any *c,
                         const char *id, struct errs *e)
 {
@@ -166,6 +169,8 @@ static int virtual_open(struct source **out, const struct conf_any *c,
         REPEAT_DELAY_MS;
     v->repeat_ms[REP_PERIOD] = v->source.desc.repeat_ms[REP_PERIOD] =
         REPEAT_PERIOD_MS;
+    v->source.note.word[NOTE_DELAY] = REPEAT_DELAY_MS;
+    v->source.note.word[NOTE_PERIOD] = REPEAT_PERIOD_MS;
     *out = &v->source;
     return 0;
 }
@@ -178,6 +183,26 @@ static int virtual_start(struct source *s, struct loop *home, struct err *e)
     return 0;
 }
 
+static void note(struct virtual *v)
+{
+    uint64_t *word = v->source.note.word;
+
+    word[NOTE_LEDS] = v->leds;
+    word[NOTE_DELAY] = (uint32_t)v->repeat_ms[REP_DELAY];
+    word[NOTE_PERIOD] = (uint32_t)v->repeat_ms[REP_PERIOD];
+    v->source.host->noted(&v->source);
+}
+
+static void virtual_recall(struct source *s)
+{
+    struct virtual *v = virtual_of(s);
+    const uint64_t *word = s->note.word;
+
+    v->leds = (uint16_t)word[NOTE_LEDS];
+    v->repeat_ms[REP_DELAY] = (int32_t)word[NOTE_DELAY];
+    v->repeat_ms[REP_PERIOD] = (int32_t)word[NOTE_PERIOD];
+}
+
 static void virtual_status(struct source *s, uint16_t type, uint16_t code,
                            int32_t value)
 {
@@ -188,6 +213,9 @@ static void virtual_status(struct source *s, uint16_t type, uint16_t code,
                                                              << code);
     else if (type == EV_REP && code <= REP_PERIOD)
         v->repeat_ms[code] = value;
+    else
+        return;
+    note(v);
 }
 
 static void virtual_describe(struct source *s, struct json_out *o)
@@ -216,6 +244,7 @@ static const struct source_ops virtual_ops = {
     .type = "virtual",
     .open = virtual_open,
     .start = virtual_start,
+    .recall = virtual_recall,
     .status = virtual_status,
     .describe = virtual_describe,
     .close = virtual_close,

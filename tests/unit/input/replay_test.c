@@ -86,7 +86,15 @@ static enum frame_fate on_frame(struct source *s,
     return FRAME_WAITS;
 }
 
-static const struct source_host host = {.frame = on_frame};
+static void nobody_cares(struct source *s)
+{
+    assert_ptr_equal(s, source);
+}
+
+static const struct source_host host = {.frame = on_frame,
+                                        .noted = nobody_cares,
+                                        .hold = nobody_cares,
+                                        .release = nobody_cares};
 
 static void on_answered(struct call *c, const struct err *e)
 {
