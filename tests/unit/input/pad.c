@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "left.h"
+
 struct root {
     struct conf_any device;
 };
@@ -20,16 +22,14 @@ static const struct conf_table root_table = {
     .keys = root_keys,
 };
 
-struct pad *pad_open(const char *keys)
+static void open_device(struct pad *p, const char *keys)
 {
-    struct pad *p = calloc(1, sizeof(*p));
     struct errs errs = ERRS_EMPTY;
     struct err e = {0};
     struct root *root;
     char text[2048];
     void *out;
 
-    assert_non_null(p);
     snprintf(text, sizeof(text),
              "{'device': {'id': 'pad', 'type': 'input', %s}}", keys);
     for (char *c = text; *c; c++)
@@ -42,15 +42,28 @@ struct pad *pad_open(const char *keys)
     if (device_type_of(&root->device)->open(&p->device, &root->device, &errs) <
         0)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    assert_int_equal(loop_open(&p->loop, "pad"), 0);
     p->in = input_of(p->device);
-    p->ring_loop[0] = p->ring_loop[1] = &p->loop;
     p->device->home = &p->loop;
     p->device->ring_loop = p->ring_loop;
     assert_int_equal(p->device->ops->begin(p->device, &e), 0);
-    state_init(&p->believed, &p->in->desc);
     errs_free(&errs);
+}
+
+struct pad *pad_open(const char *keys)
+{
+    struct pad *p = calloc(1, sizeof(*p));
+
+    assert_non_null(p);
+    assert_int_equal(loop_open(&p->loop, "pad"), 0);
+    p->ring_loop[0] = p->ring_loop[1] = &p->loop;
+    open_device(p, keys);
+    state_init(&p->believed, &p->in->desc);
     return p;
+}
+
+static void on_gone(void *arg)
+{
+    *(bool *)arg = true;
 }
 
 struct pad *pad_preset(const char *preset)
@@ -79,13 +92,24 @@ void pad_offer(struct pad *p, uint16_t id, uint32_t len, bool write)
     guest_offer(p->events, id, &piece, 1);
 }
 
+static void pad_guest(struct pad *p, bool packed, uint16_t size)
+{
+    if (!p->events)
+        p->events = guest_new(packed, size);
+}
+
+void pad_record(struct pad *p, bool packed, uint16_t size)
+{
+    pad_guest(p, packed, size);
+    guest_record(p->events);
+}
+
 void pad_start(struct pad *p, bool packed, uint16_t size, unsigned buffers)
 {
     struct err e = {0};
 
     the_pad = p;
-    if (!p->events)
-        p->events = guest_new(packed, size);
+    pad_guest(p, packed, size);
     p->events->setup.priv_size = p->device->priv_size;
     guest_start(p->events);
     p->events->ring.loop = &p->loop;
@@ -110,6 +134,64 @@ void pad_stop(struct pad *p)
     ops->ring_stop(p->device, &p->events->ring);
     guest_stop(p->events);
     p->kick_wanted = false;
+}
+
+/* ---- another process goes on ---- */
+
+static void close_device(struct pad *p)
+{
+    bool gone = false;
+
+    p->device->gone = on_gone;
+    p->device->gone_arg = &gone;
+    p->device->ops->close(p->device);
+    while (!gone)
+        uv_run(&p->loop.uv, UV_RUN_ONCE);
+    conf_free(p->doc);
+    p->doc = NULL;
+}
+
+/* What a process does that is still there does not count. */
+static void discard(struct pad *p)
+{
+    const struct device_ops *ops = p->device->ops;
+
+    p->device->suspends = true;
+    if (p->events && p->events->started) {
+        guest_crash(p->events);
+        ops->ring_stop(p->device, &p->events->ring);
+    }
+    p->kick_wanted = false;
+    close_device(p);
+}
+
+void pad_kill(struct pad *p, const char *keys)
+{
+    struct left left;
+
+    left_take(&left, "pad");
+    discard(p);
+    assert_int_equal(left_count("pad"), 0);
+    left_put(&left);
+    open_device(p, keys);
+}
+
+void pad_spoil(struct pad *p, const char *keys, unsigned seed)
+{
+    struct left left;
+
+    left_take(&left, "pad");
+    left_spoil(&left, seed);
+    discard(p);
+    left_put(&left);
+    open_device(p, keys);
+}
+
+void pad_hand_on(struct pad *p, const char *keys)
+{
+    p->device->suspends = true;
+    pad_stop(p);
+    pad_kill(p, keys);
 }
 
 void pad_free(struct pad *p)

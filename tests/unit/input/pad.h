@@ -38,6 +38,17 @@ void pad_start(struct pad *p, bool packed, uint16_t size, unsigned buffers);
 void pad_stop(struct pad *p);
 void pad_free(struct pad *p);
 
+/* The process of the device ends, and another one goes on with its guest, whose
+ * ring has not started yet. keys: of its config. Killed, with all that was not
+ * flushed; or by a hand-over. */
+void pad_kill(struct pad *p, const char *keys);
+void pad_hand_on(struct pad *p, const char *keys);
+/* The same, where what is left has become something else. */
+void pad_spoil(struct pad *p, const char *keys, unsigned seed);
+/* A guest whose ring is recorded, so that one that was killed can be gone on
+ * with. Before pad_start. */
+void pad_record(struct pad *p, bool packed, uint16_t size);
+
 /* Turns the loop until nothing happens any more. */
 void pad_settle(struct pad *p);
 /* The guest looks at what it got: how many events. Their buffers are offered
