@@ -15,7 +15,7 @@ PACKAGES_BUILD=(
 # A guest: QEMU, and the programs that its initramfs is made of.
 PACKAGES_GUEST=(
     python3 qemu-system-x86 'busybox-static|busybox' e2fsprogs fdisk
-    util-linux evtest
+    util-linux evtest systemd
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;

@@ -11,12 +11,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from rig import initramfs, kernel, rig  # noqa: E402
+from rig import initramfs, kernel, manager, rig  # noqa: E402
 
 
 def prepare(cache):
     for kit in initramfs.KITS:
-        k = kernel.find(cache, udmabuf=kit == "udmabuf")
+        if kit in manager.KITS and not os.path.exists(manager.MANAGER):
+            continue
+        k = kernel.find(cache, newer=kit in kernel.NEWER_KITS)
         path = initramfs.base(cache, k, kit)
         print(f"{os.path.basename(path)}: {os.path.getsize(path) >> 20} MiB, "
               f"kernel {k.release}")

@@ -15,6 +15,7 @@ import shutil
 import stat
 import subprocess
 
+from . import manager
 from .kernel import read_module
 
 TOOLS = ("mkfs.ext4", "e2fsck", "sfdisk", "blkdiscard", "blockdev", "fstrim")
@@ -33,6 +34,8 @@ KITS = {
     "conformance": (("iscsi-test-cu",), ("virtio_scsi", "sg")),
     "gpu": (("modetest",), ("virtio_gpu",)),
     "udmabuf": ((), ()),
+    "systemd": (manager.PROGRAMS, ("evdev",)),
+    "systemd-newer": (manager.PROGRAMS, ("evdev",)),
 }
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -84,7 +87,10 @@ def base(cache, kernel, kit):
     busybox = _program("busybox")
     scripts = [os.path.join(HERE, name) for name in sorted(os.listdir(HERE))]
     out = os.path.join(cache, f"base-{kit}.cpio")
-    if _is_fresh(out, [__file__, kernel.image, busybox, *tools, *scripts]):
+    with_manager = kit in manager.KITS
+    more = manager.sources() if with_manager else []
+    if _is_fresh(out, [__file__, manager.__file__, kernel.image, busybox,
+                       *tools, *scripts, *more]):
         return out
     partial = f"{out}.{os.getpid()}"
     with open(partial, "wb") as f:
@@ -102,6 +108,8 @@ def base(cache, kernel, kit):
             archive.file("modules/" + name, read_module(path))
         archive.file("modules/order", "".join(
             name + "\n" for name in names).encode())
+        if with_manager:
+            manager.add(archive, _add_program)
         for path in scripts:
             archive.file(os.path.basename(path), _read(path), 0o755)
         archive.end()

@@ -77,12 +77,15 @@ class Kernel:
         return order
 
 
-def find(cache, udmabuf=False):
-    """The kernel, made ready in the directory `cache` if need be. udmabuf: one
-    that has that."""
+NEWER_KITS = ("udmabuf", "systemd-newer")  # of initramfs.py
+
+
+def find(cache, newer=False):
+    """The kernel, made ready in the directory `cache` if need be. newer: one
+    that has udmabuf."""
     os.makedirs(cache, exist_ok=True)
     kernel = _find_usual(cache)
-    if not udmabuf or kernel.has("CONFIG_UDMABUF"):
+    if not newer or kernel.has("CONFIG_UDMABUF"):
         return kernel
     unpacked = os.path.join(cache, "kernel-backports")
     if not os.path.isdir(unpacked):
@@ -219,4 +222,4 @@ def _first_dir(*paths):
 if __name__ == "__main__":
     print("guest kernel:", find(sys.argv[1]).release)
     if "udmabuf" in sys.argv[2:]:
-        print("one with udmabuf:", find(sys.argv[1], udmabuf=True).release)
+        print("one with udmabuf:", find(sys.argv[1], newer=True).release)

@@ -19,7 +19,7 @@ from .vub import Vub, write_config
 
 # Of guests, by kit.
 MEMORY = {"fio": "448M", "scsi": "448M", "uinput": "512M", "node": "512M",
-          "udmabuf": "640M"}
+          "udmabuf": "640M", "systemd": "640M", "systemd-newer": "640M"}
 TAIL = 25  # lines of each log that a failure shows
 
 
@@ -102,7 +102,7 @@ class Rig:
               memory=None, **more):
         """A guest that runs `script` (sh; see initramfs/run-script), with a
         kit of initramfs.py, and with more programs, by their paths here."""
-        k = kernel.find(self.cache, udmabuf=kit == "udmabuf")
+        k = kernel.find(self.cache, newer=kit in kernel.NEWER_KITS)
         initrd = self.path(name + ".cpio")
         initramfs.build(initrd, initramfs.base(self.cache, k, kit), script,
                         programs)
