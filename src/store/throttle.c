@@ -119,7 +119,8 @@ static void on_mail(struct mail *m)
         part_gone(c);
         return;
     }
-    __atomic_store_n(&c->mailed, false, __ATOMIC_RELAXED);
+    /* Whoever posts it next has it all: the loop is through with it. */
+    __atomic_store_n(&c->mailed, false, __ATOMIC_RELEASE);
     go_on(c);
 }
 
@@ -132,7 +133,7 @@ static void wake(struct budget_seat *s)
 {
     struct throttle_channel *c = container_of(s, struct throttle_channel, seat);
 
-    if (!__atomic_exchange_n(&c->mailed, true, __ATOMIC_RELAXED))
+    if (!__atomic_exchange_n(&c->mailed, true, __ATOMIC_ACQUIRE))
         loop_post(c->filter.ch.loop, &c->mail);
 }
 

@@ -222,6 +222,33 @@ static void a_change_frees_those_that_wait(void **state)
     }
 }
 
+/* Each wakes the worker, which may be awake: for the thread sanitizer. */
+static void changes_may_come_one_after_the_other(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "", SLOW));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r[WAITING];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    make_wait(f, f->vq[0], &c, r);
+    for (unsigned i = 0; i < 2000; i++) {
+        ctl_call(&c, "throttle.set",
+                 i % 2 ? "{'name': 'd', 'bps': 1, 'iops': 1}"
+                       : "{'name': 'd', 'bps': 2, 'iops': 4294967295}");
+        for (unsigned k = 0; i % 50 == 49 && k < 50; k++)
+            ctl_need(&c, "\"result\"");
+    }
+    ctl_call(&c, "throttle.set", "{'name': 'd', 'bps': 0, 'iops': 0}");
+    ctl_need(&c, "\"result\":{}");
+    for (unsigned k = 0; k < WAITING; k++)
+        assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
 static void a_limit_may_be_set_while_a_guest_runs(void **state)
 {
     struct vub *v = ctl_start(DISK("d", "", THROTTLE("'name': 'gold'")));
@@ -460,6 +487,7 @@ BEHAVE_MAIN(T(a_guest_is_held_to_its_rate), T(a_burst_is_granted),
             T(two_devices_share_a_throttle_of_one_name),
             T(those_of_other_names_do_not_feel_each_other),
             T(a_change_frees_those_that_wait),
+            T(changes_may_come_one_after_the_other),
             T(a_limit_may_be_set_while_a_guest_runs),
             T(limits_of_a_config_change_beside_a_guest),
             T(a_ring_that_stops_lets_all_of_its_own_go),
