@@ -94,7 +94,7 @@ static bool stdout_is_written(void)
 static int serve(const struct options *o, const struct program *program)
 {
     static const struct log_config log_default = {LOG_INFO, LOG_TEXT};
-    const struct config_source source = {
+    struct config_source source = {
         .path = o->config,
         .text = o->text,
         .sets = o->sets,
@@ -109,6 +109,7 @@ static int serve(const struct options *o, const struct program *program)
     config_set_log(&source, &log_default);
     if (config_read(&doc, &config, &source, &e) < 0)
         goto out;
+    source.again = true;
     config_set_log(&source, &config->log);
     if (o->action == ACTION_RUN) {
         status = daemon_run(config, doc, &source, &o->how, &e);

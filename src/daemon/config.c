@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -315,13 +316,26 @@ static int read_text(struct conf_doc **doc, void **out,
                           strlen(source->text), dir, source->sets, e);
 }
 
+static int read_file(struct conf_doc **doc, void **out,
+                     const struct config_source *source, struct errs *e)
+{
+    struct stat st;
+
+    /* What cannot be looked at cannot be opened either, which says why. */
+    if (source->again && stat(source->path, &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        return errs_add(e, -ESPIPE, "",
+                        "is no file, and cannot be read a second time");
+    return conf_read_file(doc, out, &config_table, source->path, source->sets,
+                          e);
+}
+
 int config_read(struct conf_doc **doc, const struct config **out,
                 const struct config_source *source, struct errs *e)
 {
     void *data;
     int rc = source->text ? read_text(doc, &data, source, e)
-                          : conf_read_file(doc, &data, &config_table,
-                                           source->path, source->sets, e);
+                          : read_file(doc, &data, source, e);
 
     if (rc == 0)
         *out = data;

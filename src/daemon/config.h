@@ -39,6 +39,8 @@ struct config_source {
     const char *path;          /* of the file, or what text is called */
     const char *text;          /* instead of a file, as if it lay in the current
                                 * directory; NULL: a file */
+    bool again;                /* it was read before: what may keep its reader
+                                * waiting, a pipe, is not read once more */
     const char *const *sets;   /* for conf_read_file */
     int log_level, log_format; /* of the command line, which comes before the
                                 * file; -1: none */

@@ -1,6 +1,7 @@
 /* Devices that come and go beside guests that work. Which changes there are,
  * and what is refused, is tests/control's. */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "behave.h"
 #include "control.h"
@@ -218,8 +219,26 @@ static void nothing_is_left_of_those_that_went(void **state)
     vub_free(v);
 }
 
+/* Nobody may ever write it. */
+static void a_config_that_is_a_pipe_is_not_waited_for(void **state)
+{
+    struct vub *v = with_control(DISK("d", "", MEMORY));
+    const char *config = vub_path(v, "devices.json");
+    struct ctl *c = ctl_open(v);
+
+    (void)state;
+    assert_int_equal(unlink(config) | mkfifo(config, 0600), 0);
+    need(ctl_ask(c, "config.reload", ""),
+         "is no file, and cannot be read a second time");
+    vub_signal(v, SIGHUP);
+    vub_log_wait(v, "the devices are as they were");
+    ctl_close(c);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_guest_does_not_notice_the_changes_of_others),
             T(what_is_in_flight_is_drained_in_bounded_time),
             T(an_image_goes_from_one_device_to_the_next),
             T(requests_that_do_not_end_are_left_behind),
-            T(nothing_is_left_of_those_that_went))
+            T(nothing_is_left_of_those_that_went),
+            T(a_config_that_is_a_pipe_is_not_waited_for))
