@@ -137,7 +137,6 @@ static void on_path(const struct conf_key *k, const char *path, void *arg)
 /* Beside what the config names. */
 static void add_common(struct look *l)
 {
-    note_path(l, "/sys/devices", SANDBOX_READ); /* limits of disks */
     note_path(l, "/dev/udmabuf", SANDBOX_READ | SANDBOX_WRITE);
     if (l->confine->rules.needs & SANDBOX_NETWORK)
         note_path(l, "/etc/machine-id", SANDBOX_READ);

@@ -92,6 +92,33 @@ static const struct sandbox_path *rule_of(const struct sandbox_rules *rules,
     return NULL;
 }
 
+/* A limit of a disk, as os/linux/file.c asks for it: sysfs has much beside
+ * those that is not for everybody, memory of PCI devices for one. */
+static bool is_disk_limit(const char *path, int flags)
+{
+    static const char dir[] = "/sys/dev/block/", digits[] = "0123456789",
+                      up[] = "../", queue[] = "queue/";
+    const char *c = path;
+    size_t len;
+
+    if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC) ||
+        strncmp(c, dir, strlen(dir)) != 0)
+        return false;
+    c += strlen(dir);
+    c += strspn(c, digits);
+    if (*c++ != ':')
+        return false;
+    c += strspn(c, digits);
+    if (*c++ != '/')
+        return false;
+    c += strncmp(c, up, strlen(up)) == 0 ? strlen(up) : 0;
+    if (strncmp(c, queue, strlen(queue)) != 0)
+        return false;
+    c += strlen(queue);
+    len = strspn(c, "abcdefghijklmnopqrstuvwxyz_");
+    return len > 0 && !c[len];
+}
+
 /* ---- pictures ---- */
 
 static bool ends_in(const char *path, const char *ending)
@@ -262,6 +289,10 @@ static int do_open(struct job *j)
 
     if (flags & ~KNOWN_FLAGS)
         return refuse(j);
+    if (is_disk_limit(j->path, flags)) {
+        j->fd = open(j->path, O_RDONLY | O_CLOEXEC);
+        return j->fd < 0 ? -errno : 0;
+    }
     rule = rule_of(j->rules, j->path, wanted(flags), &rest);
     again = !rule && j->rules->again ? j->rules->again(j->rules) : NULL;
     if (again)

@@ -135,7 +135,7 @@ static bool queue_limit(dev_t dev, const char *name, uint64_t *value)
 
         snprintf(path, sizeof(path), i ? forms[1] : forms[0], major(dev),
                  minor(dev), name);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = broker_open(path, O_RDONLY | O_CLOEXEC, 0);
         if (fd < 0)
             continue;
         n = read(fd, text, sizeof(text) - 1);

@@ -1,6 +1,7 @@
 /* What a broker does for one who may not, and what it does for nobody. */
 #include "rig.h"
 
+#include <dirent.h>
 #include <linux/limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -161,6 +162,55 @@ static void a_rule_may_lead_up_and_what_is_below_may_not(void **state)
     (void)state;
     make_file(in_dir("in2/file"), "file");
     in_child(try_upward, NULL);
+}
+
+/* The name of one in /sys/dev/block that has a queue; "": there is none. */
+static void find_disk(char *out, size_t room)
+{
+    DIR *d = opendir("/sys/dev/block");
+    struct dirent *entry;
+
+    out[0] = '\0';
+    while (d && !out[0] && (entry = readdir(d)) != NULL) {
+        snprintf(out, room, "/sys/dev/block/%.20s/queue", entry->d_name);
+        if (entry->d_name[0] == '.' || access(out, F_OK) < 0)
+            out[0] = '\0';
+    }
+    if (d)
+        closedir(d);
+}
+
+static void try_limits(void *arg)
+{
+    static const char *const refused[] = {
+        "%s/../uevent",
+        "%s/../size",
+        "%s/",
+        "%s/../queue/nr_requests",
+    };
+    char path[128];
+
+    enter();
+    snprintf(path, sizeof(path), "%s/logical_block_size", (char *)arg);
+    NEED(opens(path, O_RDONLY));
+    NEED(refuses(path, O_RDWR));
+    for (unsigned i = 0; i < ARRAY_LEN(refused); i++) {
+        snprintf(path, sizeof(path), refused[i], (char *)arg);
+        NEED(refuses(path, O_RDONLY));
+    }
+    NEED(refuses("/sys/devices/system/cpu/online", O_RDONLY));
+    broker_stop();
+}
+
+static void limits_of_disks_are_all_of_sysfs(void **state)
+{
+    char disk[64];
+
+    (void)state;
+    find_disk(disk, sizeof(disk));
+    if (!disk[0])
+        skip();
+    in_child(try_limits, disk);
 }
 
 /* A device that was unplugged comes back as another node. */
@@ -537,6 +587,7 @@ int main(void)
         cmocka_unit_test(files_are_opened_by_the_rules),
         cmocka_unit_test(files_are_moved_and_nothing_else),
         cmocka_unit_test(a_rule_may_lead_up_and_what_is_below_may_not),
+        cmocka_unit_test(limits_of_disks_are_all_of_sysfs),
         cmocka_unit_test(what_appears_later_is_opened_by_its_name),
         cmocka_unit_test(pictures_may_be_anywhere_and_nothing_else),
         cmocka_unit_test(what_is_no_picture_by_its_name_is_not_opened),
