@@ -28,7 +28,7 @@ struct shot_args {
 
 /* The loop's, but for what the thread has. */
 struct shot {
-    struct kept kept;
+    struct kept_call kept;
     struct list node; /* of those that wait */
     struct job *job;  /* NULL: it waits */
     unsigned scanout;
@@ -99,7 +99,7 @@ static void shot_release(void *arg)
     free(s);
 }
 
-static void shot_end(struct kept *k, const struct err *why)
+static void shot_end(struct kept_call *k, const struct err *why)
 {
     struct shot *s = container_of(k, struct shot, kept);
 

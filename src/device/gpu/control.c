@@ -244,9 +244,9 @@ static const char *error_text(uint32_t type)
     }
 }
 
-void control_answer(struct gpu *g, struct chain *c,
-                    const struct virtio_gpu_ctrl_hdr *hdr, uint32_t type,
-                    const void *body, size_t body_len)
+static void answer(struct gpu *g, struct chain *c,
+                   const struct virtio_gpu_ctrl_hdr *hdr, uint32_t type,
+                   const void *body, size_t body_len)
 {
     struct virtio_gpu_ctrl_hdr out = {.type = htole32(type)};
     uint32_t flags = le32toh(hdr->flags), written = 0;
@@ -272,6 +272,26 @@ void control_answer(struct gpu *g, struct chain *c,
             written += (uint32_t)chain_write(c, sizeof(out), body, body_len);
     }
     chain_done(c, written);
+}
+
+void control_answer(struct gpu *g, struct chain *c,
+                    const struct virtio_gpu_ctrl_hdr *hdr, uint32_t type,
+                    const void *body, size_t body_len)
+{
+    ledger_done(g->ledger, c, type, body, body_len);
+    answer(g, c, hdr, type, body, body_len);
+}
+
+bool control_was_done(struct gpu *g, struct chain *c)
+{
+    struct virtio_gpu_ctrl_hdr hdr;
+    struct answer a;
+
+    if (!ledger_was_done(g->ledger, c, &a))
+        return false;
+    control_read(c, &hdr, sizeof(hdr));
+    answer(g, c, &hdr, a.type, a.body, a.body_len);
+    return true;
 }
 
 bool control_read(const struct chain *c, void *to, size_t len)
@@ -335,12 +355,14 @@ void control_ring_kick(struct gpu *g, struct ring *q)
     struct chain *c;
 
     ctl->left = TURN_BYTES;
+    ledger_turn(g->ledger, q);
     for (unsigned n = 0; n < TURN_COMMANDS && !ctl->chain && ctl->left > 0;
          n++) {
         c = ring_pop(q);
         if (!c)
             return;
-        take(g, c);
+        if (!control_was_done(g, c))
+            take(g, c);
     }
 }
 

@@ -182,6 +182,7 @@ uint32_t control_assign_uuid(struct gpu *g, struct request *r)
         res->uuid[6] = (uint8_t)((res->uuid[6] & 0x0f) | 0x40);
         res->uuid[8] = (uint8_t)((res->uuid[8] & 0x3f) | 0x80);
         res->has_uuid = true;
+        ledger_uuid(g->ledger, res);
     }
     memcpy(r->body.uuid, res->uuid, sizeof(r->body.uuid));
     r->body_len = sizeof(r->body.uuid);

@@ -100,6 +100,7 @@ void cursor_ring_kick(struct gpu *g, struct ring *q)
 {
     unsigned images = 0;
 
+    ledger_turn(g->ledger, q);
     for (unsigned n = 0; n < TURN_COMMANDS && images < TURN_IMAGES; n++) {
         struct chain *c = ring_pop(q);
         struct virtio_gpu_update_cursor in;
@@ -107,6 +108,8 @@ void cursor_ring_kick(struct gpu *g, struct ring *q)
 
         if (!c)
             return;
+        if (control_was_done(g, c))
+            continue;
         type = run(g, c, &in);
         images += in.resource_id != 0 &&
                   le32toh(in.hdr.type) == VIRTIO_GPU_CMD_UPDATE_CURSOR;

@@ -37,6 +37,7 @@ void displays_by_conf(struct gpu *g)
 {
     uint32_t x = 0;
 
+    g->displays_said = false;
     memset(g->displays, 0, sizeof(g->displays));
     for (unsigned i = 0; i < g->num_scanouts; i++) {
         const struct gpu_scanout_conf *c = scanout_conf(g, i);
@@ -45,6 +46,8 @@ void displays_by_conf(struct gpu *g)
             (struct display_one){{x, 0, c->width, c->height}, true};
         x += c->width;
     }
+    ledger_displays(g);
+    ledger_commit(g->ledger);
 }
 
 static bool has_front_end(const struct gpu *g)
@@ -85,15 +88,25 @@ static bool runs(const struct gpu *g)
     return g->control.ring != NULL;
 }
 
-void gpu_set_displays(struct gpu *g, const struct display_one *displays)
+static void take_displays(struct gpu *g, const struct display_one *displays)
 {
     memcpy(g->displays, displays, sizeof(g->displays));
+    g->displays_said = true;
+    ledger_displays(g);
+    ledger_commit(g->ledger);
+}
+
+void gpu_set_displays(struct gpu *g, const struct display_one *displays)
+{
+    take_displays(g, displays);
     g->events_read |= VIRTIO_GPU_EVENT_DISPLAY;
+    ledger_events(g);
+    ledger_commit(g->ledger);
     device_config_changed(&g->device);
 }
 
 /* Nothing of one that is off means anything. */
-static struct display_one tidy(const struct display_one *d)
+struct display_one display_tidy(const struct display_one *d)
 {
     if (d->enabled && d->r.width > 0 && d->r.width <= GPU_SIDE_MAX &&
         d->r.height > 0 && d->r.height <= GPU_SIDE_MAX && d->r.x <= INT32_MAX &&
@@ -102,7 +115,7 @@ static struct display_one tidy(const struct display_one *d)
     return (struct display_one){.enabled = false};
 }
 
-static bool same(const struct display_one *a, const struct display_one *b)
+bool display_same(const struct display_one *a, const struct display_one *b)
 {
     return a->enabled == b->enabled && a->r.x == b->r.x && a->r.y == b->r.y &&
            a->r.width == b->r.width && a->r.height == b->r.height;
@@ -151,8 +164,8 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays)
     bool changed = false;
 
     for (unsigned i = 0; i < VIRTIO_GPU_MAX_SCANOUTS; i++) {
-        now[i] = tidy(&displays[i]);
-        if (same(&now[i], &g->displays[i]))
+        now[i] = display_tidy(&displays[i]);
+        if (display_same(&now[i], &g->displays[i]))
             continue;
         changed = true;
         tell_display(g, i, &now[i]);
@@ -160,8 +173,8 @@ void gpu_on_displays(struct gpu *g, const struct display_one *displays)
     /* One that waits is told by its answer. */
     if (changed && runs(g) && !g->control.awaits_displays)
         gpu_set_displays(g, now);
-    else if (changed)
-        memcpy(g->displays, now, sizeof(g->displays));
+    else
+        take_displays(g, now);
     control_displays_known(g);
     end_wait(g, NULL);
 }
@@ -270,7 +283,7 @@ void displays_begin(struct gpu *g, void (*gone)(struct timer *t))
 
 void displays_start(struct gpu *g)
 {
-    if (!g->viewer || viewer_knows_displays(g->viewer)) {
+    if (!g->viewer || viewer_knows_displays(g->viewer) || g->goes_on) {
         device_started(&g->device, NULL);
         return;
     }

@@ -47,7 +47,11 @@ static void gpu_config_read(struct device *d, void *config)
     };
 
     memcpy(config, &c, sizeof(c));
-    g->config_was_read = true;
+    if (!g->config_was_read) {
+        g->config_was_read = true;
+        ledger_control(g);
+        ledger_commit(g->ledger);
+    }
     viewer_ask(g->viewer);
 }
 
@@ -58,13 +62,16 @@ static int gpu_config_write(struct device *d, uint32_t offset, const void *data,
 {
     const uint32_t at = offsetof(struct virtio_gpu_config, events_clear);
     uint32_t from = MAX(offset, at), to = MIN(offset + len, at + 4);
+    struct gpu *g = gpu_of(d);
     le32 clear = 0;
 
     if (from >= to)
         return -EACCES;
     memcpy((uint8_t *)&clear + (from - at),
            (const uint8_t *)data + (from - offset), to - from);
-    gpu_of(d)->events_read &= ~le32toh(clear);
+    g->events_read &= ~le32toh(clear);
+    ledger_events(g);
+    ledger_commit(g->ledger);
     return 0;
 }
 
@@ -73,6 +80,7 @@ static int gpu_config_write(struct device *d, uint32_t offset, const void *data,
 static void gpu_start(struct device *d, const struct device_start *s)
 {
     gpu_of(d)->features = s->features;
+    gpu_of(d)->recovered = s->recovered;
     displays_start(gpu_of(d));
 }
 
@@ -87,6 +95,8 @@ static void forget_guest(struct gpu *g)
     scanouts_reset(g);
     resources_clear(&g->resources);
     g->events_read = 0;
+    ledger_events(g);
+    ledger_commit(g->ledger);
 }
 
 static void gpu_reset(struct device *d)
@@ -104,12 +114,24 @@ static void gpu_reset(struct device *d)
 #define BASE_SPLIT 0u
 #define BASE_PACKED (1u << 15 | 1u << 31)
 
+/* When a process ends, nobody stops its queues: where they were then their
+ * in-flight record says, which a driver does not outlive. */
 static bool is_another_driver(const struct gpu *g, const struct ring *q)
 {
     uint32_t base = ring_base(q);
 
+    if (g->was_running)
+        return !g->recovered;
     return base != g->ring_base ||
            (g->config_was_read && (base == BASE_SPLIT || base == BASE_PACKED));
+}
+
+/* An event that the guest was not told of, perhaps: it may hear of it twice. */
+static void tell_what_was_left(struct gpu *g)
+{
+    if (g->goes_on && g->events_read)
+        device_config_changed(&g->device);
+    g->goes_on = false;
 }
 
 static int gpu_ring_start(struct device *d, struct ring *q, struct err *e)
@@ -118,12 +140,17 @@ static int gpu_ring_start(struct device *d, struct ring *q, struct err *e)
 
     (void)e;
     assert(q->loop == d->home);
+    ledger_ring_start(g->ledger, q);
     if (q->index != VIRTIO_GPU_CONTROLQ)
         return 0;
     if (is_another_driver(g, q))
         forget_guest(g);
     g->control.ring = q;
+    g->was_running = false;
+    ledger_control(g);
+    ledger_commit(g->ledger);
     control_remapped(g);
+    tell_what_was_left(g);
     return 0;
 }
 
@@ -154,6 +181,8 @@ static void gpu_ring_stop(struct device *d, struct ring *q)
     g->control.ring = NULL;
     g->ring_base = ring_base(q);
     g->config_was_read = false;
+    ledger_control(g);
+    ledger_commit(g->ledger);
     resources_resolve(&g->resources, NULL);
 }
 
@@ -169,6 +198,7 @@ static void gpu_free(struct gpu *g)
 {
     scanouts_reset(g);
     resources_clear(&g->resources);
+    arena_close(&g->arena);
     device_gone(&g->device);
     free(g);
 }
@@ -182,16 +212,22 @@ static int gpu_begin(struct device *d, struct err *e)
 {
     struct gpu *g = gpu_of(d);
 
-    (void)e;
     displays_begin(g, on_timer_gone);
     g->has_begun = true;
-    return 0;
+    return ledger_open(g, e);
+}
+
+static int gpu_save(struct device *d, struct err *e)
+{
+    return ledger_save(gpu_of(d), e);
 }
 
 static void gpu_close(struct device *d)
 {
     struct gpu *g = gpu_of(d);
 
+    ledger_close(g);
+    arena_stop(&g->arena);
     waits_end(g);
     displays_connect(d, -1);
     if (g->has_begun)
@@ -218,6 +254,7 @@ static const struct device_ops gpu_ops = {
     .ring_remapped = gpu_ring_remapped,
     .display = displays_connect,
     .display_leave = displays_leave,
+    .save = gpu_save,
     .close = gpu_close,
 };
 

@@ -3,7 +3,9 @@
 #define VUB_DEVICE_GPU_IMPL_H
 
 #include "base/log.h"
+#include "device/gpu/arena.h"
 #include "device/gpu/gpu.h"
+#include "device/gpu/ledger.h"
 #include "device/gpu/resource.h"
 #include "device/gpu/scanout.h"
 #include "device/gpu/viewer.h"
@@ -55,12 +57,18 @@ struct gpu {
     uint32_t events_read;
     uint32_t ring_base;   /* of the control queue when it stopped last */
     bool config_was_read; /* since then */
+    bool was_running;     /* it had not, when another process ended: we go on */
+    bool goes_on; /* with what another process has left, and not started yet */
+    bool recovered; /* as the session's device_start says */
 
+    struct ledger *ledger; /* NULL before begin, and when it closes */
+    struct arena arena;
     struct resources resources;
     struct scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];
     /* How they ought to be: by the config, until a front-end's display has
      * said otherwise, or gpu.resize has. */
     struct display_one displays[VIRTIO_GPU_MAX_SCANOUTS];
+    bool displays_said; /* they are not the config's */
     struct control control;
     struct viewer *viewer; /* NULL: there is none */
     int unused_display;    /* of the front-end, without a viewer; -1: none */
@@ -100,6 +108,9 @@ unsigned gpu_edid(struct gpu *g, unsigned i,
 void gpu_set_displays(struct gpu *g, const struct display_one *displays);
 /* As the config has them. */
 void displays_by_conf(struct gpu *g);
+/* Of one that somebody says: off, if it makes no sense. */
+struct display_one display_tidy(const struct display_one *d);
+bool display_same(const struct display_one *a, const struct display_one *b);
 /* Opens the timer, which gpu.c closes. */
 void displays_begin(struct gpu *g, void (*gone)(struct timer *t));
 /* device_started() comes, unless displays_stop does before. */
@@ -120,6 +131,9 @@ void control_displays_known(struct gpu *g);
 void control_displays_wait_over(struct gpu *g);
 /* The queue's memory is another. */
 void control_remapped(struct gpu *g);
+/* Answers c as somebody before us would have, who had done its command. False:
+ * nobody had. */
+bool control_was_done(struct gpu *g, struct chain *c);
 /* Copies the fixed part of a request, len bytes that begin with the header, of
  * which all is zero that was not sent. False: it is shorter. */
 bool control_read(const struct chain *c, void *to, size_t len);

@@ -4,14 +4,14 @@
 
 static void on_cancel(struct call *c)
 {
-    struct kept *k = c->user;
+    struct kept_call *k = c->user;
     struct err e;
 
     err_set(&e, -ECANCELED, "", "nobody waits any more");
     k->end(k, &e);
 }
 
-bool kept_begin(struct kept *k, struct gpu *g, struct call *c)
+bool kept_begin(struct kept_call *k, struct gpu *g, struct call *c)
 {
     unsigned n = 0;
     struct err e;
@@ -33,7 +33,7 @@ bool kept_begin(struct kept *k, struct gpu *g, struct call *c)
     return true;
 }
 
-static struct call *take(struct kept *k)
+static struct call *take(struct kept_call *k)
 {
     struct call *c = k->call;
 
@@ -42,12 +42,12 @@ static struct call *take(struct kept *k)
     return c;
 }
 
-void kept_done(struct kept *k)
+void kept_done(struct kept_call *k)
 {
     call_done(take(k));
 }
 
-void kept_fail(struct kept *k, const struct err *e)
+void kept_fail(struct kept_call *k, const struct err *e)
 {
     call_fail(take(k), e);
 }
@@ -71,7 +71,8 @@ void waits_end(struct gpu *g)
 
     err_set(&e, -ENODEV, "/params/device", "the device is closing");
     while (!list_empty(&g->waits)) {
-        struct kept *k = container_of(g->waits.next, struct call, node)->user;
+        struct kept_call *k =
+            container_of(g->waits.next, struct call, node)->user;
 
         k->end(k, &e);
     }

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "device/gpu/arena.h"
+#include "device/gpu/ledger.h"
 #include "device/gpu/pixels.h"
 #include "os/closer.h"
 #include "os/memory.h"
@@ -58,6 +60,7 @@ static struct resource *resource_new(struct resources *rs, uint32_t id)
     r->refs = 1;
     r->fd = -1;
     r->dmabuf = -1;
+    r->slot = -1;
     r->owner = rs;
     list_add(&rs->buckets[bucket(id)], &r->node);
     rs->count++;
@@ -76,16 +79,34 @@ static uint64_t room(uint64_t bytes)
     return (bytes + page - 1) / page * page;
 }
 
-static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
+static uint8_t *pixels_make(struct resources *rs, struct resource *r,
+                            uint64_t bytes)
+{
+    uint8_t *pixels = NULL;
+
+    if (rs->in_arena) {
+        r->extent = arena_take(rs->arena, bytes);
+        return r->extent ? arena_at(rs->arena, r->extent) : NULL;
+    }
+    if (rs->in_files && bytes > CURSOR_BYTES && rs->files < RESOURCES_FILES_MAX)
+        pixels = memory_zeros_in_file("vub-gpu", bytes, &r->fd);
+    return pixels ? pixels : memory_zeros(bytes);
+}
+
+/* found: where they are; NULL: they are made. */
+static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes,
+                       struct extent *found)
 {
     uint64_t taken = room(bytes);
 
     if (taken > rs->max_bytes || rs->bytes > rs->max_bytes - taken)
         return false;
-    if (rs->in_files && bytes > CURSOR_BYTES && rs->files < RESOURCES_FILES_MAX)
-        r->pixels = memory_zeros_in_file("vub-gpu", bytes, &r->fd);
-    if (!r->pixels)
-        r->pixels = memory_zeros(bytes);
+    if (found) {
+        r->extent = found;
+        r->pixels = arena_at(rs->arena, found);
+    } else {
+        r->pixels = pixels_make(rs, r, bytes);
+    }
     if (!r->pixels)
         return false;
     rs->files += r->fd >= 0;
@@ -94,9 +115,9 @@ static bool pixels_new(struct resources *rs, struct resource *r, uint64_t bytes)
     return true;
 }
 
-struct resource *resource_new_2d(struct resources *rs, uint32_t id,
-                                 uint32_t format, uint32_t width,
-                                 uint32_t height)
+static struct resource *new_2d(struct resources *rs, uint32_t id,
+                               uint32_t format, uint32_t width, uint32_t height,
+                               struct extent *found)
 {
     struct resource *r = resource_new(rs, id);
 
@@ -106,10 +127,32 @@ struct resource *resource_new_2d(struct resources *rs, uint32_t id,
     r->width = width;
     r->height = height;
     r->stride = width * PIXEL_BYTES;
-    if (!pixels_new(rs, r, (uint64_t)r->stride * height)) {
+    if (!pixels_new(rs, r, (uint64_t)r->stride * height, found)) {
         resource_forget(r);
         return NULL;
     }
+    return r;
+}
+
+struct resource *resource_new_2d(struct resources *rs, uint32_t id,
+                                 uint32_t format, uint32_t width,
+                                 uint32_t height)
+{
+    struct resource *r = new_2d(rs, id, format, width, height, NULL);
+
+    if (r)
+        ledger_resource(rs->ledger, r);
+    return r;
+}
+
+struct resource *resource_found_2d(struct resources *rs, uint32_t id,
+                                   uint32_t format, uint32_t width,
+                                   uint32_t height, struct extent *x)
+{
+    struct resource *r = new_2d(rs, id, format, width, height, x);
+
+    if (!r)
+        arena_return(rs->arena, x);
     return r;
 }
 
@@ -122,6 +165,7 @@ struct resource *resource_new_blob(struct resources *rs, uint32_t id,
         return NULL;
     r->is_blob = true;
     r->bytes = bytes;
+    ledger_resource(rs->ledger, r);
     return r;
 }
 
@@ -145,6 +189,7 @@ void resource_forget(struct resource *r)
 {
     list_del(&r->node);
     r->owner->count--;
+    ledger_forget(r->owner->ledger, r);
     resource_detach(r);
     resource_unref(r);
 }
@@ -153,6 +198,14 @@ struct resource *resource_ref(struct resource *r)
 {
     r->refs++;
     return r;
+}
+
+int resource_file(const struct resource *r, uint64_t *at)
+{
+    *at = r->extent ? r->extent->at : 0;
+    if (r->extent && r->bytes > CURSOR_BYTES)
+        return r->owner->arena->kept.fd;
+    return r->fd;
 }
 
 /* They are no more of the owner's. */
@@ -167,19 +220,27 @@ static struct closer_map pixels_leave(struct resource *r)
     return m;
 }
 
+static void pixels_drop(struct resource *r)
+{
+    struct extent *x = r->extent;
+    struct closer_map m = pixels_leave(r);
+
+    r->extent = NULL;
+    if (x)
+        arena_return(r->owner->arena, x);
+    else
+        memory_drop(m.at, m.len, m.fd);
+}
+
 void resource_unref(struct resource *r)
 {
-    struct closer_map m;
-
     if (!r || --r->refs > 0)
         return;
     resource_detach(r);
     if (r->dmabuf >= 0)
         close(r->dmabuf);
-    if (r->pixels) {
-        m = pixels_leave(r);
-        memory_drop(m.at, m.len, m.fd);
-    }
+    if (r->pixels)
+        pixels_drop(r);
     free(r);
 }
 
@@ -195,15 +256,21 @@ int resource_attach(struct resource *r, struct backing_entry *entries,
         return -E2BIG;
     }
     rc = backing_attach(&r->backing, entries, num, mem);
-    if (rc == 0)
-        rs->entries += num;
-    return rc;
+    if (rc < 0)
+        return rc;
+    rs->entries += num;
+    ledger_backing(rs->ledger, r);
+    return 0;
 }
 
 void resource_detach(struct resource *r)
 {
+    bool was_attached = r->backing.attached;
+
     r->owner->entries -= r->backing.num_entries;
     backing_detach(&r->backing);
+    if (was_attached)
+        ledger_backing(r->owner->ledger, r);
 }
 
 void resources_resolve(struct resources *rs, struct mem *mem)
@@ -227,9 +294,10 @@ void resources_clear(struct resources *rs)
         LIST_EACH_SAFE (&rs->buckets[i], it) {
             struct resource *r = container_of(it, struct resource, node);
 
-            if (maps && r->pixels && r->refs == 1)
+            if (maps && r->pixels && !r->extent && r->refs == 1)
                 maps[num++] = pixels_leave(r);
             resource_forget(r);
+            ledger_commit(rs->ledger);
         }
     }
     closer_unmap_all(maps, num);

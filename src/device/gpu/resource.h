@@ -24,6 +24,9 @@
 #define RESOURCE_BLOCKS_MAX                                                    \
     (GPU_SIDE_MAX * GPU_SIDE_MAX / (RESOURCE_BLOCK_BYTES / 4))
 
+struct arena;
+struct extent;
+struct ledger;
 struct resources;
 
 struct resource {
@@ -40,10 +43,12 @@ struct resource {
     uint8_t *pixels; /* [bytes], page aligned; zeros at first */
     uint64_t made[RESOURCE_BLOCKS_MAX / 64]; /* blocks that were written to:
                                               * bits */
+    struct extent *extent; /* the pixels are in the arena; NULL: they are not */
     int fd;     /* of a file in memory with the pixels, for dma-bufs; -1 */
     int dmabuf; /* of that file, made when it is shown so; -1: none */
     bool dmabuf_tried;
 
+    int slot; /* the ledger's; -1: none */
     struct resources *owner;
     struct list node; /* of its bucket */
 };
@@ -58,6 +63,9 @@ struct resources {
     uint64_t entries; /* of all backings */
     unsigned files;   /* with pixels; of those without an id too */
     bool in_files;    /* pixels are made for dma-bufs */
+    bool in_arena;    /* pixels are made there, which does for dma-bufs too */
+    struct arena *arena;   /* NULL: there is none */
+    struct ledger *ledger; /* NULL: nothing is written down */
 };
 
 void resources_init(struct resources *rs, uint64_t max_bytes, bool in_files);
@@ -72,6 +80,13 @@ struct resource *resource_new_2d(struct resources *rs, uint32_t id,
                                  uint32_t height);
 struct resource *resource_new_blob(struct resources *rs, uint32_t id,
                                    uint64_t bytes);
+/* One that another process has made, whose pixels are in that extent: which is
+ * the resource's, or returned. */
+struct resource *resource_found_2d(struct resources *rs, uint32_t id,
+                                   uint32_t format, uint32_t width,
+                                   uint32_t height, struct extent *x);
+/* The file that has the pixels of a 2D resource, from *at on; -1: none. */
+int resource_file(const struct resource *r, uint64_t *at);
 /* len bytes from `from` on of a 2D resource's pixels are about to be written.
  * How many bytes of memory the system may have to make for that: most of the
  * time none. */

@@ -158,6 +158,7 @@ void frame_unref(struct frame *f)
 
 static void tell(struct gpu *g, unsigned i)
 {
+    ledger_scanout(g, i);
     viewer_scanout(g->viewer, i);
     waits_changed(g, i);
 }
@@ -211,6 +212,7 @@ void scanouts_drop(struct gpu *g, const struct resource *res)
 
 void scanout_cursor_changed(struct gpu *g, unsigned i, bool image)
 {
+    ledger_cursor(g, i, image);
     viewer_cursor(g->viewer, i, image);
     waits_changed(g, i);
 }
@@ -225,5 +227,8 @@ void scanouts_reset(struct gpu *g)
         *c = (struct cursor){0};
         if (was_visible)
             scanout_cursor_changed(g, i, false);
+        else
+            ledger_cursor(g, i, false);
+        ledger_commit(g->ledger);
     }
 }

@@ -26,16 +26,18 @@ bool viewer_has_dmabufs(const struct viewer *v)
 int viewer_dmabuf(struct viewer *v, const struct frame *f)
 {
     struct resource *res = f->res;
-    uint64_t page;
+    uint64_t page, at;
     int fd;
 
-    if (!(v->features & WIRE_F_DMABUF2) || res->is_blob || res->fd < 0)
+    if (!(v->features & WIRE_F_DMABUF2) || res->is_blob ||
+        resource_file(res, &at) < 0)
         return -1;
     if (res->dmabuf >= 0 || res->dmabuf_tried)
         return res->dmabuf;
     res->dmabuf_tried = true;
     page = memory_page_bytes();
-    fd = udmabuf_create(res->fd, 0, (res->bytes + page - 1) / page * page);
+    fd = udmabuf_create(resource_file(res, &at), at,
+                        (res->bytes + page - 1) / page * page);
     if (fd >= 0)
         res->dmabuf = fd;
     else

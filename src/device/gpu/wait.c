@@ -48,7 +48,7 @@ struct load {
 
 /* Freed when it is answered and its timer closed. */
 struct wait {
-    struct kept kept;
+    struct kept_call kept;
     struct looking looking;
     const struct wait_args *args; /* until it is answered */
     enum wait_kind kind;
@@ -99,7 +99,7 @@ static void fail(struct wait *w, const struct err *e)
     kept_fail(&w->kept, e);
 }
 
-static void on_end(struct kept *k, const struct err *why)
+static void on_end(struct kept_call *k, const struct err *why)
 {
     fail(container_of(k, struct wait, kept), why);
 }
