@@ -219,6 +219,7 @@ static int gpu_begin(struct device *d, struct err *e)
 
 static int gpu_save(struct device *d, struct err *e)
 {
+    displays_connect(d, -1); /* it comes again, wherever it goes on */
     return ledger_save(gpu_of(d), e);
 }
 

@@ -351,19 +351,12 @@ void ledger_done(struct ledger *l, const struct chain *c, uint32_t type,
 
 /* ---- handing on ---- */
 
-/* Copies what has been written to: the rest is zeros there too. */
 static int save_pixels(struct gpu *g, struct resource *r)
 {
-    const uint64_t block = RESOURCE_BLOCK_BYTES;
-    struct extent *x = arena_take(&g->arena, r->bytes);
-
-    if (!x)
+    if (!resource_move(r))
         return -ENOMEM;
-    for (uint64_t i = 0; i * block < r->bytes; i++)
-        if (r->made[i / 64] >> i % 64 & 1)
-            memcpy(arena_at(&g->arena, x) + i * block, r->pixels + i * block,
-                   MIN(block, r->bytes - i * block));
-    set(g->ledger, &g->ledger->book->resources[r->slot].pixels, x->at + 1);
+    set(g->ledger, &g->ledger->book->resources[r->slot].pixels,
+        r->extent->at + 1);
     ledger_commit(g->ledger);
     return 0;
 }
@@ -393,17 +386,17 @@ int ledger_save(struct gpu *g, struct err *e)
         rc = arena_open(&g->arena, g->device.id, g->device.home, e);
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < RESOURCE_BUCKETS; i++) {
+    g->resources.arena = &g->arena;
+    for (unsigned i = 0; rc == 0 && i < RESOURCE_BUCKETS; i++) {
         LIST_EACH (&g->resources.buckets[i], it) {
             struct resource *r = container_of(it, struct resource, node);
 
-            if (r->is_blob || r->extent)
-                continue;
-            if (save_pixels(g, r) < 0)
-                return err_set(e, -ENOMEM, "",
-                               "there is no room to keep all pictures of the "
-                               "guest");
+            if (rc == 0 && !r->is_blob && !r->extent)
+                rc = save_pixels(g, r);
         }
     }
-    return 0;
+    if (rc < 0)
+        err_set(e, rc, "",
+                "there is no room to keep all pictures of the guest");
+    return rc;
 }

@@ -35,8 +35,8 @@ int ledger_open(struct gpu *g, struct err *e);
 /* Nothing of g is written down any more. What was is forgotten, unless the
  * device is handed on. */
 void ledger_close(struct gpu *g);
-/* Pixels that are in no kept memory yet are put there, for whoever comes next;
- * only ledger_close may follow. */
+/* Pixels that are in no kept memory yet are moved there, for whoever comes
+ * next. Nobody shows them just now. */
 int ledger_save(struct gpu *g, struct err *e);
 
 /* ---- what has changed ---- */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "device/gpu/arena.h"
@@ -218,6 +219,31 @@ static struct closer_map pixels_leave(struct resource *r)
     r->pixels = NULL;
     r->fd = -1;
     return m;
+}
+
+bool resource_move(struct resource *r)
+{
+    struct resources *rs = r->owner;
+    struct extent *x = arena_take(rs->arena, r->bytes);
+    const uint64_t block = RESOURCE_BLOCK_BYTES;
+
+    if (!x)
+        return false;
+    /* What was never written to is zeros there too. */
+    for (uint64_t i = 0; i * block < r->bytes; i++)
+        if (r->made[i / 64] >> i % 64 & 1)
+            memcpy(arena_at(rs->arena, x) + i * block, r->pixels + i * block,
+                   MIN(block, r->bytes - i * block));
+    memory_drop(r->pixels, r->bytes, r->fd);
+    rs->files -= r->fd >= 0;
+    r->fd = -1;
+    r->extent = x;
+    r->pixels = arena_at(rs->arena, x);
+    if (r->dmabuf >= 0)
+        close(r->dmabuf);
+    r->dmabuf = -1;
+    r->dmabuf_tried = false;
+    return true;
 }
 
 static void pixels_drop(struct resource *r)

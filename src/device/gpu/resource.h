@@ -85,6 +85,9 @@ struct resource *resource_new_blob(struct resources *rs, uint32_t id,
 struct resource *resource_found_2d(struct resources *rs, uint32_t id,
                                    uint32_t format, uint32_t width,
                                    uint32_t height, struct extent *x);
+/* The pixels of a 2D resource that are in no arena move to the owner's. False:
+ * there is no room; they are where they were. */
+bool resource_move(struct resource *r);
 /* The file that has the pixels of a 2D resource, from *at on; -1: none. */
 int resource_file(const struct resource *r, uint64_t *at);
 /* len bytes from `from` on of a 2D resource's pixels are about to be written.
