@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-#define RING_SIZE 64
+#define RING_SIZE 16
 #define SLOTS (RING_SIZE / 2) /* two descriptors each */
 #define SLOT_BYTES (REQUEST_MAX + RESPONSE_MAX)
 
