@@ -61,6 +61,9 @@ void world_init(const struct world_conf *configs, unsigned num);
 void world_open(const struct world_conf *config);
 /* Without a session. */
 void world_close(void);
+/* Likewise: the device is saved and closed, and another one goes on. spoil:
+ * after something has been written to what was left, as the input says. */
+void world_hand_over(bool spoil);
 /* The loop turns once, and all look at what has become of it. */
 void world_turn(void);
 /* The clock of loops, which moves only here. */
@@ -164,6 +167,8 @@ void model_begin(void);
 void model_reset(void);
 /* Nothing is known any more, until then. */
 void model_lose(void);
+/* Nothing is known any more, whatever is reset, until that is over. */
+void model_spoil(bool spoilt);
 /* The chain has been answered: `len` bytes. Applies it. */
 void model_answered(unsigned ring, const struct place *p, const uint8_t *answer,
                     uint32_t len);

@@ -19,7 +19,9 @@
  *     236..239  the config space is written to
  *     240..243  a display is given, or hangs up
  *     244..247  the clock goes on; the front-end takes memory away
- *     248..     the session ends or is reset, another one begins
+ *     248..     the session ends or is reset, another one begins; the device
+ * may be another by then, which goes on with what was left: if that was spoilt,
+ * it may do what it likes until it is reset
  *
  * What must hold: each chain is answered once, in order, with what the model
  * (gpu_model.c) has; guest memory changes nowhere else; what the display reads
@@ -115,11 +117,32 @@ static void call(uint8_t what)
     }
 }
 
+static void spoilt_session(uint8_t b)
+{
+    model_spoil(true);
+    session_begin(ALL_FEATURES, b & 32);
+    for (int i = 0; i < 4; i++) {
+        guest_kick(i & 1);
+        world_turn();
+        call((uint8_t)i);
+        front(u8());
+        command_control();
+        command_cursor();
+    }
+    session_end();
+    device->ops->reset(device);
+    model_spoil(false);
+}
+
 static void another_session(uint8_t what)
 {
     uint8_t b = u8();
 
     session_end();
+    if (what & 2)
+        world_hand_over(what & 4);
+    if (what & 2 && what & 4)
+        spoilt_session(b);
     if (what & 1) {
         device->ops->reset(device);
         model_reset();

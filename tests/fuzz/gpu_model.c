@@ -8,6 +8,7 @@
 const uint32_t ids[IDS] = {0, 1, 2, 3, 4, 5, 0x80000001, UINT32_MAX};
 bool is_lost;
 
+static bool is_spoilt;
 static struct res resources[IDS];
 
 /* ---- life ---- */
@@ -24,7 +25,13 @@ void model_reset(void)
     for (unsigned i = 0; i < IDS; i++)
         forget(&resources[i]);
     memset(cursors, 0, sizeof(cursors));
-    is_lost = false;
+    is_lost = is_spoilt;
+}
+
+void model_spoil(bool spoilt)
+{
+    is_spoilt = spoilt;
+    model_reset();
 }
 
 void model_lose(void)
@@ -34,6 +41,7 @@ void model_lose(void)
 
 void model_begin(void)
 {
+    is_spoilt = false;
     model_reset();
 }
 

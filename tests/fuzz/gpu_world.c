@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 
 #include "base/log.h"
 #include "gpu.h"
+#include "os/keep.h"
 #include "os/udmabuf.h"
 
 #define CONFIGS_MAX 4
@@ -66,8 +68,9 @@ bool udmabuf_is_there(void)
 
 int udmabuf_create(int memfd, uint64_t offset, uint64_t len)
 {
-    CHECK(offset == 0 && len % 4096 == 0);
-    if (u8() == 0xee)
+    CHECK(offset % 4096 == 0 && len % 4096 == 0);
+    /* A file has them from its beginning. */
+    if (offset > 0 || u8() == 0xee)
         return -ENODEV;
     return fcntl(memfd, F_DUPFD_CLOEXEC, 0);
 }
@@ -297,19 +300,13 @@ static int lowest_fd(void)
     return fd;
 }
 
-void world_open(const struct world_conf *config)
+static void device_open(void)
 {
-    const struct conf_any *conf = confs[config - worlds];
+    const struct conf_any *conf = confs[world - worlds];
     struct errs errs = ERRS_EMPTY;
     struct err e;
 
-    world = config;
-    device_type = device_type_of(conf);
-    guest_begin();
-    model_begin();
     calls_begin();
-    front_lies = false;
-    fds_used = lowest_fd();
     CHECK(device_type->open(&device, conf, &errs) == 0);
     CHECK(device->num_queues == RINGS);
     device->home = &loop;
@@ -321,7 +318,7 @@ void world_open(const struct world_conf *config)
     config_look();
 }
 
-void world_close(void)
+static void device_close(void)
 {
     CHECK(session == NO_SESSION);
     device->ops->close(device);
@@ -332,7 +329,109 @@ void world_close(void)
     calls_end();
     CHECK(num_held == 0);
     front_close();
-    CHECK(lowest_fd() == fds_used);
     CHECK(loop.unseen == 0);
+}
+
+void world_open(const struct world_conf *config)
+{
+    world = config;
+    device_type = device_type_of(confs[config - worlds]);
+    guest_begin();
+    model_begin();
+    front_lies = false;
+    fds_used = lowest_fd();
+    device_open();
+}
+
+void world_close(void)
+{
+    device_close();
+    /* What is large is closed by a thread. */
+    for (int i = 0; lowest_fd() != fds_used; i++) {
+        CHECK(i < 100000);
+        usleep(100);
+    }
     model_begin(); /* frees */
+}
+
+/* ---- another device goes on ---- */
+
+#define ID "fuzz" /* of each device */
+
+/* A word that there is something in, the n-th or so, wherever that is. */
+static uint64_t *find_word(uint64_t *words, size_t num, unsigned n)
+{
+    uint64_t *last = words;
+
+    for (size_t i = 0; i < num; i++) {
+        if (words[i] == 0)
+            continue;
+        last = &words[i];
+        if (n-- == 0)
+            break;
+    }
+    return last;
+}
+
+static uint64_t spoilt(uint64_t word, const uint64_t *other)
+{
+    switch (u8() % 8) {
+    case 0:
+        return word + 1;
+    case 1:
+        return word - 1;
+    case 2:
+        return word ^ UINT64_C(1) << (u8() & 63);
+    case 3:
+        return 0;
+    case 4:
+        return *other;
+    case 5:
+        return word ^ (uint64_t)u32() << 32;
+    case 6:
+        return (word & ~(uint64_t)UINT32_MAX) | u32();
+    default:
+        return word << 32 | word >> 32;
+    }
+}
+
+static void spoil(const struct keep_item *item)
+{
+    size_t num = item->len / sizeof(uint64_t);
+    uint64_t *words =
+        mmap(NULL, item->len, PROT_READ | PROT_WRITE, MAP_SHARED, item->fd, 0);
+
+    CHECK(words != MAP_FAILED);
+    for (unsigned n = 1 + u8() % 8; n > 0; n--) {
+        uint64_t *word = find_word(words, num, u16());
+        size_t more = u8() % 4; /* what is zero too, some of it */
+
+        if ((size_t)(word - words) + more < num)
+            word += more;
+        *word = spoilt(*word, find_word(words, num, u8()));
+    }
+    munmap(words, item->len);
+}
+
+#define SPOILT_MAX (UINT64_C(1) << 30) /* more is pixels, which may be any */
+
+void world_hand_over(bool spoils)
+{
+    struct keep_item *items;
+    struct err e;
+    int num;
+
+    display_take();
+    CHECK(device->ops->save(device, &e) == 0);
+    num = keep_take(ID, &items);
+    CHECK(num > 0);
+    device_close();
+    for (int i = 0; i < num; i++) {
+        if (spoils && items[i].len <= SPOILT_MAX)
+            spoil(&items[i]);
+        close(items[i].fd);
+    }
+    free(items);
+    keep_untake(ID);
+    device_open();
 }
