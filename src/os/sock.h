@@ -34,6 +34,8 @@ bool sock_path(int fd, char *out, size_t room);
 
 /* The next connection, -EAGAIN if there is none. */
 int sock_accept(int fd);
+/* Two that are connected to each other. */
+int sock_pair(int fds[2]);
 /* pid 0 and uid -1 if they are not known. */
 void sock_peer(int fd, int *pid, unsigned *uid);
 /* Has the other end closed both ways? One way only is the end of what it

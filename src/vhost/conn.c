@@ -130,11 +130,16 @@ static void receive(struct conn *c)
     }
 }
 
-static void drop_out_fd(struct conn *c)
+/* sent: whoever is to have them has copies. */
+static void drop_out_fds(struct conn *c, bool sent)
 {
-    if (c->out_fd >= 0)
-        close(c->out_fd);
-    c->out_fd = -1;
+    for (unsigned i = 0; i < c->num_out_fds; i++) {
+        if (sent)
+            close(c->out_fds[i]);
+        else
+            closer_fd(c->closer, c->out_fds[i]);
+    }
+    c->num_out_fds = 0;
 }
 
 static void transmit(struct conn *c)
@@ -142,7 +147,7 @@ static void transmit(struct conn *c)
     while (c->out_sent < c->out_bytes) {
         ssize_t n =
             sock_send(c->fd, c->out + c->out_sent, c->out_bytes - c->out_sent,
-                      &c->out_fd, c->out_fd >= 0);
+                      c->out_fds, c->num_out_fds);
         if (n == -EAGAIN)
             return;
         if (n < 0) {
@@ -150,7 +155,7 @@ static void transmit(struct conn *c)
             c->lost = true; /* conn_next ends it */
         } else
             c->out_sent += (size_t)n;
-        drop_out_fd(c);
+        drop_out_fds(c, n >= 0);
     }
 }
 
@@ -191,7 +196,6 @@ int conn_open(struct conn *c, struct loop *loop, int fd)
     int rc;
 
     c->fd = fd;
-    c->out_fd = -1;
     c->waiting = c->started = c->later;
     c->watch.ready = on_ready;
     c->watch.gone = on_gone;
@@ -249,12 +253,14 @@ int conn_release(struct conn *c)
     return fd;
 }
 
-void conn_send(struct conn *c, const struct msg_header *header,
-               const void *payload, int fd)
+void conn_send_fds(struct conn *c, const struct msg_header *header,
+                   const void *payload, const int *fds, unsigned num_fds)
 {
-    c->out_fd = fd;
+    c->num_out_fds = num_fds;
+    if (num_fds)
+        memcpy(c->out_fds, fds, num_fds * sizeof(*fds));
     if (!c->open) {
-        drop_out_fd(c);
+        drop_out_fds(c, false);
         return;
     }
     memcpy(c->out, header, HEADER_BYTES);
@@ -270,6 +276,17 @@ void conn_send(struct conn *c, const struct msg_header *header,
     }
 }
 
+void conn_send(struct conn *c, const struct msg_header *header,
+               const void *payload, int fd)
+{
+    conn_send_fds(c, header, payload, &fd, fd >= 0);
+}
+
+bool conn_is_lost(const struct conn *c)
+{
+    return c->lost;
+}
+
 void conn_close(struct conn *c)
 {
     if (c->fd < 0)
@@ -282,7 +299,7 @@ void conn_close(struct conn *c)
         closer_sock(c->closer, c->fd);
     c->fd = -1;
     close_fds(c);
-    drop_out_fd(c);
+    drop_out_fds(c, false);
 }
 
 bool conn_is_unread(const struct conn *c)

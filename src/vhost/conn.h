@@ -1,5 +1,6 @@
 /* vhost/conn.h: one connected vhost-user socket: whole messages in and out,
- * however they are cut on the way.
+ * however they are cut on the way. Either end of it: a back-end's, which
+ * answers, or a front-end's, which asks.
  *
  * A message is read as its header, then its payload, never a byte of the next
  * one, so that fds stay with the message they came with. One message is given
@@ -37,7 +38,7 @@ struct conn {
     bool open, waiting; /* waiting: for conn_next */
     bool choked;        /* waiting for the closer */
     bool paused;        /* no other message is begun */
-    bool lost;          /* an answer could not be sent */
+    bool lost;          /* a message could not be sent */
     bool started;       /* a whole message has come */
     uint64_t since_ns;  /* when this message, or the connection, began, or an
                          * answer had no room */
@@ -45,7 +46,8 @@ struct conn {
     size_t in_bytes; /* of header and payload so far */
     uint8_t out[sizeof(struct msg_header) + sizeof(union msg_payload)];
     size_t out_bytes, out_sent;
-    int out_fd; /* -1: none; ours until sent */
+    int out_fds[SOCK_FDS_MAX]; /* ours until sent */
+    unsigned num_out_fds;
     char why[96];
 };
 
@@ -63,9 +65,16 @@ bool conn_is_between(const struct conn *c);
 /* The socket is the caller's, who is between two messages; gone comes. */
 int conn_release(struct conn *c);
 /* Sends a message: copied; fd goes with it and is closed then; -1: none. One
- * at a time: an answer to each message received. */
+ * at a time: an answer to each message received, or a message when the one
+ * before has been answered. */
 void conn_send(struct conn *c, const struct msg_header *header,
                const void *payload, int fd);
+/* The same with up to SOCK_FDS_MAX fds. */
+void conn_send_fds(struct conn *c, const struct msg_header *header,
+                   const void *payload, const int *fds, unsigned num_fds);
+/* Could the last one not be sent? What conn_next then says to who answers, who
+ * asks must see by himself. */
+bool conn_is_lost(const struct conn *c);
 /* Is there something sent that the front-end has not read? */
 bool conn_is_unread(const struct conn *c);
 /* Calls gone, later. Safe twice. */

@@ -290,26 +290,64 @@ const char *msg_name(uint32_t request, char buf[32])
     return buf;
 }
 
-/* The form of a message: a front-end that gets it wrong is not talked to any
- * further, for what it means by the rest is anybody's guess. */
+bool message_is_allowed(uint32_t request, uint64_t protocol)
+{
+    const struct message *t = find(request);
+
+    return t && (protocol & t->needs) == t->needs;
+}
+
+bool message_has_answer(uint32_t request)
+{
+    switch (request) {
+    case MSG_GET_FEATURES:
+    case MSG_GET_PROTOCOL_FEATURES:
+    case MSG_GET_QUEUE_NUM:
+    case MSG_GET_CONFIG:
+    case MSG_GET_VRING_BASE:
+    case MSG_GET_INFLIGHT_FD:
+    case MSG_GET_MAX_MEM_SLOTS:
+    case MSG_SET_LOG_BASE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool has_form(const struct message *t, const struct msg *m,
+                     char why[MESSAGE_WHY])
+{
+    const struct msg_header *h = &m->header;
+    char name[32];
+
+    why[0] = '\0';
+    if ((h->flags & MSG_VERSION_MASK) != MSG_VERSION)
+        snprintf(why, MESSAGE_WHY, "%s with flags 0x%x: not version 1",
+                 msg_name(h->request, name), h->flags);
+    else if (h->flags & MSG_REPLY)
+        snprintf(why, MESSAGE_WHY, "%s is a reply to nothing",
+                 msg_name(h->request, name));
+    else if (t && (h->size < t->size_min || h->size > t->size_max))
+        snprintf(why, MESSAGE_WHY, "%s with a payload of %u bytes, not %u",
+                 t->name, h->size, t->size_min);
+    else if (t && (m->num_fds < t->fds_min || m->num_fds > t->fds_max))
+        snprintf(why, MESSAGE_WHY, "%s with %u fds", t->name, m->num_fds);
+    return !why[0];
+}
+
+bool message_form(const struct msg *m, char why[MESSAGE_WHY])
+{
+    return has_form(find(m->header.request), m, why);
+}
+
+/* A front-end that gets the form wrong is not talked to any further, for what
+ * it means by the rest is anybody's guess. */
 static bool form_is_good(struct session *s, const struct message *t,
                          const struct msg *m)
 {
-    const struct msg_header *h = &m->header;
-    char why[160] = "", name[32];
+    char why[MESSAGE_WHY];
 
-    if ((h->flags & MSG_VERSION_MASK) != MSG_VERSION)
-        snprintf(why, sizeof(why), "%s with flags 0x%x: not version 1",
-                 msg_name(h->request, name), h->flags);
-    else if (h->flags & MSG_REPLY)
-        snprintf(why, sizeof(why), "%s is a reply to nothing",
-                 msg_name(h->request, name));
-    else if (t && (h->size < t->size_min || h->size > t->size_max))
-        snprintf(why, sizeof(why), "%s with a payload of %u bytes, not %u",
-                 t->name, h->size, t->size_min);
-    else if (t && (m->num_fds < t->fds_min || m->num_fds > t->fds_max))
-        snprintf(why, sizeof(why), "%s with %u fds", t->name, m->num_fds);
-    if (!why[0])
+    if (has_form(t, m, why))
         return true;
     session_end(s, LOG_ERROR, why);
     return false;

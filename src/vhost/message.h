@@ -24,6 +24,18 @@ message_fn message_set_vring_num, message_set_vring_addr,
     message_set_vring_call, message_set_vring_err, message_set_vring_enable,
     message_reset_owner, message_reset_device;
 
+/* ---- of messages as such, for who passes them on ---- */
+
+/* Has it the form of its request? Else why holds a clause. */
+#define MESSAGE_WHY 160
+bool message_form(const struct msg *m, char why[MESSAGE_WHY]);
+/* Is it one that we know, whose protocol features are there? */
+bool message_is_allowed(uint32_t request, uint64_t protocol);
+/* Has it an answer of its own, whether one was asked for or not? */
+bool message_has_answer(uint32_t request);
+
+/* ---- */
+
 /* Tells started rings what their home halves say: enabled, logged. */
 void message_update_rings(struct session *s);
 /* Where v's three parts lie in mem, for a ring of that format (packed,

@@ -103,3 +103,13 @@ bool inflight_in_use(const struct inflight *f)
     }
     return false;
 }
+
+void inflight_renew(struct inflight *f, unsigned index)
+{
+    struct split_region *region;
+
+    if (index >= f->num_queues)
+        return;
+    region = f->queues[index].region;
+    record_set_u16(&region->version, 0);
+}

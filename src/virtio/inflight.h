@@ -34,5 +34,8 @@ struct inflight_queue *inflight_queue(struct inflight *f, unsigned index);
 /* [home, no ring runs] Has a ring run with it: is it more than fresh memory?
  * For device_start. */
 bool inflight_in_use(const struct inflight *f);
+/* [ring `index` does not run, in any process] Its part is as fresh: the ring
+ * starts where its base says. */
+void inflight_renew(struct inflight *f, unsigned index);
 
 #endif

@@ -6,7 +6,7 @@
 #include "device/gpu/pixels.h"
 #include "device/gpu/scanout.h"
 #include "device/gpu/viewer.h"
-#include "device/gpu/viewer_wire.h"
+#include "virtio/display_wire.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 

@@ -374,7 +374,7 @@ static int add_sockets(scmp_filter_ctx f, unsigned needs)
         /* Pairs lead nowhere else; those of datagrams could be connected
          * anew. */
         {SCMP_SYS(socketpair), AF_UNIX, SOCK_SEQPACKET, ALWAYS},
-        {SCMP_SYS(socketpair), AF_UNIX, SOCK_STREAM, SANDBOX_NETWORK},
+        {SCMP_SYS(socketpair), AF_UNIX, SOCK_STREAM, ALWAYS},
         {SCMP_SYS(socket), AF_INET, SOCK_STREAM, SANDBOX_NETWORK},
         {SCMP_SYS(socket), AF_INET6, SOCK_STREAM, SANDBOX_NETWORK},
         /* iscsi/isid.c claims names by these. */

@@ -344,6 +344,16 @@ int sock_accept(int fd)
     return conn;
 }
 
+int sock_pair(int fds[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   fds) < 0)
+        return -errno;
+    keep_in_band(fds[0]);
+    keep_in_band(fds[1]);
+    return 0;
+}
+
 void sock_peer(int fd, int *pid, unsigned *uid)
 {
     struct ucred cred = {0};

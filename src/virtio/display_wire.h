@@ -1,11 +1,11 @@
-/* device/gpu/viewer_wire.h: the messages of vhost-user-gpu, as they are on the
+/* virtio/display_wire.h: the messages of vhost-user-gpu, as they are on the
  * socket.
  *
  * Spec: vhost-user-gpu, "Wire format". Requests are ours, replies the
  * front-end's. Numbers are in the machine's byte order, but for the structs of
  * virtio in replies. */
-#ifndef VUB_DEVICE_GPU_VIEWER_WIRE_H
-#define VUB_DEVICE_GPU_VIEWER_WIRE_H
+#ifndef VUB_VIRTIO_DISPLAY_WIRE_H
+#define VUB_VIRTIO_DISPLAY_WIRE_H
 
 #include "virtio/spec.h"
 
