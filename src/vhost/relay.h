@@ -40,6 +40,7 @@ struct relay_conf {
     enum sock_kind kind;
     const char *path;
     uint16_t queue_size;
+    bool config_acts; /* as in device_ops: SET_CONFIG is not told again */
     struct endpoint_visitor *visitor;
     bool exit_on_disconnect;
     void (*disconnected)(struct relay *r, void *arg);

@@ -186,10 +186,7 @@ static void record_is_set(struct relay_session *s, bool done)
         relay_session_lie(s, "takes no record of its requests in flight");
         return;
     }
-    if (transcript_done(s->said, NULL) < 0) {
-        no_fds(s);
-        return;
-    }
+    transcript_done(s->said, NULL);
     s->has_record = true;
     pass_message(s);
 }
@@ -266,11 +263,15 @@ static void pass_message(struct relay_session *s)
         refuse(s, true, "its fd is not a connected unix stream socket");
         return;
     }
-    if (transcript_hear(s->said, m) < 0) {
+    s->heard = request != MSG_SET_CONFIG || !s->relay->conf.config_acts;
+    if (s->heard && transcript_hear(s->said, m) < 0) {
+        s->heard = false;
         no_fds(s);
         return;
     }
-    s->heard = true;
+    /* What was not offered the child passes over. */
+    if (request == MSG_SET_FEATURES)
+        transcript_narrow(s->said, s->offered);
     if (request == MSG_GPU_SET_SOCKET)
         sent = ask_display(s, ASKED_FRONT, m);
     else
@@ -340,14 +341,12 @@ static void message_is_answered(struct relay_session *s, struct msg *reply)
 
     if (s->heard) {
         s->heard = false;
-        if (!done) {
-            transcript_undone(s->said);
-        } else if (transcript_done(s->said, own ? reply : NULL) < 0) {
-            no_fds(s);
-            return;
-        }
-        if (done)
+        if (done) {
+            transcript_done(s->said, own ? reply : NULL);
             note_done(s, s->msg);
+        } else {
+            transcript_undone(s->said);
+        }
     }
     if (s->msg->header.request == MSG_GET_FEATURES)
         s->offered = reply->payload.u64;
