@@ -50,6 +50,11 @@ struct endpoint_conf {
     uint16_t queue_size; /* largest ring accepted */
     uint32_t drain_timeout_ms; /* after it a session ends whose requests do
                                 * not */
+    /* A front-end whose rings a back-end before us has run is answered when
+     * they run again, not before: it says no more until then. For the next
+     * child of an isolated device, whose front-end may be about to stop them
+     * (vhost/relay.h). */
+    bool recovers_first;
     bool any_memory; /* guest memory may be any file, see memory_is_ram */
     bool exit_on_disconnect;
     /* [home] With exit_on_disconnect: the front-end has gone. */

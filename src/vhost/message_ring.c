@@ -304,6 +304,11 @@ static bool device_runs(struct session *s)
             s->device->ops->start(s->device, &start);
         else
             session_device_started(s, NULL);
+        if (s->device_state == DEVICE_STARTING && start.recovered &&
+            endpoint_conf(s->endpoint)->recovers_first && !s->ending) {
+            s->start_held = true;
+            session_hold(s);
+        }
     }
     return s->device_state == DEVICE_STARTED && !s->ending;
 }

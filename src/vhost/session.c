@@ -167,7 +167,9 @@ void session_device_started(struct session *s, const struct err *e)
         return;
     }
     s->device_state = DEVICE_STARTED;
-    session_hold(s);
+    if (!s->start_held)
+        session_hold(s);
+    s->start_held = false;
     session_release(s); /* starts the rings, unless a message is under way */
     resume_look(s);
 }
@@ -338,7 +340,9 @@ void session_end(struct session *s, enum log_level level, const char *why)
     if (s->has_display)
         s->device->ops->display(s->device, -1);
     endpoint_session_ending(s->endpoint, s);
-    session_hold(s);
+    if (!s->start_held)
+        session_hold(s);
+    s->start_held = false;
     loop_post(s->device->home, &s->end_later);
 }
 

@@ -48,6 +48,7 @@ struct session {
 
     /* the device, as this session drives it */
     enum { DEVICE_STOPPED, DEVICE_STARTING, DEVICE_STARTED } device_state;
+    bool start_held;     /* what was said waits for its start */
     bool config_changed; /* to be told when a ring runs */
     bool has_display;    /* it gave the device one */
 

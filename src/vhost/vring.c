@@ -123,6 +123,7 @@ static void look_for_ambush(struct vring *v)
 }
 
 static void drained(struct vring *v);
+static void drain(struct vring *v);
 
 /* After anything that may have broken the ring, or emptied it. */
 static void look_after(struct vring *v)
@@ -135,14 +136,16 @@ static void look_after(struct vring *v)
         fatal(v, "it took shared memory away from under the device (the "
                  "file shrank)");
     look_for_ambush(v);
-    if (UNLIKELY(v->draining) && r->in_flight == 0)
+    if (UNLIKELY(v->stopping) && (r->recovered == 0 || r->broken))
+        drain(v);
+    else if (UNLIKELY(v->draining) && r->in_flight == 0)
         drained(v);
 }
 
 static bool may_serve(const struct vring *v)
 {
-    return v->device_started && v->ring.enabled && !v->draining &&
-           !v->ring.broken;
+    return v->device_started && (v->ring.enabled || v->stopping) &&
+           !v->draining && !v->ring.broken;
 }
 
 /* Answers that came between kicks are shown at the end of the loop's turn. */
@@ -156,6 +159,7 @@ static void on_want_flush(struct ring *r)
 static void serve(struct vring *v)
 {
     struct ring *r = &v->ring;
+    unsigned recovered = r->recovered;
 
     if (!may_serve(v))
         return;
@@ -165,6 +169,10 @@ static void serve(struct vring *v)
     r->want_flush = on_want_flush;
     ring_flush(r);
     look_after(v);
+    /* Buffers for what does not come: the device takes none of them. */
+    if (UNLIKELY(v->stopping) && r->recovered == recovered &&
+        r->in_flight == 0 && !r->rests)
+        drain(v);
 }
 
 static void on_flush(struct defer *d)
@@ -272,7 +280,7 @@ static void do_start(struct vring *v)
         .ambushed = &v->session->ambushed,
     };
     v->device_started = false;
-    v->draining = v->hurried = false;
+    v->stopping = v->draining = v->hurried = false;
     v->told_broken = v->told_fatal = false;
     v->closing = 0;
     defer_init(&v->flush, on_flush);
@@ -385,6 +393,12 @@ static void on_timer(struct timer *t)
 {
     struct vring *v = container_of(t, struct vring, timer);
 
+    if (v->stopping) {
+        fatal(v, "requests that were in flight before could not be served in "
+                 "time");
+        drain(v);
+        return;
+    }
     if (!v->draining)
         return;
     if (v->hurried) {
@@ -408,12 +422,10 @@ static void on_timer(struct timer *t)
         look_after(v);
 }
 
-static void do_stop(struct vring *v)
+/* No new requests; those in flight end. */
+static void drain(struct vring *v)
 {
-    if (!v->device_started) {
-        drained(v);
-        return;
-    }
+    v->stopping = false;
     v->draining = true;
     timer_start(&v->timer, drain_ms(v));
     if (v->device->ops->ring_drain)
@@ -421,6 +433,25 @@ static void do_stop(struct vring *v)
     /* The device may have answered all inside, but never frees the ring. */
     if (v->draining && v->ring.in_flight == 0)
         drained(v);
+}
+
+/* Requests that another back-end has taken are in flight, whether we have come
+ * to them or not, and if the ring has been disabled since: the front-end is
+ * told that nothing is any more. */
+static void do_stop(struct vring *v)
+{
+    if (!v->device_started) {
+        drained(v);
+        return;
+    }
+    if (v->ring.recovered == 0 || v->ring.broken) {
+        drain(v);
+        return;
+    }
+    v->stopping = true;
+    v->ring.only_recovered = true;
+    timer_start(&v->timer, drain_ms(v));
+    serve(v); /* drains when there are none */
 }
 
 static void then_stopped(struct vring *v)

@@ -75,6 +75,7 @@ struct vring {
     int kick_fd, call_fd, err_fd;
     bool device_started; /* ring_start has succeeded */
     bool polled;         /* a NOFD kick */
+    bool stopping;       /* as soon as what was recovered is taken */
     bool draining, hurried;
     int closing; /* handles whose gone is waited for */
     bool told_broken, told_fatal;

@@ -325,6 +325,8 @@ struct chain *ring_pop(struct ring *r)
         return NULL;
     if (UNLIKELY(r->recovered > 0))
         c = pop_recovered(r);
+    else if (UNLIKELY(r->only_recovered))
+        c = NULL;
     else
         c = r->packed ? packed_pop(r) : split_pop(r);
     return c;

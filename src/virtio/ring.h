@@ -96,6 +96,7 @@ struct ring {
     struct loop *loop;   /* the loop of this ring */
     void *user;          /* the device's */
     unsigned recovered;  /* chains that ring_pop will give first */
+    bool only_recovered; /* and then no more; vhost's */
     const char *broken;  /* NULL, or why: one clause, without a full stop */
     bool broken_outside; /* because an address lies in no memory region */
     bool enabled;        /* by the front-end (SET_VRING_ENABLE): without it
