@@ -148,7 +148,8 @@ struct between {
 
 struct kids {
     struct rig *r;
-    char config[256];
+    char config[256], sticky[400];
+    bool sticks; /* the next one */
     struct closer *closer;
     pid_t pid;
     int door;
@@ -191,7 +192,8 @@ static void drop_between(struct kids *k)
 
 static void spawn(struct kids *k)
 {
-    char *argv[] = {"unit_vhost_kid", "child", k->config, NULL};
+    char *argv[] = {"unit_vhost_kid", "child",
+                    k->sticks ? k->sticky : k->config, NULL};
     posix_spawn_file_actions_t actions;
     int pair[2];
 
@@ -204,6 +206,7 @@ static void spawn(struct kids *k)
     posix_spawn_file_actions_destroy(&actions);
     close(pair[1]);
     k->door = pair[0];
+    k->sticks = false;
     relay_child_here(k->r->relay);
 }
 
@@ -369,6 +372,12 @@ void kids_start(struct rig *r, uint64_t bytes)
              "{\"device\": {\"id\": \"d\", \"type\": \"block\", \"store\": "
              "{\"type\": \"file\", \"path\": \"%s\"}}}",
              path);
+    snprintf(k->sticky, sizeof(k->sticky),
+             "{\"device\": {\"id\": \"d\", \"type\": \"block\", \"store\": "
+             "{\"type\": \"fault\", \"rules\": [{\"op\": \"write\", \"stuck\": "
+             "true, \"offset\": %u, \"length\": 512}], \"next\": "
+             "{\"type\": \"file\", \"path\": \"%s\"}}}}",
+             KIDS_STUCK * 512, path);
     k->r = r;
     k->timer.fire = on_timer;
     k->timer.gone = on_timer_gone;
@@ -410,6 +419,20 @@ static void do_kill(struct rig *r, void *arg)
 void kids_kill(struct rig *r)
 {
     rig_do(r, do_kill, NULL);
+}
+
+static void do_stick(struct rig *r, void *arg)
+{
+    struct kids *k = r->user;
+
+    (void)arg;
+    k->sticks = true;
+    kill_now(k);
+}
+
+void kids_stick(struct rig *r)
+{
+    rig_do(r, do_stick, NULL);
 }
 
 static void do_count(struct rig *r, void *arg)

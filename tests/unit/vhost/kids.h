@@ -25,6 +25,10 @@ void kids_kill_at(struct rig *r, unsigned n, enum kids_kill when,
                   unsigned every);
 /* Now. */
 void kids_kill(struct rig *r);
+/* Now, and with the next one, but none after it, writes to sector KIDS_STUCK
+ * get no answer. */
+#define KIDS_STUCK 4096
+void kids_stick(struct rig *r);
 /* How many were. */
 unsigned kids_killed(struct rig *r);
 /* Before rig_free. */
