@@ -17,6 +17,8 @@
 
 #define HALF_DONE_MS 3000
 #define RETRY_MS 1000
+/* The display, and then what the front-end owes us. */
+#define SUSPEND_MS 1000
 
 struct log_limit *relay_limit(struct relay *r, enum relay_line line)
 {
@@ -31,12 +33,14 @@ void relay_tell(struct relay *r, const struct endpoint_event *e)
 
 /* ---- front-ends ---- */
 
-static void begin(struct relay *r, int fd, int pid, unsigned uid,
-                  struct transcript *said)
+static void begin(struct relay *r, const struct endpoint_visitor *v)
 {
-    r->current = relay_session_new(r, fd, pid, uid, said);
+    r->current = relay_session_new(r, v);
     if (!r->current) {
         log_error(r->conf.id, "no memory for a front-end");
+        if (v->said)
+            relay_session_arrived(
+                r, &(struct err){.code = -ENOMEM, .text = "no memory"});
         return;
     }
     r->sessions++;
@@ -46,13 +50,13 @@ static void begin(struct relay *r, int fd, int pid, unsigned uid,
 static bool may_accept(const struct relay *r)
 {
     return r->started && r->child && !r->current && !r->closing &&
-           !r->suspended;
+           !r->suspending;
 }
 
 static void accept_next(struct relay *r)
 {
-    int fd, pid;
-    unsigned uid;
+    struct endpoint_visitor v = {.fd = -1};
+    int fd;
 
     r->waiting = false;
     if (closer_waiting(r->closer) > CLOSER_MANY) {
@@ -61,8 +65,9 @@ static void accept_next(struct relay *r)
     }
     fd = sock_accept(r->listen_fd);
     if (fd >= 0) {
-        sock_peer(fd, &pid, &uid);
-        begin(r, fd, pid, uid, NULL);
+        v.fd = fd;
+        sock_peer(fd, &v.pid, &v.uid);
+        begin(r, &v);
     } else if (fd != -EAGAIN && fd != -ECONNABORTED) {
         log_error(r->conf.id, "cannot accept a front-end: %s", strerror(-fd));
         watch_stop(&r->watch); /* it stays readable: try again later */
@@ -92,19 +97,18 @@ static void on_readable(struct watch *w, int status, int events)
 /* If nobody is there: whoever comes next. */
 static void go_on(struct relay *r)
 {
-    int fd = r->connected_fd;
-    unsigned uid = r->visitor_uid;
-    int pid = r->visitor_pid;
-    struct transcript *said = r->visitor_said;
+    struct endpoint_visitor v = r->visitor;
 
     if (!may_accept(r))
         return;
-    if (fd >= 0) {
+    if (v.fd >= 0) {
+        r->visitor = (struct endpoint_visitor){.fd = -1};
+        begin(r, &v);
+    } else if (r->connected_fd >= 0) {
+        v.fd = r->connected_fd;
         r->connected_fd = -1;
-        r->visitor_said = NULL;
-        if (!said)
-            sock_peer(fd, &pid, &uid);
-        begin(r, fd, pid, uid, said);
+        sock_peer(v.fd, &v.pid, &v.uid);
+        begin(r, &v);
     } else if (r->listen_fd >= 0) {
         watch_start(&r->watch, UV_READABLE);
     }
@@ -115,6 +119,11 @@ static void on_timer(struct timer *t)
     struct relay *r = container_of(t, struct relay, timer);
     uint64_t since_ns, for_ms;
 
+    if (r->suspending) {
+        if (r->current)
+            relay_session_late(r->current);
+        return;
+    }
     go_on(r);
     /* A session that is not half-done tells when it gets so. */
     if (!r->waiting || !r->current || r->current->msg ||
@@ -132,7 +141,7 @@ static void on_timer(struct timer *t)
 
 void relay_session_half_done(struct relay *r)
 {
-    if (r->waiting && !timer_runs(&r->timer))
+    if (r->waiting && !timer_runs(&r->timer) && !r->suspending)
         timer_start(&r->timer, HALF_DONE_MS);
 }
 
@@ -141,6 +150,11 @@ void relay_session_ending(struct relay *r, struct relay_session *s)
     if (r->current != s)
         return;
     r->current = NULL;
+    if (s->arriving)
+        relay_session_arrived(
+            r, &(struct err){.code = -ECONNRESET, .text = "it has ended"});
+    if (r->suspending)
+        loop_post(r->conf.home, &r->suspended_later);
     go_on(r);
 }
 
@@ -209,12 +223,89 @@ void relay_give_up(struct relay *r, const char *why)
         relay_session_end(r->current, LOG_ERROR, why);
 }
 
+/* ---- handing on ---- */
+
+static void on_suspended_later(struct mail *m)
+{
+    struct relay *r = container_of(m, struct relay, suspended_later);
+    void (*suspended)(struct relay *, struct endpoint_visitor *, void *) =
+        r->suspended;
+    struct endpoint_visitor v = r->handed_on;
+
+    if (r->closing || !suspended) /* on_closed_later says so */
+        return;
+    r->suspended = NULL;
+    r->handed_on = (struct endpoint_visitor){.fd = -1};
+    suspended(r, &v, r->suspended_arg);
+}
+
+void relay_session_handed_on(struct relay *r, struct relay_session *s,
+                             const struct endpoint_visitor *v)
+{
+    log_info(r->conf.id,
+             "front-end (process %d, user %u) is handed on to another process",
+             v->pid, v->uid);
+    r->handed_on = *v;
+    r->current = NULL;
+    (void)s;
+    loop_post(r->conf.home, &r->suspended_later);
+}
+
+void relay_suspend(struct relay *r,
+                   void (*suspended)(struct relay *r,
+                                     struct endpoint_visitor *visitor,
+                                     void *arg),
+                   void *arg)
+{
+    r->suspending = true;
+    r->suspended = suspended;
+    r->suspended_arg = arg;
+    if (r->listen_fd >= 0)
+        watch_stop(&r->watch);
+    timer_stop(&r->timer);
+    if (r->current) {
+        timer_start(&r->timer, SUSPEND_MS);
+        relay_session_suspend(r->current);
+        return;
+    }
+    /* One that no child has seen yet. */
+    r->handed_on = r->visitor;
+    r->visitor = (struct endpoint_visitor){.fd = -1};
+    if (r->handed_on.said)
+        transcript_set_closer(r->handed_on.said, NULL);
+    loop_post(r->conf.home, &r->suspended_later);
+}
+
+static void on_arrived_later(struct mail *m)
+{
+    struct relay *r = container_of(m, struct relay, arrived_later);
+
+    if (!r->closing)
+        r->conf.arrived(r, r->arrived_err.code ? &r->arrived_err : NULL,
+                        r->conf.arg);
+}
+
+void relay_session_arrived(struct relay *r, const struct err *e)
+{
+    if (r->told_arrived)
+        return;
+    r->told_arrived = true;
+    if (e)
+        r->arrived_err = *e;
+    if (r->conf.arrived)
+        loop_post(r->conf.home, &r->arrived_later);
+}
+
 /* ---- life ---- */
 
 static void on_closed_later(struct mail *m)
 {
     struct relay *r = container_of(m, struct relay, closed_later);
 
+    if (r->suspended)
+        r->suspended(r, NULL, r->suspended_arg);
+    r->suspended = NULL;
+    endpoint_visitor_drop(&r->handed_on);
     r->closed(r, r->closed_arg);
 }
 
@@ -256,7 +347,8 @@ static void close_when_clear(struct relay *r)
 void relay_session_over(struct relay *r)
 {
     r->sessions--;
-    if (r->conf.exit_on_disconnect && r->conf.disconnected && !r->closing)
+    if (r->conf.exit_on_disconnect && r->conf.disconnected && !r->closing &&
+        !r->suspending)
         r->conf.disconnected(r, r->conf.arg);
     close_when_clear(r);
 }
@@ -274,9 +366,11 @@ int relay_open(struct relay **out, const struct relay_conf *c, struct err *e)
     if (!r)
         return err_nomem(e);
     r->conf = *c;
-    r->conf.visitor = NULL;
     r->closed_later.run = on_closed_later;
+    r->suspended_later.run = on_suspended_later;
+    r->arrived_later.run = on_arrived_later;
     r->closer_idle.run = on_closer_idle;
+    r->visitor.fd = r->handed_on.fd = -1;
     r->closer = closer_new(closer_idle, r);
     if (!r->closer) {
         free(r);
@@ -285,15 +379,13 @@ int relay_open(struct relay **out, const struct relay_conf *c, struct err *e)
     r->listen_fd = c->kind == SOCK_LISTENING ? c->fd : -1;
     r->connected_fd = c->kind == SOCK_LISTENING ? -1 : c->fd;
     if (c->visitor && c->visitor->fd >= 0) {
-        if (r->connected_fd >= 0)
-            close(r->connected_fd);
-        r->connected_fd = c->visitor->fd;
-        r->visitor_pid = c->visitor->pid;
-        r->visitor_uid = c->visitor->uid;
-        r->visitor_said = c->visitor->said;
-        if (r->visitor_said)
-            transcript_set_closer(r->visitor_said, r->closer);
+        r->visitor = *c->visitor;
+        *c->visitor = (struct endpoint_visitor){.fd = -1};
+        if (r->visitor.said)
+            transcript_set_closer(r->visitor.said, r->closer);
     }
+    r->told_arrived = !r->visitor.said;
+    r->conf.visitor = NULL;
     *out = r;
     return 0;
 }
@@ -325,10 +417,11 @@ void relay_close(struct relay *r, void (*closed)(struct relay *r, void *arg),
     r->closing = true;
     r->closed = closed;
     r->closed_arg = arg;
-    if (r->listen_fd >= 0 && r->conf.path && !r->suspended)
+    if (r->listen_fd >= 0 && r->conf.path && !r->suspending)
         sock_unlink(r->conf.path);
     if (r->current)
         relay_session_end(r->current, LOG_INFO, "vub is stopping");
+    relay_leg_unpark(r);
     close_when_clear(r);
 }
 
@@ -340,7 +433,7 @@ void relay_free(struct relay *r)
         close(r->listen_fd);
     if (r->connected_fd >= 0)
         close(r->connected_fd);
-    transcript_free(r->visitor_said);
+    endpoint_visitor_drop(&r->visitor);
     closer_free(r->closer);
     free(r);
 }

@@ -23,6 +23,8 @@
  *       relay_child_here          the next one
  *     relay_close
  *
+ * The child's endpoint is opened with recovers_first: else a front-end could be
+ * told that a ring has stopped whose requests in flight nobody has served.
  * Threads: the device's home loop in the keeper; open, before the loops run. */
 #ifndef VUB_VHOST_RELAY_H
 #define VUB_VHOST_RELAY_H
@@ -35,13 +37,14 @@ struct relay;
 struct relay_conf {
     const char *id;    /* of the device, for log lines; kept by the caller */
     struct loop *home; /* everything here runs on it */
-    /* As in endpoint_conf. */
+    /* As in endpoint_conf; arrived, when a child has been told all. */
     int fd;
     enum sock_kind kind;
     const char *path;
     uint16_t queue_size;
     bool config_acts; /* as in device_ops: SET_CONFIG is not told again */
     struct endpoint_visitor *visitor;
+    void (*arrived)(struct relay *r, const struct err *e, void *arg);
     bool exit_on_disconnect;
     void (*disconnected)(struct relay *r, void *arg);
 
@@ -82,17 +85,18 @@ void relay_give_up(struct relay *r, const char *why);
  * drains by itself: its door ends it. Safe twice. */
 void relay_close(struct relay *r, void (*closed)(struct relay *r, void *arg),
                  void *arg);
-/* The front-end is handed on, as endpoint_suspend does it: rings are drained
- * and stopped by the child, and the transcript knows where. Then suspended
- * (once, never from inside): e NULL, and who was served (fd -1: nobody), the
- * caller's; or why not, and it goes on as it was. After it the leg is still
+/* [after relay_start] The front-end is handed on, as endpoint_suspend does it:
+ * its rings are drained and stopped by the child, and nobody is accepted any
+ * more. Then suspended (once, never from inside): who was served (fd -1:
+ * nobody, or it could not be handed on and is dropped), what is in it is the
+ * caller's. visitor NULL: relay_close came first. After it the leg is still
  * open, for to a child whose front-end hangs up the guest is gone for good: the
- * child is to save, and to be ended, and then the relay to be closed
- * (relay_close), which leaves the socket's file. */
+ * child is to be ended, and then the relay to be closed, which leaves the
+ * socket's file. To go on here after all: another relay with that visitor. */
 void relay_suspend(struct relay *r,
                    void (*suspended)(struct relay *r,
                                      struct endpoint_visitor *visitor,
-                                     const struct err *e, void *arg),
+                                     void *arg),
                    void *arg);
 /* After closed, or if never started. */
 void relay_free(struct relay *r);

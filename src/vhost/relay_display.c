@@ -40,6 +40,8 @@ struct end {
 
 struct relay_display {
     struct relay *relay;
+    struct relay_session *session;
+    bool shared, leaving;
     int fd;
     struct watch watch;
     bool lost;
@@ -122,6 +124,15 @@ static void drop_fd(struct relay_display *d, int *fd)
     *fd = -1;
 }
 
+static void fd_close(struct relay_display *d)
+{
+    if (d->shared)
+        closer_fd(d->relay->closer, d->fd);
+    else
+        closer_sock(d->relay->closer, d->fd);
+    d->fd = -1;
+}
+
 /* It shows nothing any more; whoever is left sees that. */
 static void lose(struct relay_display *d, enum log_level level, const char *why)
 {
@@ -131,11 +142,12 @@ static void lose(struct relay_display *d, enum log_level level, const char *why)
     log_limited(relay_limit(d->relay, RELAY_LINE_CHILD), level,
                 d->relay->conf.id, "the front-end's display is lost: %s", why);
     watch_stop(&d->watch);
-    closer_sock(d->relay->closer, d->fd);
-    d->fd = -1;
+    fd_close(d);
     end_close(d);
     drop_fd(d, &d->header_fd);
     drop_fd(d, &d->fd_out);
+    if (d->leaving)
+        relay_session_display_left(d->session, false);
 }
 
 /* ---- what is a message ---- */
@@ -492,6 +504,15 @@ static void hear(struct relay_display *d)
 
 /* ---- what is waited for ---- */
 
+static bool is_idle(const struct relay_display *d)
+{
+    uint64_t asked = 0;
+
+    for (unsigned i = 0; i < KINDS; i++)
+        asked |= d->orphans[i] | d->asked[i];
+    return !asked && d->len == 0 && d->zeros == 0 && d->reply_bytes == 0;
+}
+
 static void update(struct relay_display *d)
 {
     uint8_t *at;
@@ -499,6 +520,12 @@ static void update(struct relay_display *d)
 
     if (d->lost)
         return;
+    if (d->leaving && is_idle(d)) {
+        d->leaving = false;
+        watch_stop(&d->watch);
+        relay_session_display_left(d->session, true);
+        return;
+    }
     if (d->len > 0 || d->zeros > 0)
         events |= UV_WRITABLE;
     if (d->reply_len == 0)
@@ -562,13 +589,15 @@ static void on_child_timer(struct timer *t)
 
 /* ---- life ---- */
 
-struct relay_display *relay_display_open(struct relay *r, int fd)
+struct relay_display *relay_display_open(struct relay *r,
+                                         struct relay_session *s, int fd)
 {
     struct relay_display *d = calloc(1, sizeof(*d));
 
     if (!d)
         goto fail;
     d->relay = r;
+    d->session = s;
     d->fd = fd;
     d->header_fd = d->fd_out = -1;
     d->room = malloc(ROOM_BYTES);
@@ -596,7 +625,7 @@ void relay_display_close(struct relay_display *d)
         return;
     if (!d->lost) {
         d->lost = true;
-        closer_sock(d->relay->closer, d->fd);
+        fd_close(d);
         end_close(d);
         drop_fd(d, &d->header_fd);
         drop_fd(d, &d->fd_out);
@@ -641,6 +670,20 @@ fail:
     close(pair[0]);
     close(pair[1]);
     return rc;
+}
+
+void relay_display_share(struct relay_display *d, bool shared)
+{
+    d->shared = shared;
+}
+
+void relay_display_leave(struct relay_display *d)
+{
+    d->leaving = true;
+    if (d->child)
+        relay_display_disconnect(d);
+    else
+        update(d);
 }
 
 void relay_display_disconnect(struct relay_display *d)

@@ -18,12 +18,19 @@
 
 struct relay;
 struct relay_display;
+struct relay_session;
 
 /* Takes fd, a connected unix stream that does not block. NULL: no memory, or it
  * cannot be watched; fd is closed. */
-struct relay_display *relay_display_open(struct relay *r, int fd);
+struct relay_display *relay_display_open(struct relay *r,
+                                         struct relay_session *s, int fd);
 /* Safe on NULL; it frees itself. */
 void relay_display_close(struct relay_display *d);
+/* Another process may go on with it: it is not shut down. */
+void relay_display_share(struct relay_display *d, bool shared);
+/* Nothing more is shown; relay_session_display_left comes when nothing is under
+ * way, perhaps at once. */
+void relay_display_leave(struct relay_display *d);
 /* A socket for the next child, which is the caller's; of the one before nothing
  * is taken any more. Negative errno: there is none to be had. */
 int relay_display_connect(struct relay_display *d);

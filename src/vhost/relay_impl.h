@@ -22,21 +22,29 @@ enum relay_line {
 
 struct relay {
     struct relay_conf conf;
-    int listen_fd;    /* -1: none */
-    int connected_fd; /* until it is used; -1: none */
-    int visitor_pid;  /* of connected_fd, if it is a visitor's */
-    unsigned visitor_uid;
-    struct transcript *visitor_said; /* until it is used; NULL: none */
+    int listen_fd;                   /* -1: none */
+    int connected_fd;                /* until it is used; -1: none */
+    struct endpoint_visitor visitor; /* until it is used; fd -1: none */
+    struct relay_leg *parked;        /* of one that was handed on; NULL: none */
     struct watch watch;
     struct timer timer; /* for one that waits, or a failed accept */
-    bool started, waiting, closing, suspended;
-    bool child; /* one is here */
+    bool started, waiting, closing;
+    bool suspending; /* or suspended */
+    bool child;      /* one is here */
     uint64_t last_leg;
     struct relay_session *current;
     unsigned sessions, legs, handles; /* that live */
     void (*closed)(struct relay *r, void *arg);
     void *closed_arg;
     struct mail closed_later;
+    struct endpoint_visitor handed_on; /* fd -1: nobody is */
+    void (*suspended)(struct relay *r, struct endpoint_visitor *visitor,
+                      void *arg); /* until it is called */
+    void *suspended_arg;
+    struct mail suspended_later;
+    bool told_arrived; /* or nobody is to be told */
+    struct err arrived_err;
+    struct mail arrived_later;
     struct closer *closer; /* of what front-end and child send */
     struct mail closer_idle;
     bool closer_told; /* atomic: closer_idle is on its way */
@@ -96,12 +104,9 @@ struct relay_session {
 
     struct relay_display *display; /* NULL: none */
 
-    /* relay_suspend */
-    void (*suspended)(struct relay *r, struct endpoint_visitor *visitor,
-                      const struct err *e, void *arg);
-    void *suspended_arg;
-    struct err suspend_err;
-    struct mail suspended_later;
+    bool arriving; /* a visitor, of whom no child knows yet */
+    bool leaving;  /* the display, and then: */
+    bool parting;  /* as soon as it is between two messages */
 };
 
 /* ---- relay.c ---- */
@@ -113,15 +118,20 @@ void relay_session_ending(struct relay *r, struct relay_session *s);
 /* Nothing is left of a session, or of a leg. */
 void relay_session_over(struct relay *r);
 void relay_leg_over(struct relay *r);
+/* Who was current is a visitor now, of another process. */
+void relay_session_handed_on(struct relay *r, struct relay_session *s,
+                             const struct endpoint_visitor *v);
+/* A visitor has; e NULL, or why not. */
+void relay_session_arrived(struct relay *r, const struct err *e);
 /* The current session has begun a message and not ended it. */
 void relay_session_half_done(struct relay *r);
 
 /* ---- relay_session.c ---- */
 
-/* Takes fd and said (NULL: nothing has been said). NULL: no memory; both are
- * gone. */
-struct relay_session *relay_session_new(struct relay *r, int fd, int pid,
-                                        unsigned uid, struct transcript *said);
+/* Takes what is in v, whose `said` is NULL if nothing has been said. NULL: no
+ * memory; all is gone. */
+struct relay_session *relay_session_new(struct relay *r,
+                                        const struct endpoint_visitor *v);
 /* The front-end has gone, or must; why is logged, NULL: nothing is. Safe
  * twice. */
 void relay_session_end(struct relay_session *s, enum log_level level,
@@ -129,7 +139,19 @@ void relay_session_end(struct relay_session *s, enum log_level level,
 /* A child is here, or none any more. */
 void relay_session_child_here(struct relay_session *s);
 void relay_session_child_lost(struct relay_session *s);
+
+/* ---- relay_suspend.c ---- */
+
+/* Hands it on: relay_session_handed_on, or it ends. */
 void relay_session_suspend(struct relay_session *s);
+/* It takes too long. */
+void relay_session_late(struct relay_session *s);
+/* Something is done that was waited for: as far as it goes now. */
+void relay_session_part(struct relay_session *s);
+/* The display is left; whole: with nothing under way. */
+void relay_session_display_left(struct relay_session *s, bool whole);
+/* GET_VRING_BASE of ring `at` is answered. */
+void relay_session_base(struct relay_session *s, uint32_t base);
 
 /* ---- relay_leg.c ---- */
 
@@ -138,6 +160,9 @@ void relay_session_suspend(struct relay_session *s);
 bool relay_leg_open(struct relay_session *s);
 /* s has none any more. */
 void relay_leg_close(struct relay_session *s);
+/* Nor then, but the child does not see that before relay_leg_unpark. */
+void relay_leg_park(struct relay_session *s);
+void relay_leg_unpark(struct relay *r);
 /* Sends a message and waits for its answer: fds are taken. */
 void relay_ask(struct relay_session *s, enum relay_asked asked,
                const struct msg_header *h, const void *payload, const int *fds,

@@ -41,17 +41,42 @@ static void on_timer_gone(struct timer *t)
     handle_gone(container_of(t, struct relay_leg, timer));
 }
 
-void relay_leg_close(struct relay_session *s)
+static void leg_close(struct relay_leg *leg)
+{
+    conn_close(&leg->conn);
+    timer_close(&leg->timer);
+}
+
+/* s and its leg know no more of each other. */
+static struct relay_leg *part(struct relay_session *s)
 {
     struct relay_leg *leg = s->leg;
 
-    if (!leg)
-        return;
+    if (leg)
+        leg->session = NULL;
     s->leg = NULL;
     s->asked = ASKED_NOTHING;
-    leg->session = NULL;
-    conn_close(&leg->conn);
-    timer_close(&leg->timer);
+    return leg;
+}
+
+void relay_leg_close(struct relay_session *s)
+{
+    struct relay_leg *leg = part(s);
+
+    if (leg)
+        leg_close(leg);
+}
+
+void relay_leg_park(struct relay_session *s)
+{
+    s->relay->parked = part(s);
+}
+
+void relay_leg_unpark(struct relay *r)
+{
+    if (r->parked)
+        leg_close(r->parked);
+    r->parked = NULL;
 }
 
 /* ---- what it says ---- */

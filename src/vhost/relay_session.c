@@ -38,7 +38,6 @@
 
 static void pass_message(struct relay_session *s);
 static void tell_next(struct relay_session *s);
-static void suspend_next(struct relay_session *s);
 
 /* ---- asking ---- */
 
@@ -97,10 +96,9 @@ static void message_is_done(struct relay_session *s)
 {
     s->msg = NULL;
     s->asked = ASKED_NOTHING;
-    if (s->suspended)
-        suspend_next(s);
-    else
-        conn_next(&s->front);
+    conn_next(&s->front);
+    if (s->parting)
+        relay_session_part(s);
 }
 
 static void answer_u64(struct relay_session *s, uint64_t value)
@@ -216,7 +214,7 @@ static bool take_display(struct relay_session *s, const struct msg *m)
         return false;
     }
     drop_display(s);
-    s->display = relay_display_open(s->relay, fd);
+    s->display = relay_display_open(s->relay, s, fd);
     return s->display != NULL;
 }
 
@@ -429,10 +427,19 @@ static void tell_next(struct relay_session *s)
     }
     s->told = true;
     s->asked = ASKED_NOTHING;
-    if (s->suspended)
-        suspend_next(s);
-    else if (s->msg)
+    s->at = 0;
+    if (s->arriving) {
+        s->arriving = false;
+        s->front.shared = !s->relay->conf.path;
+        if (s->display)
+            relay_display_share(s->display, false);
+        relay_session_arrived(s->relay, NULL);
+        conn_next(&s->front);
+    }
+    if (s->msg)
         pass_message(s);
+    else if (s->parting)
+        relay_session_part(s);
 }
 
 static void on_told(struct relay_session *s, const struct msg *reply)
@@ -483,15 +490,10 @@ void relay_session_answered(struct relay_session *s, struct msg *m)
         message_is_answered(s, m);
         break;
     case ASKED_BASE:
-        if (m->payload.state.index != s->at) {
+        if (m->payload.state.index == s->at)
+            relay_session_base(s, m->payload.state.num);
+        else
             relay_session_lie(s, "answers for another ring");
-            break;
-        }
-        transcript_set_base(s->said, s->at, m->payload.state.num);
-        if (s->record)
-            inflight_renew(s->record, s->at);
-        s->at++;
-        suspend_next(s);
         break;
     case ASKED_NOTHING:
         break;
@@ -523,18 +525,8 @@ void relay_session_child_lost(struct relay_session *s)
     relay_leg_close(s);
     if (s->display)
         relay_display_disconnect(s->display);
-}
-
-/* ---- suspension ---- */
-
-static void suspend_next(struct relay_session *s)
-{
-    (void)s;
-}
-
-void relay_session_suspend(struct relay_session *s)
-{
-    (void)s;
+    if (s->parting)
+        relay_session_part(s);
 }
 
 /* ---- life ---- */
@@ -543,6 +535,11 @@ static void on_half_done(struct conn *c)
 {
     relay_session_half_done(
         container_of(c, struct relay_session, front)->relay);
+}
+
+static void on_sent(struct conn *c)
+{
+    relay_session_part(container_of(c, struct relay_session, front));
 }
 
 static void on_broken(struct conn *c, bool mistake, const char *why)
@@ -601,8 +598,8 @@ static void recall(struct relay_session *s)
         if (m->header.request == MSG_SET_FEATURES)
             s->offered = m->payload.u64;
         note_done(s, m);
-        if (m->header.request == MSG_GPU_SET_SOCKET)
-            take_display(s, m);
+        if (m->header.request == MSG_GPU_SET_SOCKET && take_display(s, m))
+            relay_display_share(s->display, true);
         if (m->header.request == MSG_SET_INFLIGHT_FD &&
             m->header.size == sizeof(*in) && in->padding == RECORD_IS_OURS &&
             inflight_open(&s->record, m->fds[0], in->mmap_size, in->mmap_offset,
@@ -611,32 +608,37 @@ static void recall(struct relay_session *s)
     }
 }
 
-struct relay_session *relay_session_new(struct relay *r, int fd, int pid,
-                                        unsigned uid, struct transcript *said)
+struct relay_session *relay_session_new(struct relay *r,
+                                        const struct endpoint_visitor *v)
 {
     struct relay_session *s = calloc(1, sizeof(*s));
+    struct transcript *said = v->said ? v->said : transcript_new(r->closer);
+    int fd = v->fd;
 
-    if (!said)
-        said = transcript_new(r->closer);
     if (!s || !said)
         goto fail;
     s->relay = r;
-    s->pid = pid;
-    s->uid = uid;
+    s->pid = v->pid;
+    s->uid = v->uid;
     s->said = said;
+    s->arriving = v->said != NULL;
     s->front.closer = r->closer;
-    s->front.shared = !r->conf.path; /* who gave it may keep it */
+    /* Who gave it may keep it, or go on with it. */
+    s->front.shared = !r->conf.path || s->arriving;
+    s->front.later = s->arriving;
     s->front.message = on_message;
     s->front.broken = on_broken;
     s->front.half_done = on_half_done;
     s->front.gone = on_gone;
+    s->front.sent = on_sent;
     if (conn_open(&s->front, r->conf.home, fd) < 0) {
         fd = -1;
         goto fail;
     }
     recall(s);
-    relay_tell(r, &(struct endpoint_event){
-                      .what = ENDPOINT_CONNECTED, .pid = pid, .uid = uid});
+    relay_tell(r, &(struct endpoint_event){.what = ENDPOINT_CONNECTED,
+                                           .pid = s->pid,
+                                           .uid = s->uid});
     return s;
 fail:
     transcript_free(said);

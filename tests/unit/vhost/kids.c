@@ -448,6 +448,20 @@ unsigned kids_killed(struct rig *r)
     return killed;
 }
 
+static void end_child(struct rig *r)
+{
+    relay_child_lost(r->relay);
+    bury(r->user);
+}
+
+bool kids_hand_on(struct rig *r)
+{
+    bool had = rig_hand_on(r, end_child);
+
+    rig_do(r, do_start, NULL);
+    return had;
+}
+
 static void do_stop(struct rig *r, void *arg)
 {
     struct kids *k = r->user;

@@ -23,6 +23,8 @@ void kids_start(struct rig *r, uint64_t bytes);
  * `every`th one after it, whatever child has it; 0: no more. */
 void kids_kill_at(struct rig *r, unsigned n, enum kids_kill when,
                   unsigned every);
+/* rig_hand_on, and the next relay has a child. */
+bool kids_hand_on(struct rig *r);
 /* Now. */
 void kids_kill(struct rig *r);
 /* Now, and with the next one, but none after it, writes to sector KIDS_STUCK

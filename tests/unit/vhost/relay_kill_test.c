@@ -236,6 +236,51 @@ static void a_device_is_reset_though_its_child_dies(void **state)
     rig_free(r);
 }
 
+/* Once in the middle of requests; the next child is killed too. */
+static void a_front_end_is_handed_on(void **state)
+{
+    static const struct front_conf confs[] = {
+        {.event_idx = true},
+        {.packed = true},
+        {.inflight = true, .packed = true},
+    };
+    struct rig *r = rig_new(NULL);
+
+    (void)state;
+    kids_start(r, DISK_BYTES);
+    assert_false(kids_hand_on(r));
+    for (unsigned c = 0; c < ARRAY_LEN(confs); c++) {
+        struct front *f = front_connect_path(r->path);
+        struct blk_req *reqs[REQUESTS];
+
+        front_note("conf %u", c);
+        front_set_up(f, &confs[c]);
+        for (unsigned i = 0; i < REQUESTS; i++) {
+            reqs[i] = blk_new(f, 65536);
+            blk_go(f->vq[0], reqs[i], VIRTIO_BLK_T_OUT, i * 128, 65536);
+        }
+        assert_true(kids_hand_on(r));
+        for (unsigned i = 0; i < REQUESTS; i++)
+            assert_int_equal(blk_wait(f->vq[0], reqs[i]), VIRTIO_BLK_S_OK);
+        blk_verify(f->vq[0], 0, 4096, 1);
+        kids_kill(r);
+        blk_verify(f->vq[0], 0, 4096, 2);
+        assert_true(kids_hand_on(r));
+        blk_verify(f->vq[0], 0, 4096, 3);
+        vq_stop(f->vq[0]);
+        if (!confs[c].inflight) /* a record of its own it would reset too */
+            vq_reset(f->vq[0]);
+        assert_true(kids_hand_on(r));
+        vq_start(f->vq[0]);
+        blk_verify(f->vq[0], 0, 4096, 4);
+        front_free(f);
+        assert_false(kids_hand_on(r));
+    }
+    assert_int_equal(r->arrived, 3 * ARRAY_LEN(confs));
+    kids_stop(r);
+    rig_free(r);
+}
+
 static void front_ends_come_and_go_with_children(void **state)
 {
     struct rig *r = rig_new(NULL);
@@ -271,6 +316,7 @@ int main(int argc, char **argv)
         T(stopped_rings_have_nothing_in_flight),
         T(log_and_channel_are_passed_on),
         T(a_device_is_reset_though_its_child_dies),
+        T(a_front_end_is_handed_on),
         T(front_ends_come_and_go_with_children),
     };
 

@@ -100,6 +100,17 @@ static void on_event(struct relay *relay, const struct endpoint_event *e,
     pthread_mutex_unlock(&r->lock);
 }
 
+static void on_arrived(struct relay *relay, const struct err *e, void *arg)
+{
+    struct rig *r = arg;
+
+    (void)relay;
+    pthread_mutex_lock(&r->lock);
+    r->arrived += !e;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
 static void do_start(struct rig *r, void *arg)
 {
     struct err e;
@@ -131,7 +142,10 @@ struct rig *rig_new(const struct relay_conf *conf)
         c.queue_size = 1024;
     c.pass = on_pass;
     c.event = on_event;
+    c.arrived = on_arrived;
     c.arg = r;
+    r->conf = c;
+    r->listen_fd = dup(c.fd);
     assert_int_equal(relay_open(&r->relay, &c, &e), 0);
     pthread_create(&r->thread, NULL, run, &r->loop);
     rig_do(r, do_start, NULL);
@@ -159,6 +173,7 @@ void rig_free(struct rig *r)
     rig_do(r, do_close, NULL);
     pthread_join(r->thread, NULL);
     loop_close(&r->loop);
+    close(r->listen_fd);
     for (unsigned i = 0; i < r->num_legs; i++)
         close(r->legs[i].fd);
     assert_int_not_equal(access(r->path, F_OK), 0);
@@ -167,6 +182,79 @@ void rig_free(struct rig *r)
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
     free(r);
+}
+
+static void set(struct rig *r, bool *what)
+{
+    pthread_mutex_lock(&r->lock);
+    *what = true;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void need_set(struct rig *r, bool *what, const char *why)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!*what)
+        wait_changed(r, why);
+    *what = false;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void on_suspended(struct relay *relay, struct endpoint_visitor *v,
+                         void *arg)
+{
+    struct rig *r = arg;
+
+    (void)relay;
+    r->visitor = *v;
+    set(r, &r->suspended);
+}
+
+static void do_suspend(struct rig *r, void *arg)
+{
+    (void)arg;
+    relay_suspend(r->relay, on_suspended, r);
+}
+
+static void on_closed_to_go_on(struct relay *relay, void *arg)
+{
+    struct rig *r = arg;
+
+    relay_free(relay);
+    set(r, &r->closed);
+}
+
+static void do_close_to_go_on(struct rig *r, void *arg)
+{
+    void (**between)(struct rig *) = arg;
+
+    (*between)(r);
+    relay_close(r->relay, on_closed_to_go_on, r);
+}
+
+static void do_go_on(struct rig *r, void *arg)
+{
+    struct err e;
+
+    r->conf.fd = dup(r->listen_fd);
+    r->conf.visitor = &r->visitor;
+    if (relay_open(&r->relay, &r->conf, &e) < 0)
+        abort();
+    do_start(r, arg);
+}
+
+bool rig_hand_on(struct rig *r, void (*between)(struct rig *r))
+{
+    bool had;
+
+    rig_do(r, do_suspend, NULL);
+    need_set(r, &r->suspended, "a suspension");
+    had = r->visitor.fd >= 0;
+    rig_do(r, do_close_to_go_on, &between);
+    need_set(r, &r->closed, "the end of a relay");
+    rig_do(r, do_go_on, NULL);
+    return had;
 }
 
 static void do_child_here(struct rig *r, void *arg)

@@ -45,6 +45,7 @@ struct rig {
     struct loop loop;
     pthread_t thread;
     struct relay *relay;
+    struct relay_conf conf;
     char dir[64], path[96];
 
     /* Whoever takes legs instead of the test; on the loop. */
@@ -56,8 +57,12 @@ struct rig {
     struct rig_leg legs[16]; /* that came and were not taken */
     unsigned num_legs;
     uint64_t last_leg; /* that rig_leg has given out */
-    unsigned connected, disconnected;
-    bool closed;
+    unsigned connected, disconnected, arrived;
+
+    /* rig_hand_on */
+    int listen_fd;
+    struct endpoint_visitor visitor;
+    bool suspended, closed;
 };
 
 /* conf: what is not the rig's to set; NULL: as usual. */
@@ -70,6 +75,9 @@ void rig_child_here(struct rig *r);
 void rig_child_lost(struct rig *r);
 void rig_leg_ended(struct rig *r, uint64_t leg);
 void rig_give_up(struct rig *r);
+/* Suspends the relay, calls between() on the loop when its visitor is there,
+ * and goes on with another relay. Was there a front-end? */
+bool rig_hand_on(struct rig *r, void (*between)(struct rig *r));
 /* Until so many front-ends have gone. */
 void rig_need_disconnected(struct rig *r, unsigned count);
 
