@@ -457,6 +457,67 @@ static void a_child_that_does_not_listen_stops_the_display(void **state)
     shown_free(&s);
 }
 
+static void lose_child(struct rig *r)
+{
+    relay_child_lost(r->relay);
+}
+
+/* The next relay has the same display; only now is it read again. */
+static void hand_on(struct shown *s)
+{
+    assert_true(rig_hand_on(s->r, lose_child));
+    close(s->child);
+    child_need_hangup(s->leg);
+    rig_child_here(s->r);
+    s->leg = child_greet(s->r, RIG_FEATURES, 2);
+    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
+}
+
+static void a_display_is_handed_on_between_two_messages(void **state)
+{
+    uint32_t header[3] = {DISPLAY_UPDATE, 0, 1020};
+    uint8_t got[1032], *zeros = filled(1020, 0);
+    struct shown s;
+
+    (void)state;
+    shown_new(&s);
+    say(s.child, DISPLAY_GET_PROTOCOL_FEATURES, 0, NULL, 0, -1);
+    need_plain(s.display, DISPLAY_GET_PROTOCOL_FEATURES, 0, 0, 0);
+    front_send_on(s.child, false, header, sizeof(header), NULL, 0);
+    assert_int_equal(recv(s.display, got, 12, MSG_WAITALL), 12);
+    say(s.display, DISPLAY_GET_PROTOCOL_FEATURES, DISPLAY_REPLY, "aaaaaaaa", 8,
+        -1);
+    hand_on(&s);
+    s.child = take_socket(s.leg);
+    child_answer_u64(s.leg, WIRE_GPU_SET_SOCKET, 0);
+    assert_int_equal(recv(s.display, got, 1020, MSG_WAITALL), 1020);
+    assert_memory_equal(got, zeros, 1020);
+    say(s.child, DISPLAY_GET_PROTOCOL_FEATURES, 0, NULL, 0, -1);
+    need_plain(s.display, DISPLAY_GET_PROTOCOL_FEATURES, 0, 0, 0);
+    say(s.display, DISPLAY_GET_PROTOCOL_FEATURES, DISPLAY_REPLY, "bbbbbbbb", 8,
+        -1);
+    need_plain(s.child, DISPLAY_GET_PROTOCOL_FEATURES, DISPLAY_REPLY, 8, 'b');
+    free(zeros);
+    shown_free(&s);
+}
+
+static void a_display_that_owes_an_answer_is_left_behind(void **state)
+{
+    struct shown s;
+
+    (void)state;
+    shown_new(&s);
+    say(s.child, DISPLAY_GET_PROTOCOL_FEATURES, 0, NULL, 0, -1);
+    need_plain(s.display, DISPLAY_GET_PROTOCOL_FEATURES, 0, 0, 0);
+    hand_on(&s);
+    need_end(s.display);
+    s.child = dup(s.display);
+    front_send(s.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
+    child_ok(s.leg, WIRE_SET_OWNER);
+    front_reply(s.f, WIRE_SET_OWNER, &m);
+    shown_free(&s);
+}
+
 static void a_device_without_a_display_says_so(void **state)
 {
     struct rig *r = rig_new(NULL);
@@ -496,6 +557,8 @@ int main(void)
         T(what_is_no_message_ends_the_display_alone),
         T(a_reply_to_nothing_ends_the_display),
         T(a_child_that_does_not_listen_stops_the_display),
+        T(a_display_is_handed_on_between_two_messages),
+        T(a_display_that_owes_an_answer_is_left_behind),
         T(a_device_without_a_display_says_so),
     };
 
