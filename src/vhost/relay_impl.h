@@ -31,6 +31,7 @@ struct relay {
     bool started, waiting, closing;
     bool suspending; /* or suspended */
     bool child;      /* one is here */
+    bool reset_due;  /* a guest has ended, which no child has seen */
     uint64_t last_leg;
     struct relay_session *current;
     unsigned sessions, legs, handles; /* that live */
@@ -69,6 +70,7 @@ enum relay_asked {
     ASKED_HELLO,    /* SET_PROTOCOL_FEATURES, ours */
     ASKED_FEATURES, /* GET_FEATURES */
     ASKED_QUEUES,   /* GET_QUEUE_NUM */
+    ASKED_RESET,    /* RESET_DEVICE, of the guest before */
     ASKED_TOLD,     /* the transcript, message `at` */
     ASKED_RECORD,   /* SET_INFLIGHT_FD, ours */
     ASKED_FRONT,    /* what the front-end has sent */
@@ -90,6 +92,7 @@ struct relay_session {
     bool has_record;             /* of requests in flight */
     struct inflight *record;     /* if it is ours; NULL: it is not */
     uint64_t rings;              /* that have a kick: bits */
+    bool has_run;                /* a ring had one, ever */
 
     /* its message that is being handled */
     struct msg *msg; /* NULL: none is */
@@ -100,7 +103,8 @@ struct relay_session {
     enum relay_asked asked;
     struct msg_header question;
     unsigned at;
-    bool told; /* the leg knows the transcript */
+    bool told;     /* the leg knows the transcript */
+    bool leg_runs; /* and has had a kick */
 
     struct relay_display *display; /* NULL: none */
 

@@ -6,6 +6,7 @@
  *               and INFLIGHT_SHMFD. They are acked whatever the front-end acks
  *     features  does it offer what the front-end has acked?
  *     queues    how many, of the first child
+ *     reset     if a guest has ended, and no child was there to see that
  *     told      the transcript: what the front-end has said to those before it
  *     front     the message that the front-end waits for, and the next ones
  *
@@ -35,6 +36,8 @@
 #define RECORD_IS_OURS 0x76756272u
 
 #define HELLO (PROTO_REPLY_ACK | PROTO_INFLIGHT_SHMFD)
+/* Until the front-end has said what it acks. */
+#define HELLO_FIRST (HELLO | PROTO_MQ | PROTO_RESET_DEVICE)
 
 static void pass_message(struct relay_session *s);
 static void tell_next(struct relay_session *s);
@@ -45,9 +48,9 @@ static void ask_u64(struct relay_session *s, enum relay_asked asked,
                     uint32_t request, uint64_t value)
 {
     const bool get = message_has_answer(request);
-    const struct msg_header h = {request,
-                                 MSG_VERSION | (get ? 0 : MSG_NEED_REPLY),
-                                 get ? 0 : sizeof(value)};
+    const struct msg_header h = {
+        request, MSG_VERSION | (get ? 0 : MSG_NEED_REPLY),
+        get || request == MSG_RESET_DEVICE ? 0 : sizeof(value)};
 
     relay_ask(s, asked, &h, &value, NULL, 0);
 }
@@ -298,6 +301,7 @@ static void note_done(struct relay_session *s, const struct msg *m)
         break;
     case MSG_SET_VRING_KICK:
         s->rings |= UINT64_C(1) << (value & 63);
+        s->has_run = s->leg_runs = true;
         break;
     case MSG_GET_VRING_BASE:
         s->rings &= ~ring;
@@ -402,7 +406,10 @@ static void on_queues(struct relay_session *s, uint64_t num)
     }
     s->num_queues = (unsigned)num;
     s->at = 0;
-    tell_next(s);
+    if (s->relay->reset_due)
+        ask_u64(s, ASKED_RESET, MSG_RESET_DEVICE, 0);
+    else
+        tell_next(s);
 }
 
 /* Message `at` of the transcript, or the front-end's if there is none. */
@@ -455,6 +462,8 @@ static void on_told(struct relay_session *s, const struct msg *reply)
         relay_session_lie(s, what);
         return;
     }
+    if (s->question.request == MSG_SET_VRING_KICK)
+        s->leg_runs = true;
     s->at++;
     tell_next(s);
 }
@@ -479,6 +488,10 @@ void relay_session_answered(struct relay_session *s, struct msg *m)
         break;
     case ASKED_QUEUES:
         on_queues(s, value);
+        break;
+    case ASKED_RESET:
+        s->relay->reset_due = false;
+        tell_next(s);
         break;
     case ASKED_TOLD:
         on_told(s, m);
@@ -506,10 +519,10 @@ void relay_session_child_here(struct relay_session *s)
 {
     if (s->ending)
         return;
-    s->told = false;
+    s->told = s->leg_runs = false;
     if (!relay_leg_open(s))
         return;
-    ask_u64(s, ASKED_HELLO, MSG_SET_PROTOCOL_FEATURES, HELLO | PROTO_MQ);
+    ask_u64(s, ASKED_HELLO, MSG_SET_PROTOCOL_FEATURES, HELLO_FIRST);
 }
 
 void relay_session_child_lost(struct relay_session *s)
@@ -546,6 +559,11 @@ static void on_broken(struct conn *c, bool mistake, const char *why)
 {
     struct relay_session *s = container_of(c, struct relay_session, front);
 
+    /* A VMM that stops its rings and hangs up has ended, and its guest too: a
+     * child that has run these rings sees that itself. */
+    if (!mistake && s->has_run && !s->rings &&
+        !(s->leg_runs && s->leg && !s->leg->ended))
+        s->relay->reset_due = true;
     /* A child says so too, as soon as it sees it. */
     relay_session_end(s,
                       mistake  ? LOG_ERROR

@@ -360,6 +360,38 @@ static void a_front_end_may_go_while_it_waits(void **state)
     end(r, f, leg);
 }
 
+/* What the device knows of a guest is not the next one's to see. */
+static void a_guest_that_ends_while_no_child_is_there_is_forgotten(void **state)
+{
+    struct rig *r = rig_new(NULL);
+    struct wire_state s = {0, 0};
+    struct front *f;
+    int leg, record;
+
+    (void)state;
+    f = begin(r, PF_ACK, &leg);
+    send_kick(f);
+    need_record(leg, &record);
+    close(record);
+    child_ok(leg, WIRE_SET_VRING_KICK);
+    front_send(f, WIRE_GET_VRING_BASE, 0, &s, sizeof(s), NULL, 0);
+    child_need(leg, WIRE_GET_VRING_BASE, &m);
+    child_answer(leg, WIRE_GET_VRING_BASE, &s, sizeof(s));
+    front_reply(f, WIRE_GET_VRING_BASE, &m);
+    close(leg);
+    rig_child_lost(r);
+    front_free(f);
+    rig_need_disconnected(r, 1);
+
+    rig_child_here(r);
+    f = front_connect_path(r->path);
+    leg = child_greet(r, RIG_FEATURES, 1);
+    child_ok(leg, WIRE_RESET_DEVICE);
+    front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
+    child_ok(leg, WIRE_SET_OWNER);
+    end(r, f, leg);
+}
+
 static void a_front_end_is_dropped_if_no_child_comes(void **state)
 {
     struct rig *r = rig_new(NULL);
@@ -558,6 +590,7 @@ int main(void)
         T(what_was_not_answered_is_asked_again),
         T(a_child_that_offers_less_is_not_gone_on_with),
         T(a_front_end_may_go_while_it_waits),
+        T(a_guest_that_ends_while_no_child_is_there_is_forgotten),
         T(a_front_end_is_dropped_if_no_child_comes),
         T(a_half_done_session_goes_if_another_one_waits),
         T(one_that_waits_for_the_child_is_not_half_done),
