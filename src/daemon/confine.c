@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "os/broker.h"
+#include "os/file.h"
 #include "os/uring.h"
 #include "store/engine.h"
 
@@ -220,7 +221,7 @@ static bool can_be_written(const struct confine *c, const char *path)
 
     for (unsigned i = 0; i < c->rules.num_paths && path && !can; i++) {
         bool writes = c->paths[i].may & SANDBOX_WRITE;
-        char *root = writes ? realpath(c->paths[i].path, NULL) : NULL;
+        char *root = writes ? file_real_path(c->paths[i].path) : NULL;
 
         can = root && is_below(path, root);
         free(root);
@@ -241,8 +242,8 @@ static bool source_can_be_written(const struct confine *c,
         return false;
     if (slash)
         dir = strndup(source->path, (size_t)(slash - source->path) + 1);
-    above = realpath(slash && dir ? dir : ".", NULL);
-    real = realpath(source->path, NULL);
+    above = file_real_path(slash && dir ? dir : ".");
+    real = file_real_path(source->path);
     if (!above || asprintf(&named, "%s/%s", strcmp(above, "/") ? above : "",
                            slash ? slash + 1 : source->path) < 0)
         named = NULL;
@@ -291,11 +292,7 @@ int confine_prepare(struct confine *c, const struct config *conf,
     c->rules.socket_dir = c->socket_dir = config_runtime_dir(conf);
     if (!c->socket_dir || add_config(c, conf, dir) < 0 || add_source(c) < 0)
         return errs_nomem(e);
-    if (source_can_be_written(c, source))
-        log_warn(NULL, "the config lies where the sandbox allows to write: "
-                       "what it will say later is not believed, and files "
-                       "that it does not name yet cannot be opened");
-    else
+    if (!source_can_be_written(c, source))
         c->rules.again = read_again;
     c->rules.pictures = conf->has_control; /* by which they are asked for */
     c->rules.any_call = !s->system_calls;
@@ -344,6 +341,10 @@ int confine_enter(struct confine *c, int command, struct errs *e)
         return errs_adopt(e, "", "sandbox", &why);
     if (in_force.missing[0])
         log_info(NULL, "the sandbox has %s", in_force.missing);
+    if (!c->rules.again)
+        log_warn(NULL, "the config lies where the sandbox allows to write: "
+                       "what it will say later is not believed, and files "
+                       "that it does not name yet cannot be opened");
     return 0;
 }
 

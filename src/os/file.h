@@ -79,6 +79,10 @@ int file_discard(int fd, enum file_kind kind, uint64_t offset, uint64_t len);
 int file_zero(int fd, enum file_kind kind, uint64_t offset, uint64_t len,
               bool unmap);
 
+/* Its path without links, as realpath has it: to be freed. NULL: there is no
+ * such file, or no memory. */
+char *file_real_path(const char *path);
+
 /* Advisory locks of single bytes that belong to the open file, not to the
  * process: they end when its last fd, or its last I/O, has gone. They do not
  * wait. */

@@ -322,11 +322,12 @@ def too_few_files():
 
     own = [device(f"d{i}") for i in range(200)]
     shared = [dict(d, worker="w") for d in own]
-    for devices, count, said_of in (
-            (own[:40], 64, "cannot make a loop for the worker d"),
-            (shared, 64, "/socket: cannot ")):
+    for devices, count, status, said_of in (
+            (own[:40], 64, 2, "cannot make a memory file"),
+            (own[:40], 100, 1, "cannot make a loop for the worker d"),
+            (shared, 64, 1, "/socket: cannot ")):
         said = Vub(devices, expect_ready=False,
-                   preexec_fn=limit(count)).end(None, 1)
+                   preexec_fn=limit(count)).end(None, status)
         lines = said.splitlines()
         assert 0 < len(lines) <= 101, said
         assert said_of in lines[0], said
