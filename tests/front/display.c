@@ -324,6 +324,7 @@ static void handle(struct display *d, uint32_t request, const void *payload,
 
     switch (request) {
     case DISPLAY_GET_PROTOCOL_FEATURES:
+        d->agreed = false; /* whoever goes on with us asks again */
         reply(d, request, &d->offers, sizeof(d->offers));
         break;
     case DISPLAY_SET_PROTOCOL_FEATURES:

@@ -84,13 +84,12 @@ static void need_shown(struct stage *s, struct gpu_fb *fb)
     free(pixels);
 }
 
-/* The display looks meanwhile. Whoever is next asks it for all again. */
+/* The display looks meanwhile. */
 static void look_while_it_moves(struct stage *s)
 {
     tenant_suspend(s->t);
     while (tenant_is_moving(s->t))
         display_step(s->d, 1);
-    s->d->agreed = false;
 }
 
 static void move_out(struct stage *s, struct endpoint_visitor *v)
@@ -137,7 +136,6 @@ static void a_picture_that_has_begun_is_sent_to_its_end(void **state)
     gpu_need(gpu_create(s.g, 3, XRGB, 16, 16), OK_NODATA);
     need_shown(&s, fb);
     assert_true(tenant_moved_out(s.t, &v));
-    s.d->agreed = false;
     s.t = tenant_move_in(s.h, GPU, &v);
     need_shown(&s, show(&s, 4, 200, 100));
     stage_close(&s);
