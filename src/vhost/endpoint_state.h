@@ -78,6 +78,5 @@ void suspension_go_on(struct endpoint *ep);
 void suspension_late(struct endpoint *ep);
 /* vub is stopping: before closed. */
 void suspension_give_up(struct endpoint *ep);
-void endpoint_visitor_drop(struct endpoint_visitor *v);
 
 #endif
