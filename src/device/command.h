@@ -14,16 +14,20 @@
 #include "base/list.h"
 
 struct conf_doc;
+struct json;
 struct conf_table;
 struct device;
 
 /* One call of a command. */
 struct call {
     const void *args; /* the struct of command.params; good until answered, */
-    struct conf_doc *doc; /* or as long as somebody has a ref of this */
-    struct json_out out;  /* the members of the result's object */
-    struct list node;     /* the device's, while it keeps the call */
-    void *user;           /* likewise */
+    struct conf_doc *doc;      /* or as long as somebody has a ref of this */
+    const struct json *params; /* what args were read from, good as long as
+                                * they; NULL: no text */
+    const char *dir;           /* where its relative paths start */
+    struct json_out out;       /* the members of the result's object */
+    struct list node;          /* the device's, while it keeps the call */
+    void *user;                /* likewise */
     /* Nobody waits for the answer any more, which is still due: soon, then.
      * The device's; NULL: it will come anyway. */
     void (*cancel)(struct call *c);

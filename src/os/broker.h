@@ -26,6 +26,10 @@ bool broker_runs(void);
 int broker_open(const char *path, int flags, unsigned mode);
 int broker_rename(const char *from, const char *to);
 int broker_unlink(const char *path);
+/* Do the rules let it be opened so (O_RDONLY or O_RDWR), whatever we may still
+ * do ourselves? Without a broker they do. For paths that somebody else names
+ * before we have entered the sandbox. */
+bool broker_allows(const char *path, int flags);
 /* Fills e with "cannot open PATH: why", for rc that one of them has returned to
  * this thread just now; returns rc. Where the sandbox is why, it says which key
  * of the config to change. */

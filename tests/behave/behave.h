@@ -52,7 +52,8 @@ static int behave_teardown(void **state)
 /* What the program holds with one plain session of device "d" at work: a ring
  * that serves shows that whatever was before is gone, to the last fd. */
 struct footprint {
-    int fds, memory, maps, threads; /* memory: mappings that are shared */
+    int fds, memory, maps, threads; /* memory: mappings that are shared, */
+    int kept; /* of which these outlive the process: os/keep.h */
 };
 
 static struct footprint __attribute__((unused)) footprint(struct vub *v)
@@ -63,6 +64,7 @@ static struct footprint __attribute__((unused)) footprint(struct vub *v)
     blk_verify(f->vq[0], 0, 512, 1);
     p.fds = front_fds(f, v);
     p.memory = vub_maps(v, "memfd");
+    p.kept = vub_maps(v, "memfd:vub-kept");
     p.maps = vub_maps(v, NULL);
     p.threads = vub_threads(v);
     front_free(f);

@@ -192,7 +192,7 @@ static void a_new_log_takes_the_place_of_the_old(void **state)
         old = f->log;
         old_fd = f->log_fd;
     }
-    assert_int_equal(vub_maps(v, "memfd"), 2);
+    assert_int_equal(vub_maps(v, "memfd:front"), 2);
     front_free(f);
     vub_free(v);
 }

@@ -597,7 +597,7 @@ static void regions_come_and_go_under_load(void **state)
         assert_true(done >= 60);
         for (unsigned i = 0; i < DEPTH; i++)
             assert_int_equal(blk_wait(q, r[i]), VIRTIO_BLK_S_OK);
-        assert_int_equal(vub_maps(v, "memfd"), 1);
+        assert_int_equal(vub_maps(v, "memfd:front"), 1);
         front_free(f);
     }
     vub_free(v);
@@ -623,7 +623,7 @@ static void a_request_in_flight_keeps_its_removed_region(void **state)
         volatile uint8_t *status = front_ptr(f, 1ull << 40);
 
         front_region_tell(f, extra);
-        assert_int_equal(vub_maps(v, "memfd"), 2);
+        assert_int_equal(vub_maps(v, "memfd:front"), 2);
         r->head->type = htole32(VIRTIO_BLK_T_IN);
         *status = BLK_S_NONE;
         vq_add(f->vq[0], b, 1, 2, r);
@@ -632,10 +632,10 @@ static void a_request_in_flight_keeps_its_removed_region(void **state)
          * has been taken. */
         blk_write(f->vq[0], 0, "x", 0);
         front_region_untell(f, extra);
-        assert_int_equal(vub_maps(v, "memfd"), 2);
+        assert_int_equal(vub_maps(v, "memfd:front"), 2);
         vq_stop(f->vq[0]); /* gives it up after drain_timeout */
         assert_int_equal(*status, VIRTIO_BLK_S_IOERR);
-        assert_int_equal(vub_maps(v, "memfd"), 1);
+        assert_int_equal(vub_maps(v, "memfd:front"), 1);
         front_free(f);
     }
     vub_free(v);
@@ -717,7 +717,7 @@ static void a_session_that_is_over_maps_nothing(void **state)
     struct footprint before = footprint(v), after;
 
     (void)state;
-    assert_int_equal(before.memory, 1);
+    assert_int_equal(before.memory - before.kept, 1);
     for (int i = 0; i < 5; i++) {
         struct front_conf c = {.queues = 2, .inflight = true, .packed = i % 2};
         struct front *f = front_new(v, "d", &c);

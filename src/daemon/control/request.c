@@ -206,6 +206,8 @@ static int read_params(struct request *r, const struct command_row *row,
         return rc == -ENOMEM ? RPC_INTERNAL : RPC_BAD_PARAMS;
     r->call.args = out[1];
     r->call.doc = r->rpc.doc;
+    r->call.params = r->rpc.params;
+    r->call.dir = r->control->dir;
     if (!row->device)
         return 0;
     r->command = row->device;

@@ -146,8 +146,10 @@ static void run_lun_add(struct device *d, struct call *c)
         return;
     }
     errs_free(&es);
+    scsi_keep_added(l, c);
     rc = luns_begin(s, l, &e);
     if (rc < 0) {
+        scsi_keep_removed(l);
         luns_remove(s, l, on_discarded, NULL);
         fail(c, &e);
         return;
@@ -199,6 +201,7 @@ static void run_lun_remove(struct device *d, struct call *c)
     log_info(d->id, "target %u loses its unit %u", l->target, l->lun);
     scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
     list_has_changed(s, l->target, l);
+    scsi_keep_removed(l);
     luns_remove(s, l, on_removed, c); /* answers c, at once perhaps */
 }
 

@@ -22,12 +22,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    KEPT_WCE = 1 << 0,
+    KEPT_MUST_FLUSH = 1 << 1,
+    KEPT_SWP = 1 << 2,
+    KEPT_STOPPED = 1 << 3,
+};
+
+void disk_keep(struct disk *d)
+{
+    lun_keep_state(&d->lun, (d->wce ? KEPT_WCE : 0) |
+                                (d->must_flush ? KEPT_MUST_FLUSH : 0) |
+                                (d->swp ? KEPT_SWP : 0) |
+                                (d->stopped ? KEPT_STOPPED : 0));
+}
+
+static void recall(struct disk *d)
+{
+    uint32_t found = d->lun.found;
+
+    d->wce = found & KEPT_WCE && d->store->info.cached && !d->read_only;
+    d->must_flush = found & KEPT_MUST_FLUSH;
+    d->swp = found & KEPT_SWP;
+    d->stopped = found & KEPT_STOPPED;
+}
+
 void disk_defaults(struct disk *d)
 {
     d->wce = d->store->info.cached && !d->read_only;
     d->must_flush = false;
     d->swp = false;
     d->stopped = false;
+    disk_keep(d);
 }
 
 /* ---- who it is ---- */
@@ -80,13 +106,23 @@ static void cache_off(struct disk *d)
         d->lun.host->changed(&d->lun, SCSI_ASC_MODE_CHANGED, true);
 }
 
+/* A guest has been served before this process was, and its bytes are lost. */
+static bool has_forgotten(const struct disk *d, bool recovered)
+{
+    const struct lun *l = &d->lun;
+    bool known = l->found & LUN_STATE_KNOWN;
+
+    return d->store->info.is_volatile && !l->ran &&
+           !(known && d->store->info.is_found) && (recovered || l->goes_on);
+}
+
 static void disk_start(struct lun *l, bool recovered)
 {
     struct disk *d = disk_of(l);
     struct err e;
     int rc;
 
-    if (recovered && d->store->info.is_volatile) {
+    if (has_forgotten(d, recovered)) {
         err_set(&e, -EINVAL, "",
                 "LUN %u of target %u: a back-end before this one has served "
                 "the guest, but store %s has forgotten what was written",
@@ -94,8 +130,9 @@ static void disk_start(struct lun *l, bool recovered)
         l->host->started(l, &e);
         return;
     }
-    if (recovered)
+    if (recovered && !(l->found & LUN_STATE_KNOWN))
         cache_off(d);
+    disk_keep(d);
     if (!d->ch) {
         rc = store_channel_open(&d->ch, d->store, l->loop, &e);
         if (rc < 0) {
@@ -165,6 +202,8 @@ static int disk_begin(struct lun *l, struct err *e)
 {
     struct disk *d = disk_of(l);
 
+    if (l->found & LUN_STATE_KNOWN)
+        recall(d);
     return store_begin(d->store, l->loop, on_store_changed, d, e);
 }
 
@@ -195,6 +234,11 @@ static int disk_resize(struct lun *l, uint64_t size, struct err *e)
         return rc;
     resized(d);
     return 0;
+}
+
+static int disk_save(struct lun *l, struct err *e)
+{
+    return store_save(disk_of(l)->store, e);
 }
 
 /* ---- what there is to know ---- */
@@ -235,6 +279,8 @@ static int disk_open(struct lun **out, const struct lun_conf *c, const char *at,
 {
     struct disk *d = calloc(1, sizeof(*d));
     uint32_t physical;
+    char keep[32];
+    struct err why;
     int rc;
 
     if (!d)
@@ -251,6 +297,12 @@ static int disk_open(struct lun **out, const struct lun_conf *c, const char *at,
     rc = check_sizes(d, at, e);
     if (rc < 0)
         goto out;
+    snprintf(keep, sizeof(keep), "%u.%u", c->target, c->lun);
+    rc = store_keep(d->store, keep, &why);
+    if (rc < 0) {
+        errs_adopt(e, at, NULL, &why);
+        goto out;
+    }
     d->block_shift = (unsigned)__builtin_ctz(d->block_bytes);
     d->blocks = blocks_now(d);
     look_at_store(d);
@@ -314,6 +366,7 @@ const struct lun_ops lun_disk_ops = {
     .tmf = disk_tmf,
     .refresh = disk_refresh,
     .resize = disk_resize,
+    .save = disk_save,
     .status = disk_status,
     .close = disk_close,
 };

@@ -166,6 +166,8 @@ void disk_tmf(struct lun *l, struct scsi_tmf *m);
 
 /* What a reset sets to its default. */
 void disk_defaults(struct disk *d);
+/* What a guest can set has changed: it outlives the process. */
+void disk_keep(struct disk *d);
 
 /* ---- commands: disk_opcodes.c ---- */
 

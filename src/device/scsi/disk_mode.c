@@ -120,6 +120,7 @@ static void flushed(struct disk *d, const struct scsi_task *t)
 {
     if (!(t->store.user & DISK_GIVEN_UP))
         d->must_flush = false;
+    disk_keep(d);
 }
 
 static void on_sense_flushed(struct store_req *r)
@@ -270,6 +271,7 @@ void disk_mode_select(struct disk *d, struct scsi_task *t)
                     d->lun.lun, d->lun.target, wish.wce ? "on" : "off");
     d->must_flush = !wish.wce && (d->wce || d->must_flush);
     d->wce = wish.wce;
+    disk_keep(d);
     /* SBC-3 4.15.7: what is cached is made stable when the cache is switched
      * off: all of it, since nothing runs beside a MODE SELECT. Writes are
      * stable when answered from now on, whatever comes of the flush. */

@@ -245,6 +245,7 @@ static void on_stop_flushed(struct store_req *r)
         return;
     }
     d->stopped = true;
+    disk_keep(d);
     disk_good(d, t, 0);
 }
 
@@ -255,6 +256,7 @@ void disk_start_stop(struct disk *d, struct scsi_task *t)
 {
     if (t->cdb[4] & 0x01) { /* START */
         d->stopped = false;
+        disk_keep(d);
         disk_good(d, t, 0);
         return;
     }

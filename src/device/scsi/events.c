@@ -22,6 +22,7 @@ static void give(struct scsi *s, struct chain *c, uint32_t event,
     }
     s->events.missed = false;
     s->events.sent++;
+    s->told = true;
     chain_done(c, (uint32_t)chain_write(c, 0, &out, sizeof(out)));
 }
 
@@ -73,6 +74,7 @@ static void add(struct scsi *s, const struct scsi_event *e)
         return;
     }
     ev->queue[(ev->head + ev->count++) % SCSI_EVENTS] = *e;
+    scsi_keep_events(s);
     if (!ev->ring)
         return;
     ring_stir(ev->ring);
@@ -118,4 +120,5 @@ void scsi_events_reset(struct scsi *s)
 {
     s->events.head = s->events.count = 0;
     s->events.missed = false;
+    scsi_keep_events(s);
 }

@@ -69,6 +69,13 @@ struct scsi {
     struct scsi_events events;
     struct log_limit limit;
     uint64_t bad; /* requests that were no such thing */
+
+    /* What outlives the process: keep.c. */
+    struct kept kept;
+    uint64_t *row_ids; /* of the table of units, as we have them */
+    uint32_t num_rows;
+    bool goes_on; /* the next session is one that went on before */
+    bool told;    /* a guest, of what is kept still */
 };
 
 static inline struct scsi *scsi_of(struct device *d)
@@ -169,6 +176,26 @@ void luns_stop(struct scsi *s);
 void luns_settle(struct lun *l);
 /* Rules between keys of one unit, and between units. */
 void luns_check(const struct conf_anys *luns, struct errs *e);
+
+/* keep.c: what another process goes on with. */
+int scsi_keep_open(struct scsi *s, struct err *e);
+void scsi_keep_close(struct scsi *s); /* safe on a zero struct */
+/* Has somebody removed the unit of this number that the config has, and
+ * perhaps added another? */
+bool scsi_keep_has_other(struct scsi *s, unsigned target, unsigned number);
+/* Those are opened, and the controller's. */
+void scsi_keep_open_added(struct scsi *s);
+/* l is the controller's: finds what is kept of it. */
+void scsi_keep_unit(struct lun *l, bool added);
+void scsi_keep_added(struct lun *l, const struct call *c);
+void scsi_keep_removed(struct lun *l);
+/* What has changed. */
+void scsi_keep_known(struct lun *l); /* it has served */
+void scsi_keep_attentions(struct lun *l);
+void scsi_keep_events(struct scsi *s);
+void scsi_keep_told(struct scsi *s); /* s->told, l->told */
+void scsi_keep_sizes(struct scsi *s);
+void scsi_keep_session(struct scsi *s, bool serves);
 
 /* commands.c */
 extern const char *const scsi_feature_names[];

@@ -25,6 +25,7 @@
 #include "base/scsi.h"
 #include "conf/conf.h"
 #include "iscsi/unit.h"
+#include "os/keep.h"
 #include "os/sg.h"
 #include "store/store.h"
 #include "virtio/spec.h"
@@ -32,6 +33,7 @@
 struct loop;
 struct lun;
 struct lun_farewell;
+struct lun_row;
 struct scsi;
 struct scsi_control;
 
@@ -162,7 +164,10 @@ struct lun_ops {
     int (*begin)(struct lun *l, struct err *e);
     /* A session starts, its first ring before it runs, and ends, when no task
      * is left. start answers with lun_started, at once or later; stop may come
-     * first. `recovered` as device_start has it. NULL: nothing to do. */
+     * first. `recovered` as device_start has it; if l->found has
+     * LUN_STATE_KNOWN, what the guest has set is known all the same; and if
+     * l->goes_on, the session is one that went on before. NULL: nothing to
+     * do. */
     void (*start)(struct lun *l, bool recovered);
     void (*stop)(struct lun *l);
     /* The device is reset, the guest begins anew: no task is left. */
@@ -183,6 +188,9 @@ struct lun_ops {
     void (*refresh)(struct lun *l);
     int (*resize)(struct lun *l, uint64_t size,
                   struct err *e); /* may be NULL */
+    /* Another process goes on with it, as device_ops.save has it. NULL: nothing
+     * is left to be saved. */
+    int (*save)(struct lun *l, struct err *e);
     void (*status)(struct lun *l, struct json_out *o);
     /* No task is left. Calls gone, at once or later, and frees l before. */
     void (*close)(struct lun *l, void (*gone)(void *arg), void *arg);
@@ -227,7 +235,22 @@ struct lun {
     bool leaves, closing;       /* it is removed; its close has been called */
     struct lun_farewell *after; /* what is done when it is freed */
     struct lun_stats stats;
+
+    /* What outlives the process: keep.c. */
+    struct lun_row *row; /* NULL: there was no room, or it is not the guest's
+                          * any more */
+    struct kept text;    /* its config, if it was added while vub ran */
+    uint32_t found;      /* lun_keep_state of a process before this one */
+    bool ran;            /* a session has started, with this process */
+    bool goes_on;        /* the session that starts went on before */
+    bool told;           /* of attentions; that is not kept yet */
 };
+
+#define LUN_STATE_KNOWN (UINT32_C(1) << 31)
+
+/* keep.c: what a guest has set, in bits of the unit's own, for a process that
+ * goes on with it. */
+void lun_keep_state(struct lun *l, uint32_t state);
 
 extern const struct lun_ops lun_disk_ops, lun_iscsi_ops, lun_sg_ops;
 

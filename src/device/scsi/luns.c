@@ -111,6 +111,7 @@ void luns_settle(struct lun *l)
     list_del(&l->to_kick);
     if (l->state != LUN_STOPPED && l->ops->stop)
         l->ops->stop(l);
+    keep_drop(&l->text);
     l->ops->close(l, on_gone, l->after);
 }
 
@@ -167,7 +168,8 @@ void luns_remove(struct scsi *s, struct lun *l, void (*gone)(void *arg),
 
 static void start(struct scsi *s, struct lun *l)
 {
-    if (l->ops->is_ours)
+    l->goes_on = s->goes_on && (l->ran || l->found & LUN_STATE_KNOWN);
+    if (l->ops->is_ours && !l->goes_on)
         scsi_attention(l,
                        s->recovered ? SCSI_ASC_NEXUS_LOSS : SCSI_ASC_POWER_ON);
     l->state = LUN_STARTING;
@@ -176,6 +178,8 @@ static void start(struct scsi *s, struct lun *l)
         l->ops->start(l, s->recovered);
     else
         scsi_lun_host.started(l, NULL);
+    l->ran = true;
+    scsi_keep_known(l);
 }
 
 int luns_begin(struct scsi *s, struct lun *l, struct err *e)

@@ -76,6 +76,7 @@ static int scsi_config_write(struct device *d, uint32_t offset,
         return -EACCES;
     s->sense_size = sense_size;
     s->cdb_size = cdb_size;
+    scsi_keep_sizes(s);
     return 0;
 }
 
@@ -129,6 +130,8 @@ static void scsi_start(struct device *d, const struct device_start *start)
     s->starting = 1; /* until all are asked */
     luns_start(s);
     s->starting--;
+    s->goes_on = false;
+    scsi_keep_session(s, true);
     answer_start(s);
 }
 
@@ -140,6 +143,25 @@ static void scsi_stop(struct device *d)
     luns_stop(s);
     s->starting = 0;
     s->started = false;
+    s->goes_on = d->suspends;
+    if (!d->suspends)
+        scsi_keep_session(s, false);
+}
+
+/* All rings have stopped: what was told has been seen. */
+static int scsi_save(struct device *d, struct err *e)
+{
+    struct scsi *s = scsi_of(d);
+
+    scsi_keep_told(s);
+    LIST_EACH (&s->luns, node) {
+        struct lun *l = container_of(node, struct lun, node);
+        int rc = l->ops->save ? l->ops->save(l, e) : 0;
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
 }
 
 static void scsi_reset(struct device *d)
@@ -148,11 +170,13 @@ static void scsi_reset(struct device *d)
 
     s->sense_size = VIRTIO_SCSI_SENSE_BYTES;
     s->cdb_size = VIRTIO_SCSI_CDB_BYTES;
+    scsi_keep_sizes(s);
     scsi_events_reset(s);
     LIST_EACH (&s->luns, node) {
         struct lun *l = container_of(node, struct lun, node);
 
         l->num_attentions = 0;
+        scsi_keep_attentions(l);
         if (l->ops->reset)
             l->ops->reset(l);
     }
@@ -190,6 +214,8 @@ static void scsi_ring_kick(struct device *d, struct ring *q)
 {
     struct scsi *s = scsi_of(d);
 
+    if (UNLIKELY(s->told))
+        scsi_keep_told(s);
     if (LIKELY(q->index >= VIRTIO_SCSI_REQUESTQ))
         scsi_request_kick(s, q);
     else if (q->index == VIRTIO_SCSI_EVENTQ)
@@ -231,6 +257,7 @@ static void free_if_empty(struct scsi *s)
 {
     if (!s->closing || s->num_units > 0)
         return;
+    scsi_keep_close(s);
     device_gone(&s->device);
     free(s);
 }
@@ -273,15 +300,42 @@ static const struct device_ops scsi_ops = {
     .ring_drain = scsi_ring_drain,
     .ring_stop = scsi_ring_stop,
     .refresh = scsi_refresh,
+    .save = scsi_save,
     .close = scsi_close,
 };
+
+/* Those of the config that nobody has removed since, and those that were added.
+ */
+static int add_units(struct scsi *s, struct errs *e)
+{
+    const struct conf_anys *luns = &s->conf->luns;
+    int rc = 0, failed;
+    struct lun *l;
+
+    for (int i = 0; i < luns->count; i++) {
+        const struct conf_any *at = &luns->list[i];
+        const struct lun_conf *c = at->data;
+
+        if (scsi_keep_has_other(s, c->target, c->lun))
+            continue;
+        failed = luns_add(s, c, at->at, NULL, &l, e);
+        if (failed < 0)
+            rc = failed;
+        else
+            scsi_keep_unit(l, false);
+    }
+    if (rc == 0)
+        scsi_keep_open_added(s);
+    return rc;
+}
 
 static int scsi_open(struct device **out, const struct conf_any *c,
                      struct errs *e)
 {
     const struct scsi_conf *conf = c->data;
     struct scsi *s = calloc(1, sizeof(*s));
-    int rc = 0;
+    struct err why;
+    int rc;
 
     if (!s)
         return errs_nomem(e);
@@ -301,13 +355,12 @@ static int scsi_open(struct device **out, const struct conf_any *c,
     };
     s->sense_size = VIRTIO_SCSI_SENSE_BYTES;
     s->cdb_size = VIRTIO_SCSI_CDB_BYTES;
-    for (int i = 0; i < conf->luns.count; i++) {
-        const struct conf_any *lun = &conf->luns.list[i];
-        int failed = luns_add(s, lun->data, lun->at, NULL, NULL, e);
-
-        if (failed < 0)
-            rc = failed;
+    rc = scsi_keep_open(s, &why);
+    if (rc < 0) {
+        free(s);
+        return errs_adopt(e, c->at, NULL, &why);
     }
+    rc = add_units(s, e);
     if (rc < 0) {
         scsi_close(&s->device);
         return rc;

@@ -103,6 +103,7 @@ void scsi_attention(struct lun *l, enum scsi_asc asc)
             return;
     if (l->num_attentions < LUN_ATTENTIONS)
         l->attentions[l->num_attentions++] = (uint16_t)asc;
+    scsi_keep_attentions(l);
 }
 
 static void attention_told(struct lun *l, unsigned i)
@@ -110,6 +111,7 @@ static void attention_told(struct lun *l, unsigned i)
     l->num_attentions--;
     memmove(&l->attentions[i], &l->attentions[i + 1],
             (l->num_attentions - i) * sizeof(l->attentions[0]));
+    l->told = l->scsi->told = true;
 }
 
 /* True: t ends with what was pending. */

@@ -165,6 +165,21 @@ int broker_open(const char *path, int flags, unsigned mode)
     return ask(BROKER_OPEN, path, NULL, (unsigned)flags, mode, &a);
 }
 
+bool broker_allows(const char *path, int flags)
+{
+    const int how = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    struct broker_answer a;
+    int fd;
+
+    if (questions < 0)
+        return true;
+    fd = ask(BROKER_OPEN, path, NULL, (unsigned)(flags | how), 0, &a);
+    if (fd >= 0)
+        close(fd);
+    /* What cannot be opened for another reason does not open later either. */
+    return !refused && fd != -ETIMEDOUT;
+}
+
 int broker_rename(const char *from, const char *to)
 {
     struct broker_answer a;

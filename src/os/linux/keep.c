@@ -123,7 +123,7 @@ static int get(struct entry **out, bool *found, bool make, const char *id,
                const char *name, uint64_t len, struct err *e)
 {
     struct entry *en = find(id, name);
-    char file[KEEP_NAME_MAX + sizeof("vub-keep-")];
+    char file[KEEP_NAME_MAX + sizeof("vub-kept-")];
     int fd, rc;
 
     if (en && en->in_use)
@@ -142,7 +142,7 @@ static int get(struct entry **out, bool *found, bool make, const char *id,
                        "no more than %d pieces of memory are "
                        "kept of a device",
                        KEEP_ITEMS_MAX);
-    snprintf(file, sizeof(file), "vub-keep-%s", name);
+    snprintf(file, sizeof(file), "vub-kept-%s", name);
     rc = memory_create(file, whole_pages(len), &fd, e);
     if (rc < 0)
         return rc;
