@@ -158,4 +158,4 @@ def run(rig):
     kit = "systemd-newer" if rig.variant else "systemd"
     guest = rig.guest(script, [], kit=kit, cpus=2, programs=[
         rig.binary, os.path.join(rig.tools, "guest_disk")])
-    guest.wait_success()
+    guest.wait_success(300)
