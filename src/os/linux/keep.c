@@ -167,7 +167,7 @@ static void put_back(struct entry *en, bool found)
 static int map(struct kept *k, bool make, const char *id, const char *name,
                uint64_t len, struct err *e)
 {
-    struct entry *en;
+    struct entry *en = NULL;
     uint8_t *at;
     bool found;
     int rc;
