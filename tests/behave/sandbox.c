@@ -170,6 +170,29 @@ static void the_broker_ends_with_it_however_that_is(void **state)
     vub_free(v);
 }
 
+static void a_broker_that_was_killed_is_named(void **state)
+{
+    struct vub *v = start(NULL, UNIT);
+    pid_t pid = broker_of(v);
+    int pidfd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "status", "{}");
+    if (pidfd >= 0 && !strstr(ctl_answer(&c), "\"landlock\":0")) {
+        kill(pid, SIGKILL);
+        front_need_fd(pidfd, POLLIN, "the end of the broker");
+        ctl_call(&c, "device.add", "{'config': {'id': 'x', 'type': 'scsi'}}");
+        ctl_need(&c, "vub-broker, which would do it, has ended");
+        vub_log_wait(v, "vub-broker has ended");
+    }
+    ctl_close(&c);
+    vub_free(v);
+    if (pidfd >= 0)
+        close(pidfd);
+}
+
 static void a_broker_holds_nothing_of_a_device(void **state)
 {
     struct vub *v = vub_new();
@@ -439,6 +462,7 @@ static void a_user_that_there_is_not_is_told(void **state)
 BEHAVE_MAIN(T(every_thread_is_in_the_sandbox),
             T(without_a_sandbox_nothing_is_given_up),
             T(the_broker_ends_with_it_however_that_is),
+            T(a_broker_that_was_killed_is_named),
             T(a_broker_holds_nothing_of_a_device),
             T(pictures_go_anywhere_but_over_no_other_file),
             T(a_file_that_is_added_must_be_below_paths),

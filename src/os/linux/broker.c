@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "os/linux/broker_own.h"
 
 /* A server that answers no more for a while, of names or of files. Loops ask
@@ -110,6 +111,20 @@ static int wait_for_answer(int sock, struct broker_answer *a)
     return MIN(a->rc, 0);
 }
 
+/* Somebody has killed it: all that goes on needs none. */
+static int is_gone(int rc)
+{
+    static bool told;
+
+    if (rc != -EPIPE && rc != -ECONNRESET)
+        return rc;
+    if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+        log_error(NULL, "vub-broker has ended, by no doing of ours: what the "
+                        "sandbox asks it for cannot be had until vub starts "
+                        "again");
+    return -EOWNERDEAD;
+}
+
 static int ask(enum broker_op op, const char *text, const char *more,
                unsigned flags, unsigned mode, struct broker_answer *a)
 {
@@ -131,8 +146,7 @@ static int ask(enum broker_op op, const char *text, const char *more,
                      offsetof(struct broker_question, text) + len + more_len,
                      pair[1]);
     close(pair[1]);
-    if (rc == 0)
-        rc = wait_for_answer(pair[0], a);
+    rc = rc == 0 ? wait_for_answer(pair[0], a) : is_gone(rc);
     close(pair[0]);
     return rc;
 }
@@ -206,6 +220,10 @@ int broker_unlink(const char *path)
 
 int broker_fail(struct err *e, int rc, const char *what, const char *path)
 {
+    if (rc == -EOWNERDEAD)
+        return err_set(e, rc, "",
+                       "cannot %s %s: vub-broker, which would do it, has ended",
+                       what, path);
     if (refused)
         return err_set(e, rc, "",
                        "cannot %s %s: the sandbox does not allow it; its "
@@ -239,7 +257,7 @@ int broker_listen(const char *path, unsigned mode, struct err *e)
 
     if (rc < 0 && a.why[0])
         return err_set(e, rc, "", "%s", a.why);
-    return rc < 0 ? err_sys(e, -rc, "", "cannot listen on %s", path) : rc;
+    return rc < 0 ? broker_fail(e, rc, "listen on", path) : rc;
 }
 
 /* ---- life ---- */
