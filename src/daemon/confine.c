@@ -89,6 +89,7 @@ static int add_listed(struct confine *c, const char *path, const char *dir)
 struct look {
     struct confine *confine;
     const struct config *conf;
+    bool read_only; /* the disk or unit that is looked at */
     int rc;
 };
 
@@ -98,6 +99,29 @@ static void note_path(struct look *l, const char *path, unsigned may)
 
     if (rc < 0)
         l->rc = rc;
+}
+
+static bool is_device(const struct config *conf, const void *data)
+{
+    for (int i = 0; i < conf->devices.count; i++) {
+        if (conf->devices.list[i].data == data)
+            return true;
+    }
+    return false;
+}
+
+/* A disk or a unit says it, for all that it is made of. */
+static void look_whether_read_only(struct look *l, const struct conf_any *o)
+{
+    const struct conf_key *k = o->table->keys;
+
+    while (k && k->name &&
+           (k->type != CONF_BOOL || strcmp(k->name, "read_only") != 0))
+        k++;
+    if (k && k->name)
+        l->read_only = *(const bool *)((const char *)o->data + k->offset);
+    else if (is_device(l->conf, o->data))
+        l->read_only = false;
 }
 
 static void on_object(const struct conf_any *o, void *arg)
@@ -113,6 +137,7 @@ static void on_object(const struct conf_any *o, void *arg)
     struct look *l = arg;
     unsigned *needs = &l->confine->rules.needs;
 
+    look_whether_read_only(l, o);
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         if (strcmp(name, rows[i].name) == 0)
             *needs |= rows[i].needs;
@@ -128,11 +153,12 @@ static void on_object(const struct conf_any *o, void *arg)
 static void on_path(const struct conf_key *k, const char *path, void *arg)
 {
     struct look *l = arg;
+    bool writes = !k->only_read && !l->read_only;
 
     /* Nothing is opened in runtime_dir: sockets are bound before, or by the
      * broker, which removes them too. */
     if (strcmp(k->name, "runtime_dir") != 0)
-        note_path(l, path, SANDBOX_READ | (k->only_read ? 0 : SANDBOX_WRITE));
+        note_path(l, path, SANDBOX_READ | (writes ? SANDBOX_WRITE : 0));
 }
 
 /* Beside what the config names. */
@@ -164,7 +190,7 @@ static int find_user(struct confine *c, const struct sandbox_config *s,
 static int add_config(struct confine *c, const struct config *conf,
                       const char *dir)
 {
-    struct look l = {c, conf, 0};
+    struct look l = {.confine = c, .conf = conf};
     const struct conf_visitor visitor = {on_object, on_path, &l};
 
     for (int i = 0; i < conf->sandbox.paths.count && l.rc == 0; i++)

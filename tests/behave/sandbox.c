@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -403,6 +404,87 @@ static void a_config_below_paths_is_not_read_again(void **state)
     vub_free(other);
 }
 
+/* Our copy of the socket by which v asks its broker, as a guest that had taken
+ * v over has it. -1: the system gives us none. */
+static int take_questions(struct vub *v)
+{
+    int type = 0, fd = -1;
+
+    for (int i = 3; i < 64 && type != SOCK_SEQPACKET; i++) {
+        socklen_t len = sizeof(type);
+
+        if (fd >= 0)
+            close(fd);
+        fd = (int)syscall(SYS_pidfd_getfd, v->pidfd, i, 0);
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+            type = 0;
+    }
+    return type == SOCK_SEQPACKET ? fd : -1;
+}
+
+/* What the broker says to opening it: os/linux/broker_own.h. */
+static int ask_to_open(int questions, const char *path, int flags)
+{
+    struct {
+        uint32_t op, flags, mode;
+        char path[200];
+    } q = {1, (uint32_t)flags, 0, ""};
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec iov = {&q, 12 + strlen(path) + 1};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof(control)};
+    int pair[2], rc;
+    char answer[8192];
+
+    strcpy(q.path, path);
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    memcpy(CMSG_DATA(&control.head), &pair[1], sizeof(int));
+    assert_true(sendmsg(questions, &msg, MSG_NOSIGNAL) > 0);
+    close(pair[1]);
+    front_need_fd(pair[0], POLLIN, "the broker's answer");
+    assert_true(read(pair[0], answer, sizeof(answer)) > 4);
+    memcpy(&rc, answer, sizeof(rc));
+    close(pair[0]);
+    return rc;
+}
+
+static void the_image_of_a_read_only_disk_cannot_be_written(void **state)
+{
+    struct vub *v = vub_new();
+    int questions;
+
+    (void)state;
+    make(vub_path(v, "ro"), "");
+    make(vub_path(v, "rw"), "");
+    make(vub_path(v, "unit"), "");
+    vub_config(v,
+               DISK("a", "'read_only': true, ",
+                    "{'type': 'fault', 'next': {'type': 'file', 'path': "
+                    "'ro'}}") ", "
+                              "{'id': 'h', 'type': 'scsi', 'luns': "
+                              "[{'lun': 1, 'read_only': true, 'store': "
+                              "{'type': 'file', 'path': 'unit'}}]}, " DISK(
+                                  "b", "", "{'type': 'file', 'path': 'rw'}"));
+    vub_run(v);
+    questions = take_questions(v);
+    if (questions >= 0) {
+        assert_true(ask_to_open(questions, vub_path(v, "ro"), O_RDONLY) >= 0);
+        assert_true(ask_to_open(questions, vub_path(v, "rw"), O_RDWR) >= 0);
+        assert_int_equal(ask_to_open(questions, vub_path(v, "ro"), O_RDWR),
+                         -EACCES);
+        assert_int_equal(ask_to_open(questions, vub_path(v, "unit"), O_RDWR),
+                         -EACCES);
+        close(questions);
+    }
+    vub_free(v);
+}
+
 static void sockets_are_removed_at_the_end(void **state)
 {
     struct vub *v = start(NULL, DISK("a", "'socket': 'deep.sock', ", MEMORY));
@@ -469,6 +551,7 @@ BEHAVE_MAIN(T(every_thread_is_in_the_sandbox),
             T(what_is_written_into_the_config_later_can_be_opened),
             T(a_device_that_is_reloaded_has_io_uring_again),
             T(a_config_below_paths_is_not_read_again),
+            T(the_image_of_a_read_only_disk_cannot_be_written),
             T(sockets_are_removed_at_the_end),
             T(root_becomes_who_the_config_says),
             T(a_user_that_there_is_not_is_told))
