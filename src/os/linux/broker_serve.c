@@ -456,9 +456,14 @@ static bool parse(struct job *j, size_t len)
     return first + second == len && second <= PATH_MAX;
 }
 
+/* What takes longer nobody waits for any more: a pipe without a reader. */
+#define TOO_LONG_S 60
+
 _Noreturn static void be_child(struct job *j, int reply)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(TOO_LONG_S);
     j->a.rc = answer(j);
     j->a.has_fd = j->fd >= 0;
     broker_send(reply, &j->a, sizeof(j->a), j->fd);
@@ -472,7 +477,7 @@ _Noreturn static void be_child(struct job *j, int reply)
  * here; of SIGKILL they are left, as all sockets are. */
 static struct made {
     struct made *next;
-    pid_t child;
+    pid_t child; /* 0: it has ended */
     char path[];
 } * made;
 
@@ -505,28 +510,35 @@ static void forget_listener(const char *path, pid_t child)
 }
 
 /* One child has ended. False: none has. */
-static bool reap(int flags)
+static bool reap(void)
 {
     int status;
-    pid_t child;
+    pid_t child = waitpid(-1, &status, WNOHANG);
 
-    do
-        child = waitpid(-1, &status, flags);
-    while (child < 0 && errno == EINTR);
     if (child > 0 && status != 0)
         forget_listener(NULL, child);
+    for (struct made *m = made; child > 0 && m; m = m->next)
+        m->child = m->child == child ? 0 : m->child;
     return child > 0;
+}
+
+/* Its child may be at it yet; others are not waited for. */
+static bool was_made(const struct made *m)
+{
+    int status = 0;
+
+    while (m->child && waitpid(m->child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status == 0;
 }
 
 /* Links to nowhere, other files and others' sockets stay. */
 static void remove_left(int asker)
 {
-    bool waits = made != NULL;
-
-    while (waits)
-        waits = reap(0);
-    for (struct made *m = made; m; m = m->next)
-        sock_unlink_stale(m->path, asker);
+    for (struct made *m = made; m; m = m->next) {
+        if (was_made(m))
+            sock_unlink_stale(m->path, asker);
+    }
 }
 
 /* ---- life ---- */
@@ -585,7 +597,7 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
             remove_left(asker);
             _exit(0);
         }
-        while (children > 0 && reap(WNOHANG))
+        while (children > 0 && reap())
             children--;
         if (n > 0 && reply >= 0 && parse(&j, (size_t)n) &&
             children < CHILDREN_MAX) {

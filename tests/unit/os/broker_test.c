@@ -508,6 +508,36 @@ static void a_socket_that_was_refused_is_not_removed(void **state)
     assert_int_equal(access(in_dir("out/stale.sock"), F_OK), 0);
 }
 
+/* It waits for somebody who reads the pipe. */
+static void try_stuck_question(void *arg)
+{
+    static struct broker_question q = {.op = BROKER_OPEN, .flags = O_WRONLY};
+    size_t len = offsetof(struct broker_question, text);
+    pid_t own = getpid();
+    int pair[2], answer[2];
+
+    (void)arg;
+    strcpy(q.text, in_dir("in/pipe"));
+    len += strlen(q.text) + 1;
+    allow(in_dir("in"), SANDBOX_WRITE);
+    rules.paths = paths;
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, answer) == 0);
+    if (fork() == 0)
+        broker_serve(pair[1], &rules, own);
+    NEED(broker_send(pair[0], &q, len, answer[1]) == 0);
+    close(pair[1]);
+    close(pair[0]);
+    NEED(wait(NULL) > 0);
+}
+
+static void a_question_that_does_not_end_keeps_no_broker(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(in_dir("in/pipe"), 0600), 0);
+    in_child(try_stuck_question, NULL);
+}
+
 /* ---- one that does not keep to the protocol ---- */
 
 /* What asks, below the functions: the broker ends the answer's socket. */
@@ -597,6 +627,7 @@ int main(void)
         cmocka_unit_test(sockets_are_made_in_one_directory),
         cmocka_unit_test(runtime_dir_may_lead_up),
         cmocka_unit_test(a_socket_that_was_refused_is_not_removed),
+        cmocka_unit_test(a_question_that_does_not_end_keeps_no_broker),
         cmocka_unit_test(nonsense_is_not_answered),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
