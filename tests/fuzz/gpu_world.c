@@ -306,7 +306,6 @@ static void device_open(void)
     struct errs errs = ERRS_EMPTY;
     struct err e;
 
-    calls_begin();
     CHECK(device_type->open(&device, conf, &errs) == 0);
     CHECK(device->num_queues == RINGS);
     device->home = &loop;
@@ -338,6 +337,7 @@ void world_open(const struct world_conf *config)
     device_type = device_type_of(confs[config - worlds]);
     guest_begin();
     model_begin();
+    calls_begin();
     front_lies = false;
     fds_used = lowest_fd();
     device_open();
@@ -358,17 +358,21 @@ void world_close(void)
 
 #define ID "fuzz" /* of each device */
 
-/* A word that there is something in, the n-th or so, wherever that is. */
-static uint64_t *find_word(uint64_t *words, size_t num, unsigned n)
+/* Where there are pages: the n-th word there that is not 0, or so. */
+static uint64_t *find_word(int fd, uint64_t *words, unsigned n)
 {
     uint64_t *last = words;
+    off_t at = 0, end;
 
-    for (size_t i = 0; i < num; i++) {
-        if (words[i] == 0)
-            continue;
-        last = &words[i];
-        if (n-- == 0)
-            break;
+    while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+        end = lseek(fd, at, SEEK_HOLE);
+        for (; at < end; at += (off_t)sizeof(*words)) {
+            if (words[at / 8] == 0)
+                continue;
+            last = &words[at / 8];
+            if (n-- == 0)
+                return last;
+        }
     }
     return last;
 }
@@ -403,12 +407,12 @@ static void spoil(const struct keep_item *item)
 
     CHECK(words != MAP_FAILED);
     for (unsigned n = 1 + u8() % 8; n > 0; n--) {
-        uint64_t *word = find_word(words, num, u16());
+        uint64_t *word = find_word(item->fd, words, u16());
         size_t more = u8() % 4; /* what is zero too, some of it */
 
         if ((size_t)(word - words) + more < num)
             word += more;
-        *word = spoilt(*word, find_word(words, num, u8()));
+        *word = spoilt(*word, find_word(item->fd, words, u8()));
     }
     munmap(words, item->len);
 }
@@ -433,5 +437,6 @@ void world_hand_over(bool spoils)
     }
     free(items);
     keep_untake(ID);
+    calls_begin();
     device_open();
 }
