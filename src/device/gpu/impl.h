@@ -42,6 +42,8 @@ struct control {
     } transfer;
 };
 
+#define GPU_SHOWN_DMABUF 16
+
 /* commands.c: calls whose picture is to be taken, or is at work. */
 struct shots {
     struct list waiting; /* struct shot, the next one first */
@@ -74,6 +76,10 @@ struct gpu {
     int unused_display;    /* of the front-end, without a viewer; -1: none */
     bool leaves_display;   /* display_leave is to be answered */
     bool starting;         /* start waits for the viewer to say something */
+    /* Scanouts that it has been told of and not told to be off: bits, for its
+     * own pixels, and from GPU_SHOWN_DMABUF on for dma-bufs. before: of what
+     * another process has told. */
+    uint32_t shown, shown_before;
     struct timer start_timer;
     bool has_begun;
 

@@ -225,6 +225,12 @@ void ledger_displays(struct gpu *g)
     l->displays_copy = copy;
 }
 
+void ledger_shown(struct gpu *g)
+{
+    if (g->ledger)
+        set(g->ledger, &g->ledger->book->shown, g->shown);
+}
+
 void ledger_events(struct gpu *g)
 {
     if (g->ledger)

@@ -55,9 +55,10 @@ void ledger_uuid(struct ledger *l, const struct resource *r);
 void ledger_scanout(struct gpu *g, unsigned i);
 /* Likewise its cursor; image: not only its place. */
 void ledger_cursor(struct gpu *g, unsigned i, bool image);
-/* g->displays, g->displays_said; g->events_read; where the control queue
- * stopped, or that it runs. */
+/* g->displays, g->displays_said; g->shown; g->events_read; where the control
+ * queue stopped, or that it runs. */
 void ledger_displays(struct gpu *g);
+void ledger_shown(struct gpu *g);
 void ledger_events(struct gpu *g);
 void ledger_control(struct gpu *g);
 

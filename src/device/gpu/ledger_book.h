@@ -107,7 +107,7 @@ struct book_entry {
 struct book {
     uint64_t num_notes;
     struct book_note notes[BOOK_NOTES];
-    uint64_t control, events_read;
+    uint64_t control, events_read, shown;
     struct book_displays displays;
     struct book_answers answers[BOOK_RINGS];
     struct book_scanout scanouts[VIRTIO_GPU_MAX_SCANOUTS];

@@ -268,6 +268,7 @@ static void read_control(struct reader *r)
     g->config_was_read = word & BOOK_CONTROL_CONFIG_READ;
     g->was_running = word & BOOK_CONTROL_RUNS;
     g->events_read = r->l->book->events_read & VIRTIO_GPU_EVENT_DISPLAY;
+    g->shown = g->shown_before = (uint32_t)r->l->book->shown;
 }
 
 static why read_answers(struct reader *r, unsigned ring)

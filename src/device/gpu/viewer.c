@@ -92,6 +92,37 @@ static bool regions_new(struct viewer *v)
     return true;
 }
 
+/* A display that another process spoke to may show what it was not told to be
+ * off any more. If it is another one it hears of that for nothing. */
+static bool take_over_mode(struct viewer *v, unsigned i)
+{
+    const uint32_t before = v->g->shown_before >> i;
+
+    if (before >> GPU_SHOWN_DMABUF & 1)
+        v->views[i].mode.kind = VIEW_DMABUF;
+    else if (before & 1)
+        v->views[i].mode.kind = VIEW_SURFACE;
+    return v->views[i].mode.kind != VIEW_OFF;
+}
+
+void viewer_note_shown(struct viewer *v, bool told)
+{
+    struct gpu *g = v->g;
+    uint32_t shown = told ? 0 : g->shown;
+
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++) {
+        if (v->views[i].mode.kind == VIEW_SURFACE)
+            shown |= 1u << i;
+        else if (v->views[i].mode.kind == VIEW_DMABUF)
+            shown |= 1u << (i + GPU_SHOWN_DMABUF);
+    }
+    if (shown == g->shown)
+        return;
+    g->shown = shown;
+    ledger_shown(g);
+    ledger_commit(g->ledger);
+}
+
 struct viewer *viewer_open(struct gpu *g, int fd)
 {
     struct loop *loop = g->device.home;
@@ -121,10 +152,13 @@ struct viewer *viewer_open(struct gpu *g, int fd)
     defer_init(&v->send_later, on_send_later);
     watch_start(&v->watch, UV_READABLE);
     for (unsigned i = 0; i < ARRAY_LEN(v->views); i++) {
+        bool was_shown = take_over_mode(v, i);
+
         viewer_scanout(v, i);
-        if (g->scanouts[i].cursor.drawn)
+        if (was_shown || g->scanouts[i].cursor.drawn)
             viewer_cursor(v, i, true);
     }
+    g->shown_before = 0;
     viewer_be_patient(v);
     viewer_stir(v);
     return v;

@@ -121,6 +121,8 @@ void outgoing_drop(struct outgoing *o);
 void outgoing_put(struct outgoing *o, uint32_t request, const void *payload,
                   uint32_t size);
 void view_set_mode(struct view *w, const struct view_mode *mode);
+/* What it is told is told, to the end; or it is going to be. */
+void viewer_note_shown(struct viewer *v, bool told);
 /* All of its frame is damaged. */
 void view_damage_all(struct view *w, const struct frame *f);
 /* Adds what there is to say of the cursor. */

@@ -257,6 +257,7 @@ static bool compose(struct viewer *v)
             v->due &= ~(1u << i);
     }
     o->len += o->head_len;
+    viewer_note_shown(v, false);
     return o->len > 0;
 }
 
@@ -284,6 +285,7 @@ static void finish(struct viewer *v)
         v->due |= 1u << o->scanout;
     }
     outgoing_drop(o);
+    viewer_note_shown(v, true);
 }
 
 static int zeros_iov(uint64_t len, struct iovec *iov, int max)

@@ -1,12 +1,16 @@
 /* What a GPU leaves for another process, and what it makes of what it finds.
  *
  * Death at any moment is in kill_test.c. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "device/gpu/ledger_book.h"
+#include "device/gpu/viewer_wire.h"
 #include "os/memory.h"
 #include "whole.h"
 
@@ -317,6 +321,113 @@ static void an_event_that_the_driver_has_seen_is_over(void **state)
     d = whole_open(HEADLESS SMALL);
     assert_int_equal(d->gpu->events_read, 0);
     whole_close(d);
+}
+
+/* ---- what the front-end's display shows ---- */
+
+static int display[2]; /* the device's end, and ours */
+
+static void give_display(struct whole *d)
+{
+    d->device->ops->display(d->device, dup(display[0]));
+}
+
+static void receive(void *to, size_t len)
+{
+    uint8_t *at = to;
+
+    while (len > 0) {
+        ssize_t n = recv(display[1], at, len, 0);
+
+        assert_true(n > 0);
+        at += n;
+        len -= (size_t)n;
+    }
+}
+
+/* Reads what there is; whether there is a SCANOUT of that size. */
+static bool hears_of(struct whole *d, uint32_t scanout, uint32_t width)
+{
+    bool heard = false;
+    char peek;
+
+    uv_run(&d->loop.uv, UV_RUN_NOWAIT);
+    while (recv(display[1], &peek, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
+        struct wire_header h;
+        struct wire_scanout m;
+        uint8_t *payload;
+
+        receive(&h, sizeof(h));
+        payload = malloc(h.size + 1u);
+        assert_non_null(payload);
+        receive(payload, h.size);
+        memcpy(&m, payload, MIN(sizeof(m), h.size));
+        free(payload);
+        heard |= h.request == WIRE_SCANOUT && m.scanout == scanout &&
+                 m.width == width;
+        uv_run(&d->loop.uv, UV_RUN_NOWAIT);
+    }
+    return heard;
+}
+
+static void open_display(void)
+{
+    assert_int_equal(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, display), 0);
+    fcntl(display[1], F_SETFL, 0);
+}
+
+static void close_display(void)
+{
+    close(display[0]);
+    close(display[1]);
+}
+
+/* What is shown is shown again, in full. */
+static void a_display_is_told_what_there_is(void **state)
+{
+    struct whole *d;
+
+    (void)state;
+    open_display();
+    leave(world, picture(), "");
+    d = whole_open("");
+    whole_start(d, world, false);
+    give_display(d);
+    assert_true(hears_of(d, 0, 64));
+    whole_close(d);
+    close_display();
+}
+
+/* It went off, and the process has ended before it said so. */
+static void a_display_is_told_what_is_off_by_now(void **state)
+{
+    struct script *s = picture();
+    struct whole *d = whole_open("");
+
+    (void)state;
+    open_display();
+    whole_start(d, world, false);
+    give_display(d);
+    whole_run(d, s, 8);
+    assert_true(hears_of(d, 0, 64));
+    script_scanout(s, 0, 0, &all);
+    d->device->ops->display(d->device, -1);
+    whole_run(d, s, 8);
+    whole_save(d);
+    hand_on(d);
+    d = whole_open("");
+    whole_start(d, world, false);
+    give_display(d);
+    assert_true(hears_of(d, 0, 0));
+    whole_save(d);
+    hand_on(d);
+    d = whole_open("");
+    whole_start(d, world, false);
+    give_display(d);
+    assert_false(hears_of(d, 0, 0)); /* that is over */
+    whole_close(d);
+    close_display();
 }
 
 /* ---- what is found ---- */
@@ -847,6 +958,8 @@ int main(void)
         TEST(sizes_of_the_config_are_those_of_the_next_one),
         TEST(the_same_sizes_are_no_event),
         TEST(an_event_that_the_driver_has_seen_is_over),
+        TEST(a_display_is_told_what_there_is),
+        TEST(a_display_is_told_what_is_off_by_now),
         TEST(what_makes_no_sense_is_forgotten),
         TEST(pixels_that_are_gone_are_missed),
         TEST(a_smaller_max_memory_is_heeded),
