@@ -12,6 +12,8 @@
  *                  control_transfer.c what takes many turns
  *     cursor.c     the cursor queue
  *     edid.c       what a display says of itself
+ *     ledger.c     what the guest has made, for another process that goes on:
+ *                  written down; ledger_read.c: found; arena.c: pixels there
  *     pixels.c     formats and regions, by pixman
  *     viewer.c     the front-end's display, what it is told; viewer_send.c:
  *                  how, viewer_dmabuf.c: without copies, viewer_recv.c: what
