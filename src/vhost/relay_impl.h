@@ -130,6 +130,11 @@ void relay_session_arrived(struct relay *r, const struct err *e);
 /* The current session has begun a message and not ended it. */
 void relay_session_half_done(struct relay *r);
 
+/* In the padding of SET_INFLIGHT_FD: the record is a relay's, for a vub that
+ * takes over. A front-end that says so too gets its stopped rings' records
+ * cleared. */
+#define RECORD_IS_OURS 0x76756272u
+
 /* ---- relay_session.c ---- */
 
 /* Takes what is in v, whose `said` is NULL if nothing has been said. NULL: no
@@ -140,9 +145,39 @@ struct relay_session *relay_session_new(struct relay *r,
  * twice. */
 void relay_session_end(struct relay_session *s, enum log_level level,
                        const char *why);
-/* A child is here, or none any more. */
-void relay_session_child_here(struct relay_session *s);
+/* No child is here any more. */
 void relay_session_child_lost(struct relay_session *s);
+/* The end of it: there are none for what it has sent. */
+void relay_session_no_fds(struct relay_session *s);
+void relay_session_drop_record(struct relay_session *s);
+void relay_session_drop_display(struct relay_session *s);
+/* The display that GPU_SET_SOCKET brings; false: it is none. */
+bool relay_session_take_display(struct relay_session *s, const struct msg *m);
+
+/* ---- relay_tell.c ---- */
+
+/* A child is here: it is told all, and then given the front-end's message. */
+void relay_session_child_here(struct relay_session *s);
+/* What was asked for that (ASKED_HELLO to ASKED_TOLD) is answered. */
+void relay_session_told(struct relay_session *s, enum relay_asked asked,
+                        const struct msg *m);
+/* Passes m on, with copies of its fds. False: there are none to be had. */
+bool relay_ask_message(struct relay_session *s, enum relay_asked asked,
+                       const struct msg *m, bool need_reply);
+/* The same with GPU_SET_SOCKET, to a child that gets a socket of ours. */
+bool relay_ask_display(struct relay_session *s, enum relay_asked asked,
+                       const struct msg *m);
+
+/* ---- relay_pass.c ---- */
+
+/* The front-end's message, to the child that is here and asked nothing. */
+void relay_session_pass(struct relay_session *s);
+/* It is answered. */
+void relay_session_message_answered(struct relay_session *s, struct msg *reply);
+/* Our own record is, or is not. */
+void relay_session_record_set(struct relay_session *s, bool done);
+/* What follows for us from a message that a child has done. */
+void relay_session_note(struct relay_session *s, const struct msg *m);
 
 /* ---- relay_suspend.c ---- */
 

@@ -1,0 +1,242 @@
+/* A front-end's message, on its way to the child, and the answer back.
+ *
+ * The front-end reads answers as it asked for them, each once; what it cannot
+ * have by what it has acked it is refused here.
+ *
+ * Without a record of the requests in flight those of a dead child would be
+ * lost. If the front-end has none when it gives the first ring its kick, the
+ * relay makes one, and says so to the child before. A ring that has stopped has
+ * nothing in flight: its part is as fresh then, for the front-end knows nothing
+ * of a record and may start the ring anywhere. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "vhost/message.h"
+#include "vhost/relay_impl.h"
+
+static bool wants_ack(const struct relay_session *s, const struct msg *m)
+{
+    return (m->header.flags & MSG_NEED_REPLY) &&
+           (s->protocol & PROTO_REPLY_ACK);
+}
+
+static void message_is_done(struct relay_session *s)
+{
+    s->msg = NULL;
+    s->asked = ASKED_NOTHING;
+    conn_next(&s->front);
+    if (s->parting)
+        relay_session_part(s);
+}
+
+static void answer_u64(struct relay_session *s, uint64_t value)
+{
+    const struct msg_header h = {s->msg->header.request,
+                                 MSG_VERSION | MSG_REPLY, sizeof(value)};
+
+    conn_send(&s->front, &h, &value, -1);
+}
+
+/* value is not 0: it was refused. fatal: the front-end cannot be told, and
+ * would go on as if it had been done. */
+static void ack(struct relay_session *s, uint64_t value, bool fatal)
+{
+    char why[80], name[32];
+
+    if (wants_ack(s, s->msg)) {
+        answer_u64(s, value);
+    } else if (value && fatal) {
+        snprintf(why, sizeof(why), "%s was refused",
+                 msg_name(s->msg->header.request, name));
+        relay_session_end(s, LOG_ERROR, why);
+        return;
+    }
+    message_is_done(s);
+}
+
+static void refuse(struct relay_session *s, bool fatal, const char *why)
+{
+    char name[32];
+
+    log_limited(relay_limit(s->relay, RELAY_LINE_REFUSED), LOG_WARN,
+                s->relay->conf.id, "refused %s: %s",
+                msg_name(s->msg->header.request, name), why);
+    ack(s, 1, fatal);
+}
+
+/* What a child does not know it passes over, as do we. It may show nothing. */
+static bool refusal_is_fatal(const struct relay_session *s)
+{
+    uint32_t request = s->msg->header.request;
+
+    return message_is_allowed(request, s->protocol) &&
+           request != MSG_GPU_SET_SOCKET;
+}
+
+/* Ours, for a front-end that has none. */
+static void make_record(struct relay_session *s)
+{
+    uint16_t size = s->relay->conf.queue_size;
+    struct msg m = {
+        .header = {MSG_SET_INFLIGHT_FD, MSG_VERSION,
+                   sizeof(m.payload.inflight)},
+        .payload.inflight = {inflight_bytes(s->num_queues, size), 0,
+                             (uint16_t)s->num_queues, size, RECORD_IS_OURS},
+        .num_fds = 1,
+    };
+    struct err e;
+
+    if (inflight_create(s->num_queues, size, &m.fds[0], &e) < 0) {
+        relay_session_end(s, LOG_ERROR, e.text);
+        return;
+    }
+    if (transcript_hear(s->said, &m) < 0) {
+        relay_session_no_fds(s);
+    } else if (inflight_open(&s->record, m.fds[0], m.payload.inflight.mmap_size,
+                             0, s->num_queues, size, &e) < 0) {
+        transcript_undone(s->said);
+        relay_session_end(s, LOG_ERROR, e.text);
+    } else {
+        s->heard = true;
+        if (!relay_ask_message(s, ASKED_RECORD, &m, true))
+            relay_session_no_fds(s);
+    }
+    close(m.fds[0]);
+}
+
+void relay_session_record_set(struct relay_session *s, bool done)
+{
+    s->heard = false;
+    if (!done) {
+        transcript_undone(s->said);
+        relay_session_lie(s, "takes no record of its requests in flight");
+        return;
+    }
+    transcript_done(s->said, NULL);
+    s->has_record = true;
+    relay_session_pass(s);
+}
+
+void relay_session_pass(struct relay_session *s)
+{
+    const struct msg *m = s->msg;
+    uint32_t request = m->header.request;
+    char why[MESSAGE_WHY];
+    bool sent;
+
+    if (!message_form(m, why)) {
+        /* Whoever serves the device ends the session. */
+        if (!relay_ask_message(s, ASKED_FRONT, m, true))
+            relay_session_no_fds(s);
+        return;
+    }
+    if (msg_is_known(request) && !message_is_allowed(request, s->protocol)) {
+        refuse(s, false, "its protocol feature is not acked");
+        return;
+    }
+    if (request == MSG_SET_VRING_KICK && !s->has_record) {
+        make_record(s);
+        return;
+    }
+    if (request == MSG_GPU_SET_SOCKET && !relay_session_take_display(s, m)) {
+        refuse(s, true, "its fd is not a connected unix stream socket");
+        return;
+    }
+    s->heard = request != MSG_SET_CONFIG || !s->relay->conf.config_acts;
+    if (s->heard && transcript_hear(s->said, m) < 0) {
+        s->heard = false;
+        relay_session_no_fds(s);
+        return;
+    }
+    /* What was not offered the child passes over. */
+    if (request == MSG_SET_FEATURES)
+        transcript_narrow(s->said, s->offered);
+    if (request == MSG_GPU_SET_SOCKET)
+        sent = relay_ask_display(s, ASKED_FRONT, m);
+    else
+        sent = relay_ask_message(
+            s, ASKED_FRONT, m, !message_has_answer(request) || wants_ack(s, m));
+    if (!sent)
+        relay_session_no_fds(s);
+}
+
+void relay_session_note(struct relay_session *s, const struct msg *m)
+{
+    uint64_t value = m->payload.u64;
+    uint64_t ring = UINT64_C(1) << (m->payload.state.index & 63);
+
+    switch (m->header.request) {
+    case MSG_SET_PROTOCOL_FEATURES:
+        s->protocol = value;
+        break;
+    case MSG_SET_FEATURES:
+        s->features = value & s->offered;
+        break;
+    case MSG_SET_INFLIGHT_FD:
+        relay_session_drop_record(s);
+        s->has_record = true;
+        break;
+    case MSG_SET_VRING_KICK:
+        s->rings |= UINT64_C(1) << (value & 63);
+        s->has_run = s->leg_runs = true;
+        break;
+    case MSG_GET_VRING_BASE:
+        s->rings &= ~ring;
+        if (s->record)
+            inflight_renew(s->record, m->payload.state.index);
+        break;
+    case MSG_RESET_DEVICE:
+        s->rings = 0;
+        s->has_record = false;
+        relay_session_drop_record(s);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Is this answer that of a message that was done, or of a refused one? */
+static bool is_done(const struct relay_session *s, const struct msg *reply)
+{
+    const struct msg *m = s->msg;
+
+    switch (m->header.request) {
+    case MSG_GET_VRING_BASE:
+        return reply->payload.state.index == m->payload.state.index;
+    case MSG_GET_INFLIGHT_FD:
+        return reply->num_fds == 1 && reply->header.size == m->header.size;
+    case MSG_SET_LOG_BASE:
+        return reply->payload.u64 == 0;
+    default:
+        return message_has_answer(m->header.request) || reply->payload.u64 == 0;
+    }
+}
+
+void relay_session_message_answered(struct relay_session *s, struct msg *reply)
+{
+    bool own = message_has_answer(s->msg->header.request);
+    bool done = is_done(s, reply);
+
+    if (s->heard) {
+        s->heard = false;
+        if (done) {
+            transcript_done(s->said, own ? reply : NULL);
+            relay_session_note(s, s->msg);
+        } else {
+            transcript_undone(s->said);
+        }
+    }
+    if (s->msg->header.request == MSG_GET_FEATURES)
+        s->offered = reply->payload.u64;
+    if (!own) {
+        if (!done && s->msg->header.request == MSG_GPU_SET_SOCKET)
+            relay_session_drop_display(s);
+        ack(s, reply->payload.u64, refusal_is_fatal(s));
+        return;
+    }
+    conn_send_fds(&s->front, &reply->header, &reply->payload, reply->fds,
+                  reply->num_fds);
+    reply->num_fds = 0; /* the connection's now */
+    message_is_done(s);
+}
