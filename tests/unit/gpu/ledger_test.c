@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "device/gpu/ledger_book.h"
-#include "device/gpu/viewer_wire.h"
 #include "os/memory.h"
+#include "virtio/display_wire.h"
 #include "whole.h"
 
 static const struct rect all = {0, 0, 64, 64}, some = {7, 9, 20, 30};
