@@ -283,6 +283,16 @@ bool endpoint_has_run(const struct endpoint *ep)
     return ep->has_run;
 }
 
+void endpoint_mark_started(struct endpoint *ep)
+{
+    ep->has_started = true;
+}
+
+bool endpoint_has_started(const struct endpoint *ep)
+{
+    return ep->has_started;
+}
+
 bool endpoint_config_changed(const struct endpoint *ep)
 {
     return ep->config_changed;

@@ -53,6 +53,9 @@ void endpoint_session_arrived(struct endpoint *ep, const char *why);
 /* Rings of this device run, or have run, in this process. */
 void endpoint_mark_run(struct endpoint *ep);
 bool endpoint_has_run(const struct endpoint *ep);
+/* This device has started, here. */
+void endpoint_mark_started(struct endpoint *ep);
+bool endpoint_has_started(const struct endpoint *ep);
 /* Has the config space changed since the device was opened? A front-end that
  * comes may know it from before. */
 bool endpoint_config_changed(const struct endpoint *ep);

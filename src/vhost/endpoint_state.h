@@ -43,7 +43,7 @@ struct endpoint {
     bool started, waiting; /* waiting: another front-end is in the backlog */
     struct session *current;
     struct list sessions; /* all that live, the current one too */
-    bool closing, has_run, config_changed;
+    bool closing, has_started, has_run, config_changed;
     uint64_t shunned_ns; /* nobody is accepted before that */
     int handles;         /* whose gone is waited for */
     void (*closed)(struct endpoint *ep, void *arg);

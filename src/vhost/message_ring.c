@@ -289,17 +289,19 @@ static bool device_runs(struct session *s)
         .features = s->features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES),
         /* A record in use that is not of our making: a back-end before us
          * has died, with requests in flight or idle. */
-        .recovered = s->inflight && !s->telling &&
-                     !endpoint_has_run(s->endpoint) &&
-                     inflight_in_use(s->inflight),
+        .recovered = s->telling
+                         ? !endpoint_has_started(s->endpoint)
+                         : s->inflight && !endpoint_has_run(s->endpoint) &&
+                               inflight_in_use(s->inflight),
         .resumed = s->telling,
     };
 
     if (s->device_state == DEVICE_STOPPED) {
-        s->recovered = start.recovered;
+        s->recovered = start.recovered && !start.resumed;
         s->device_state = DEVICE_STARTING;
+        endpoint_mark_started(s->endpoint);
         /* What has changed meanwhile nobody knows. */
-        s->config_changed |= start.recovered || start.resumed;
+        s->config_changed |= start.recovered;
         if (s->device->ops->start)
             s->device->ops->start(s->device, &start);
         else

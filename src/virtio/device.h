@@ -35,12 +35,12 @@ enum drain {
 
 struct device_start {
     uint64_t features; /* those the front-end acked, virtio bits only */
-    bool recovered;    /* another back-end served these rings before us and
-                        * has ended, perhaps with requests in flight: spec,
-                        * vhost-user, "Inflight I/O tracking" */
-    bool resumed;      /* another process has handed these rings on, with
-                        * nothing in flight, and has saved what it knew: the
-                        * device is as it was there. Not recovered then */
+    bool recovered;    /* another back-end served these rings before us, and
+                        * what it knew of its guest is gone, but for what is in
+                        * kept memory. It has ended, perhaps with requests in
+                        * flight: spec, vhost-user, "Inflight I/O tracking" */
+    bool resumed;      /* nothing was in flight: it has handed them on; or we
+                        * have, and took them back (not recovered then) */
 };
 
 struct device_ops {
