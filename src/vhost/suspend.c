@@ -113,6 +113,7 @@ static void leave_display(struct endpoint *ep)
     const struct device_ops *ops = ep->device->ops;
 
     ep->suspension.step = SUSPEND_DISPLAY;
+    timer_start(&ep->timer, 2 * HALF_DONE_MS); /* the device is quicker */
     if (ep->current->has_display && ops->display_leave)
         ops->display_leave(ep->device);
     else
