@@ -491,14 +491,20 @@ void events_ring_drain(struct input *in)
         give(in, look(in));
 }
 
+void events_driver_gone(struct input *in)
+{
+    in->events.goes_on = false;
+    kept_listens(in, false);
+}
+
 void events_ring_stop(struct input *in)
 {
     struct events *ev = events_of(in);
 
     ev->ring = NULL;
-    ev->goes_on = in->device.suspends;
-    if (!ev->goes_on)
-        kept_listens(in, false);
+    ev->goes_on = true;
+    if (!in->device.suspends)
+        events_driver_gone(in);
     LIST_EACH_SAFE (&ev->waits, node)
         decide(in, container_of(node, struct wait, node), false);
 }

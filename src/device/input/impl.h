@@ -108,6 +108,8 @@ bool events_ring_start(struct input *in, struct ring *q);
 void events_ring_kick(struct input *in);
 void events_ring_drain(struct input *in);
 void events_ring_stop(struct input *in);
+/* None goes on, whatever it was stopped for. */
+void events_driver_gone(struct input *in);
 /* The source is where these events lead to, which nobody was told of. */
 void events_moved(struct input *in, const struct input_event16 *ev, unsigned n);
 /* Tells of it. */

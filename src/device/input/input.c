@@ -156,6 +156,13 @@ static void input_ring_stop(struct device *d, struct ring *q)
         in->source->ops->pause(in->source);
 }
 
+/* Its front-end may have gone on the way to another process. */
+static void input_stop(struct device *d)
+{
+    if (!d->suspends)
+        events_driver_gone(input_of(d));
+}
+
 static void input_reset(struct device *d)
 {
     struct input *in = input_of(d);
@@ -197,6 +204,7 @@ static const struct device_ops input_ops = {
     .config_len = sizeof(struct virtio_input_config),
     .config_read = input_config_read,
     .config_write = input_config_write,
+    .stop = input_stop,
     .reset = input_reset,
     .ring_start = input_ring_start,
     .ring_kick = input_ring_kick,
