@@ -435,7 +435,7 @@ static int open_text(struct scsi *s, uint64_t id, const struct text_part *part,
                      struct lun **l, struct errs *e)
 {
     struct conf_doc *doc = conf_new();
-    struct lun_conf *c;
+    struct lun_conf *c = NULL;
     struct err why;
     int rc;
 

@@ -169,7 +169,7 @@ static int map(struct kept *k, bool make, const char *id, const char *name,
 {
     struct entry *en = NULL;
     uint8_t *at;
-    bool found;
+    bool found = false;
     int rc;
 
     memset(k, 0, sizeof(*k));
