@@ -76,6 +76,8 @@ uint8_t *memory_zeros_in_file(const char *name, uint64_t len, int *fd);
 /* What those two gave is no more; fd is closed, unless it is -1. What is large
  * a little later (os/closer.h). */
 void memory_drop(uint8_t *at, uint64_t len, int fd);
+/* To a file in memory. False: not all of it. */
+bool memory_write(int fd, uint64_t offset, const uint8_t *data, uint64_t len);
 uint64_t memory_page_bytes(void);
 
 #endif

@@ -226,19 +226,41 @@ static bool is_zero(const uint8_t *at, uint64_t len)
     return at[0] == 0 && memcmp(at, at + 1, len - 1) == 0;
 }
 
-static void move_out(struct memory_store *m, uint8_t *to)
+/* Written to the file, which costs half of what it does to touch each of its
+ * pages first. */
+static void move(struct memory_store *m, const struct kept *k, uint64_t from,
+                 uint64_t len)
+{
+    if (!memory_write(k->fd, m->page_bytes + from, m->mem + from, len))
+        memcpy(k->at + m->page_bytes + from, m->mem + from, len);
+}
+
+/* What is not zero of [from, to). */
+static void move_piece(struct memory_store *m, const struct kept *k,
+                       uint64_t from, uint64_t to)
+{
+    uint64_t begin = from, page;
+
+    for (uint64_t at = from; at < to; at += page) {
+        page = MIN(m->page_bytes, to - at);
+        if (!is_zero(m->mem + at, page))
+            continue;
+        if (at > begin)
+            move(m, k, begin, at - begin);
+        begin = at + page;
+    }
+    if (to > begin)
+        move(m, k, begin, to - begin);
+}
+
+static void move_out(struct memory_store *m, const struct kept *k)
 {
     for (uint64_t at = 0; at < m->used; at += MOVE_BYTES) {
         uint64_t some = MIN(MOVE_BYTES, m->used - at);
 
         if (memory_is_untouched(m->mem + at, some))
             continue;
-        for (uint64_t i = at; i < at + some; i += m->page_bytes) {
-            uint64_t page = MIN(m->page_bytes, at + some - i);
-
-            if (!is_zero(m->mem + i, page))
-                memcpy(to + i, m->mem + i, page);
-        }
+        move_piece(m, k, at, at + some);
         memory_give_back(m->mem + at, some);
     }
 }
@@ -254,7 +276,7 @@ static int memory_save(struct store *s, struct err *e)
     rc = keep_get(&k, s->id, m->keep_name, m->page_bytes + m->room, e);
     if (rc < 0)
         return rc;
-    move_out(m, k.at + m->page_bytes);
+    move_out(m, &k);
     move_in(m, &k);
     keep_size(m);
     return 0;

@@ -435,6 +435,22 @@ void memory_drop(uint8_t *at, uint64_t len, int fd)
     closer_unmap(at, len, fd);
 }
 
+bool memory_write(int fd, uint64_t offset, const uint8_t *data, uint64_t len)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        offset += (uint64_t)n;
+        data += n;
+        len -= (uint64_t)n;
+    }
+    return true;
+}
+
 uint64_t memory_page_bytes(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
