@@ -437,7 +437,13 @@ void kids_stick(struct rig *r)
 
 static void do_count(struct rig *r, void *arg)
 {
-    *(unsigned *)arg = ((struct kids *)r->user)->killed;
+    struct kids *k = r->user;
+
+    if (timer_runs(&k->timer)) {
+        timer_stop(&k->timer);
+        kill_now(k);
+    }
+    *(unsigned *)arg = k->killed;
 }
 
 unsigned kids_killed(struct rig *r)

@@ -31,7 +31,7 @@ void kids_kill(struct rig *r);
  * get no answer. */
 #define KIDS_STUCK 4096
 void kids_stick(struct rig *r);
-/* How many were. */
+/* How many were killed, those too who are about to be. */
 unsigned kids_killed(struct rig *r);
 /* Before rig_free. */
 void kids_stop(struct rig *r);
