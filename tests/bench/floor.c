@@ -23,7 +23,6 @@
  * One JSON object on stdout. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -36,6 +35,7 @@
 #include <unistd.h>
 
 #include "meter.h"
+#include "words.h"
 
 struct options {
     const char *what, *file;
@@ -402,79 +402,30 @@ static void floor_frame(const struct options *o, struct meter *meter)
     close(p.kick);
 }
 
-static const struct option long_options[] = {
-    {"file", required_argument, NULL, 'f'},
-    {"size", required_argument, NULL, 's'},
-    {"block", required_argument, NULL, 'b'},
-    {"depth", required_argument, NULL, 'd'},
-    {"room", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 't'},
-    {"warm", required_argument, NULL, 'w'},
-    {"core", required_argument, NULL, 'c'},
-    {"other-core", required_argument, NULL, 'o'},
-    {"watch", required_argument, NULL, 'C'},
-    {"write", no_argument, NULL, 'W'},
-    {"direct", no_argument, NULL, 'D'},
-    {"sequential", no_argument, NULL, 'S'},
-    {"plain", no_argument, NULL, 'P'},
-    {0},
-};
-
 static void parse(struct options *o, int argc, char **argv)
 {
-    int c;
+    const struct word words[] = {
+        {"file", WORD_TEXT, &o->file},
+        {"size", WORD_SIZE, &o->size},
+        {"block", WORD_SIZE, &o->block},
+        {"depth", WORD_UNSIGNED, &o->depth},
+        {"room", WORD_INT, &o->room},
+        {"seconds", WORD_SECONDS, &o->seconds},
+        {"warm", WORD_SECONDS, &o->warm},
+        {"core", WORD_INT, &o->core},
+        {"other-core", WORD_INT, &o->other_core},
+        {"watch", WORD_OTHER, NULL, words_watch},
+        {"write", WORD_TRUE, &o->write},
+        {"direct", WORD_TRUE, &o->direct},
+        {"sequential", WORD_TRUE, &o->sequential},
+        {"plain", WORD_TRUE, &o->plain},
+        {NULL},
+    };
+    int rest = words_read(words, argc, argv);
 
-    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (c) {
-        case 'f':
-            o->file = optarg;
-            break;
-        case 's':
-            o->size = strtoull(optarg, NULL, 0);
-            break;
-        case 'b':
-            o->block = strtoull(optarg, NULL, 0);
-            break;
-        case 'd':
-            o->depth = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 'r':
-            o->room = atoi(optarg);
-            break;
-        case 't':
-            o->seconds = strtod(optarg, NULL);
-            break;
-        case 'w':
-            o->warm = strtod(optarg, NULL);
-            break;
-        case 'c':
-            o->core = atoi(optarg);
-            break;
-        case 'o':
-            o->other_core = atoi(optarg);
-            break;
-        case 'C':
-            meter_watch(optarg);
-            break;
-        case 'W':
-            o->write = true;
-            break;
-        case 'D':
-            o->direct = true;
-            break;
-        case 'S':
-            o->sequential = true;
-            break;
-        case 'P':
-            o->plain = true;
-            break;
-        default:
-            exit(2);
-        }
-    }
-    if (optind + 1 != argc || !o->depth || !o->block || o->size < o->block)
+    if (rest + 1 != argc || !o->depth || !o->block || o->size < o->block)
         meter_die("usage: bench_floor io|memcpy|eventfd|line|frame|send ...");
-    o->what = argv[optind];
+    o->what = argv[rest];
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,6 @@
  * everybody. In every frame some of its pixels are new, and must arrive; in
  * the first ones and the last ones all of them are. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include "front/gpu.h"
 #include "meter.h"
 #include "reader.h"
+#include "words.h"
 
 #define WIDTH 1920u
 #define HEIGHT 1080u
@@ -347,63 +347,32 @@ static void run(struct guest *g, double seconds)
 
 /* ---- The program ---- */
 
-static const struct option long_options[] = {
-    {"socket", required_argument, NULL, 's'},
-    {"pid", required_argument, NULL, 'p'},
-    {"damage", required_argument, NULL, 'd'},
-    {"seconds", required_argument, NULL, 't'},
-    {"warm", required_argument, NULL, 'w'},
-    {"core", required_argument, NULL, 'c'},
-    {"watch", required_argument, NULL, 'W'},
-    {"scattered", no_argument, NULL, 'S'},
-    {"blob", no_argument, NULL, 'B'},
-    {"packed", no_argument, NULL, 'P'},
-    {0},
-};
+/* WIDTHxHEIGHT */
+static void parse_damage(void *to, const char *value)
+{
+    struct options *o = to;
 
-/* Only scripts/bench calls this: a wrong word is told shortly. */
+    if (sscanf(value, "%" SCNu32 "x%" SCNu32, &o->width, &o->height) != 2)
+        meter_die("--damage WIDTHxHEIGHT");
+}
+
 static void parse(struct options *o, int argc, char **argv)
 {
-    int c;
+    const struct word words[] = {
+        {"socket", WORD_TEXT, &o->socket},
+        {"pid", WORD_INT, &o->pid},
+        {"damage", WORD_OTHER, o, parse_damage},
+        {"seconds", WORD_SECONDS, &o->seconds},
+        {"warm", WORD_SECONDS, &o->warm},
+        {"core", WORD_INT, &o->core},
+        {"watch", WORD_OTHER, NULL, words_watch},
+        {"scattered", WORD_TRUE, &o->scattered},
+        {"blob", WORD_TRUE, &o->blob},
+        {"packed", WORD_TRUE, &o->packed},
+        {NULL},
+    };
 
-    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            o->socket = optarg;
-            break;
-        case 'p':
-            o->pid = (pid_t)atoi(optarg);
-            break;
-        case 'd':
-            if (sscanf(optarg, "%" SCNu32 "x%" SCNu32, &o->width, &o->height) !=
-                2)
-                meter_die("--damage WIDTHxHEIGHT");
-            break;
-        case 't':
-            o->seconds = strtod(optarg, NULL);
-            break;
-        case 'w':
-            o->warm = strtod(optarg, NULL);
-            break;
-        case 'c':
-            o->core = atoi(optarg);
-            break;
-        case 'W':
-            meter_watch(optarg);
-            break;
-        case 'S':
-            o->scattered = true;
-            break;
-        case 'B':
-            o->blob = true;
-            break;
-        case 'P':
-            o->packed = true;
-            break;
-        default:
-            exit(2);
-        }
-    }
+    words_read(words, argc, argv);
     if (!o->socket || !o->width || !o->height || o->width > WIDTH ||
         o->height > HEIGHT || o->width * o->height < STAMPS)
         meter_die("usage: bench_gpu --socket PATH --damage WIDTHxHEIGHT ...");

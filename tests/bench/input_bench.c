@@ -13,20 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/proc.h"
 #include "front/input.h"
+#include "meter.h"
+#include "proc.h"
 
 #define SECONDS 5
 #define IDLE_SECONDS 5
 #define SETTLE_MS 2500
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -77,13 +70,13 @@ static void measure(struct vub *v, struct input *in, int control, unsigned rate)
     struct input_ev ev;
 
     period = 2000000000ull / rate;
-    begin = now_ns();
+    begin = meter_clock_ns();
     for (unsigned i = 0; i < frames; i++) {
         sleep_until(begin + i * period);
-        begun = now_ns();
+        begun = meter_clock_ns();
         move(control, (int)(i % 100) + 1);
         vq_wait(in->events);
-        took[i] = now_ns() - begun;
+        took[i] = meter_clock_ns() - begun;
         for (unsigned n = 0; n < 2;)
             if (input_take(in, &ev))
                 n++;
@@ -91,7 +84,7 @@ static void measure(struct vub *v, struct input *in, int control, unsigned rate)
                 vq_wait(in->events);
     }
     cpu = vub_cpu_us(v) - cpu;
-    begin = now_ns() - begin;
+    begin = meter_clock_ns() - begin;
     qsort(took, frames, sizeof(*took), compare);
     printf("%9u  %7.1f  %7.1f  %7.1f  %6.1f %%  %9.0f\n", rate,
            (double)took[frames / 2] / 1000,

@@ -9,7 +9,6 @@
  * It sets the session up as QEMU would: with an in-flight record where one is
  * offered, a call and a kick eventfd, and no more features than asked for. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "front/scsi.h"
 #include "lane.h"
 #include "proc.h"
+#include "words.h"
 
 #define CORES_MAX 16
 #define RING_MIN 256 /* descriptors; QEMU's disks have 128 or 256 */
@@ -156,39 +156,21 @@ static void print(const struct options *o, struct worker *w, unsigned num)
     printf("}\n");
 }
 
-static const struct option long_options[] = {
-    {"socket", required_argument, NULL, 's'},
-    {"pid", required_argument, NULL, 'p'},
-    {"op", required_argument, NULL, 'o'},
-    {"block", required_argument, NULL, 'b'},
-    {"depth", required_argument, NULL, 'd'},
-    {"queues", required_argument, NULL, 'q'},
-    {"notify", required_argument, NULL, 'n'},
-    {"seconds", required_argument, NULL, 't'},
-    {"warm", required_argument, NULL, 'w'},
-    {"idle", required_argument, NULL, 'i'},
-    {"cores", required_argument, NULL, 'c'},
-    {"watch", required_argument, NULL, 'W'},
-    {"scsi", required_argument, NULL, 'U'},
-    {"packed", no_argument, NULL, 'P'},
-    {"indirect", no_argument, NULL, 'I'},
-    {"sequential", no_argument, NULL, 'S'},
-    {"no-event-idx", no_argument, NULL, 'E'},
-    {"no-inflight", no_argument, NULL, 'N'},
-    {"fill", no_argument, NULL, 'F'},
-    {0},
-};
-
-static void parse_cores(struct options *o, char *text)
+/* "0,1" */
+static void parse_cores(void *to, const char *value)
 {
-    char *rest = text, *one;
+    struct options *o = to;
 
-    while ((one = strsep(&rest, ",")) && o->num_cores < CORES_MAX)
-        o->cores[o->num_cores++] = atoi(one);
+    while (value && o->num_cores < CORES_MAX) {
+        o->cores[o->num_cores++] = atoi(value);
+        value = strchr(value, ',');
+        value = value ? value + 1 : NULL;
+    }
 }
 
-static void parse_unit(struct options *o, const char *text)
+static void parse_unit(void *to, const char *text)
 {
+    struct options *o = to;
     unsigned target, lun;
     struct scsi_lun at;
 
@@ -199,74 +181,42 @@ static void parse_unit(struct options *o, const char *text)
     o->load.scsi = true;
 }
 
-/* Only scripts/bench calls this: a wrong word is told shortly. */
+static void parse_op(void *to, const char *value)
+{
+    *(bool *)to = strcmp(value, "write") == 0;
+}
+
+static void parse_notify(void *to, const char *value)
+{
+    *(bool *)to = strcmp(value, "call") == 0;
+}
+
 static void parse(struct options *o, int argc, char **argv)
 {
-    int c;
+    const struct word words[] = {
+        {"socket", WORD_TEXT, &o->socket},
+        {"pid", WORD_INT, &o->load.pid},
+        {"op", WORD_OTHER, &o->load.write, parse_op},
+        {"block", WORD_UNSIGNED, &o->load.block},
+        {"depth", WORD_UNSIGNED, &o->load.depth},
+        {"queues", WORD_UNSIGNED, &o->queues},
+        {"notify", WORD_OTHER, &o->load.by_call, parse_notify},
+        {"seconds", WORD_SECONDS, &o->seconds},
+        {"warm", WORD_SECONDS, &o->warm},
+        {"idle", WORD_SECONDS, &o->idle},
+        {"cores", WORD_OTHER, o, parse_cores},
+        {"watch", WORD_OTHER, NULL, words_watch},
+        {"scsi", WORD_OTHER, o, parse_unit},
+        {"packed", WORD_TRUE, &o->packed},
+        {"indirect", WORD_TRUE, &o->indirect},
+        {"sequential", WORD_TRUE, &o->load.sequential},
+        {"no-event-idx", WORD_FALSE, &o->load.event_idx},
+        {"no-inflight", WORD_TRUE, &o->no_inflight},
+        {"fill", WORD_TRUE, &o->fill},
+        {NULL},
+    };
 
-    while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (c) {
-        case 's':
-            o->socket = optarg;
-            break;
-        case 'p':
-            o->load.pid = (pid_t)atoi(optarg);
-            break;
-        case 'o':
-            o->load.write = !strcmp(optarg, "write");
-            break;
-        case 'b':
-            o->load.block = (uint32_t)strtoul(optarg, NULL, 0);
-            break;
-        case 'd':
-            o->load.depth = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 'q':
-            o->queues = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 'n':
-            o->load.by_call = !strcmp(optarg, "call");
-            break;
-        case 't':
-            o->seconds = strtod(optarg, NULL);
-            break;
-        case 'w':
-            o->warm = strtod(optarg, NULL);
-            break;
-        case 'i':
-            o->idle = strtod(optarg, NULL);
-            break;
-        case 'c':
-            parse_cores(o, optarg);
-            break;
-        case 'W':
-            meter_watch(optarg);
-            break;
-        case 'U':
-            parse_unit(o, optarg);
-            break;
-        case 'P':
-            o->packed = true;
-            break;
-        case 'I':
-            o->indirect = true;
-            break;
-        case 'S':
-            o->load.sequential = true;
-            break;
-        case 'E':
-            o->load.event_idx = false;
-            break;
-        case 'N':
-            o->no_inflight = true;
-            break;
-        case 'F':
-            o->fill = true;
-            break;
-        default:
-            exit(2);
-        }
-    }
+    words_read(words, argc, argv);
     if (!o->socket || !o->load.depth || o->load.depth > 256 ||
         o->load.block < VIRTIO_BLK_SECTOR_BYTES || !o->queues ||
         o->queues > FRONT_QUEUES_MAX || o->load.block % 512)

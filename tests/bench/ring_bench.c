@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "meter.h"
 #include "virtio/inflight.h"
 #include "virtio/ring.h"
 #include "virtio/spec.h"
@@ -36,29 +37,6 @@ static bool packed, indirect;
 static struct ring ring;
 static struct ring_stats stats;
 static bool stopping;
-
-__attribute__((noreturn)) static void die(const char *what)
-{
-    fprintf(stderr, "ring_bench: %s\n", what);
-    exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void pin(unsigned cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    sched_setaffinity(0, sizeof(set), &set);
-}
 
 /* ---- the driver ---- */
 
@@ -180,7 +158,7 @@ static int reap(void)
         }
     }
     if (guest[HEADERS + 64 * slot + 32] != 0)
-        die("a status that is not ours");
+        meter_die("a status that is not ours");
     return (int)slot;
 }
 
@@ -195,13 +173,13 @@ static unsigned serve(void)
         uint8_t head[16], status = 0;
 
         if (chain_read(c, 0, head, 16) != 16)
-            die("a header that is too short");
+            meter_die("a header that is too short");
         chain_write(c, c->in_len - 1, &status, 1);
         chain_done(c, (uint32_t)c->in_len);
         n++;
     }
     if (ring.broken)
-        die(ring.broken);
+        meter_die("%s", ring.broken);
     ring_flush(&ring);
     return n;
 }
@@ -209,7 +187,7 @@ static unsigned serve(void)
 static void *device_thread(void *arg)
 {
     (void)arg;
-    pin(1);
+    meter_pin(1);
     while (!__atomic_load_n(&stopping, __ATOMIC_RELAXED))
         serve();
     return NULL;
@@ -223,12 +201,12 @@ static uint64_t best_ns = UINT64_MAX; /* of a chunk */
 
 static uint64_t apart(unsigned depth, double seconds)
 {
-    uint64_t at = now_ns(), end = at + (uint64_t)(seconds * 1e9), n = 0;
+    uint64_t at = meter_clock_ns(), end = at + (uint64_t)(seconds * 1e9), n = 0;
     pthread_t device;
 
     if (pthread_create(&device, NULL, device_thread, NULL))
-        die("no thread");
-    pin(0);
+        meter_die("no thread");
+    meter_pin(0);
     for (unsigned i = 0; i < depth; i++)
         offer(i);
     while (at < end) {
@@ -238,7 +216,7 @@ static uint64_t apart(unsigned depth, double seconds)
             continue;
         offer((unsigned)slot);
         if (++n % CHUNK == 0) {
-            uint64_t now = now_ns();
+            uint64_t now = meter_clock_ns();
 
             best_ns = MIN(best_ns, now - at);
             at = now;
@@ -251,9 +229,9 @@ static uint64_t apart(unsigned depth, double seconds)
 
 static uint64_t together(double seconds)
 {
-    uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), n = 0;
+    uint64_t end = meter_clock_ns() + (uint64_t)(seconds * 1e9), n = 0;
 
-    while (now_ns() < end) {
+    while (meter_clock_ns() < end) {
         for (unsigned i = 0; i < 32; i++)
             offer(i);
         n += serve();
@@ -277,11 +255,11 @@ static void open_ring(bool recorded)
     struct err e = {0};
 
     if (fd < 0 || ftruncate(fd, BYTES) < 0)
-        die("no memory file");
+        meter_die("no memory file");
     guest = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
                  fd, 0);
     if (guest == MAP_FAILED || mem_add(empty, &c, fd, &mem, &e) < 0)
-        die("no memory");
+        meter_die("no memory");
     s.mem = mem;
     s.desc = mem_uva(mem, UVA, 1);
     s.driver = mem_uva(mem, UVA + DRIVER, 1);
@@ -290,12 +268,12 @@ static void open_ring(bool recorded)
         if (inflight_create(1, SIZE, &record, &e) < 0 ||
             inflight_open(&f, record, inflight_bytes(1, SIZE), 0, 1, SIZE, &e) <
                 0)
-            die(e.text);
+            meter_die("%s", e.text);
         s.inflight = inflight_queue(f, 0);
     }
     ring.stats = &stats;
     if (ring_open(&ring, &s, &e) < 0)
-        die(e.text);
+        meter_die("%s", e.text);
 }
 
 int main(int argc, char **argv)
@@ -307,15 +285,15 @@ int main(int argc, char **argv)
     packed = argc > 1 && !strcmp(argv[1], "packed");
     indirect = argc > 2 && !strcmp(argv[2], "indirect");
     if (depth > 80)
-        die("DEPTH is at most 80");
+        meter_die("DEPTH is at most 80");
     open_ring(argc > 5);
     for (unsigned i = 0; i < 80; i++)
         prepare(i);
-    begin = now_ns();
+    begin = meter_clock_ns();
     n = depth ? apart(depth, seconds) : together(seconds);
     printf("%s %s depth %u: %.0f ns each", packed ? "packed" : "split",
            indirect ? "indirect" : "direct", depth,
-           (double)(now_ns() - begin) / (double)n);
+           (double)(meter_clock_ns() - begin) / (double)n);
     if (depth)
         printf(", best %.0f ns", (double)best_ns / CHUNK);
     putchar('\n');

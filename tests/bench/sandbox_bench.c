@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "front/front.h"
+#include "meter.h"
 #include "os/sandbox.h"
 
 #define ROUNDS 9
@@ -73,14 +74,6 @@ static void call(const struct fds *f, unsigned which)
         front_fail("%s: a call fails in the sandbox", names[which]);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* ns, of LOOP_CALLS calls. */
 static uint64_t least(const struct fds *f, unsigned which)
 {
@@ -91,10 +84,10 @@ static uint64_t least(const struct fds *f, unsigned which)
 
         if (read(f->event, &old, sizeof(old)) < 0)
             old = 0;
-        begin = now_ns();
+        begin = meter_clock_ns();
         for (unsigned n = 0; n < LOOP_CALLS; n++)
             call(f, which);
-        took = now_ns() - begin;
+        took = meter_clock_ns() - begin;
         best = took < best ? took : best;
     }
     return best;
