@@ -71,6 +71,13 @@ static struct footprint __attribute__((unused)) footprint(struct vub *v)
     return p;
 }
 
+/* "d", with two queues, and "e" beside it, which is not to notice. */
+static inline struct vub *two_disks(void)
+{
+    return vub_start(
+        DISK("d", "'queues': 2, ", MEMORY) "," DISK("e", "", MEMORY));
+}
+
 /* Every way a ring may be set up. */
 static const struct front_conf ring_modes[] __attribute__((unused)) = {
     {.queues = 2},

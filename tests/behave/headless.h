@@ -177,4 +177,37 @@ static __attribute__((unused)) unsigned long long screen_stat(struct screen *s,
     return strtoull(at + strlen(member), NULL, 10);
 }
 
+/* Resource `id` of 16 times 16, all of one colour, on scanout 0. */
+static inline void screen_show_colour(struct screen *s, uint32_t id,
+                                      uint32_t colour)
+{
+    struct gpu_fb *fb = gpu_fb_new(s->g, 16, 16, 512);
+
+    for (unsigned i = 0; i < 256; i++)
+        gpu_fb_write(fb, (uint64_t)i * 4, &(le32){htole32(colour)}, 4);
+    gpu_show(s->g, 0, id, XRGB, fb);
+    gpu_draw(s->g, id, fb, 0, 0, 16, 16);
+}
+
+static inline void screen_need_colour(struct screen *s, uint32_t colour)
+{
+    uint32_t rgb[256];
+
+    for (unsigned i = 0; i < 256; i++)
+        rgb[i] = colour;
+    screen_need(s, 0, true, rgb, 16, 16);
+}
+
+static inline void screen_stop(struct screen *s)
+{
+    vq_stop(s->g->control);
+    vq_stop(s->g->cursor);
+}
+
+static inline void screen_start(struct screen *s)
+{
+    vq_start(s->g->control);
+    vq_start(s->g->cursor);
+}
+
 #endif

@@ -5,15 +5,9 @@
 
 #include "behave.h"
 
-static struct vub *start(void)
-{
-    return vub_start(
-        DISK("d", "'queues': 2, ", MEMORY) "," DISK("e", "", MEMORY));
-}
-
 static void a_session_may_come_byte_by_byte(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
 
     (void)state;
     for (int packed = 0; packed < 2; packed++) {
@@ -43,7 +37,7 @@ static void a_message_may_be_cut_anywhere(void **state)
     } m = {{WIRE_SET_VRING_ENABLE, WIRE_VERSION | WIRE_NEED_REPLY, 8},
            {1, 1},
            {WIRE_GET_QUEUE_NUM, WIRE_VERSION, 0}};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct front_msg r;
 
@@ -65,7 +59,7 @@ static void a_message_may_be_cut_anywhere(void **state)
 static void hanging_up_in_a_message_leaks_nothing(void **state)
 {
     struct wire_header h = {WIRE_SET_MEM_TABLE, WIRE_VERSION, 264};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     int before = footprint(v).fds, fds[8];
     struct front *f;
     char byte = 0;
@@ -92,7 +86,7 @@ static void hanging_up_in_a_message_leaks_nothing(void **state)
 static void a_half_done_session_is_dropped_when_another_waits(void **state)
 {
     struct wire_header h = {WIRE_GET_FEATURES, WIRE_VERSION, 0};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *silent = front_connect(v, "d"), *half, *good;
 
     (void)state;
@@ -116,7 +110,7 @@ static void a_half_done_session_is_dropped_when_another_waits(void **state)
 static void a_session_stuck_in_a_message_is_dropped_likewise(void **state)
 {
     struct wire_header h = {WIRE_SET_VRING_ENABLE, WIRE_VERSION, 8};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", NULL), *next;
 
     (void)state;
@@ -136,7 +130,7 @@ static void a_session_stuck_in_a_message_is_dropped_likewise(void **state)
 static void patience_with_the_idle_and_with_the_only_one(void **state)
 {
     struct wire_header h = {WIRE_GET_QUEUE_NUM, WIRE_VERSION, 0};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *idle = front_new(v, "d", NULL), *waits, *slow;
     struct front_msg m;
 
@@ -198,7 +192,7 @@ static void a_front_end_that_does_not_read_blocks_nobody(void **state)
 /* It has closed its ears and talks on. */
 static void a_peer_that_cannot_be_answered_is_gone(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f, *next;
 
     (void)state;
