@@ -10,12 +10,6 @@
 #define MiB (1u << 20)
 #define HINT "-object memory-backend-memfd"
 
-static struct vub *start(void)
-{
-    return vub_start(
-        DISK("d", "'queues': 2, ", MEMORY) "," DISK("e", "", MEMORY));
-}
-
 static int64_t send_table(struct front *f, const struct wire_region *r,
                           uint32_t num, const int *fds, unsigned num_fds)
 {
@@ -54,7 +48,7 @@ static void regions_that_cannot_be_are_refused(void **state)
         {"as long as can be", {base + len, UINT64_MAX, base + len, 0}},
         {"empty", {base + len, 0, base + len, 0}},
     };
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     int before = front_fds(f, v), maps = vub_maps(v, "memfd"), fd[2];
 
@@ -86,7 +80,7 @@ static void regions_that_cannot_be_are_refused(void **state)
 static void the_number_of_regions_must_fit_the_message(void **state)
 {
     static const uint32_t counts[] = {2, 7, 9, 255, 0x10000000, 0xffffffff};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct wire_table t = {.regions = {front_region_wire(f, 0)}};
     int before = front_fds(f, v), fds[9];
@@ -110,7 +104,7 @@ static void the_number_of_regions_must_fit_the_message(void **state)
 
 static void an_fd_that_cannot_be_mapped_is_refused(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct wire_region r = {1ull << 40, MiB, 1ull << 40, 0};
     struct wire_one_region one = {0, r};
@@ -185,7 +179,7 @@ static void memory_in_a_file_on_disk_must_be_allowed(void **state)
 
 static void what_is_removed_must_be_there(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
     struct wire_one_region one = {0, front_region_wire(f, 0)};
 
@@ -207,7 +201,7 @@ static void what_is_removed_must_be_there(void **state)
 
 static void memory_without_fds_names_the_forgotten_option(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_connect(v, "d");
     struct wire_region r = {0, MiB, 0, 0};
     struct wire_one_region one = {0, r};
@@ -230,7 +224,7 @@ static void memory_without_fds_names_the_forgotten_option(void **state)
 
 static void a_ring_outside_memory_names_it_too(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
 
     (void)state;
     for (int part = 0; part < 3; part++)
@@ -271,7 +265,7 @@ static void a_ring_outside_memory_names_it_too(void **state)
 
 static void a_buffer_outside_memory_names_it_too(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(ring_modes); i++) {
@@ -292,7 +286,7 @@ static void a_buffer_outside_memory_names_it_too(void **state)
 
 static void rings_must_be_aligned(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
 
     (void)state;
     for (int part = 0; part < 3; part++) {
@@ -319,7 +313,7 @@ static void rings_must_be_aligned(void **state)
 
 static void there_may_be_509_regions(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     struct front *f = front_connect(v, "d");
     struct wire_one_region extra;
     uint8_t *buf = front_calloc(1, 509 * 4096), *back;
@@ -397,7 +391,7 @@ static void heads_and_data_may_cross_regions(void **state)
 {
     const uint64_t mid = BORDER / 2; /* no border here */
     struct virtio_blk_req_head head = {htole32(VIRTIO_BLK_T_IN), 0, 0};
-    struct vub *v = start();
+    struct vub *v = two_disks();
     uint8_t want[4096], got[4096];
 
     (void)state;
@@ -434,7 +428,7 @@ static void heads_and_data_may_cross_regions(void **state)
  * two regions. Every byte of it may be the last one of the first region. */
 static void indirect_tables_may_cross_regions(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     uint8_t want[4096];
 
     (void)state;
@@ -476,7 +470,7 @@ static void indirect_tables_may_cross_regions(void **state)
 /* CVE-2018-1059: the whole range is looked at, not its start. */
 static void a_buffer_that_leaves_memory_breaks_the_ring(void **state)
 {
-    struct vub *v = start();
+    struct vub *v = two_disks();
     const struct vq_buf bad[] = {
         {64ull * MiB - 1, 2},     {64ull * MiB - 512, 0xffffffff},
         {64ull * MiB, 512},       {UINT64_MAX - 100, 512},
@@ -502,237 +496,6 @@ static void a_buffer_that_leaves_memory_breaks_the_ring(void **state)
     vub_free(v);
 }
 
-/* ---- Changes while the device runs ---- */
-
-/* The guest's pages move to another file, as when a VMM remaps them: what is
- * done after the ack is done there. */
-static void a_new_table_moves_the_rings_with_it(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct front_region *r = &f->region[0];
-
-        for (uint64_t i = 0; i < 5; i++) {
-            int fd = front_memfd(r->len);
-            uint8_t *at;
-
-            blk_verify(f->vq[0], i * 8, 4096, i);
-            at = mmap(NULL, r->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-            assert_ptr_not_equal(at, MAP_FAILED);
-            memcpy(at, r->host, r->used);
-            /* Our own pointers stay: the new file is put under them. */
-            assert_ptr_equal(mremap(at, r->len, r->len,
-                                    MREMAP_MAYMOVE | MREMAP_FIXED, r->host),
-                             r->host);
-            close(r->fd);
-            r->fd = fd;
-            front_share(f);
-            blk_verify(f->vq[0], i * 8, 4096, i + 100);
-            blk_verify(f->vq[1], i * 8, 4096, i + 200);
-        }
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* A ring kept full while regions come and go and the table is said again and
- * again; every request must end well. */
-static void regions_come_and_go_under_load(void **state)
-{
-    enum { DEPTH = 32 };
-    struct vub *v = vub_new();
-    uint8_t want[DEPTH][4096];
-    FILE *img;
-
-    (void)state;
-    img = fopen(vub_path(v, "img"), "we");
-    assert_int_equal(ftruncate(fileno(img), MiB), 0);
-    fclose(img);
-    vub_config(v, DISK("d", "'queues': 2, 'worker': ['a', 'b'], ",
-                       "{'type': 'file', 'path': 'img',"
-                       " 'engine': 'threads'}"));
-    vub_run(v);
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[1];
-        struct blk_req *r[DEPTH];
-        unsigned extra = front_region_add(f, 1ull << 40, MiB), done = 0;
-
-        for (unsigned i = 0; i < DEPTH; i++) {
-            r[i] = blk_new(f, 4096);
-            front_fill(want[i], 4096, i + mode * 100);
-            blk_write(q, i * 8, want[i], 4096);
-        }
-        for (unsigned i = 0; i < DEPTH; i++)
-            blk_add(q, r[i], VIRTIO_BLK_T_IN, i * 8, 4096);
-        vq_kick(q);
-        for (unsigned round = 0; round < 60; round++) {
-            void *cookie;
-
-            front_region_tell(f, extra);
-            front_region_untell(f, extra);
-            if (round % 5 == 0)
-                front_ok_u64(f, WIRE_SET_FEATURES, f->acked);
-            if (round % 7 == 0) {
-                f->num_regions--;
-                front_share(f);
-                f->num_regions++;
-            }
-            vq_wait(q);
-            while (vq_pop(q, NULL, &cookie) != VQ_NONE) {
-                struct blk_req *one = cookie;
-                uint64_t i = le64toh(one->head->sector) / 8;
-
-                assert_int_equal(*one->status, VIRTIO_BLK_S_OK);
-                assert_memory_equal(one->data, want[i], 4096);
-                memset(one->data, 0, 4096);
-                blk_add(q, one, VIRTIO_BLK_T_IN, i * 8, 4096);
-                done++;
-            }
-            vq_kick(q);
-        }
-        assert_true(done >= 60);
-        for (unsigned i = 0; i < DEPTH; i++)
-            assert_int_equal(blk_wait(q, r[i]), VIRTIO_BLK_S_OK);
-        assert_int_equal(vub_maps(v, "memfd:front"), 1);
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-/* The request's memory is removed while the store has it: it must stay mapped
- * until the answer is written. */
-static void a_request_in_flight_keeps_its_removed_region(void **state)
-{
-    struct vub *v = vub_start(DISK("d", "'drain_timeout': 200, ",
-                                   "{'type': 'fault', 'next': " MEMORY
-                                   ", 'rules': [{'op': 'read',"
-                                   " 'stuck': true}]}"));
-
-    (void)state;
-    for (int packed = 0; packed < 2; packed++) {
-        struct front *f =
-            front_new(v, "d", &(struct front_conf){.packed = packed});
-        unsigned extra = front_region_add(f, 1ull << 40, MiB);
-        struct blk_req *r = blk_new(f, 0);
-        struct vq_buf b[3] = {
-            {r->head_gpa, 16}, {(1ull << 40) + 4096, 4096}, {(1ull << 40), 1}};
-        volatile uint8_t *status = front_ptr(f, 1ull << 40);
-
-        front_region_tell(f, extra);
-        assert_int_equal(vub_maps(v, "memfd:front"), 2);
-        r->head->type = htole32(VIRTIO_BLK_T_IN);
-        *status = BLK_S_NONE;
-        vq_add(f->vq[0], b, 1, 2, r);
-        vq_kick(f->vq[0]);
-        /* A write behind it on the same ring: when that is answered, the read
-         * has been taken. */
-        blk_write(f->vq[0], 0, "x", 0);
-        front_region_untell(f, extra);
-        assert_int_equal(vub_maps(v, "memfd:front"), 2);
-        vq_stop(f->vq[0]); /* gives it up after drain_timeout */
-        assert_int_equal(*status, VIRTIO_BLK_S_IOERR);
-        assert_int_equal(vub_maps(v, "memfd:front"), 1);
-        front_free(f);
-    }
-    vub_free(v);
-}
-
-static void removing_the_memory_of_a_ring_breaks_it(void **state)
-{
-    struct vub *v = start();
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct front *e = front_new(v, "e", NULL);
-
-        front_region_untell(f, 0);
-        vq_need_err(f->vq[0]);
-        vq_need_err(f->vq[1]);
-        vq_notify(f->vq[0]);
-        front_settle(f);
-        blk_verify(e->vq[0], 0, 4096, 1);
-        front_free(f);
-        front_free(e);
-    }
-    vub_free(v);
-}
-
-/* ---- Memory that is taken away ---- */
-
-static void shrink(struct front *f, unsigned region, uint64_t len)
-{
-    assert_int_equal(ftruncate(f->region[region].fd, (off_t)len), 0);
-}
-
-/* The file under the rings, under the data, and by a byte or whole. */
-static void memory_that_shrinks_ends_its_session_only(void **state)
-{
-    struct vub *v = start();
-    struct front *e = front_new(v, "e", NULL);
-
-    (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++)
-        for (int what = 0; what < 3; what++) {
-            struct front *f = front_connect(v, "d");
-            struct blk_req *r;
-
-            front_negotiate(f, &ring_modes[mode]);
-            front_region_add(f, 0, 32 * MiB);
-            front_region_add(f, 1ull << 40, MiB);
-            front_share(f);
-            front_start_rings(f);
-            blk_verify(f->vq[0], 0, 4096, 1);
-            r = blk_new(f, 0);
-            vub_log_mark(v);
-            if (what < 2) {
-                /* Data there, for a write (0) and a read (1). */
-                r->data_gpa = 1ull << 40;
-                shrink(f, 1, 0);
-                blk_go(f->vq[0], r, what ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT,
-                       0, 65536);
-            } else {
-                shrink(f, 0, 0);
-                vq_notify(f->vq[0]);
-            }
-            front_need_hangup(f);
-            assert_non_null(strstr(vub_log_wait(v, "is gone:"), "shrank"));
-            blk_verify(e->vq[0], 0, 4096, mode);
-            /* Our own pointers are as dead as theirs. */
-            front_free(f);
-        }
-    blk_verify(e->vq[0], 0, 65536, 1);
-    front_free(e);
-    vub_free(v);
-}
-
-/* A session leaves no mapping and no fd behind. */
-static void a_session_that_is_over_maps_nothing(void **state)
-{
-    struct vub *v = start();
-    struct footprint before = footprint(v), after;
-
-    (void)state;
-    assert_int_equal(before.memory - before.kept, 1);
-    for (int i = 0; i < 5; i++) {
-        struct front_conf c = {.queues = 2, .inflight = true, .packed = i % 2};
-        struct front *f = front_new(v, "d", &c);
-
-        front_region_tell(f, front_region_add(f, 1ull << 40, MiB));
-        front_log_start(f);
-        blk_verify(f->vq[0], 0, 4096, 1);
-        front_free(f);
-    }
-    after = footprint(v);
-    assert_int_equal(after.fds, before.fds);
-    assert_int_equal(after.memory, before.memory);
-    vub_free(v);
-}
-
 BEHAVE_MAIN(T(regions_that_cannot_be_are_refused),
             T(the_number_of_regions_must_fit_the_message),
             T(an_fd_that_cannot_be_mapped_is_refused),
@@ -743,10 +506,4 @@ BEHAVE_MAIN(T(regions_that_cannot_be_are_refused),
             T(a_buffer_outside_memory_names_it_too), T(rings_must_be_aligned),
             T(there_may_be_509_regions), T(heads_and_data_may_cross_regions),
             T(indirect_tables_may_cross_regions),
-            T(a_buffer_that_leaves_memory_breaks_the_ring),
-            T(a_new_table_moves_the_rings_with_it),
-            T(regions_come_and_go_under_load),
-            T(a_request_in_flight_keeps_its_removed_region),
-            T(removing_the_memory_of_a_ring_breaks_it),
-            T(memory_that_shrinks_ends_its_session_only),
-            T(a_session_that_is_over_maps_nothing))
+            T(a_buffer_that_leaves_memory_breaks_the_ring))
