@@ -8,8 +8,7 @@
 
 struct scene {
     struct screen s;
-    struct load same, other; /* on the GPU's worker, and not */
-    struct footprint before;
+    struct neighbours disks;
 };
 
 #define GPU ", 'worker': 'w', 'drain_timeout': 2000, 'max_memory': '64M'"
@@ -20,37 +19,25 @@ struct scene {
 
 static void scene_open(struct scene *scene)
 {
-    static const struct front_conf packed = {
-        .packed = true, .event_idx = true, .indirect = true};
     struct screen *s = &scene->s;
 
     s->v = ctl_start(DEVICES);
     ctl_open(&s->c, s->v);
     ctl_call(&s->c, "status", "{}"); /* it has been accepted then */
     ctl_need(&s->c, "result");
-    load_start(&scene->same, s->v, "same", NULL);
-    load_start(&scene->other, s->v, "other", &packed);
-    scene->before = footprint(s->v);
+    neighbours_start(&scene->disks, s->v);
 }
 
 static void scene_turn(struct scene *scene)
 {
-    load_turn(&scene->same, 2);
-    load_turn(&scene->other, 2);
+    neighbours_turn(&scene->disks);
 }
 
 static void scene_close(struct scene *scene)
 {
-    struct footprint after;
+    struct footprint after = neighbours_end(&scene->disks);
 
-    load_turn(&scene->same, 50);
-    load_turn(&scene->other, 50);
-    after = footprint(scene->s.v);
-    assert_int_equal(after.fds, scene->before.fds);
-    assert_int_equal(after.memory, scene->before.memory);
-    assert_int_equal(after.threads, scene->before.threads);
-    front_free(scene->same.f);
-    front_free(scene->other.f);
+    assert_int_equal(after.threads, scene->disks.before.threads);
     ctl_close(&scene->s.c);
     vub_free(scene->s.v);
 }

@@ -10,44 +10,20 @@
 
 /* ---- The victim's neighbours ---- */
 
-struct scene {
-    struct vub *v;
-    struct load same, other; /* on the attacked device's worker, and not */
-    struct footprint before;
-};
-
-static void scene_open(struct scene *s)
+static void scene_open(struct neighbours *s)
 {
-    static const struct front_conf packed = {
-        .packed = true, .event_idx = true, .indirect = true};
-
-    s->v = vub_start(DISK(
+    struct vub *v = vub_start(DISK(
         "d", "'queues': 2, 'worker': 'w', 'drain_timeout': 800, ",
         MEMORY) "," DISK("null", "'worker': 'w', 'drain_timeout': 800, ",
                          ZEROS) "," DISK("same", "'worker': 'w', ",
                                          MEMORY) "," DISK("other", "", MEMORY));
-    load_start(&s->same, s->v, "same", NULL);
-    load_start(&s->other, s->v, "other", &packed);
-    s->before = footprint(s->v);
+
+    neighbours_start(s, v);
 }
 
-static void scene_turn(struct scene *s)
+static void scene_close(struct neighbours *s)
 {
-    load_turn(&s->same, 2);
-    load_turn(&s->other, 2);
-}
-
-static void scene_close(struct scene *s)
-{
-    struct footprint after;
-
-    load_turn(&s->same, 50);
-    load_turn(&s->other, 50);
-    after = footprint(s->v);
-    assert_int_equal(after.fds, s->before.fds);
-    assert_int_equal(after.memory, s->before.memory);
-    front_free(s->same.f);
-    front_free(s->other.f);
+    neighbours_end(s);
     vub_free(s->v);
 }
 
@@ -69,7 +45,7 @@ static void random_payload(uint64_t *x, uint8_t *p, uint32_t len)
 static void random_messages(void **state)
 {
     static const uint16_t sizes[] = {0, 8, 8, 8, 16, 20, 40, 12, 24, 264};
-    struct scene s;
+    struct neighbours s;
     int fds[8];
 
     (void)state;
@@ -109,7 +85,7 @@ static void random_messages(void **state)
         for (int i = 0; i < 8; i++)
             close(fds[i]);
         front_free(f);
-        scene_turn(&s);
+        neighbours_turn(&s);
     }
     scene_close(&s);
 }
@@ -117,7 +93,7 @@ static void random_messages(void **state)
 /* Not even headers. */
 static void random_bytes(void **state)
 {
-    struct scene s;
+    struct neighbours s;
 
     (void)state;
     scene_open(&s);
@@ -136,7 +112,7 @@ static void random_bytes(void **state)
         shutdown(f->sock, SHUT_WR);
         front_need_hangup(f);
         front_free(f);
-        scene_turn(&s);
+        neighbours_turn(&s);
     }
     scene_close(&s);
 }
@@ -147,7 +123,7 @@ static void random_bytes(void **state)
  * while the device looks at it. */
 static void random_rings(void **state)
 {
-    struct scene s;
+    struct neighbours s;
 
     (void)state;
     scene_open(&s);
@@ -203,7 +179,7 @@ static void random_rings(void **state)
             }
             vq_notify(q);
             front_settle(f);
-            scene_turn(&s);
+            neighbours_turn(&s);
             if (vq_has_err(q)) {
                 vq_need_err(q);
                 vq_stop(q);
@@ -220,7 +196,7 @@ static void random_rings(void **state)
  * and those on the same thread have their turn. */
 static void a_greedy_guest_starves_nobody(void **state)
 {
-    struct scene s;
+    struct neighbours s;
     struct front *f;
     struct blk_req *r[32];
     void *cookie;
@@ -239,7 +215,7 @@ static void a_greedy_guest_starves_nobody(void **state)
         for (unsigned i = 0;
              i < 32 && vq_pop(f->vq[0], NULL, &cookie) != VQ_NONE; i++)
             blk_go(f->vq[0], cookie, VIRTIO_BLK_T_IN, 0, 256 << 10);
-        scene_turn(&s);
+        neighbours_turn(&s);
     }
     front_free(f);
     scene_close(&s);
@@ -254,7 +230,8 @@ struct glutton {
     unsigned answers;
 };
 
-static void glutton_start(struct glutton *g, struct scene *s, const char *id,
+static void glutton_start(struct glutton *g, struct neighbours *s,
+                          const char *id,
                           void (*ask)(struct glutton *g, struct blk_req *r))
 {
     *g = (struct glutton){.ask = ask};
@@ -346,7 +323,7 @@ static void a_guest_that_wants_gigabytes_stops_nobody(void **state)
         {"d", ask_for_more_zeros, 0},
         {"null", ask_for_data, 8},
     };
-    struct scene s;
+    struct neighbours s;
 
     (void)state;
     scene_open(&s);
@@ -372,7 +349,7 @@ static void a_guest_that_wants_gigabytes_stops_nobody(void **state)
 /* Taken away at any moment, while both sides are busy with it. */
 static void memory_vanishes_at_any_moment(void **state)
 {
-    struct scene s;
+    struct neighbours s;
 
     (void)state;
     scene_open(&s);
@@ -400,7 +377,7 @@ static void memory_vanishes_at_any_moment(void **state)
         vq_notify(f->vq[1]);
         front_need_hangup(f);
         front_free(f);
-        scene_turn(&s);
+        neighbours_turn(&s);
     }
     scene_close(&s);
 }

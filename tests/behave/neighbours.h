@@ -1,4 +1,4 @@
-/* behave/neighbours.h: a disk that is at work while another device is attacked,
+/* behave/neighbours.h: disks that are at work while another device is attacked,
  * and numbers of chance to attack with. */
 #ifndef BEHAVE_NEIGHBOURS_H
 #define BEHAVE_NEIGHBOURS_H
@@ -69,6 +69,46 @@ static void load_turn(struct load *l, unsigned n)
             load_next(l, i);
         }
     }
+}
+
+/* "same" is on the worker of what is attacked, "other" is not; "d" is a disk
+ * that does nothing (footprint). */
+struct neighbours {
+    struct vub *v;
+    struct load same, other;
+    struct footprint before;
+};
+
+static void neighbours_start(struct neighbours *n, struct vub *v)
+{
+    static const struct front_conf packed = {
+        .packed = true, .event_idx = true, .indirect = true};
+
+    n->v = v;
+    load_start(&n->same, v, "same", NULL);
+    load_start(&n->other, v, "other", &packed);
+    n->before = footprint(v);
+}
+
+static void neighbours_turn(struct neighbours *n)
+{
+    load_turn(&n->same, 2);
+    load_turn(&n->other, 2);
+}
+
+/* They are as well as before, and nothing is left of the attackers. */
+static struct footprint neighbours_end(struct neighbours *n)
+{
+    struct footprint after;
+
+    load_turn(&n->same, 50);
+    load_turn(&n->other, 50);
+    after = footprint(n->v);
+    assert_int_equal(after.fds, n->before.fds);
+    assert_int_equal(after.memory, n->before.memory);
+    front_free(n->same.f);
+    front_free(n->other.f);
+    return after;
 }
 
 /* A xorshift of our own: failures say the seed, and come again. */

@@ -6,52 +6,29 @@
 #include "luns.h"
 #include "neighbours.h"
 
-struct scene {
-    struct vub *v;
-    struct load same, other; /* on the controller's worker, and not */
-    struct footprint before;
-};
-
 /* 0:0 is well, the upper half of 0:1 never answers. */
-static void scene_open(struct scene *s)
+static void scene_open(struct neighbours *s)
 {
-    static const struct front_conf packed = {
-        .packed = true, .event_idx = true, .indirect = true};
+    struct vub *v =
+        vub_start("%s", SAN("'worker': 'w', 'drain_timeout': 400, ",
+                            LUN(0, 0, SMALL) "," LUN(0, 1, STUCK)) "," //
+                  DISK("same", "'worker': 'w', ", MEMORY) ","          //
+                  DISK("other", "", MEMORY) ","                        //
+                  DISK("d", "'worker': 'w', ", MEMORY));
 
-    s->v = vub_start("%s", SAN("'worker': 'w', 'drain_timeout': 400, ",
-                               LUN(0, 0, SMALL) "," LUN(0, 1, STUCK)) "," //
-                     DISK("same", "'worker': 'w', ", MEMORY) ","          //
-                     DISK("other", "", MEMORY) ","                        //
-                     DISK("d", "'worker': 'w', ", MEMORY));
-    load_start(&s->same, s->v, "same", NULL);
-    load_start(&s->other, s->v, "other", &packed);
-    s->before = footprint(s->v);
+    neighbours_start(s, v);
 }
 
-static void scene_turn(struct scene *s)
+static void scene_close(struct neighbours *s)
 {
-    load_turn(&s->same, 2);
-    load_turn(&s->other, 2);
-}
-
-static void scene_close(struct scene *s)
-{
-    struct footprint after;
-
-    load_turn(&s->same, 50);
-    load_turn(&s->other, 50);
-    after = footprint(s->v);
-    assert_int_equal(after.fds, s->before.fds);
-    assert_int_equal(after.memory, s->before.memory);
-    front_free(s->same.f);
-    front_free(s->other.f);
+    neighbours_end(s);
     vub_free(s->v);
 }
 
 /* Every kind of ring has its turn, in a session of its own. */
-static void on_every_ring(void (*one)(struct scene *scene, struct scsi *s))
+static void on_every_ring(void (*one)(struct neighbours *scene, struct scsi *s))
 {
-    struct scene scene;
+    struct neighbours scene;
 
     scene_open(&scene);
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
@@ -61,7 +38,7 @@ static void on_every_ring(void (*one)(struct scene *scene, struct scsi *s))
         scsi_attend(s->queue[0], scsi_at(0, 0));
         scsi_attend(s->queue[0], scsi_at(0, 1));
         one(&scene, s);
-        scene_turn(&scene);
+        neighbours_turn(&scene);
         scsi_close(s);
     }
     scene_close(&scene);
@@ -100,7 +77,7 @@ static uint8_t send_part(struct scsi *s, uint32_t out, uint32_t in,
     return *(uint8_t *)front_ptr(s->f, gpa + 4096 + 11);
 }
 
-static void send_parts(struct scene *scene, struct scsi *s)
+static void send_parts(struct neighbours *scene, struct scsi *s)
 {
     uint32_t written;
     uint8_t response;
@@ -128,7 +105,7 @@ static void send_parts(struct scene *scene, struct scsi *s)
                      VIRTIO_SCSI_S_OK);
     assert_int_equal(written, RESP_BYTES + 512);
     scsi_verify(s->queue[0], scsi_at(0, 0), 0, 4096, 1);
-    scene_turn(scene);
+    neighbours_turn(scene);
 }
 
 static void what_is_no_command_fails_alone(void **state)
@@ -139,7 +116,7 @@ static void what_is_no_command_fails_alone(void **state)
 
 /* ---- Commands that want too much ---- */
 
-static void ask_for_too_much(struct scene *scene, struct scsi *s)
+static void ask_for_too_much(struct neighbours *scene, struct scsi *s)
 {
     static const struct {
         uint8_t cdb[32];
@@ -221,7 +198,7 @@ static void ask_for_too_much(struct scene *scene, struct scsi *s)
     scsi_read(s->queue[0], lun, SMALL_BLOCKS / 2, kept, 4096);
     assert_memory_equal(kept, data, 4096);
     scsi_verify(s->queue[0], lun, 0, 4096, 1);
-    scene_turn(scene);
+    neighbours_turn(scene);
     free(data);
 }
 
@@ -261,7 +238,7 @@ static void random_commands(void **state)
     enum { BURST = 12 };
     static const uint32_t lens[] = {0,   1,   4,   8,    16,   24,
                                     255, 512, 520, 1024, 4096, 16384};
-    struct scene scene;
+    struct neighbours scene;
 
     (void)state;
     scene_open(&scene);
@@ -311,7 +288,7 @@ static void random_commands(void **state)
                              scsi_at(0, 1), 0);
                 }
             }
-            scene_turn(&scene);
+            neighbours_turn(&scene);
         }
         scsi_close(s);
     }
@@ -322,7 +299,7 @@ static void random_commands(void **state)
  * again and again while the device looks at it. */
 static void random_rings(void **state)
 {
-    struct scene scene;
+    struct neighbours scene;
 
     (void)state;
     scene_open(&scene);
@@ -380,7 +357,7 @@ static void random_rings(void **state)
             }
             vq_notify(q);
             front_settle(s->f);
-            scene_turn(&scene);
+            neighbours_turn(&scene);
             if (vq_has_err(q)) {
                 vq_need_err(q);
                 vq_stop(q);
@@ -397,7 +374,7 @@ static void random_rings(void **state)
 
 static void a_greedy_guest_starves_nobody(void **state)
 {
-    struct scene scene;
+    struct neighbours scene;
     struct scsi_req *r[24];
     struct scsi *s;
 
@@ -415,7 +392,7 @@ static void a_greedy_guest_starves_nobody(void **state)
             if (scsi_is_done(s->queue[0], r[i]))
                 scsi_go(s->queue[0], r[i], CDB_16(SCSI_READ_16, 0, 512), 0,
                         256 << 10);
-        scene_turn(&scene);
+        neighbours_turn(&scene);
     }
     scsi_close(s);
     scene_close(&scene);
@@ -425,7 +402,7 @@ static void a_greedy_guest_starves_nobody(void **state)
  * way; the next one is served all the same. */
 static void guests_go_in_the_middle_of_everything(void **state)
 {
-    struct scene scene;
+    struct neighbours scene;
     struct scsi *last;
 
     (void)state;
@@ -449,7 +426,7 @@ static void guests_go_in_the_middle_of_everything(void **state)
             vq_notify(s->queue[1]);
         }
         scsi_close(s);
-        scene_turn(&scene);
+        neighbours_turn(&scene);
     }
     /* Whose rings run when all before are over. */
     last = scsi_open(scene.v, "san", NULL, 4);

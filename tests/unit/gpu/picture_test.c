@@ -11,22 +11,6 @@
 #include "device/gpu/picture.h"
 #include "stage.h"
 
-static struct stage *stage;
-
-static int set_up(void **state)
-{
-    (void)state;
-    stage = stage_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    stage_free(stage);
-    return 0;
-}
-
 static struct picture *made(uint32_t width, uint32_t height,
                             uint32_t (*pixel)(uint32_t x, uint32_t y))
 {
@@ -410,7 +394,8 @@ static void a_file_that_cannot_be_written_leaves_nothing(void **state)
     picture_unref(p);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f)                                                                \
+    cmocka_unit_test_setup_teardown(f, stage_set_up, stage_tear_down)
 
 int main(void)
 {

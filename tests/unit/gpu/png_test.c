@@ -9,22 +9,6 @@
 #include "device/gpu/picture.h"
 #include "stage.h"
 
-static struct stage *stage;
-
-static int set_up(void **state)
-{
-    (void)state;
-    stage = stage_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    stage_free(stage);
-    return 0;
-}
-
 /* ---- a file in memory ---- */
 
 struct bytes {
@@ -320,7 +304,8 @@ static void no_pixels_are_no_picture(void **state)
     free(b.at);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f)                                                                \
+    cmocka_unit_test_setup_teardown(f, stage_set_up, stage_tear_down)
 
 int main(void)
 {

@@ -72,6 +72,22 @@ void stage_free(struct stage *s)
     free(s);
 }
 
+struct stage *stage;
+
+int stage_set_up(void **state)
+{
+    (void)state;
+    stage = stage_new();
+    return 0;
+}
+
+int stage_tear_down(void **state)
+{
+    (void)state;
+    stage_free(stage);
+    return 0;
+}
+
 void stage_off(struct stage *s)
 {
     s->gpu.scanouts[0].frame = (struct frame){NULL};

@@ -29,6 +29,11 @@ struct stage {
 struct stage *stage_new(void);
 void stage_free(struct stage *s);
 
+/* Of tests that want one each. */
+extern struct stage *stage;
+int stage_set_up(void **state);
+int stage_tear_down(void **state);
+
 /* Scanout 0 shows so many pixels, of a pattern. */
 void stage_show(struct stage *s, uint32_t width, uint32_t height);
 void stage_off(struct stage *s);

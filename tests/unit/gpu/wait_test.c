@@ -13,20 +13,10 @@
 #define ANSWER "{\"hash\":\"*\",\"width\":*,\"height\":*,\"waited_ms\":*}"
 #define CANCELED "nobody waits any more"
 
-static struct stage *stage;
-
 static int set_up(void **state)
 {
-    (void)state;
-    stage = stage_new();
+    stage_set_up(state);
     stage_show(stage, 40, 30);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    stage_free(stage);
     return 0;
 }
 
@@ -597,7 +587,7 @@ static void what_does_not_go_together_is_refused(void **state)
                    "is missing: the two go together");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, stage_tear_down)
 
 int main(void)
 {
