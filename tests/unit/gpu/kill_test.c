@@ -304,7 +304,7 @@ static void without_a_death(const struct script *s, bool packed,
 #ifdef __SANITIZE_ADDRESS__
 #define EACH 13
 #else
-#define EACH 1
+#define EACH 7
 #endif
 
 static void die_everywhere(const struct script *s, bool packed, unsigned window)
