@@ -106,6 +106,21 @@ SEEDS = {
                 settle() + bytes([241, 1]) + settle(0, 0) + scene(9, 0) +
                 settle() + bytes([249, 16]) + TURN + bytes([244, 255]) +
                 settle(),
+    "another-process": PLAIN + BEGIN + scene(0, 0) + scene(18, 0x21) +
+                       cursor(0, 0, 10, 20, 0, 0) + KICK_CURSOR + settle() +
+                       bytes([250, 16]) + bytes([241, 1]) + settle(0, 0) +
+                       settle() + store(0x800, 100, 7) + DRAW + settle() +
+                       bytes([250, 16]) + bytes([241, 1]) + settle(0, 0) +
+                       command("UNREF", 0, 0) + KICK + settle(),
+    "another-process-blob": PLAIN + BEGIN + scene(0x4C, 4) + settle() +
+                            bytes([250, 16]) + bytes([241, 1]) + settle(0, 0) +
+                            store(0x6000, 200, 9) + FLUSH + settle(),
+    "another-process-dmabuf": DMABUF + settle(2, 0) + scene(0x36, 0) +
+                              settle() + bytes([250, 16]) + bytes([241, 1]) +
+                              settle(2, 0) + DRAW + settle(),
+    "spoilt": PLAIN + BEGIN + scene(0, 0) + scene(0x4C, 0x21) + settle() +
+              bytes([254, 0, 3, 9, 0, 1, 1, 2, 0, 20, 0, 0, 3, 4, 0, 30, 0]) +
+              settle(0, 0) + scene(0, 0) + settle(),
     "headless": HEADLESS + TURN + scene(0, 0x20) + settle() +
                 command("EDID", 0, 2, FENCE) + command("INFO", 0, 0) +
                 command("UUID", 0, 0) + command("UUID", 0, 0) + KICK +
