@@ -290,6 +290,7 @@ void broker_stop(void)
 {
     if (questions < 0)
         return;
+    shutdown(questions, SHUT_RDWR); /* whoever has a copy of it */
     close(questions);
     questions = -1;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -585,6 +585,24 @@ static void try_nonsense(void *arg)
     NEED(wait(NULL) > 0);
 }
 
+static void try_copies(void *arg)
+{
+    struct err e;
+    int below = dup(0);
+
+    (void)arg;
+    NEED(broker_start(&rules, &e) == 0);
+    for (int fd = 0; fd <= below + 4; fd++)
+        dup(fd);
+    broker_stop();
+}
+
+static void copies_of_its_socket_do_not_keep_it(void **state)
+{
+    (void)state;
+    in_child(try_copies, NULL);
+}
+
 static void nonsense_is_not_answered(void **state)
 {
     (void)state;
@@ -628,6 +646,7 @@ int main(void)
         cmocka_unit_test(runtime_dir_may_lead_up),
         cmocka_unit_test(a_socket_that_was_refused_is_not_removed),
         cmocka_unit_test(a_question_that_does_not_end_keeps_no_broker),
+        cmocka_unit_test(copies_of_its_socket_do_not_keep_it),
         cmocka_unit_test(nonsense_is_not_answered),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
