@@ -124,6 +124,20 @@ def it_is_in_no_sandbox():
     assert "/sandbox/user: does not go with --run" in vub.said, vub.said
 
 
+def blocked_signals_are_heard():
+    """Whoever starts vub may have blocked all, for itself."""
+    def block():
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+    vub = Talk([disk()], "--run", "grep SigBlk /proc/self/status; exit 5",
+               stdout=subprocess.PIPE, preexec_fn=block)
+    assert vub.end(5).split()[1].strip("0") == ""
+    vub = Talk([disk()], preexec_fn=block)
+    vub.hear("1 device ready")
+    vub.process.terminate()
+    vub.end(0)
+
+
 def nothing_is_run_if_not_all_is_served():
     for device, status in (
             (disk(store={"type": "file", "path": "missing"}), 2),
@@ -235,7 +249,7 @@ def options_are_checked():
 run([a_status_is_the_commands, it_finds_the_sockets_in_its_environment,
      two_ids_may_not_mean_one_variable, standard_input_and_output_are_its_own,
      it_is_started_as_vub_was, it_is_in_no_sandbox,
-     nothing_is_run_if_not_all_is_served,
+     blocked_signals_are_heard, nothing_is_run_if_not_all_is_served,
      a_signal_is_the_commands_while_it_is_served, quit_is_a_signal_too,
      a_command_that_does_not_end_is_killed_the_second_time,
      one_that_follows_its_front_end_is_given_time, it_ends_when_vub_is_killed,

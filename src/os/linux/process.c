@@ -64,6 +64,16 @@ static void on_interrupt(int signo)
     (void)signo; /* that it came is all */
 }
 
+/* Some programs start others with what they have blocked themselves: then we
+ * would not be told to stop, nor of the end of a command. */
+static void hear_signals(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Without SA_RESTART. */
 static void take_interrupts(void)
 {
@@ -98,6 +108,7 @@ void process_init(void)
     log_set_writer(write_stderr);
     log_set_journal(stderr_is_journal());
     signal(SIGPIPE, SIG_IGN);
+    hear_signals();
     take_interrupts();
     getrlimit(RLIMIT_NOFILE, &process_files);
     files = process_files;
