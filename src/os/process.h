@@ -7,7 +7,8 @@
 
 /* Once, first of all. Standard input, output and error that are closed lead
  * nowhere from now on: else a disk image might be opened as standard error, and
- * log lines be written into it. A closed pipe becomes an error of its write.
+ * log lines be written into it. A closed pipe becomes an error of its write,
+ * and so does a file that would be larger than the process may write.
  * The limit of open files is raised as far as it goes: each ring of each device
  * takes some. Log lines are the journal's if standard error leads there. One
  * heap serves all threads: nothing is allocated per request, and each further

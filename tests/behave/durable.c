@@ -2,6 +2,7 @@
  * else may have the image. */
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "stores.h"
@@ -544,9 +545,28 @@ static void without_the_lock_anybody_may(void **state)
     vub_free(a);
 }
 
+/* And no signal, which ends the process: a log file that grows has the same. */
+static void more_than_the_process_may_write_is_an_error(void **state)
+{
+    const struct rlimit few = {0, RLIM_INFINITY};
+    struct vub *v = vub_new();
+    struct rlimit before;
+
+    (void)state;
+    vub_config(v, DISK("d", "", MEMORY));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+    vub_spawn(v);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(vub_wait(v), 2);
+    vub_log_wait(v, "File too large");
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(the_cache_is_on_where_writes_are_cached),
             T(the_guest_may_switch_the_cache),
             T(write_through_means_on_stable_storage),
+            T(more_than_the_process_may_write_is_an_error),
             T(errors_reach_the_guest_and_nothing_else_happens),
             T(a_thousand_errors_are_few_lines),
             T(an_image_that_lost_its_end_is_an_error),

@@ -40,7 +40,7 @@ static void reset_signals(void)
 
     for (int sig = 1; sig < NSIG; sig++) {
         if (sigaction(sig, NULL, &sa) < 0 ||
-            (sa.sa_handler == SIG_IGN && sig != SIGPIPE))
+            (sa.sa_handler == SIG_IGN && sig != SIGPIPE && sig != SIGXFSZ))
             continue;
         sa = (struct sigaction){.sa_handler = SIG_DFL};
         sigaction(sig, &sa, NULL);

@@ -108,6 +108,7 @@ void process_init(void)
     log_set_writer(write_stderr);
     log_set_journal(stderr_is_journal());
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     hear_signals();
     take_interrupts();
     getrlimit(RLIMIT_NOFILE, &process_files);
