@@ -35,6 +35,22 @@ bool broker_allows(const char *path, int flags);
  * of the config to change. */
 int broker_fail(struct err *e, int rc, const char *what, const char *path);
 
+/* Makes a process that goes on as rules->spawn has it: a fork of the broker,
+ * which looks up by itself what there is to know of `id`; in the config as it
+ * is now, if it is to read it again. It gets copies of the fds. Does not wait:
+ * returns an fd that becomes readable when there is news, broker_spawned;
+ * closing it kills the process. */
+#define BROKER_SPAWN_FDS 4
+int broker_spawn(const char *id, bool again, const int fds[BROKER_SPAWN_FDS]);
+/* What is new of it. */
+enum broker_news {
+    BROKER_NOTHING,
+    BROKER_IS_THERE, /* value: the process */
+    BROKER_ENDED,    /* value: its exit status, or 128 and its signal */
+    BROKER_FAILED,   /* there is no such process; value: negative errno */
+};
+enum broker_news broker_spawned(int line, int *value);
+
 /* For os/: what resolve.h and sock.h say, asked of the broker. -ENOSYS: there
  * is none. */
 int broker_resolve(const char *host, struct resolve_answer *a);

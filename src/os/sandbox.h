@@ -49,6 +49,11 @@ struct sandbox_rules {
     /* Pictures may be read and written anywhere: what has a picture's name, and
      * is none yet or begins as one does. Broker only. */
     bool pictures;
+    /* [a fork of the broker] Goes on as a process for `id`, and returns its
+     * exit status: broker_spawn. NULL: there are none. */
+    int (*spawn)(const struct sandbox_rules *rules, const char *id, bool again,
+                 const int *fds);
+    bool only_spawns; /* there is no sandbox; nothing else is the broker's */
     bool any_call; /* system calls are not filtered */
     int command;   /* the process that may be sent signals; 0: none */
     bool has_user, has_group;

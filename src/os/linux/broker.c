@@ -19,6 +19,7 @@
 #define PATIENCE_MS 30000
 
 static int questions = -1;
+static bool only_spawns; /* as of the rules */
 static pid_t pid;
 static __thread bool refused; /* the last answer: by the rules */
 
@@ -26,10 +27,11 @@ static __thread bool refused; /* the last answer: by the rules */
 
 union control {
     struct cmsghdr head;
-    char room[CMSG_SPACE(sizeof(int))];
+    char room[CMSG_SPACE(BROKER_FDS_MAX * sizeof(int))];
 };
 
-int broker_send(int sock, const void *bytes, size_t len, int fd)
+int broker_send(int sock, const void *bytes, size_t len, const int *fds,
+                unsigned num_fds)
 {
     struct iovec iov = {(void *)bytes, len};
     union control control = {{0}};
@@ -37,14 +39,14 @@ int broker_send(int sock, const void *bytes, size_t len, int fd)
     struct cmsghdr *c;
     ssize_t n;
 
-    if (fd >= 0) {
+    if (num_fds) {
         msg.msg_control = &control;
-        msg.msg_controllen = sizeof(control.room);
+        msg.msg_controllen = CMSG_SPACE(num_fds * sizeof(int));
         c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+        c->cmsg_len = CMSG_LEN(num_fds * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, num_fds * sizeof(int));
     }
     do
         n = sendmsg(sock, &msg, MSG_NOSIGNAL);
@@ -52,7 +54,8 @@ int broker_send(int sock, const void *bytes, size_t len, int fd)
     return n < 0 ? -errno : 0;
 }
 
-ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd)
+ssize_t broker_receive(int sock, void *bytes, size_t room,
+                       int fds[BROKER_FDS_MAX], unsigned *num_fds)
 {
     struct iovec iov = {bytes, room};
     union control control;
@@ -64,22 +67,22 @@ ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd)
     };
     ssize_t n;
 
-    *fd = -1;
+    *num_fds = 0;
     do
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len == CMSG_LEN(sizeof(int)))
-            memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        *num_fds = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fds, CMSG_DATA(c), *num_fds * sizeof(int));
     }
     if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
         return n;
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    while (*num_fds > 0)
+        close(fds[--*num_fds]);
     return -EMSGSIZE;
 }
 
@@ -89,7 +92,8 @@ ssize_t broker_receive(int sock, void *bytes, size_t room, int *fd)
 static int wait_for_answer(int sock, struct broker_answer *a)
 {
     struct pollfd p = {sock, POLLIN, 0};
-    int fd, rc;
+    int fds[BROKER_FDS_MAX], rc;
+    unsigned num_fds;
     ssize_t n;
 
     do
@@ -97,17 +101,17 @@ static int wait_for_answer(int sock, struct broker_answer *a)
     while (rc < 0 && errno == EINTR);
     if (rc <= 0)
         return rc < 0 ? -errno : -ETIMEDOUT;
-    n = broker_receive(sock, a, sizeof(*a), &fd);
+    n = broker_receive(sock, a, sizeof(*a), fds, &num_fds);
     if (n != (ssize_t)sizeof(*a)) {
-        if (fd >= 0)
-            close(fd);
+        while (num_fds > 0)
+            close(fds[--num_fds]);
         return n < 0 ? (int)n : -EIO;
     }
     refused = a->refused;
-    if (fd >= 0 && !a->has_fd)
-        close(fd);
+    while (num_fds > a->has_fd)
+        close(fds[--num_fds]);
     if (a->has_fd)
-        return fd >= 0 ? fd : -EMFILE;
+        return num_fds ? fds[0] : -EMFILE;
     return MIN(a->rc, 0);
 }
 
@@ -133,7 +137,7 @@ static int ask(enum broker_op op, const char *text, const char *more,
     int pair[2], rc;
 
     refused = false;
-    if (questions < 0)
+    if (!broker_runs())
         return -ENOSYS;
     if (len > PATH_MAX || more_len > PATH_MAX)
         return -ENAMETOOLONG;
@@ -144,7 +148,7 @@ static int ask(enum broker_op op, const char *text, const char *more,
         return -errno;
     rc = broker_send(questions, &q,
                      offsetof(struct broker_question, text) + len + more_len,
-                     pair[1]);
+                     &pair[1], 1);
     close(pair[1]);
     rc = rc == 0 ? wait_for_answer(pair[0], a) : is_gone(rc);
     close(pair[0]);
@@ -155,7 +159,7 @@ static int ask(enum broker_op op, const char *text, const char *more,
  * files is one across file systems, for Landlock. */
 static bool is_denied(int errnum)
 {
-    return questions >= 0 &&
+    return broker_runs() &&
            (errnum == EACCES || errnum == EPERM || errnum == EXDEV);
 }
 
@@ -260,11 +264,60 @@ int broker_listen(const char *path, unsigned mode, struct err *e)
     return rc < 0 ? broker_fail(e, rc, "listen on", path) : rc;
 }
 
+/* ---- processes ---- */
+
+int broker_spawn(const char *id, bool again, const int fds[BROKER_SPAWN_FDS])
+{
+    size_t len = strlen(id) + 1;
+    struct broker_question q = {.op = BROKER_SPAWN, .flags = again};
+    int all[BROKER_FDS_MAX], pair[2], rc;
+
+    if (questions < 0)
+        return -ENOSYS;
+    if (len > PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(q.text, id, len);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   pair) < 0)
+        return -errno;
+    all[0] = pair[1];
+    memcpy(&all[1], fds, BROKER_SPAWN_FDS * sizeof(int));
+    rc = broker_send(questions, &q,
+                     offsetof(struct broker_question, text) + len, all,
+                     BROKER_FDS_MAX);
+    close(pair[1]);
+    if (rc == 0)
+        return pair[0];
+    close(pair[0]);
+    return rc;
+}
+
+enum broker_news broker_spawned(int line, int *value)
+{
+    struct broker_answer a;
+    int fds[BROKER_FDS_MAX];
+    unsigned num_fds;
+    ssize_t n = broker_receive(line, &a, sizeof(a), fds, &num_fds);
+
+    *value = -EIO;
+    if (n == -EAGAIN)
+        return BROKER_NOTHING;
+    if (n != (ssize_t)sizeof(a))
+        return BROKER_FAILED;
+    *value = a.rc;
+    if (a.rc < 0)
+        return BROKER_FAILED;
+    if (!a.ended)
+        return BROKER_IS_THERE;
+    *value = WIFSIGNALED(a.rc) ? 128 + WTERMSIG(a.rc) : WEXITSTATUS(a.rc);
+    return BROKER_ENDED;
+}
+
 /* ---- life ---- */
 
 bool broker_runs(void)
 {
-    return questions >= 0;
+    return questions >= 0 && !only_spawns;
 }
 
 int broker_start(const struct sandbox_rules *rules, struct err *e)
@@ -283,6 +336,7 @@ int broker_start(const struct sandbox_rules *rules, struct err *e)
         close(pair[0]);
     else
         questions = pair[0];
+    only_spawns = rules->only_spawns;
     return rc;
 }
 

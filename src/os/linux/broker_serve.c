@@ -5,11 +5,14 @@
  * the two for anything that it does.
  *
  * Each question is answered by a child, which ends: a file system that does not
- * answer keeps that child only, and CHILDREN_MAX of them the broker. */
+ * answer keeps that child only, and CHILDREN_MAX of them the broker. A child
+ * that is spawned goes on instead, as a process with its own name and its own
+ * sandbox, and is watched until it ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +25,10 @@
 #include <unistd.h>
 
 #include "os/linux/broker_own.h"
+#include "os/process.h"
 
 #define CHILDREN_MAX 64
+#define SPAWNED_MAX 512
 #define KNOWN_FLAGS                                                            \
     (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_NONBLOCK |        \
      O_NOCTTY | O_CLOEXEC | O_DIRECT | O_DIRECTORY | O_LARGEFILE)
@@ -466,7 +471,7 @@ _Noreturn static void be_child(struct job *j, int reply)
     alarm(TOO_LONG_S);
     j->a.rc = answer(j);
     j->a.has_fd = j->fd >= 0;
-    broker_send(reply, &j->a, sizeof(j->a), j->fd);
+    broker_send(reply, &j->a, sizeof(j->a), &j->fd, j->a.has_fd);
     _exit(j->a.rc < 0);
 }
 
@@ -509,17 +514,13 @@ static void forget_listener(const char *path, pid_t child)
     }
 }
 
-/* One child has ended. False: none has. */
-static bool reap(void)
+/* One that answered a question has. */
+static void child_ended(pid_t child, int status)
 {
-    int status;
-    pid_t child = waitpid(-1, &status, WNOHANG);
-
-    if (child > 0 && status != 0)
+    if (status != 0)
         forget_listener(NULL, child);
-    for (struct made *m = made; child > 0 && m; m = m->next)
+    for (struct made *m = made; m; m = m->next)
         m->child = m->child == child ? 0 : m->child;
-    return child > 0;
 }
 
 /* Its child may be at it yet; others are not waited for. */
@@ -541,6 +542,106 @@ static void remove_left(int asker)
     }
 }
 
+/* ---- processes that go on ---- */
+
+struct spawned {
+    pid_t pid;
+    int line; /* to whoever has asked */
+    bool killed;
+};
+
+static struct spawned spawned[SPAWNED_MAX];
+static unsigned num_spawned;
+
+static void tell(int line, int rc, bool ended)
+{
+    struct broker_answer a = {.rc = rc, .ended = ended};
+
+    broker_send(line, &a, sizeof(a), NULL, 0);
+}
+
+/* Nothing of the broker's is its own, but for the rules. */
+_Noreturn static void be_spawned(const struct job *j, int questions, int reply,
+                                 const int *fds)
+{
+    sigset_t none;
+
+    close(questions);
+    close(reply);
+    for (unsigned i = 0; i < num_spawned; i++)
+        close(spawned[i].line);
+    process_init_fork();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    exit(j->rules->spawn(j->rules, j->path, j->q->flags & 1, fds));
+}
+
+/* Takes reply. */
+static void spawn(const struct job *j, int questions, int reply, const int *fds)
+{
+    pid_t pid = -1;
+
+    if (!j->rules->spawn || num_spawned == SPAWNED_MAX) {
+        tell(reply, -EAGAIN, false);
+        close(reply);
+        return;
+    }
+    pid = fork();
+    if (pid == 0)
+        be_spawned(j, questions, reply, fds);
+    tell(reply, pid < 0 ? -errno : pid, false);
+    if (pid > 0)
+        spawned[num_spawned++] = (struct spawned){pid, reply, false};
+    else
+        close(reply);
+}
+
+/* False: it is none of them. */
+static bool spawned_ended(pid_t pid, int status)
+{
+    for (unsigned i = 0; i < num_spawned; i++) {
+        if (spawned[i].pid != pid)
+            continue;
+        tell(spawned[i].line, status, true);
+        close(spawned[i].line);
+        spawned[i] = spawned[--num_spawned];
+        return true;
+    }
+    return false;
+}
+
+/* Until there is a question. Those whose end nobody wants to hear of any more
+ * are to end. */
+static void wait_for_question(int questions, unsigned *children)
+{
+    static struct pollfd polls[1 + SPAWNED_MAX];
+    sigset_t none;
+    int status;
+    pid_t pid;
+
+    sigemptyset(&none);
+    do {
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+            if (spawned_ended(pid, status))
+                continue;
+            child_ended(pid, status);
+            *children -= *children > 0;
+        }
+        polls[0] = (struct pollfd){questions, POLLIN, 0};
+        for (unsigned i = 0; i < num_spawned; i++)
+            polls[1 + i] =
+                (struct pollfd){spawned[i].killed ? -1 : spawned[i].line, 0, 0};
+        if (ppoll(polls, 1 + num_spawned, NULL, &none) < 0)
+            continue;
+        for (unsigned i = 0; i < num_spawned; i++) {
+            if (!polls[1 + i].revents)
+                continue;
+            kill(spawned[i].pid, SIGKILL);
+            spawned[i].killed = true;
+        }
+    } while (!polls[0].revents);
+}
+
 /* ---- life ---- */
 
 static void close_all_but(int keep)
@@ -558,9 +659,27 @@ static void close_all_but(int keep)
     }
 }
 
+static void on_end(int sig)
+{
+    (void)sig; /* that it came is all */
+}
+
+/* Ends of children interrupt ppoll, and nothing else. */
+static void take_ends(void)
+{
+    struct sigaction sa = {.sa_handler = on_end};
+    sigset_t ends;
+
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGCHLD, &sa, NULL);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &ends, NULL);
+}
+
 /* It is the asker's to end it, by its own end: what is typed at the terminal
  * and what a service manager sends to all is not for the broker. */
-static void begin(int questions, int asker)
+static void begin(int questions, const struct sandbox_rules *rules, int asker)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -572,45 +691,63 @@ static void begin(int questions, int asker)
         if (sig != SIGCHLD && sig != SIGBUS && sig != SIGSEGV && sig != SIGABRT)
             signal(sig, SIG_IGN);
     }
-    signal(SIGCHLD, SIG_DFL);
+    take_ends();
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         if (null >= 0)
             dup2(null, fd);
     }
     close_all_but(questions);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (!rules->only_spawns)
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Takes reply. */
+static void serve(struct job *j, int questions, int reply, const int *fds,
+                  unsigned num_fds, unsigned *children)
+{
+    pid_t child;
+
+    if (j->q->op == BROKER_SPAWN && num_fds == BROKER_SPAWN_FDS) {
+        spawn(j, questions, reply, fds);
+        return;
+    }
+    if (j->q->op != BROKER_SPAWN && !j->rules->only_spawns && num_fds == 0 &&
+        *children < CHILDREN_MAX) {
+        child = fork();
+        if (child == 0)
+            be_child(j, reply);
+        *children += child > 0;
+        if (child > 0 && j->q->op == BROKER_UNLINK_SOCKET)
+            forget_listener(j->path, 0);
+        if (child > 0 && j->q->op == BROKER_LISTEN)
+            note_listener(child, j->path);
+    }
+    close(reply);
 }
 
 void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
 {
     unsigned children = 0;
 
-    begin(questions, asker);
+    begin(questions, rules, asker);
     for (;;) {
         struct broker_question q;
         struct job j = {rules, asker, &q, NULL, NULL, .fd = -1};
-        int reply;
-        ssize_t n = broker_receive(questions, &q, sizeof(q), &reply);
-        pid_t child;
+        int fds[BROKER_FDS_MAX];
+        unsigned num_fds;
+        ssize_t n;
 
+        wait_for_question(questions, &children);
+        n = broker_receive(questions, &q, sizeof(q), fds, &num_fds);
         if (n == 0 || (n < 0 && n != -EMSGSIZE)) {
             remove_left(asker);
             _exit(0);
         }
-        while (children > 0 && reap())
-            children--;
-        if (n > 0 && reply >= 0 && parse(&j, (size_t)n) &&
-            children < CHILDREN_MAX) {
-            child = fork();
-            if (child == 0)
-                be_child(&j, reply);
-            children += child > 0;
-            if (child > 0 && q.op == BROKER_UNLINK_SOCKET)
-                forget_listener(j.path, 0);
-            if (child > 0 && q.op == BROKER_LISTEN)
-                note_listener(child, j.path);
-        }
-        if (reply >= 0)
-            close(reply);
+        if (n > 0 && num_fds && parse(&j, (size_t)n))
+            serve(&j, questions, fds[0], &fds[1], num_fds - 1, &children);
+        else if (num_fds)
+            close(fds[0]);
+        for (unsigned i = 1; i < num_fds; i++)
+            close(fds[i]);
     }
 }

@@ -124,6 +124,39 @@ void process_init(void)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+void process_init_fork(void)
+{
+    static const int ignored[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
+
+    process_parent = getppid();
+    for (int sig = 1; sig < NSIG; sig++) {
+        if (sig != SIGBUS && sig != SIGSEGV && sig != SIGABRT)
+            signal(sig, SIG_DFL);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    take_interrupts();
+    process_end_with_parent();
+}
+
+void process_set_name(const char *name)
+{
+    prctl(PR_SET_NAME, name);
+}
+
+void process_end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != process_parent)
+        _exit(0);
+}
+
+void process_set_stderr(int fd)
+{
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
 bool process_has_fd(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
