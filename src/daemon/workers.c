@@ -32,8 +32,18 @@ static int compare_uses(const void *a, const void *b)
     return order ? order : (x->device > y->device) - (x->device < y->device);
 }
 
-/* All uses, sorted by name. NULL: no memory. The caller frees them. */
-static struct use *list_uses(const struct conf_anys *devices, int *count)
+/* Is it of this process? -1: ours; else that of the device itself. */
+static bool is_in(const struct conf_anys *devices, int i, int process)
+{
+    if (process >= 0)
+        return i == process;
+    return common(devices, i)->isolation == ISOLATION_NONE;
+}
+
+/* All uses in a process, sorted by name. NULL: no memory. The caller frees
+ * them. */
+static struct use *list_uses(const struct conf_anys *devices, int process,
+                             int *count)
 {
     size_t room = 0;
     struct use *uses;
@@ -46,9 +56,10 @@ static struct use *list_uses(const struct conf_anys *devices, int *count)
     *count = 0;
     for (int i = 0; i < devices->count; i++) {
         const struct device_common *d = common(devices, i);
-
         const char *shared = device_type_of(&devices->list[i])->default_worker;
 
+        if (!is_in(devices, i, process))
+            continue;
         for (int j = 0; j < d->worker.count; j++)
             uses[(*count)++] = (struct use){.name = d->worker.list[j], i};
         if (d->worker.count)
@@ -106,10 +117,11 @@ static void check_worker(const struct conf_any *devices, const struct use *from,
     }
 }
 
-void workers_check(const struct conf_anys *devices, struct errs *e)
+static void check_process(const struct conf_anys *devices, int process,
+                          struct errs *e)
 {
     int count = 0;
-    struct use *uses = list_uses(devices, &count);
+    struct use *uses = list_uses(devices, process, &count);
 
     if (!uses) {
         errs_nomem(e);
@@ -121,6 +133,14 @@ void workers_check(const struct conf_anys *devices, struct errs *e)
         check_worker(devices->list, &uses[from], &uses[to], e);
     }
     free(uses);
+}
+
+void workers_check(const struct conf_anys *devices, struct errs *e)
+{
+    check_process(devices, -1, e);
+    for (int i = 0; i < devices->count; i++)
+        if (common(devices, i)->isolation != ISOLATION_NONE)
+            check_process(devices, i, e);
 }
 
 /* ---- who serves whom ---- */

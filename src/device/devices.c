@@ -8,6 +8,7 @@
 
 static const char *const poll_words[] = {"always", NULL};
 static const char *const disconnect_words[] = {"listen", "exit", NULL};
+static const char *const isolation_words[] = {"none", "process", NULL};
 
 /* Two ways to name a socket do not add up. */
 static void check_socket(void *data, const char *at, struct errs *e)
@@ -75,6 +76,11 @@ const struct conf_key device_common_keys[] = {
      .def = "\"listen\"", .words = disconnect_words,
      .help = "When the front-end goes: \"listen\" for the next one on the "
              "same socket, or \"exit\" the program."},
+    {"isolation", CONF_CHOICE, CONF_AT(struct device_common, isolation),
+     .def = "\"none\"", .words = isolation_words,
+     .help = "\"process\": the device is served by a process of its own, in a "
+             "sandbox of its own. If that ends it is started again, and the "
+             "front-end does not notice."},
     {NULL},
 };
 

@@ -13,6 +13,7 @@
 #include "virtio/device.h"
 
 enum { ON_DISCONNECT_LISTEN, ON_DISCONNECT_EXIT };
+enum { ISOLATION_NONE, ISOLATION_PROCESS };
 
 /* The key "socket": where the front-end finds the device. */
 struct device_socket {
@@ -33,6 +34,7 @@ struct device_common {
     uint32_t drain_timeout;  /* ms */
     bool any_memory;
     unsigned on_disconnect; /* ON_DISCONNECT_* */
+    unsigned isolation;     /* ISOLATION_* */
 };
 
 #define DEVICE_POLL_ALWAYS CONF_WORD(0)

@@ -26,7 +26,11 @@ int sock_listen(const char *path, unsigned mode, struct err *e);
 /* Removes the file if it is still the socket that this process listens on. */
 void sock_unlink(const char *path);
 
-enum sock_kind { SOCK_LISTENING, SOCK_CONNECTED };
+enum sock_kind {
+    SOCK_LISTENING,
+    SOCK_CONNECTED,
+    SOCK_DOOR, /* os/door.h: never inherited */
+};
 /* What an inherited fd is; it becomes non-blocking and close-on-exec. */
 int sock_inherited(int fd, enum sock_kind *kind, struct err *e);
 /* Where it is bound; false: at no absolute path. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/door.h"
 #include "os/sock.h"
 #include "vhost/endpoint_state.h"
 #include "vhost/session.h"
@@ -114,13 +115,26 @@ static const struct device_host host = {
 
 /* ---- sessions ---- */
 
-static void begin(struct endpoint *ep, int fd)
+/* visit: its fd is the session's. */
+static void begin(struct endpoint *ep, const struct door_visit *visit)
 {
-    ep->current = session_new(ep, fd);
+    ep->current = session_new(ep, visit);
     if (ep->current)
         list_add(&ep->sessions, &ep->current->node);
     else
         log_error(ep->device->id, "no memory for a front-end");
+}
+
+void endpoint_visit_ends(struct endpoint *ep, uint64_t number, const char *why)
+{
+    if (ep->conf.kind == SOCK_DOOR)
+        door_end(ep->listen_fd, number, why);
+}
+
+static void visit_of(struct door_visit *v, int fd)
+{
+    *v = (struct door_visit){.fd = fd};
+    sock_peer(fd, &v->pid, &v->uid);
 }
 
 /* Too much of what front-ends have sent is not closed yet. */
@@ -129,9 +143,27 @@ static bool is_choked(const struct endpoint *ep)
     return closer_waiting(ep->closer) > CLOSER_MANY;
 }
 
+/* As sock_accept. */
+static int accept_visit(struct endpoint *ep, struct door_visit *v)
+{
+    int rc;
+
+    if (ep->conf.kind == SOCK_DOOR) {
+        rc = door_accept(ep->listen_fd, v);
+        if (rc == 0)
+            watch_stop(&ep->watch); /* who brings them is ending this */
+        return rc == 0 ? -EAGAIN : rc;
+    }
+    rc = sock_accept(ep->listen_fd);
+    if (rc >= 0)
+        visit_of(v, rc);
+    return rc;
+}
+
 static void accept_next(struct endpoint *ep)
 {
-    int fd;
+    struct door_visit visit;
+    int rc;
 
     if (ep->current || ep->closing || ep->listen_fd < 0 ||
         endpoint_is_suspending(ep))
@@ -141,12 +173,12 @@ static void accept_next(struct endpoint *ep)
         watch_stop(&ep->watch); /* on_closer_idle goes on */
         return;
     }
-    fd = sock_accept(ep->listen_fd);
-    if (fd >= 0) {
-        begin(ep, fd);
-    } else if (fd != -EAGAIN && fd != -ECONNABORTED) {
+    rc = accept_visit(ep, &visit);
+    if (rc >= 0) {
+        begin(ep, &visit);
+    } else if (rc != -EAGAIN && rc != -ECONNABORTED) {
         log_error(ep->device->id, "cannot accept a front-end: %s",
-                  strerror(-fd));
+                  strerror(-rc));
         watch_stop(&ep->watch); /* it stays readable: try again later */
         timer_start(&ep->timer, RETRY_MS);
     }
@@ -414,10 +446,10 @@ int endpoint_open(struct endpoint **out, struct device *d,
         return err_nomem(e);
     }
     memset(ep->kept, 0, d->num_queues * sizeof(*ep->kept));
-    if (c->kind == SOCK_LISTENING)
-        ep->listen_fd = c->fd;
-    else
+    if (c->kind == SOCK_CONNECTED)
         ep->connected_fd = c->fd;
+    else
+        ep->listen_fd = c->fd;
     d->host = &host;
     d->host_data = ep;
     if (c->visitor) {
@@ -453,10 +485,11 @@ int endpoint_start(struct endpoint *ep, struct err *e)
     timer_open(&ep->timer, ep->device->home);
     ep->started = true;
     if (ep->connected_fd >= 0) {
-        int fd = ep->connected_fd;
+        struct door_visit visit;
 
+        visit_of(&visit, ep->connected_fd);
         ep->connected_fd = -1;
-        begin(ep, fd);
+        begin(ep, &visit);
     }
     if (ep->visitor.fd >= 0)
         endpoint_begin_visitor(ep, &ep->visitor);

@@ -43,8 +43,9 @@ void endpoint_visitor_drop(struct endpoint_visitor *v);
 
 struct endpoint_conf {
     int fd;              /* its socket: if it listens it is accepted on, if
-                          * it is connected it is used. Taken */
-    enum sock_kind kind; /* which of both */
+                          * it is connected it is used, if it is a door its
+                          * visits are. Taken */
+    enum sock_kind kind; /* which of these */
     const char *path;    /* of its file, which is removed at the end; NULL: it
                           * was given to us. Kept by the caller */
     uint16_t queue_size; /* largest ring accepted */

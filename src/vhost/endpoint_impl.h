@@ -37,6 +37,9 @@ const char *endpoint_state(struct endpoint *ep);
 void stats_add_counters(struct json_out *o, const struct ring_stats *s);
 /* How many live whose front-end has gone: their requests are waited for. */
 unsigned endpoint_draining(const struct endpoint *ep);
+/* The front-end is to go, and why: a clause, or NULL. If it came by a door,
+ * that is said there. */
+void endpoint_visit_ends(struct endpoint *ep, uint64_t number, const char *why);
 /* The front-end has gone: the next one may be accepted. */
 void endpoint_session_ending(struct endpoint *ep, struct session *s);
 /* The last request is answered; s is freed after this. */

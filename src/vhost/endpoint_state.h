@@ -36,7 +36,7 @@ struct suspension {
 struct endpoint {
     struct device *device;
     struct endpoint_conf conf;
-    int listen_fd;    /* -1: none, or not any more */
+    int listen_fd;    /* or a door; -1: none, or not any more */
     int connected_fd; /* an inherited connection, until it is used */
     struct watch watch;
     struct timer timer;    /* for one that waits, or a failed accept */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/door.h"
 #include "vhost/backend.h"
 #include "vhost/endpoint_impl.h"
 #include "virtio/spec.h"
@@ -336,6 +337,7 @@ void session_end(struct session *s, enum log_level level, const char *why)
                                            .uid = s->peer_uid,
                                            .why = why ? why : "it has gone"});
     resume_fails(s, why ? why : "it has gone");
+    endpoint_visit_ends(s->endpoint, s->visit, why);
     conn_close(&s->conn);
     if (s->has_display)
         s->device->ops->display(s->device, -1);
@@ -364,7 +366,9 @@ static struct session *make(struct endpoint *ep)
     s->num_vrings = d->num_queues;
     s->end_later.run = on_end_later;
     s->conn.closer = endpoint_closer(ep);
-    s->conn.shared = !endpoint_conf(ep)->path; /* who gave it may keep it */
+    /* Who gave it may keep it. */
+    s->conn.shared = !endpoint_conf(ep)->path &&
+                     endpoint_conf(ep)->kind != SOCK_DOOR;
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
     s->conn.half_done = on_conn_half_done;
@@ -387,7 +391,7 @@ static void unmake(struct session *s)
     free(s);
 }
 
-struct session *session_new(struct endpoint *ep, int fd)
+struct session *session_new(struct endpoint *ep, const struct door_visit *visit)
 {
     struct session *s = make(ep);
     struct device *d = endpoint_device(ep);
@@ -395,11 +399,13 @@ struct session *session_new(struct endpoint *ep, int fd)
     if (s)
         s->said = transcript_new(endpoint_closer(ep));
     if (!s || !s->said) {
-        close(fd);
+        close(visit->fd);
         goto fail;
     }
-    sock_peer(fd, &s->peer_pid, &s->peer_uid);
-    if (conn_open(&s->conn, d->home, fd) < 0)
+    s->visit = visit->number;
+    s->peer_pid = visit->pid;
+    s->peer_uid = visit->uid;
+    if (conn_open(&s->conn, d->home, visit->fd) < 0)
         goto fail;
     log_debug(d->id, "a front-end has come (process %d, user %u)", s->peer_pid,
               s->peer_uid);

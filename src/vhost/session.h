@@ -26,6 +26,7 @@
 struct endpoint;
 struct endpoint_visitor;
 struct backend;
+struct door_visit;
 
 struct session {
     struct endpoint *endpoint;
@@ -34,6 +35,7 @@ struct session {
     struct transcript *said;
     int peer_pid;
     unsigned peer_uid;
+    uint64_t visit; /* its number at a door */
 
     uint64_t protocol; /* protocol features acked */
     uint64_t features;
@@ -87,8 +89,9 @@ struct session {
     struct list node; /* endpoint's list of sessions */
 };
 
-/* Takes fd. NULL: no memory, fd is closed. */
-struct session *session_new(struct endpoint *ep, int fd);
+/* Takes the visit's fd. NULL: no memory, it is closed. */
+struct session *session_new(struct endpoint *ep,
+                            const struct door_visit *visit);
 /* The same for one that has been served elsewhere: what is in it is taken, in
  * any case. Then session_resume(). NULL: no memory. */
 struct session *session_new_visitor(struct endpoint *ep,
