@@ -98,6 +98,12 @@ void json_add_raw(struct json_out *o, const char *key, const char *text)
     add(o, text, strlen(text));
 }
 
+void json_add_cut(struct json_out *o, const char *text, size_t len)
+{
+    lead(o, NULL);
+    add(o, text, len);
+}
+
 void json_add_u64(struct json_out *o, const char *key, uint64_t value)
 {
     char text[24];

@@ -37,6 +37,8 @@ void json_add_bool(struct json_out *o, const char *key, bool value);
 void json_add_null(struct json_out *o, const char *key);
 /* text is JSON already. */
 void json_add_raw(struct json_out *o, const char *key, const char *text);
+/* The same of its first len bytes. */
+void json_add_cut(struct json_out *o, const char *text, size_t len);
 void json_out_free(struct json_out *o); /* o is empty then */
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_out.h"
+
 /* The bounds: from 256 ns to 17 s. */
 #define BOUND_MIN 8
 #define BOUND_MAX 34
@@ -105,6 +107,21 @@ void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
     } else {
         free(copy);
     }
+}
+
+void metrics_add_copy(struct metrics *m, const struct metric_family *f,
+                      struct histogram *h, const char *labels, ...)
+{
+    struct metric *metric;
+    va_list ap;
+
+    va_start(ap, labels);
+    metric = add(m, f, labels, ap);
+    va_end(ap);
+    if (metric)
+        metric->histogram = h;
+    else
+        free(h);
 }
 
 void metrics_free(struct metrics *m)
@@ -237,7 +254,7 @@ static void put_family(FILE *f, const struct metric_family *family,
         const struct metrics *m = of[i].metrics;
 
         for (size_t j = 0; m && j < m->count; j++)
-            if (m->list[j].family == family)
+            if (strcmp(m->list[j].family->name, family->name) == 0)
                 put_metric(f, of[i].device, &m->list[j]);
     }
 }
@@ -255,7 +272,7 @@ static int note(struct written *w, const struct metric_family *family)
     size_t room;
 
     for (size_t i = 0; i < w->count; i++)
-        if (w->list[i] == family)
+        if (strcmp(w->list[i]->name, family->name) == 0)
             return 0;
     if (w->count == w->room) {
         room = w->room ? 2 * w->room : 64;
@@ -268,6 +285,54 @@ static int note(struct written *w, const struct metric_family *family)
     w->list[w->count++] = family;
     return 1;
 }
+
+/* ---- for another process ---- */
+
+/* Numbers as texts: those of JSON have 53 bits. */
+static void tell_number(struct json_out *o, const char *key, uint64_t n)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRIu64, n);
+    json_add_str(o, key, text);
+}
+
+static void tell_histogram(struct json_out *o, const struct histogram *h)
+{
+    tell_number(o, "sum", h->sum);
+    json_begin(o, "buckets", '[');
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (!h->buckets[i])
+            continue;
+        json_begin(o, NULL, '{');
+        json_add_u64(o, "at", i);
+        tell_number(o, "count", h->buckets[i]);
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+}
+
+void metrics_tell(const struct metrics *m, struct json_out *o)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const struct metric *metric = &m->list[i];
+
+        json_begin(o, NULL, '{');
+        json_add_str(o, "name", metric->family->name);
+        json_add_u64(o, "type", metric->family->type);
+        if (metric->family->unit)
+            json_add_str(o, "unit", metric->family->unit);
+        json_add_str(o, "help", metric->family->help);
+        json_add_str(o, "labels", metric->labels);
+        if (metric->histogram)
+            tell_histogram(o, metric->histogram);
+        else
+            tell_number(o, "value", metric->value);
+        json_end(o, '}');
+    }
+}
+
+/* ---- all ---- */
 
 int metrics_write(FILE *f, const struct metrics_of *of, size_t count)
 {

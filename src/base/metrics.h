@@ -3,7 +3,7 @@
  *
  * Spec: OpenMetrics 1.0, "Text Format". Whoever has numbers adds samples to a
  * struct metrics; whoever wants the text gathers those of all devices, for the
- * samples of a family must come together. A family is known by its address.
+ * samples of a family must come together. A family is known by its name.
  * There are only types that Prometheus's older text format has too: to readers
  * of that, node_exporter for one, what else differs is a comment.
  * Threads: any, one per struct. */
@@ -53,6 +53,14 @@ void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
                            const struct histogram *h, const char *labels, ...)
     PRINTF_LIKE(4, 5);
 void metrics_free(struct metrics *m); /* m is empty then */
+/* The same, of somebody who has it as numbers: takes h; frees it if it fails. */
+void metrics_add_copy(struct metrics *m, const struct metric_family *f,
+                      struct histogram *h, const char *labels, ...)
+    PRINTF_LIKE(4, 5);
+
+/* For another process of ours: adds elements to a list. */
+struct json_out;
+void metrics_tell(const struct metrics *m, struct json_out *o);
 
 /* What is told, by whom: device NULL: by no device. */
 struct metrics_of {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/isolate.h"
 #include "os/broker.h"
 #include "os/file.h"
 #include "os/uring.h"
@@ -161,6 +162,27 @@ static void on_path(const struct conf_key *k, const char *path, void *arg)
         note_path(l, path, SANDBOX_READ | (writes ? SANDBOX_WRITE : 0));
 }
 
+/* Those devices that are served here. */
+static int filter(struct config *out, const struct config *conf,
+                  const char *isolated)
+{
+    const struct conf_anys *all = &conf->devices;
+
+    *out = *conf;
+    out->devices = (struct conf_anys){
+        calloc((size_t)all->count + 1, sizeof(*all->list)), 0};
+    if (!out->devices.list)
+        return -ENOMEM;
+    for (int i = 0; i < all->count; i++) {
+        const struct conf_any *d = &all->list[i];
+
+        if (isolated ? strcmp(config_device(conf, i)->id, isolated) == 0
+                     : !isolate_wanted(d))
+            out->devices.list[out->devices.count++] = *d;
+    }
+    return 0;
+}
+
 /* Beside what the config names. */
 static void add_common(struct look *l)
 {
@@ -186,16 +208,19 @@ static int find_user(struct confine *c, const struct sandbox_config *s,
     return 0;
 }
 
-/* What the config names. */
-static int add_config(struct confine *c, const struct config *conf,
+/* What the config names for those served here. */
+static int add_config(struct confine *c, const struct config *all,
                       const char *dir)
 {
+    const struct config *conf = &c->own;
     struct look l = {.confine = c, .conf = conf};
     const struct conf_visitor visitor = {on_object, on_path, &l};
 
+    l.rc = filter(&c->own, all, c->isolated);
     for (int i = 0; i < conf->sandbox.paths.count && l.rc == 0; i++)
         l.rc = add_listed(c, conf->sandbox.paths.list[i], dir);
-    conf_visit(&config_table, conf, &visitor);
+    if (l.rc == 0)
+        conf_visit(&config_table, conf, &visitor);
     add_common(&l);
     return l.rc;
 }
@@ -291,39 +316,67 @@ static const struct sandbox_rules *read_again(const struct sandbox_rules *rules)
     struct errs e = ERRS_EMPTY;
     struct conf_doc *doc;
 
+    again.isolated = c->isolated;
     if (config_read(&doc, &conf, c->source, &e) < 0 ||
         add_config(&again, conf, conf_dir(doc)) < 0 ||
-        add_sockets(&again, conf) < 0 ||
+        (!c->isolated && add_sockets(&again, conf) < 0) ||
         source_can_be_written(&again, c->source))
         return NULL;
     return &again.rules;
 }
 
-int confine_prepare(struct confine *c, const struct config *conf,
-                    const struct config_source *source, const char *dir,
-                    struct errs *e)
+static bool any_isolated(const struct config *conf)
 {
-    const struct sandbox_config *s = &conf->sandbox;
-    struct err why;
-    int rc;
+    for (int i = 0; i < conf->devices.count; i++)
+        if (isolate_wanted(&conf->devices.list[i]))
+            return true;
+    return false;
+}
 
-    *c = (struct confine){.conf = conf, .source = source, .on = s->enabled};
-    if (!c->on)
-        return 0;
-    rc = find_user(c, s, e);
+static int add_rules(struct confine *c, struct errs *e)
+{
+    const struct sandbox_config *s = &c->conf->sandbox;
+    int rc = find_user(c, s, e);
+
     if (rc < 0)
         return rc;
     /* What devices may need that come later, but for what few have. */
     c->rules.needs = SANDBOX_FILES | SANDBOX_INPUT | SANDBOX_GPU;
-    c->rules.socket_dir = c->socket_dir = config_runtime_dir(conf);
-    if (!c->socket_dir || add_config(c, conf, dir) < 0 || add_source(c) < 0)
+    c->socket_dir = config_runtime_dir(c->conf);
+    if (!c->socket_dir || add_config(c, c->conf, conf_dir(c->doc)) < 0 ||
+        add_source(c) < 0)
         return errs_nomem(e);
-    if (!source_can_be_written(c, source))
+    if (!c->isolated)
+        c->rules.socket_dir = c->socket_dir;
+    if (!source_can_be_written(c, c->source))
         c->rules.again = read_again;
-    c->rules.pictures = conf->has_control; /* by which they are asked for */
+    c->rules.pictures = c->conf->has_control; /* by which they are asked for */
     c->rules.any_call = !s->system_calls;
-    rc = broker_start(&c->rules, &why);
-    return rc < 0 ? errs_push(e, &why) : 0;
+    return 0;
+}
+
+int confine_prepare(struct confine *c, const struct config *conf,
+                    struct conf_doc *doc, const struct config_source *source,
+                    const char *isolated, struct errs *e)
+{
+    struct err why;
+    int rc = 0;
+
+    *c = (struct confine){.conf = conf,
+                          .doc = doc,
+                          .source = source,
+                          .isolated = isolated,
+                          .on = conf->sandbox.enabled};
+    if (!isolated)
+        c->rules.spawn = isolate_spawn;
+    c->rules.only_spawns = !c->on;
+    if (c->on)
+        rc = add_rules(c, e);
+    else if (isolated || !any_isolated(conf))
+        return 0;
+    if (rc == 0)
+        rc = broker_start(&c->rules, &why) < 0 ? errs_push(e, &why) : 0;
+    return rc;
 }
 
 static void count_file(const struct conf_any *o, void *arg)
@@ -360,7 +413,7 @@ int confine_enter(struct confine *c, int command, struct errs *e)
         return 0;
     c->rules.command = command;
     if (!c->rules.any_call)
-        engine_uring_reserve(rings_of(&c->conf->devices) +
+        engine_uring_reserve(rings_of(&c->own.devices) +
                              (c->conf->has_control ? RINGS_FOR_LATER : 0));
     rc = sandbox_enter(&c->rules, &in_force, &why);
     if (rc < 0)
@@ -382,6 +435,7 @@ void confine_end(struct confine *c)
         free(c->owned[i]);
     free(c->owned);
     free(c->socket_dir);
+    free(c->own.devices.list);
     free(c->paths);
     *c = (struct confine){.on = false};
 }

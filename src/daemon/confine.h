@@ -15,6 +15,9 @@ extern const struct conf_table sandbox_table;
 struct confine {
     const struct config_source *source;
     const struct config *conf;
+    struct conf_doc *doc;  /* has conf; not owned */
+    struct config own;     /* conf, with those devices that are served here */
+    const char *isolated;  /* the one that this process is for; NULL: the rest */
     struct sandbox_rules rules;
     struct sandbox_path *paths; /* the rules' */
     unsigned room;
@@ -25,11 +28,13 @@ struct confine {
 };
 
 /* Makes the rules and starts the broker, before anything is opened but what we
- * were given. source: what conf was read from; it may change later, and be read
- * again. dir: where relative paths start. On failure, too, confine_end. */
+ * were given. doc has conf, whose relative paths start where its do; source:
+ * what it was read from; it may change later, and be read again. isolated: the
+ * device that this process is for, NULL: for those that are not isolated. On
+ * failure, too, confine_end. */
 int confine_prepare(struct confine *c, const struct config *conf,
-                    const struct config_source *source, const char *dir,
-                    struct errs *e);
+                    struct conf_doc *doc, const struct config_source *source,
+                    const char *isolated, struct errs *e);
 /* Everything is open, and there is one thread. command: as of the rules. */
 int confine_enter(struct confine *c, int command, struct errs *e);
 /* Nothing is asked any more. Safe on a zero struct. */

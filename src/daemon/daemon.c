@@ -22,6 +22,7 @@
 #include "daemon/confine.h"
 #include "daemon/control/control.h"
 #include "daemon/devices.h"
+#include "daemon/isolate.h"
 #include "daemon/reload.h"
 #include "daemon/run.h"
 #include "daemon/service.h"
@@ -31,6 +32,7 @@
 #include "loop/timer.h"
 #include "loop/watch.h"
 #include "os/child.h"
+#include "os/keep.h"
 #include "os/parent.h"
 #include "os/process.h"
 
@@ -177,7 +179,8 @@ static void on_refreshed(struct served *s, void *arg)
     struct daemon *d = arg;
 
     (void)s;
-    reload_refreshed(&d->reload);
+    if (!d->how->isolated)
+        reload_refreshed(&d->reload);
 }
 
 static void on_signal(uv_signal_t *h, int num)
@@ -196,6 +199,12 @@ static void on_signal(uv_signal_t *h, int num)
         return;
     log_info(NULL, "stopping: %s", num == SIGINT ? "SIGINT" : "SIGTERM");
     stop_with_command(d, num);
+}
+
+/* Of an isolated device: its process ends with its keeper. */
+static void on_keeper_gone(void *arg)
+{
+    stop(arg);
 }
 
 static void on_quit(void *arg, int pid)
@@ -314,6 +323,15 @@ static void on_iscsi(const struct iscsi_event *event, void *arg)
     control_event(&d->control, &o);
 }
 
+/* What an isolated device tells of itself. */
+static void on_told(struct served *s, struct json_out *members, void *arg)
+{
+    struct daemon *d = arg;
+
+    (void)s;
+    control_event(&d->control, members);
+}
+
 static void on_stuck(struct watchdog *w, unsigned workers)
 {
     service_stuck(&container_of(w, struct daemon, watchdog)->service, workers);
@@ -338,6 +356,11 @@ static void tell_ready(struct daemon *d)
     static const char line[] = "ready\n";
     int count = d->devices.count;
 
+    if (d->how->isolated) {
+        keep_forget(d->devices.list[0]->common->id);
+        control_tell_keeper(&d->control, "ready", "");
+        return;
+    }
     for (int i = 0; i < count; i++)
         tell_where(d->devices.list[i]);
     log_info(NULL, "%d device%s ready", count, count == 1 ? "" : "s");
@@ -401,6 +424,7 @@ static int open_device(struct daemon *d, const struct conf_any *conf)
 
     if (!s)
         return errs_nomem(d->e);
+    s->is_here = d->how->isolated;
     rc = served_open(s, d->e);
     if (rc == 0 && devices_add(&d->devices, s) < 0)
         rc = errs_nomem(d->e);
@@ -437,7 +461,8 @@ static int open_main_loop(struct daemon *d)
     d->main_open = true;
     d->deadline.fire = on_deadline;
     timer_open(&d->deadline, &d->main);
-    for (unsigned i = 0; i < ARRAY_LEN(signals); i++) {
+    /* Signals that are sent to all are not for the process of one device. */
+    for (unsigned i = 0; i < ARRAY_LEN(signals) && !d->how->isolated; i++) {
         uv_signal_init(&d->main.uv, &d->signals[i]);
         d->signals[i].data = d;
         rc = uv_signal_start(&d->signals[i], on_signal, signals[i]);
@@ -486,6 +511,27 @@ static int watch_parent(struct daemon *d)
     return watch_start(&d->parent, UV_READABLE);
 }
 
+static int open_control(struct daemon *d)
+{
+    struct err why;
+
+    if (!d->conf->has_control && !d->how->isolated)
+        return 0;
+    d->control.quit = on_quit;
+    d->control.arg = d;
+    d->control.devices = &d->devices;
+    d->control.changer = &d->changer;
+    d->control.reload = &d->reload;
+    if (d->how->isolated)
+        d->control.keeper_gone = on_keeper_gone;
+    control_open(&d->control, &d->sockets.control, &d->main);
+    iscsi_tell(on_iscsi, d);
+    if (d->how->isolated &&
+        control_adopt(&d->control, d->how->isolated->control, &why) < 0)
+        return errs_push(d->e, &why);
+    return 0;
+}
+
 static int start(struct daemon *d)
 {
     struct err why;
@@ -506,15 +552,9 @@ static int start(struct daemon *d)
         if (rc < 0)
             return errs_push(d->e, &why);
     }
-    if (d->conf->has_control) {
-        d->control.quit = on_quit;
-        d->control.arg = d;
-        d->control.devices = &d->devices;
-        d->control.changer = &d->changer;
-        d->control.reload = &d->reload;
-        control_open(&d->control, &d->sockets.control, &d->main);
-        iscsi_tell(on_iscsi, d);
-    }
+    rc = open_control(d);
+    if (rc < 0)
+        return rc;
     rc = confine_enter(&d->confine, d->run.process.pid, d->e);
     if (rc < 0)
         return rc;
@@ -546,8 +586,11 @@ static void serve(struct daemon *d)
 static int take_sockets(struct daemon *d)
 {
     struct inherited in;
-    int rc = inherit_read(&in, d->e);
+    int rc;
 
+    if (d->how->isolated)
+        return sockets_take_door(&d->sockets, d->how->isolated->door, d->e);
+    rc = inherit_read(&in, d->e);
     if (rc < 0)
         return rc;
     rc = sockets_take(&d->sockets, d->conf, &in, d->ready_fd, d->e);
@@ -572,15 +615,18 @@ static int begin(struct daemon *d)
         return EXIT_USAGE;
     if (d->how->run && run_check(d->conf, d->e) < 0)
         return EXIT_USAGE;
-    if (confine_prepare(&d->confine, d->conf, d->reload.source, d->control.dir,
+    if (confine_prepare(&d->confine, d->conf, d->doc, d->reload.source,
+                        d->how->isolated ? config_device(d->conf, 0)->id : NULL,
                         d->e) < 0)
         return EXIT_USAGE;
     if (open_main_loop(d) < 0)
         return EXIT_RUN_TIME;
-    service_open(&d->service, &d->main);
+    if (!d->how->isolated)
+        service_open(&d->service, &d->main);
     if (d->how->exit_with_parent && watch_parent(d) < 0)
         return EXIT_RUN_TIME;
-    if (sockets_bind(&d->sockets, d->conf, d->e) < 0)
+    if (!d->how->isolated &&
+        sockets_bind(&d->sockets, d->conf, d->e) < 0)
         return EXIT_RUN_TIME;
     if (prepare_command(d) < 0)
         return EXIT_RUN_TIME;
@@ -653,6 +699,7 @@ int daemon_run(const struct config *c, struct conf_doc *doc,
         .unused = on_unused,
         .left = on_left,
         .event = on_event,
+        .told = on_told,
         .arg = &d,
     };
     status = begin(&d);

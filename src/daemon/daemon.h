@@ -7,11 +7,16 @@
 
 enum { EXIT_CLEAN, EXIT_RUN_TIME, EXIT_USAGE };
 
+struct isolate_ends; /* isolate.h */
+
 /* What the command line says of it. */
 struct daemon_conf {
     int ready_fd;    /* gets a line, and is closed; -1: none */
     const char *run; /* a command; NULL: none */
     bool exit_with_parent;
+    /* This is the process of an isolated device, the config's only one: its
+     * ends, taken. NULL: it is not. */
+    const struct isolate_ends *isolated;
 };
 
 /* Binds all sockets, opens all devices, starts the workers, tells whoever

@@ -7,6 +7,7 @@
 
 #include "conf/text.h"
 #include "daemon/config.h"
+#include "daemon/isolate.h"
 
 /* ---- before it starts ---- */
 
@@ -29,8 +30,11 @@ struct served *served_new(const struct conf_any *conf, struct conf_doc *doc)
 
 int served_open(struct served *s, struct errs *e)
 {
-    int rc = device_type_of(s->conf)->open(&s->device, s->conf, e);
+    int rc;
 
+    if (isolate_wanted(s->conf) && !s->is_here)
+        return isolate_open(&s->isolated, s->conf, s->is_later, e);
+    rc = device_type_of(s->conf)->open(&s->device, s->conf, e);
     if (rc < 0)
         return rc;
     s->ring_loop = calloc(s->device->num_queues, sizeof(*s->ring_loop));
@@ -41,16 +45,49 @@ int served_open(struct served *s, struct errs *e)
     return errs_nomem(e);
 }
 
+static void on_isolated_closed(void *arg);
+static void on_isolated_left(void *arg);
+static void on_isolated_event(const struct endpoint_event *event, void *arg);
+static void on_isolated_told(struct json_out *members, void *arg);
 static void on_disconnected(struct endpoint *ep, void *arg);
 static void on_event(struct endpoint *ep, const struct endpoint_event *event,
                      void *arg);
 
 int served_use(struct served *s, struct workers *ws, struct err *e)
 {
-    int rc = workers_use(ws, s->conf, &s->uses, e);
+    int rc;
 
+    if (s->isolated) {
+        s->home = ws->main;
+        return 0;
+    }
+    rc = workers_use(ws, s->conf, &s->uses, e);
     for (unsigned i = 0; rc == 0 && i < s->device->num_queues; i++)
         s->ring_loop[i] = workers_loop(&s->uses, i);
+    return rc;
+}
+
+/* It has the fd now. */
+static void take_place(struct served *s, struct place *place)
+{
+    s->place = *place;
+    s->place.fd = -1;
+    *place = PLACE_NONE;
+}
+
+static int place_isolated(struct served *s, struct place *place, struct err *e)
+{
+    const struct isolate_events events = {
+        .closed = on_isolated_closed,
+        .left = on_isolated_left,
+        .event = on_isolated_event,
+        .told = on_isolated_told,
+        .arg = s,
+    };
+    int rc = isolate_place(s->isolated, place, s->home, &events, e);
+
+    if (rc == 0)
+        take_place(s, place);
     return rc;
 }
 
@@ -71,6 +108,8 @@ int served_place(struct served *s, struct place *place, struct err *e)
     };
     int rc;
 
+    if (s->isolated)
+        return place_isolated(s, place, e);
     s->home = s->ring_loop[0];
     s->device->home = s->home;
     s->device->ring_loop = s->ring_loop;
@@ -78,9 +117,7 @@ int served_place(struct served *s, struct place *place, struct err *e)
     if (rc < 0)
         return rc;
     s->device = NULL; /* the endpoint's now */
-    s->place = *place;
-    s->place.fd = -1;
-    *place = PLACE_NONE;
+    take_place(s, place);
     return 0;
 }
 
@@ -90,8 +127,11 @@ void served_end(struct served *s)
         endpoint_free(s->endpoint);
     if (s->device)
         s->device->ops->close(s->device);
+    if (s->isolated)
+        isolate_free(s->isolated);
     s->endpoint = NULL;
     s->device = NULL;
+    s->isolated = NULL;
 }
 
 void served_free(struct served *s, struct workers *ws)
@@ -126,6 +166,8 @@ void served_describe(const struct served *s, char *out, size_t room)
     out[0] = '\0';
     text_add(out, room, &len, "%s, %u queue%s", s->conf->table->name, queues,
              queues == 1 ? "" : "s");
+    if (s->isolated)
+        text_add(out, room, &len, ", in a process of its own");
     if (named == 0 && type->default_worker)
         named = 1;
     for (unsigned i = 0; i < (unsigned)named && i < queues; i++)
@@ -165,13 +207,19 @@ static void on_event(struct endpoint *ep, const struct endpoint_event *event,
 
 static void do_start(struct served *s)
 {
-    s->start_rc = endpoint_start(s->endpoint, &s->why);
+    if (s->isolated)
+        s->start_rc = isolate_start(s->isolated, &s->why);
+    else
+        s->start_rc = endpoint_start(s->endpoint, &s->why);
     answer(s);
 }
 
 static void do_refresh(struct served *s)
 {
-    endpoint_refresh(s->endpoint);
+    if (s->isolated)
+        isolate_refresh(s->isolated);
+    else
+        endpoint_refresh(s->endpoint);
     answer(s);
 }
 
@@ -215,8 +263,38 @@ static void cancel_calls(struct served *s)
     }
 }
 
+/* Nothing is left of it when its process has ended. */
+static void on_isolated_closed(void *arg)
+{
+    struct served *s = arg;
+
+    on_gone(s);
+    answer(s);
+}
+
+static void on_isolated_left(void *arg)
+{
+    on_disconnected(NULL, arg);
+}
+
+static void on_isolated_event(const struct endpoint_event *event, void *arg)
+{
+    on_event(NULL, event, arg);
+}
+
+static void on_isolated_told(struct json_out *members, void *arg)
+{
+    struct served *s = arg;
+
+    s->events->told(s, members, s->events->arg);
+}
+
 static void do_close(struct served *s)
 {
+    if (s->isolated) {
+        isolate_close(s->isolated);
+        return;
+    }
     cancel_calls(s);
     endpoint_close(s->endpoint, on_closed, s);
 }

@@ -4,6 +4,9 @@
  * its endpoint is touched on its home loop only: the main loop asks by mail,
  * one thing at a time, and is answered by mail. Whoever has sent letters of his
  * own home has a ref until they are back: it is freed with the last.
+ *
+ * An isolated one is at home on the main loop, where its keeper is
+ * (isolate.h), and uses no workers.
  * Threads: the main one, but for what runs at home. */
 #ifndef VUB_DAEMON_SERVED_H
 #define VUB_DAEMON_SERVED_H
@@ -14,7 +17,8 @@
 
 struct served;
 struct change; /* change.h */
-struct look;   /* control/gather.c */
+struct isolated; /* isolate.h */
+struct look;     /* control/gather.c */
 
 /* What the main loop is told. */
 struct served_events {
@@ -34,6 +38,8 @@ struct served_events {
     /* [any of its loops] Something that somebody may want to know of. */
     void (*event)(struct served *s, const struct endpoint_event *event,
                   void *arg);
+    /* Members of an event that an isolated device tells of; taken. */
+    void (*told)(struct served *s, struct json_out *members, void *arg);
     void *arg;
 };
 
@@ -53,6 +59,11 @@ struct served {
     struct change *change; /* that is waiting for it; NULL: none */
     struct look *looks;    /* gather.c's letters; NULL: none yet */
     struct list node;      /* the daemon's, when it is gone */
+    bool is_here;          /* isolated or not, this is the process for it */
+    bool is_later;         /* its config was read later than the broker's */
+    /* It is isolated: this process has no device and no endpoint of it, but
+     * this. NULL: it is not, or not open. */
+    struct isolated *isolated;
 
     /* served.c's */
     struct conf_any config;
@@ -76,7 +87,7 @@ struct served {
 /* Of a device that the config has; one more owner of doc, which may be NULL.
  * The caller's is the first ref. NULL: no memory. */
 struct served *served_new(const struct conf_any *conf, struct conf_doc *doc);
-/* Opens the device. [any thread] */
+/* Opens the device, or has its process do so. [any thread] */
 int served_open(struct served *s, struct errs *e);
 /* Takes its workers. */
 int served_use(struct served *s, struct workers *ws, struct err *e);
@@ -106,7 +117,7 @@ void served_free(struct served *s, struct workers *ws);
  */
 void served_post(struct served *s, struct mail *m);
 bool served_is_closing(const struct served *s);
-/* [home] NULL: it is closed, or never started. */
+/* [home] NULL: it is closed, never started, or isolated. */
 struct endpoint *served_endpoint(const struct served *s);
 /* [home] A call begins. NULL: there is no device any more. Before it closes it
  * is told to cancel those that it has not answered, and it is closed only when

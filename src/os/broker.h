@@ -50,6 +50,8 @@ enum broker_news {
     BROKER_FAILED,   /* there is no such process; value: negative errno */
 };
 enum broker_news broker_spawned(int line, int *value);
+/* It is to be killed; its end is told all the same. */
+void broker_kill(int line);
 
 /* For os/: what resolve.h and sock.h say, asked of the broker. -ENOSYS: there
  * is none. */

@@ -36,6 +36,9 @@ bool process_has_fd(int fd);
  * not become free: it leads nowhere. */
 void process_close_fd(int fd);
 
+/* A copy of fd, close-on-exec, or a negative errno. */
+int process_copy_fd(int fd);
+
 /* Makes the directory with mode 0700 if it does not exist; not its parents. */
 int process_make_dir(const char *path, struct err *e);
 

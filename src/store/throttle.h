@@ -34,8 +34,7 @@ void throttle_settle(void);
  * o: what they are now. The place of an error is a key, without more. */
 int throttle_set(const char *name, const struct limits_conf *c,
                  struct json_out *o, struct err *e);
-/* Adds a member "throttles" to an object, unless there is none: those that
- * this device uses, NULL: all. */
+/* Adds elements to a list: those that this device uses, NULL: all. */
 void throttle_status(struct json_out *o, const char *device);
 /* The limits of those; and what waits in those that a device uses. */
 void throttle_metrics(struct metrics *m, const char *device);

@@ -341,19 +341,10 @@ static void tell(struct throttle_name *n, struct json_out *o)
 
 void throttle_status(struct json_out *o, const char *device)
 {
-    bool any = false;
-
     pthread_mutex_lock(&lock);
-    LIST_EACH (&names, node) {
-        if (!is_used_by(name_at(node), device))
-            continue;
-        if (!any)
-            json_begin(o, "throttles", '[');
-        any = true;
-        tell(name_at(node), o);
-    }
-    if (any)
-        json_end(o, ']');
+    LIST_EACH (&names, node)
+        if (is_used_by(name_at(node), device))
+            tell(name_at(node), o);
     pthread_mutex_unlock(&lock);
 }
 

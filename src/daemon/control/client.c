@@ -21,9 +21,16 @@ static size_t waiting(const struct client *c)
     return c->out.len - c->out_sent;
 }
 
+static size_t line_max(const struct client *c)
+{
+    return c->keeper ? 4 * CLIENT_LINE_MAX : CLIENT_LINE_MAX;
+}
+
 /* May a line be taken? */
 static bool may_take(const struct client *c)
 {
+    if (c->keeper)
+        return !c->broken && !c->closed;
     return !c->broken && c->num_requests < CLIENT_REQUESTS_MAX &&
            waiting(c) < CLIENT_PAUSE_MAX;
 }
@@ -155,7 +162,7 @@ static void on_line(struct client *c, char *line, size_t len)
         c->skipping = false;
         return;
     }
-    if (len > CLIENT_LINE_MAX) {
+    if (len > line_max(c)) {
         c->too_long(c);
         return;
     }
@@ -188,7 +195,7 @@ static void give_lines(struct client *c)
         return;
     memmove(c->in, c->in + at, c->in_len - at);
     c->in_len -= at;
-    if (c->in_len > CLIENT_LINE_MAX && c->in_seen == c->in_len) {
+    if (c->in_len > line_max(c) && c->in_seen == c->in_len) {
         if (!c->skipping)
             c->too_long(c);
         c->skipping = true;

@@ -31,6 +31,10 @@ struct client {
      * follows. */
     void (*ended)(struct client *c, const char *why);
     void (*gone)(struct client *c); /* client_close is done: it may be freed */
+    /* Between a keeper and the process of an isolated device, at both ends: a
+     * line may have four times as many bytes, and nothing keeps one from being
+     * read, since each would wait for the other. */
+    bool keeper;
 
     struct list node;     /* the owner's */
     struct list requests; /* likewise: those under way */

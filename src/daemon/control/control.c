@@ -150,6 +150,8 @@ static void drop(struct client *c)
     list_del(&c->node);
     control->num_clients--;
     client_close(c);
+    if (control->keeper_gone)
+        control->keeper_gone(control->arg);
 }
 
 static void on_ended(struct client *c, const char *why)
@@ -185,11 +187,56 @@ static void refuse(int fd, int code, const char *fmt, ...)
     close(fd);
 }
 
+/* Takes fd, unless there is no memory for it. */
+static int begin(struct control *c, int fd, int pid, unsigned uid)
+{
+    struct guest *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return -ENOMEM;
+    g->control = c;
+    g->client.line = on_line;
+    g->client.too_long = on_too_long;
+    g->client.ended = on_ended;
+    g->client.gone = on_client_gone;
+    g->client.keeper = c->keeper_gone != NULL;
+    g->client.pid = pid;
+    g->client.uid = uid;
+    if (client_open(&g->client, c->main, fd) < 0) {
+        free(g);
+        return -EIO;
+    }
+    list_add(&c->clients, &g->client.node);
+    c->num_clients++;
+    return 0;
+}
+
+int control_adopt(struct control *c, int fd, struct err *e)
+{
+    unsigned uid;
+    int pid, rc;
+
+    sock_peer(fd, &pid, &uid);
+    rc = begin(c, fd, pid, uid);
+    return rc < 0 ? err_sys(e, -rc, "", "cannot listen to the keeper") : 0;
+}
+
+void control_tell_keeper(struct control *c, const char *method,
+                         const char *members)
+{
+    LIST_EACH (&c->clients, node) {
+        struct client *client = container_of(node, struct client, node);
+
+        if (client_may_answer(client))
+            rpc_add_notification(&client->out, method, members);
+        client_send(client);
+    }
+}
+
 static void welcome(struct control *c, int fd)
 {
-    struct guest *g;
     unsigned uid;
-    int pid;
+    int pid, rc;
 
     sock_peer(fd, &pid, &uid);
     if (uid != 0 && uid != geteuid()) {
@@ -206,24 +253,9 @@ static void welcome(struct control *c, int fd)
                "there are %u clients already, which is the most", CLIENTS_MAX);
         return;
     }
-    g = calloc(1, sizeof(*g));
-    if (!g) {
+    rc = begin(c, fd, pid, uid);
+    if (rc == -ENOMEM)
         refuse(fd, RPC_INTERNAL, "out of memory");
-        return;
-    }
-    g->control = c;
-    g->client.line = on_line;
-    g->client.too_long = on_too_long;
-    g->client.ended = on_ended;
-    g->client.gone = on_client_gone;
-    g->client.pid = pid;
-    g->client.uid = uid;
-    if (client_open(&g->client, c->main, fd) < 0) {
-        free(g);
-        return;
-    }
-    list_add(&c->clients, &g->client.node);
-    c->num_clients++;
 }
 
 static void on_readable(struct watch *w, int status, int events)
@@ -273,7 +305,7 @@ int control_start(struct control *c, struct err *e)
 {
     int rc;
 
-    if (!c->open)
+    if (!c->open || c->place.fd < 0)
         return 0;
     c->watch.ready = on_readable;
     rc = watch_open(&c->watch, c->main, c->place.fd);

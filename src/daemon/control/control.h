@@ -16,6 +16,7 @@
 #include "daemon/reload.h"
 #include "loop/timer.h"
 
+struct command_row;
 struct look;
 
 struct control {
@@ -26,6 +27,9 @@ struct control {
     void (*quit)(void *arg, int pid); /* somebody wants vub to end */
     void *arg;
     const char *dir; /* where relative paths of requests start; not owned */
+    /* In the process of an isolated device: who asks is its keeper, and nobody
+     * else. It has gone. NULL: this is no such process. */
+    void (*keeper_gone)(void *arg);
 
     struct place place;
     struct watch watch;
@@ -44,6 +48,11 @@ struct control {
 
 /* Takes the socket, which listens. */
 void control_open(struct control *c, struct place *place, struct loop *main);
+/* One who is there already: takes fd, the keeper's. */
+int control_adopt(struct control *c, int fd, struct err *e);
+/* Tells it something, without an answer; members: of the params. */
+void control_tell_keeper(struct control *c, const char *method,
+                         const char *members);
 /* The workers run: accepts from now on. */
 int control_start(struct control *c, struct err *e);
 /* The loops run no more; before loop_close, which calls the rest. Safe on a
@@ -64,6 +73,10 @@ static inline bool control_wants_events(const struct control *c)
     return __atomic_load_n(&c->subscribers, __ATOMIC_RELAXED) > 0;
 }
 void control_subscribe(struct control *c, struct client *client);
+
+/* keeper.c: what a keeper asks beside what others may. False: nothing of that
+ * name. */
+bool keeper_find(const char *name, struct command_row *row);
 
 /* throttle.c */
 extern const struct conf_table throttle_set_table;

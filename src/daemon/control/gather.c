@@ -3,13 +3,16 @@
  * takes. There is one per device and kind of question, whoever asks: those that
  * come while it is under way wait for the next, since this one may have been
  * written before they asked. So a stuck worker costs three letters, however
- * often somebody asks. */
+ * often somebody asks. The process of an isolated device is asked likewise. */
 #include "daemon/control/gather.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/control/commands.h"
+#include "daemon/isolate.h"
+#include "store/throttle.h"
 
 #define ANSWER_MS 1000
 
@@ -19,6 +22,7 @@ struct look {
     struct served *served;
     const struct gather_kind *kind;
     struct mail there, back;
+    struct isolate_call call;
     struct found *found; /* home's while under way; NULL: no memory */
     bool under_way;
     uint64_t round; /* how many have been sent */
@@ -30,7 +34,18 @@ static void unref(struct found *f)
         return;
     json_out_free(&f->out);
     metrics_free(&f->metrics);
+    metrics_free(&f->common);
+    json_out_free(&f->throttles);
     free(f);
+}
+
+static struct found *make_found(void)
+{
+    struct found *f = calloc(1, sizeof(*f));
+
+    if (f)
+        f->refs = 1;
+    return f;
 }
 
 /* ---- on the home loop ---- */
@@ -39,11 +54,9 @@ static void on_there(struct mail *m)
 {
     struct look *l = container_of(m, struct look, there);
 
-    l->found = calloc(1, sizeof(*l->found));
-    if (l->found) {
-        l->found->refs = 1;
+    l->found = make_found();
+    if (l->found)
         l->kind->ask(l->served, l->found);
-    }
     loop_post(l->control->main, &l->back);
 }
 
@@ -66,6 +79,64 @@ void gather_describe(struct served *s, struct found *f,
 }
 
 /* ---- what is answered ---- */
+
+void gather_add_found(const struct part *p, struct json_out *o)
+{
+    /* A process has said so itself. */
+    if (!p->found || !p->served->isolated)
+        json_add_bool(o, "answers", p->found != NULL);
+    if (p->found && p->found->out.text)
+        json_add_raw(o, NULL, p->found->out.text);
+}
+
+/* What a process says of its throttles comes last, and no text has quotes
+ * without a backslash. */
+#define THROTTLES ",\"throttles\":["
+
+void gather_add_own_throttles(struct json_out *o)
+{
+    json_begin(o, "throttles", '[');
+    throttle_status(o, NULL);
+    json_end(o, ']');
+}
+
+void gather_read_process(struct found *f, const char *members)
+{
+    const char *at = strstr(members, THROTTLES), *next;
+    size_t len = strlen(members);
+
+    while (at && (next = strstr(at + 1, THROTTLES)) != NULL)
+        at = next;
+    if (!at) {
+        json_add_raw(&f->out, NULL, members);
+        return;
+    }
+    json_add_cut(&f->out, members, (size_t)(at - members));
+    at += strlen(THROTTLES);
+    len -= (size_t)(at - members);
+    if (len > 1 && at[len - 1] == ']')
+        json_add_cut(&f->throttles, at, len - 1);
+}
+
+void gather_add_throttles(const struct gather *g, struct json_out *o)
+{
+    struct json_out all = JSON_OUT_EMPTY;
+
+    throttle_status(&all, gather_only(g));
+    for (int i = 0; i < g->count; i++) {
+        const struct found *f = g->parts[i].found;
+
+        if (f && f->throttles.text && gather_tells(g, &g->parts[i]))
+            json_add_raw(&all, NULL, f->throttles.text);
+    }
+    o->failed |= all.failed;
+    if (all.text) {
+        json_begin(o, "throttles", '[');
+        json_add_raw(o, NULL, all.text);
+        json_end(o, ']');
+    }
+    json_out_free(&all);
+}
 
 static void on_gone(struct timer *t)
 {
@@ -102,10 +173,28 @@ static void on_timer(struct timer *t)
 
 static void send_look(struct look *l)
 {
+    struct err e;
+
     l->under_way = true;
     l->round++;
     served_ref(l->served);
-    served_post(l->served, &l->there);
+    if (!l->served->isolated)
+        served_post(l->served, &l->there);
+    else if (isolate_ask(l->served->isolated, &l->call, l->kind->method, NULL,
+                         &e) < 0)
+        loop_post(l->control->main, &l->back); /* there is none now */
+}
+
+static void on_process_answered(struct isolate_call *call, const char *members,
+                                const char *error)
+{
+    struct look *l = container_of(call, struct look, call);
+
+    (void)error;
+    l->found = members ? make_found() : NULL;
+    if (l->found && members[0])
+        l->kind->read(l->found, members);
+    l->back.run(&l->back);
 }
 
 static struct part *part_of(struct gather *g, const struct served *s)
@@ -118,7 +207,8 @@ static struct part *part_of(struct gather *g, const struct served *s)
 
 static bool is_whole(const struct found *f)
 {
-    return f && !f->out.failed && !f->metrics.failed;
+    return f && !f->out.failed && !f->metrics.failed && !f->common.failed &&
+           !f->throttles.failed;
 }
 
 /* True: somebody waits for a later one. */
@@ -178,6 +268,7 @@ static struct look *look_of(struct control *c, struct served *s,
     l->kind = kind;
     l->there.run = on_there;
     l->back.run = on_back;
+    l->call.answered = on_process_answered;
     return l;
 }
 

@@ -15,9 +15,12 @@ struct found {
     unsigned refs; /* the main loop's */
     struct json_out out;
     struct metrics metrics;
+    struct metrics common;     /* of its process: that are of no device */
+    struct json_out throttles; /* likewise: elements of a list */
 };
 
 struct gather;
+struct part;
 
 enum { GATHER_STATUS, GATHER_STATS, GATHER_METRICS, GATHER_KINDS };
 
@@ -26,12 +29,25 @@ struct gather_kind {
     void (*ask)(struct served *s, struct found *f); /* [home] */
     /* The members of the result. */
     void (*compose)(struct gather *g, struct json_out *o);
+    /* Of an isolated device: what its process is asked, and members of its
+     * answer. */
+    const char *method;
+    void (*read)(struct found *f, const char *members);
 };
 
 /* [home] Members for f->out: what `tell` knows of the endpoint, and the device
  * type's own. */
 void gather_describe(struct served *s, struct found *f,
                      void (*tell)(struct endpoint *ep, struct json_out *o));
+
+/* Adds members: "answers", and f->out if it does. */
+void gather_add_found(const struct part *p, struct json_out *o);
+/* A member "throttles", of those that are asked for, if there are any; those of
+ * processes too. */
+void gather_add_throttles(const struct gather *g, struct json_out *o);
+/* The last member for a keeper, of ours; and how that reads it. */
+void gather_add_own_throttles(struct json_out *o);
+void gather_read_process(struct found *f, const char *members);
 
 extern const struct gather_kind gather_status, gather_stats, gather_metrics;
 
@@ -66,6 +82,9 @@ static inline const char *gather_only(const struct gather *g)
 {
     return g->all ? NULL : g->parts[0].served->common->id;
 }
+
+/* process_metrics.c: what a process has said, for f->metrics. */
+void process_metrics_read(struct found *f, const char *members);
 
 void gather_close(struct control *c);
 /* The device is freed next. */

@@ -2,13 +2,17 @@
  * `back` brings the answer. If the client goes meanwhile, a call that has not
  * yet begun does not begin, and `stop` follows it home, and comes back as
  * `stopped`, whether it found the call there or not.
- * The request is freed when all of its letters are back. */
+ * The request is freed when all of its letters are back.
+ *
+ * To the process of an isolated device it goes as a request of its own, whose
+ * answer is passed on as it is. */
 #include "daemon/control/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "conf/conf.h"
+#include "conf/json.h"
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
 
@@ -16,6 +20,8 @@
 
 void request_free(struct request *r)
 {
+    if (r->is_at_process)
+        isolate_forget(&r->process);
     list_del(&r->node);
     list_del(&r->all);
     json_out_free(&r->call.out);
@@ -143,9 +149,10 @@ static void on_stopped(struct mail *m)
     letter_back(container_of(m, struct request, stopped));
 }
 
-void request_abandon(struct request *r)
+void request_cancel(struct request *r)
 {
-    leave_client(r);
+    if (r->is_at_process)
+        isolate_cancel(r->served->isolated, &r->process);
     if (!r->command || r->under_way != 1)
         return;
     /* A notification is done, so it begins. */
@@ -156,6 +163,70 @@ void request_abandon(struct request *r)
     served_post(r->served, &r->stop);
 }
 
+void request_abandon(struct request *r)
+{
+    leave_client(r);
+    request_cancel(r);
+}
+
+/* ---- to a process and back ---- */
+
+static void answer_written(struct request *r, const char *error)
+{
+    struct client *c = r->client;
+
+    if (!c)
+        return;
+    leave_client(r);
+    if (r->rpc.id && client_may_answer(c))
+        rpc_add_written_error(&c->out, r->rpc.id, error);
+    client_send(c);
+}
+
+static void on_process_answered(struct isolate_call *call, const char *members,
+                                const char *error)
+{
+    struct request *r = container_of(call, struct request, process);
+    struct err e;
+
+    r->is_at_process = false;
+    served_unref(r->served);
+    if (members) {
+        if (members[0])
+            json_add_raw(&r->call.out, NULL, members);
+        request_done(r);
+    } else if (error) {
+        answer_written(r, error);
+        request_free(r);
+    } else {
+        err_set(&e, -EPIPE, "",
+                "the process of the device has ended before it has answered; "
+                "it is started again");
+        request_fail(r, RPC_FAILED, &e);
+    }
+}
+
+static void send_to_process(struct request *r)
+{
+    char *params = r->rpc.params ? json_text(r->rpc.params) : NULL;
+    struct err e;
+    int rc;
+
+    r->process.answered = on_process_answered;
+    if (r->rpc.params && !params)
+        rc = err_nomem(&e);
+    else
+        rc = isolate_ask(r->served->isolated, &r->process, r->rpc.method,
+                         params, &e);
+    free(params);
+    if (rc < 0) {
+        request_fail(r, RPC_FAILED, &e);
+        return;
+    }
+    r->is_at_process = true;
+    served_ref(r->served);
+}
+
 static void send_home(struct request *r)
 {
     struct err e;
@@ -163,6 +234,10 @@ static void send_home(struct request *r)
     if (served_is_closing(r->served)) {
         err_set(&e, -ENODEV, "/params/device", "the device is closing");
         request_fail(r, RPC_FAILED, &e);
+        return;
+    }
+    if (r->served->isolated) {
+        send_to_process(r);
         return;
     }
     r->call.answered = on_answered;
@@ -232,7 +307,8 @@ void request_run(struct control *control, struct client *client,
     list_init(&r->node);
     list_add(&control->requests, &r->all);
     rc = rpc_read(&r->rpc, line, len, &e);
-    if (rc == 0)
+    if (rc == 0 &&
+        !(control->keeper_gone && keeper_find(r->rpc.method, &row)))
         rc = commands_find(r->rpc.method, &row, &e);
     if (rc == 0)
         rc = read_params(r, &row, &e);

@@ -12,6 +12,7 @@
 #include "daemon/change.h"
 #include "daemon/control/client.h"
 #include "daemon/control/rpc.h"
+#include "daemon/isolate.h"
 
 struct control;
 
@@ -28,6 +29,8 @@ struct request {
     struct turn turn;              /* changes.c's */
     struct served_call at_home;
     struct mail there, back, stop, stopped;
+    struct isolate_call process; /* instead, if the device has one */
+    bool is_at_process;
     unsigned under_way; /* letters */
     bool abandoned;     /* atomic: its client has gone */
     bool failed;
@@ -41,6 +44,8 @@ void request_run(struct control *control, struct client *client,
 void request_done(struct request *r);
 void request_fail(struct request *r, int code, const struct err *why);
 void request_fail_all(struct request *r, int code, const struct errs *e);
+/* Nobody waits for it any more, but for an answer that says so. */
+void request_cancel(struct request *r);
 /* Its client has gone. */
 void request_abandon(struct request *r);
 /* Without an answer; no loop runs any more. */

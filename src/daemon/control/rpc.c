@@ -217,10 +217,36 @@ void rpc_add_error(struct json_out *o, const char *id, int code,
     end(o);
 }
 
-void rpc_add_event(struct json_out *o, const char *members)
+void rpc_add_written_error(struct json_out *o, const char *id,
+                           const char *error)
 {
     begin(o);
-    json_add_str(o, "method", "event");
+    json_add_raw(o, "id", id);
+    json_add_raw(o, "error", error);
+    end(o);
+}
+
+void rpc_add_request(struct json_out *o, uint64_t id, const char *method,
+                     const char *params)
+{
+    begin(o);
+    json_add_u64(o, "id", id);
+    json_add_str(o, "method", method);
+    if (params)
+        json_add_raw(o, "params", params);
+    end(o);
+}
+
+void rpc_add_notification(struct json_out *o, const char *method,
+                          const char *members)
+{
+    begin(o);
+    json_add_str(o, "method", method);
     add_members(o, "params", members);
     end(o);
+}
+
+void rpc_add_event(struct json_out *o, const char *members)
+{
+    rpc_add_notification(o, "event", members);
 }

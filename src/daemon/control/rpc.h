@@ -49,6 +49,15 @@ void rpc_add_result(struct json_out *o, const char *id, const char *members);
  * there are several. e may be empty: no memory. */
 void rpc_add_error(struct json_out *o, const char *id, int code,
                    const struct errs *e);
+/* error: the object, as somebody else has written it. */
+void rpc_add_written_error(struct json_out *o, const char *id,
+                           const char *error);
+/* A request; params: JSON, NULL: none. */
+void rpc_add_request(struct json_out *o, uint64_t id, const char *method,
+                     const char *params);
+/* members: of the params. */
+void rpc_add_notification(struct json_out *o, const char *method,
+                          const char *members);
 /* A notification "event". */
 void rpc_add_event(struct json_out *o, const char *members);
 

@@ -16,8 +16,20 @@ static void ask_stats(struct served *s, struct found *f)
     gather_describe(s, f, endpoint_stats);
 }
 
+/* For a keeper: of our one device. */
+static void compose_own(struct gather *g, struct json_out *o)
+{
+    gather_add_found(&g->parts[0], o);
+    iscsi_stats(g->parts[0].served->common->id, o);
+    gather_add_own_throttles(o);
+}
+
 static void compose_stats(struct gather *g, struct json_out *o)
 {
+    if (g->r->control->keeper_gone) {
+        compose_own(g, o);
+        return;
+    }
     json_begin(o, "devices", '[');
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];
@@ -27,18 +39,16 @@ static void compose_stats(struct gather *g, struct json_out *o)
         json_begin(o, NULL, '{');
         json_add_str(o, "id", p->served->common->id);
         json_add_str(o, "type", p->served->conf->table->name);
-        json_add_bool(o, "answers", p->found != NULL);
-        if (p->found)
-            json_add_raw(o, NULL, p->found->out.text);
+        gather_add_found(p, o);
         iscsi_stats(p->served->common->id, o);
         json_end(o, '}');
     }
     json_end(o, ']');
-    throttle_status(o, gather_only(g));
+    gather_add_throttles(g, o);
 }
 
-const struct gather_kind gather_stats = {GATHER_STATS, ask_stats,
-                                         compose_stats};
+const struct gather_kind gather_stats = {GATHER_STATS, ask_stats, compose_stats,
+                                         "stats", gather_read_process};
 
 void stats_run(struct request *r)
 {
@@ -76,6 +86,10 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
     metrics_add(&own[0], &version, 1, "version=\"%s\"", VUB_VERSION);
     throttle_metrics(&own[0], gather_only(g));
     list[n++] = (struct metrics_of){NULL, &own[0]};
+    for (int i = 0; i < g->count; i++)
+        if (g->parts[i].found && gather_tells(g, &g->parts[i]))
+            list[n++] =
+                (struct metrics_of){NULL, &g->parts[i].found->common};
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];
         const char *id = p->served->common->id;
@@ -93,10 +107,10 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
     return metrics_write(file, list, n);
 }
 
-static void compose_metrics(struct gather *g, struct json_out *o)
+static void compose_text(struct gather *g, struct json_out *o)
 {
     size_t count = (size_t)g->count;
-    struct metrics_of *list = calloc(2 * count + 1, sizeof(*list));
+    struct metrics_of *list = calloc(3 * count + 1, sizeof(*list));
     struct metrics *own = calloc(count + 1, sizeof(*own));
     char *text = NULL;
     size_t len;
@@ -122,8 +136,39 @@ static void compose_metrics(struct gather *g, struct json_out *o)
     free(text);
 }
 
+/* For a keeper: what is told of our one device, and what of no device. */
+static void compose_own_metrics(struct gather *g, struct json_out *o)
+{
+    const struct part *p = &g->parts[0];
+    struct metrics own = METRICS_EMPTY, common = METRICS_EMPTY;
+
+    throttle_metrics(&common, NULL);
+    throttle_metrics_of_user(&own, p->served->common->id);
+    iscsi_metrics(p->served->common->id, &own);
+    o->failed |= own.failed || common.failed;
+    json_begin(o, "metrics", '[');
+    if (p->found)
+        metrics_tell(&p->found->metrics, o);
+    metrics_tell(&own, o);
+    json_end(o, ']');
+    json_begin(o, "common", '[');
+    metrics_tell(&common, o);
+    json_end(o, ']');
+    metrics_free(&own);
+    metrics_free(&common);
+}
+
+static void compose_metrics(struct gather *g, struct json_out *o)
+{
+    if (!g->r->control->keeper_gone)
+        compose_text(g, o);
+    else
+        compose_own_metrics(g, o);
+}
+
 const struct gather_kind gather_metrics = {GATHER_METRICS, ask_metrics,
-                                           compose_metrics};
+                                           compose_metrics, "metrics",
+                                           process_metrics_read};
 
 void metrics_run(struct request *r)
 {

@@ -4,6 +4,7 @@
 #include "daemon/confine.h"
 #include "daemon/control/commands.h"
 #include "daemon/control/gather.h"
+#include "daemon/isolate.h"
 #include "store/throttle.h"
 
 static void ask(struct served *s, struct found *f)
@@ -29,8 +30,20 @@ static void add_known(struct json_out *o, const struct served *s)
     json_end(o, ']');
 }
 
+/* For a keeper: of our one device. */
+static void compose_own(struct gather *g, struct json_out *o)
+{
+    gather_add_found(&g->parts[0], o);
+    confine_status(o);
+    gather_add_own_throttles(o);
+}
+
 static void compose(struct gather *g, struct json_out *o)
 {
+    if (g->r->control->keeper_gone) {
+        compose_own(g, o);
+        return;
+    }
     json_add_str(o, "version", VUB_VERSION);
     json_add_i64(o, "pid", getpid());
     json_add_str(o, "log_level", log_level_words[log_level()]);
@@ -43,16 +56,17 @@ static void compose(struct gather *g, struct json_out *o)
             continue;
         json_begin(o, NULL, '{');
         add_known(o, p->served);
-        json_add_bool(o, "answers", p->found != NULL);
-        if (p->found)
-            json_add_raw(o, NULL, p->found->out.text);
+        gather_add_found(p, o);
+        if (p->served->isolated)
+            isolate_status(p->served->isolated, o);
         json_end(o, '}');
     }
     json_end(o, ']');
-    throttle_status(o, gather_only(g));
+    gather_add_throttles(g, o);
 }
 
-const struct gather_kind gather_status = {GATHER_STATUS, ask, compose};
+const struct gather_kind gather_status = {GATHER_STATUS, ask, compose, "status",
+                                          gather_read_process};
 
 void status_run(struct request *r)
 {

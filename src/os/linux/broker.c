@@ -313,6 +313,11 @@ enum broker_news broker_spawned(int line, int *value)
     return BROKER_ENDED;
 }
 
+void broker_kill(int line)
+{
+    shutdown(line, SHUT_WR);
+}
+
 /* ---- life ---- */
 
 bool broker_runs(void)

@@ -7,7 +7,7 @@
  *
  * A process that was spawned is told of twice: by an answer when it is there,
  * and by another when it has ended, whose rc is as waitpid has it. If the asker
- * closes the socket before, the process is killed. */
+ * closes the socket before, or its side of it, the process is killed. */
 #ifndef VUB_OS_LINUX_BROKER_OWN_H
 #define VUB_OS_LINUX_BROKER_OWN_H
 

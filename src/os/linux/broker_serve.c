@@ -629,8 +629,8 @@ static void wait_for_question(int questions, unsigned *children)
         }
         polls[0] = (struct pollfd){questions, POLLIN, 0};
         for (unsigned i = 0; i < num_spawned; i++)
-            polls[1 + i] =
-                (struct pollfd){spawned[i].killed ? -1 : spawned[i].line, 0, 0};
+            polls[1 + i] = (struct pollfd){
+                spawned[i].killed ? -1 : spawned[i].line, POLLRDHUP, 0};
         if (ppoll(polls, 1 + num_spawned, NULL, &none) < 0)
             continue;
         for (unsigned i = 0; i < num_spawned; i++) {

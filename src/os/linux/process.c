@@ -162,6 +162,13 @@ bool process_has_fd(int fd)
     return fcntl(fd, F_GETFD) >= 0;
 }
 
+int process_copy_fd(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    return copy < 0 ? -errno : copy;
+}
+
 void process_close_fd(int fd)
 {
     int null = -1;

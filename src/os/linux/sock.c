@@ -416,6 +416,22 @@ int sock_wait(int fd, bool write, int timeout_ms)
     return n == 0 ? -ETIMEDOUT : 0;
 }
 
+int sock_wait_any(const int *fds, unsigned num)
+{
+    struct pollfd p[SOCK_WAIT_MAX];
+    int rc;
+
+    for (unsigned i = 0; i < num; i++)
+        p[i] = (struct pollfd){fds[i], POLLIN, 0};
+    do
+        rc = poll(p, num, -1);
+    while (rc < 0 && errno == EINTR);
+    for (unsigned i = 0; rc > 0 && i < num; i++)
+        if (p[i].revents)
+            return (int)i;
+    return rc < 0 ? -errno : -EIO;
+}
+
 bool sock_adopt(int fd)
 {
     if (!is_unix_stream(fd) || !is_connected(fd) || set_flags(fd) < 0)

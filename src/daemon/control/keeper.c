@@ -1,0 +1,95 @@
+/* What the keeper of an isolated device asks the process that serves it, beside
+ * what it passes on for others: daemon/isolate.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/control/commands.h"
+#include "daemon/control/control.h"
+
+struct log_args {
+    unsigned level, format;
+};
+
+static void run_log(struct request *r)
+{
+    const struct log_args *args = r->call.args;
+
+    log_set((enum log_level)args->level, (enum log_format)args->format);
+    request_done(r);
+}
+
+static const struct conf_key log_keys[] = {
+    {"level", CONF_CHOICE, CONF_AT(struct log_args, level), .required = true,
+     .words = log_level_words},
+    {"format", CONF_CHOICE, CONF_AT(struct log_args, format), .required = true,
+     .words = log_format_words},
+    {NULL},
+};
+
+static const struct conf_table log_table = {
+    .name = "keeper.log",
+    .size = sizeof(struct log_args),
+    .keys = log_keys,
+};
+
+/* As SIGHUP has it. */
+static void run_refresh(struct request *r)
+{
+    const struct devices *ds = r->control->devices;
+
+    for (int i = 0; i < ds->count; i++)
+        if (!ds->list[i]->closing)
+            served_refresh(ds->list[i]);
+    request_done(r);
+}
+
+struct cancel_args {
+    uint64_t id;
+};
+
+/* Nobody waits for that request any more; it is answered all the same. */
+static void run_cancel(struct request *r)
+{
+    const struct cancel_args *args = r->call.args;
+    char id[24];
+
+    snprintf(id, sizeof(id), "%" PRIu64, args->id);
+    LIST_EACH (&r->client->requests, node) {
+        struct request *other = container_of(node, struct request, node);
+
+        if (other == r || !other->rpc.id || strcmp(other->rpc.id, id) != 0)
+            continue;
+        request_cancel(other);
+        break;
+    }
+    request_done(r);
+}
+
+static const struct conf_key cancel_keys[] = {
+    {"id", CONF_SIZE, CONF_AT(struct cancel_args, id), .required = true},
+    {NULL},
+};
+
+static const struct conf_table cancel_table = {
+    .name = "keeper.cancel",
+    .size = sizeof(struct cancel_args),
+    .keys = cancel_keys,
+};
+
+static const struct command_row rows[] = {
+    {"keeper.log", &log_table, .run = run_log},
+    {"keeper.refresh", NULL, .run = run_refresh},
+    {"keeper.cancel", &cancel_table, .run = run_cancel},
+};
+
+bool keeper_find(const char *name, struct command_row *row)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].name, name) != 0)
+            continue;
+        *row = rows[i];
+        return true;
+    }
+    return false;
+}

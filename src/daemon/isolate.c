@@ -1,0 +1,420 @@
+/* The keeper of an isolated device:
+ *
+ *     STARTING -> RUNNING -> (its process ends) -> WAITING -> STARTING ...
+ *
+ * The first process is waited for when the device is opened, so that what is
+ * wrong with its config is told as it is of other devices. The next one is made
+ * at once when one ends, and if that does not last, after a while that doubles;
+ * it is never given up. Front-ends wait meanwhile, but not for ever: after
+ * PATIENCE_MS the one that is there is let go, and may come again. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/isolate_impl.h"
+#include "os/closer.h"
+#include "os/door.h"
+#include "vhost/relay.h"
+
+#define FIRST_DELAY_MS 100
+#define LAST_DELAY_MS 5000
+/* One that has run for so long has not ended because it was just started. */
+#define LASTING_NS (60 * UINT64_C(1000000000))
+#define PATIENCE_MS 30000
+
+static const char *const state_names[] = {
+    [ISOLATE_STARTING] = "starting",
+    [ISOLATE_RUNNING] = "running",
+    [ISOLATE_WAITING] = "waiting",
+    [ISOLATE_CLOSED] = "closed",
+};
+
+/* ---- opening ---- */
+
+int isolate_open(struct isolated **out, const struct conf_any *device,
+                 bool again, struct errs *e)
+{
+    struct isolated *i = calloc(1, sizeof(*i));
+    unsigned before = errs_total(e);
+    struct err why;
+    int rc;
+
+    if (!i)
+        return errs_nomem(e);
+    i->conf = *device;
+    i->common = device->data;
+    i->again = again;
+    if (isolate_kept_open(&i->kept, i->common->id) < 0) {
+        free(i);
+        return errs_nomem(e);
+    }
+    i->process = process_new(i, &why);
+    rc = i->process ? process_wait(i->process, e)
+                    : errs_adopt(e, device->at, "isolation", &why);
+    if (rc == 0) {
+        *out = i;
+        return 0;
+    }
+    /* What was not found in the config has no place there. */
+    for (int k = (int)before; k < e->count; k++)
+        if (!e->list[k].where[0])
+            snprintf(e->list[k].where, sizeof(e->list[k].where), "%s",
+                     device->at);
+    isolate_free(i);
+    return rc;
+}
+
+/* ---- front-ends ---- */
+
+static int pass(struct relay *r, uint64_t leg, int fd, int pid, unsigned uid,
+                void *arg)
+{
+    struct isolated *i = arg;
+    const struct door_visit v = {leg, fd, pid, uid};
+    int rc = -ENOTCONN;
+
+    (void)r;
+    if (i->process && i->process->door >= 0)
+        rc = door_bring(i->process->door, &v);
+    close(fd);
+    return rc;
+}
+
+static void on_disconnected(struct relay *r, void *arg)
+{
+    struct isolated *i = arg;
+
+    (void)r;
+    i->events.left(i->events.arg);
+}
+
+static void on_event(struct relay *r, const struct endpoint_event *event,
+                     void *arg)
+{
+    struct isolated *i = arg;
+
+    (void)r;
+    i->events.event(event, i->events.arg);
+}
+
+void isolate_leg_ended(struct isolated *i, uint64_t number, const char *why)
+{
+    relay_leg_ended(i->relay, number, why);
+}
+
+void isolate_event_told(struct isolated *i, const char *members, size_t len)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    json_add_cut(&o, members, len);
+    i->events.told(&o, i->events.arg);
+}
+
+/* ---- the next process ---- */
+
+static void tell_restarted(struct isolated *i)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    log_info(i->common->id, "its process is %d now, the %u. that was started "
+             "again", i->process->pid, i->restarts);
+    json_add_str(&o, "event", "device.restarted");
+    json_add_str(&o, "device", i->common->id);
+    json_add_i64(&o, "pid", i->process->pid);
+    json_add_u64(&o, "restarts", i->restarts);
+    json_add_str(&o, "why", i->reason);
+    i->events.told(&o, i->events.arg);
+}
+
+static void wait_for_next(struct isolated *i)
+{
+    uint64_t delay_ms = i->delay_ms;
+
+    i->state = ISOLATE_WAITING;
+    i->delay_ms =
+        delay_ms ? MIN(2 * delay_ms, LAST_DELAY_MS) : FIRST_DELAY_MS;
+    timer_start(&i->next, delay_ms);
+}
+
+static void start_next(struct isolated *i)
+{
+    struct err why;
+
+    i->state = ISOLATE_STARTING;
+    i->has_reason = false;
+    i->process = process_new(i, &why);
+    if (i->process && process_watch(i->process, i->main, &why) == 0)
+        return;
+    log_error(i->common->id, "%s", why.text);
+    snprintf(i->reason, sizeof(i->reason), "%s", why.text);
+    if (i->process)
+        process_drop(i->process, false);
+    i->process = NULL;
+    wait_for_next(i);
+}
+
+static void on_next(struct timer *t)
+{
+    start_next(container_of(t, struct isolated, next));
+}
+
+static void on_patience(struct timer *t)
+{
+    struct isolated *i = container_of(t, struct isolated, patience);
+
+    relay_give_up(i->relay, "no process has been there to serve it for some "
+                            "time");
+}
+
+/* Why one has ended, unless it is known better. */
+static void note_reason(struct isolated *i, int how)
+{
+    char *to = i->reason;
+    size_t room = sizeof(i->reason);
+
+    if (i->has_reason)
+        return;
+    i->has_reason = true;
+    if (how < 0)
+        snprintf(to, room, "it was not there: %s", strerror(-how));
+    else if (how > 128)
+        snprintf(to, room, "signal %d", how - 128);
+    else
+        snprintf(to, room, "exit status %d", how);
+}
+
+static void be_closed(struct isolated *i)
+{
+    if (i->closed)
+        return;
+    i->closed = true;
+    i->state = ISOLATE_CLOSED;
+    i->events.closed(i->events.arg);
+}
+
+void isolate_lost(struct isolated *i, int how)
+{
+    struct isolate_process *p = i->process;
+    bool was_ready = p->ready;
+
+    i->process = NULL;
+    if (i->closing && i->relay_closed) {
+        process_drop(p, false);
+        be_closed(i);
+        return;
+    }
+    note_reason(i, how);
+    log_warn(i->common->id, "its process %d has ended (%s)%s", p->pid,
+             i->reason, was_ready ? "" : " before it was ready");
+    process_drop(p, false);
+    relay_child_lost(i->relay);
+    if (i->closing)
+        return;
+    if (was_ready && loop_now_ns() - i->ready_ns >= LASTING_NS)
+        i->delay_ms = 0;
+    if (!timer_runs(&i->patience))
+        timer_start(&i->patience, PATIENCE_MS);
+    if (i->delay_ms) {
+        wait_for_next(i);
+        return;
+    }
+    i->delay_ms = FIRST_DELAY_MS;
+    start_next(i);
+}
+
+static void be_ready(struct isolated *i)
+{
+    i->process->ready = true;
+    i->ready_ns = loop_now_ns();
+    i->state = ISOLATE_RUNNING;
+    timer_stop(&i->patience);
+    process_greet(i->process);
+    relay_child_here(i->relay);
+}
+
+void isolate_was_heard(struct isolated *i, enum heard what,
+                       const struct errs *errors)
+{
+    if (i->closing)
+        return;
+    if (what == HEARD_READY) {
+        i->restarts++;
+        tell_restarted(i);
+        be_ready(i);
+        return;
+    }
+    for (int k = 0; k < errors->count; k++)
+        log_error(i->common->id, "%s%s%s", errors->list[k].where,
+                  errors->list[k].where[0] ? ": " : "", errors->list[k].text);
+    snprintf(i->reason, sizeof(i->reason), "%.*s", (int)sizeof(i->reason) - 1,
+             errors->list[0].text);
+    i->has_reason = true;
+}
+
+/* ---- life ---- */
+
+static void free_if_clear(struct isolated *i)
+{
+    if (i->timers == 0)
+        free(i);
+}
+
+static void on_next_gone(struct timer *t)
+{
+    struct isolated *i = container_of(t, struct isolated, next);
+
+    i->timers--;
+    free_if_clear(i);
+}
+
+static void on_patience_gone(struct timer *t)
+{
+    struct isolated *i = container_of(t, struct isolated, patience);
+
+    i->timers--;
+    free_if_clear(i);
+}
+
+int isolate_place(struct isolated *i, struct place *place, struct loop *main,
+                  const struct isolate_events *events, struct err *e)
+{
+    const struct device_common *c = i->common;
+    const struct relay_conf conf = {
+        .id = c->id,
+        .home = main,
+        .fd = place->fd,
+        .kind = place->kind,
+        .path = place->given < 0 ? place->path : NULL,
+        .queue_size = (uint16_t)c->queue_size,
+        .exit_on_disconnect = c->on_disconnect == ON_DISCONNECT_EXIT,
+        .disconnected = on_disconnected,
+        .pass = pass,
+        .event = on_event,
+        .arg = i,
+    };
+    int rc = relay_open(&i->relay, &conf, e);
+
+    if (rc < 0)
+        return rc;
+    i->main = main;
+    i->events = *events;
+    i->next.fire = on_next;
+    i->next.gone = on_next_gone;
+    i->patience.fire = on_patience;
+    i->patience.gone = on_patience_gone;
+    timer_open(&i->next, main);
+    timer_open(&i->patience, main);
+    i->timers = 2;
+    i->placed = true;
+    return 0;
+}
+
+int isolate_start(struct isolated *i, struct err *e)
+{
+    int rc = process_watch(i->process, i->main, e);
+
+    if (rc == 0)
+        rc = relay_start(i->relay, e);
+    if (rc == 0)
+        be_ready(i);
+    return rc;
+}
+
+static void on_relay_closed(struct relay *r, void *arg)
+{
+    struct isolated *i = arg;
+
+    (void)r;
+    i->relay_closed = true;
+    if (i->process)
+        process_end(i->process);
+    else
+        be_closed(i);
+}
+
+void isolate_close(struct isolated *i)
+{
+    if (i->closing)
+        return;
+    i->closing = true;
+    timer_stop(&i->next);
+    timer_stop(&i->patience);
+    relay_close(i->relay, on_relay_closed, i);
+}
+
+void isolate_free(struct isolated *i)
+{
+    if (i->process)
+        process_drop(i->process, true);
+    i->process = NULL;
+    if (i->relay)
+        relay_free(i->relay);
+    i->relay = NULL;
+    isolate_kept_close(&i->kept);
+    if (i->placed) {
+        timer_close(&i->next);
+        timer_close(&i->patience);
+    } else {
+        free(i);
+    }
+}
+
+/* ---- what is asked ---- */
+
+void isolate_status(const struct isolated *i, struct json_out *o)
+{
+    json_begin(o, "process", '{');
+    json_add_str(o, "state", state_names[i->state]);
+    if (i->process)
+        json_add_i64(o, "pid", i->process->pid);
+    json_add_u64(o, "restarts", i->restarts);
+    if (i->reason[0])
+        json_add_str(o, "last_end", i->reason);
+    if (i->relay)
+        relay_status(i->relay, o);
+    json_end(o, '}');
+}
+
+int isolate_ask(struct isolated *i, struct isolate_call *c, const char *method,
+                const char *params, struct err *e)
+{
+    list_init(&c->node);
+    if (!i->process || !i->process->ready || i->closing)
+        return err_set(e, -ENOTCONN, "",
+                       i->closing ? "the device is closing"
+                                  : "the process of the device has ended; it "
+                                    "is started again");
+    return process_ask(i->process, c, method, params, e);
+}
+
+void isolate_cancel(struct isolated *i, struct isolate_call *c)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    if (!i->process || !i->process->ready)
+        return;
+    json_add_u64(&o, "id", c->id);
+    if (!o.failed)
+        process_notify(i->process, "keeper.cancel", o.text);
+    json_out_free(&o);
+}
+
+void isolate_forget(struct isolate_call *c)
+{
+    list_del(&c->node);
+}
+
+void isolate_refresh(struct isolated *i)
+{
+    if (i->process && i->process->ready)
+        process_notify(i->process, "keeper.refresh", "");
+}
+
+void isolate_set_log(struct isolated *i)
+{
+    if (i->process && i->process->ready)
+        process_greet(i->process);
+}

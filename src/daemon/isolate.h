@@ -1,0 +1,106 @@
+/* daemon/isolate.h: "isolation": "process": a device in a process of its own.
+ *
+ * This process is the device's keeper: it has the device's socket and its
+ * front-ends, which a relay (vhost/relay.h) passes on, and starts the process
+ * that serves them, again and again if that ends. The broker makes it, a fork
+ * of itself that goes on as a vub of this one device: it looks the device up in
+ * the config by itself, and takes nothing from us but four descriptors: a door
+ * (os/door.h), by which front-ends come to it; a connection on which kept
+ * memory (os/keep.h) is told and given back; one on which it is controlled as
+ * vub is by the control socket, and which ends it; and one for its log.
+ *
+ * A guest may have taken that process over: what it says is believed only of
+ * its own device.
+ *
+ * Threads: the main one; open: any. */
+#ifndef VUB_DAEMON_ISOLATE_H
+#define VUB_DAEMON_ISOLATE_H
+
+#include "daemon/config.h"
+#include "loop/loop.h"
+#include "vhost/endpoint.h"
+
+struct isolated;
+struct json;
+struct place;
+struct sandbox_rules;
+
+static inline bool isolate_wanted(const struct conf_any *device)
+{
+    const struct device_common *common = device->data;
+
+    return common->isolation == ISOLATION_PROCESS;
+}
+
+/* ---- the keeper ---- */
+
+struct isolate_events {
+    /* It is closed, and its process has ended. */
+    void (*closed)(void *arg);
+    /* The front-end has gone, and on_disconnect is "exit". */
+    void (*left)(void *arg);
+    void (*event)(const struct endpoint_event *event, void *arg);
+    /* Members of an event that the process, or we, tell of; taken. */
+    void (*told)(struct json_out *members, void *arg);
+    void *arg;
+};
+
+/* Starts a process for the device, and waits until it has opened it: errors are
+ * those of opening it. again: the config was read later than the broker has it.
+ * [any thread] */
+int isolate_open(struct isolated **out, const struct conf_any *device,
+                 bool again, struct errs *e);
+/* Takes the socket. */
+int isolate_place(struct isolated *i, struct place *place, struct loop *main,
+                  const struct isolate_events *events, struct err *e);
+/* Front-ends are served from now on. */
+int isolate_start(struct isolated *i, struct err *e);
+/* The front-end is let go, and the process ends; then closed, never from
+ * inside. Of one that was started. Safe twice. */
+void isolate_close(struct isolated *i);
+/* After closed, or when no loop runs, or of one that was not placed: what is
+ * left of its process ends. Its loop has some turns to go. */
+void isolate_free(struct isolated *i);
+
+/* Adds a member "process": which one, and what has become of those before. */
+void isolate_status(const struct isolated *i, struct json_out *o);
+
+/* ---- what the process is asked ---- */
+
+struct isolate_call {
+    /* One of both: members of the result, as the process has written them, or
+     * the object of an error. Both NULL: the process was lost meanwhile. Good
+     * for the call. */
+    void (*answered)(struct isolate_call *c, const char *members,
+                     const char *error);
+
+    /* isolate's */
+    struct list node;
+    uint64_t id;
+};
+
+/* params: JSON; NULL: none. Always answered, but never from inside; with why it
+ * was not asked in e: not at all. */
+int isolate_ask(struct isolated *i, struct isolate_call *c, const char *method,
+                const char *params, struct err *e);
+/* Nobody waits for the answer any more, which comes all the same. */
+void isolate_cancel(struct isolated *i, struct isolate_call *c);
+/* Nobody wants to hear the answer, which does not come then. */
+void isolate_forget(struct isolate_call *c);
+/* The source of the config may have changed. */
+void isolate_refresh(struct isolated *i);
+/* The level and format of log lines have changed. */
+void isolate_set_log(struct isolated *i);
+
+/* ---- the process ---- */
+
+/* What it has. */
+struct isolate_ends {
+    int door, keep, control;
+};
+
+/* What sandbox_rules.spawn is: rules are of a struct confine. */
+int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
+                  const int *fds);
+
+#endif

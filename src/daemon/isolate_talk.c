@@ -1,0 +1,247 @@
+/* What is said on the control connection of a process: JSON-RPC, as on the
+ * control socket. Answers are cut out of their lines as they were written, for
+ * whoever has asked; but a line must be JSON as a whole, since it ends among
+ * our own. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/json.h"
+#include "daemon/control/rpc.h"
+#include "daemon/isolate_impl.h"
+
+static const struct json *member(const struct json *object, const char *name)
+{
+    for (const struct json *m = object ? json_first(object) : NULL; m;
+         m = json_next(m))
+        if (strcmp(json_name(m), name) == 0)
+            return m;
+    return NULL;
+}
+
+static const char *text_of(const struct json *object, const char *name)
+{
+    const struct json *m = member(object, name);
+
+    return m && json_type(m) == JSON_STRING ? json_string(m) : "";
+}
+
+static double number_of(const struct json *object, const char *name)
+{
+    const struct json *m = member(object, name);
+
+    return m && json_type(m) == JSON_NUMBER ? json_number(m) : 0;
+}
+
+/* ---- what it says by itself ---- */
+
+static void read_error(const struct json *one, struct errs *out)
+{
+    double code = number_of(one, "code");
+    struct err e;
+
+    err_set(&e, code < 0 && code > -4096 ? (int)code : -EINVAL,
+            text_of(one, "at"), "%s", text_of(one, "message"));
+    errs_push(out, &e);
+}
+
+/* Why the device cannot be opened. */
+static enum heard hear_failed(const struct json *params, struct errs *out)
+{
+    const struct json *list = member(params, "errors");
+
+    for (const struct json *one = list && json_type(list) == JSON_ARRAY
+                                      ? json_first(list)
+                                      : NULL;
+         one; one = json_next(one))
+        if (json_type(one) == JSON_OBJECT)
+            read_error(one, out);
+    if (errs_total(out) == 0)
+        return HEARD_NONSENSE;
+    return HEARD_FAILED;
+}
+
+/* Those that are not told by us. */
+static bool is_event_of_device(const struct json *params, const char *id)
+{
+    static const char *const names[] = {"ring.broken", "config", "iscsi.lost",
+                                        "iscsi.back"};
+    const char *name = text_of(params, "event");
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return strcmp(text_of(params, "device"), id) == 0;
+    return false;
+}
+
+static void hear_event(struct isolate_process *p, const struct json *params)
+{
+    char *text = json_text(params);
+    size_t len = text ? strlen(text) : 0;
+
+    if (len > 2 && p->watched)
+        isolate_event_told(p->owner, text + 1, len - 2);
+    free(text);
+}
+
+static enum heard hear_notification(struct isolate_process *p,
+                                    const struct json *tree,
+                                    struct errs *errors)
+{
+    const char *method = text_of(tree, "method");
+    const struct json *params = member(tree, "params");
+
+    if (params && json_type(params) != JSON_OBJECT)
+        return HEARD_NONSENSE;
+    if (strcmp(method, "ready") == 0)
+        return p->ready ? HEARD_NONSENSE : HEARD_READY;
+    if (strcmp(method, "failed") == 0)
+        return hear_failed(params, errors);
+    if (strcmp(method, "event") != 0)
+        return HEARD_NONSENSE;
+    if (is_event_of_device(params, p->owner->common->id))
+        hear_event(p, params);
+    return HEARD_NOTHING;
+}
+
+/* ---- answers ---- */
+
+static struct isolate_call *find_call(const struct isolate_process *p,
+                                      uint64_t id)
+{
+    LIST_EACH (&p->calls, node) {
+        struct isolate_call *c = container_of(node, struct isolate_call, node);
+
+        if (c->id == id)
+            return c;
+    }
+    return NULL;
+}
+
+/* "...HEAD" at the start of text, and "}TAIL" at its end: what is between, as a
+ * text of its own. NULL: it is not of that form, or there is no memory. */
+static char *cut(const char *text, size_t len, const char *head,
+                 const char *tail)
+{
+    size_t begin = strlen(head), end = strlen(tail);
+
+    if (len < begin + end || strncmp(text, head, begin) != 0 ||
+        strcmp(text + len - end, tail) != 0)
+        return NULL;
+    return strndup(text + begin, len - begin - end);
+}
+
+/* As rpc.c writes it. */
+static enum heard hear_answer(struct isolate_process *p, uint64_t id,
+                              const char *text, size_t len)
+{
+    struct isolate_call *c = find_call(p, id);
+    char *members, *error = NULL;
+    char head[80];
+
+    if (!c)
+        return HEARD_NONSENSE;
+    snprintf(head, sizeof(head), "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64
+             ",\"result\":{", id);
+    members = cut(text, len, head, "}}");
+    if (!members) {
+        snprintf(head, sizeof(head), "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64
+                 ",\"error\":", id);
+        error = cut(text, len, head, "}");
+    }
+    if (!members && !error)
+        return HEARD_NONSENSE;
+    list_del(&c->node);
+    c->answered(c, members, error);
+    free(members);
+    free(error);
+    return HEARD_NOTHING;
+}
+
+/* Of an answer: an error is an object that has a number and a sentence. */
+static bool is_answer(const struct json *tree, uint64_t *id)
+{
+    const struct json *error = member(tree, "error");
+    double n = number_of(tree, "id");
+
+    if (n < 1 || n >= JSON_EXACT_LIMIT || member(tree, "method"))
+        return false;
+    *id = (uint64_t)n;
+    if (!error)
+        return member(tree, "result") != NULL;
+    return json_type(error) == JSON_OBJECT && text_of(error, "message")[0] &&
+           number_of(error, "code") < 0;
+}
+
+enum heard process_hear(struct isolate_process *p, const char *text, size_t len,
+                        struct errs *errors)
+{
+    enum heard what = HEARD_NONSENSE;
+    struct json *tree;
+    struct err e;
+    uint64_t id;
+
+    tree = json_parse(text, len, &e);
+    if (!tree)
+        return HEARD_NONSENSE;
+    if (json_type(tree) != JSON_OBJECT)
+        what = HEARD_NONSENSE;
+    else if (is_answer(tree, &id))
+        what = hear_answer(p, id, text, len);
+    else
+        what = hear_notification(p, tree, errors);
+    json_free(tree);
+    return what;
+}
+
+/* ---- what it is asked ---- */
+
+static void say(struct isolate_process *p, struct json_out *line)
+{
+    if (!line->failed && p->talks && client_may_answer(&p->talk)) {
+        p->talk.out.comma = false;
+        json_add_raw(&p->talk.out, NULL, line->text);
+        p->talk.out.comma = false;
+        client_send(&p->talk);
+    }
+    json_out_free(line);
+}
+
+int process_ask(struct isolate_process *p, struct isolate_call *c,
+                const char *method, const char *params, struct err *e)
+{
+    struct json_out line = JSON_OUT_EMPTY;
+
+    c->id = ++p->last_id;
+    rpc_add_request(&line, c->id, method, params);
+    if (line.failed) {
+        json_out_free(&line);
+        return err_nomem(e);
+    }
+    list_add(&p->calls, &c->node);
+    say(p, &line);
+    return 0;
+}
+
+void process_notify(struct isolate_process *p, const char *method,
+                    const char *members)
+{
+    struct json_out line = JSON_OUT_EMPTY;
+
+    rpc_add_notification(&line, method, members);
+    say(p, &line);
+}
+
+void process_greet(struct isolate_process *p)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    json_add_str(&o, "level", log_level_words[log_level()]);
+    json_add_str(&o, "format", log_format_words[log_format()]);
+    if (!o.failed)
+        process_notify(p, "keeper.log", o.text);
+    json_out_free(&o);
+    process_notify(p, "events", "");
+}
