@@ -560,7 +560,8 @@ static void tell(int line, int rc, bool ended)
     broker_send(line, &a, sizeof(a), NULL, 0);
 }
 
-/* Nothing of the broker's is its own, but for the rules. */
+/* Nothing of the broker's is its own, but for the rules: it may have a broker
+ * too. */
 _Noreturn static void be_spawned(const struct job *j, int questions, int reply,
                                  const int *fds)
 {
@@ -570,6 +571,9 @@ _Noreturn static void be_spawned(const struct job *j, int questions, int reply,
     close(reply);
     for (unsigned i = 0; i < num_spawned; i++)
         close(spawned[i].line);
+    num_spawned = 0;
+    while (made)
+        forget_listener(made->path);
     process_init_fork();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
