@@ -547,7 +547,7 @@ static void expect_no_answer(int questions, const void *bytes, size_t len)
     char byte;
 
     NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
-    NEED(broker_send(questions, bytes, len, pair[1]) == 0);
+    NEED(broker_send(questions, bytes, len, &pair[1], 1) == 0);
     close(pair[1]);
     NEED(read(pair[0], &byte, 1) == 0);
     close(pair[0]);
@@ -579,7 +579,7 @@ static void try_nonsense(void *arg)
     q.op = BROKER_OPEN;
     memcpy(q.text, "/a\0/b", 6);
     expect_no_answer(pair[0], &q, head + 6);           /* one too many */
-    NEED(broker_send(pair[0], &q, head + 3, -1) == 0); /* answer to whom? */
+    NEED(broker_send(pair[0], &q, head + 3, NULL, 0) == 0); /* answer to whom? */
     expect_no_answer(pair[0], &q, 1);
     close(pair[0]);
     NEED(wait(NULL) > 0);
