@@ -30,6 +30,7 @@ struct changer {
     const struct served_events *events;
     const struct config *conf; /* the config as it was read last: what of it */
     struct conf_doc *doc;      /* is no device counts */
+    const struct conf_doc *first; /* that vub has started with */
 
     /* change*.c's */
     struct list waiting;

@@ -119,6 +119,8 @@ static int start_job(struct change *c, struct arrival *a, struct err *e)
     p->bind = a->place.fd < 0 && (c->step != PREPARE || !a->late);
     p->open = !a->served;
     p->served = a->served ? a->served : served_new(&a->conf, a->doc);
+    if (p->served)
+        p->served->is_later = a->doc != c->changer->first;
     rc = p->served ? job_start(&a->job, c->changer->main, &prepare_ops, p, e)
                    : err_nomem(e);
     if (rc < 0) {

@@ -15,9 +15,9 @@ extern const struct conf_table sandbox_table;
 struct confine {
     const struct config_source *source;
     const struct config *conf;
-    struct conf_doc *doc;  /* has conf; not owned */
-    struct config own;     /* conf, with those devices that are served here */
-    const char *isolated;  /* the one that this process is for; NULL: the rest */
+    struct conf_doc *doc; /* has conf; not owned */
+    struct config own;    /* conf, with those devices that are served here */
+    const char *isolated; /* the one that this process is for; NULL: the rest */
     struct sandbox_rules rules;
     struct sandbox_path *paths; /* the rules' */
     unsigned room;

@@ -625,8 +625,7 @@ static int begin(struct daemon *d)
         service_open(&d->service, &d->main);
     if (d->how->exit_with_parent && watch_parent(d) < 0)
         return EXIT_RUN_TIME;
-    if (!d->how->isolated &&
-        sockets_bind(&d->sockets, d->conf, d->e) < 0)
+    if (!d->how->isolated && sockets_bind(&d->sockets, d->conf, d->e) < 0)
         return EXIT_RUN_TIME;
     if (prepare_command(d) < 0)
         return EXIT_RUN_TIME;
@@ -684,7 +683,8 @@ int daemon_run(const struct config *c, struct conf_doc *doc,
                                  .devices = &d.devices,
                                  .events = &d.events,
                                  .conf = c,
-                                 .doc = conf_ref(doc)};
+                                 .doc = conf_ref(doc),
+                                 .first = doc};
     changer_init(&d.changer);
     list_init(&d.gone);
     d.start.run = on_start_turn;

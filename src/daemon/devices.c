@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/isolate.h"
+
 struct served *devices_find(const struct devices *ds, const char *id)
 {
     for (int i = 0; i < ds->count; i++)
@@ -38,6 +40,13 @@ void devices_remove(struct devices *ds, struct served *s)
     ds->count--;
     memmove(&ds->list[at], &ds->list[at + 1],
             (size_t)(ds->count - at) * sizeof(struct served *));
+}
+
+void devices_set_log(const struct devices *ds)
+{
+    for (int i = 0; i < ds->count; i++)
+        if (ds->list[i]->isolated)
+            isolate_set_log(ds->list[i]->isolated);
 }
 
 uint64_t devices_drain_ms(const struct devices *ds)

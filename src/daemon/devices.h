@@ -20,6 +20,9 @@ struct served *devices_find(const struct devices *ds, const char *id);
 int devices_add(struct devices *ds, struct served *s);
 /* Gives that ref back to the caller. */
 void devices_remove(struct devices *ds, struct served *s);
+/* The level or format of log lines has changed: tells the processes of those
+ * that are isolated. */
+void devices_set_log(const struct devices *ds);
 /* The longest that a stop of them may take. */
 uint64_t devices_drain_ms(const struct devices *ds);
 

@@ -119,8 +119,10 @@ static void tell_restarted(struct isolated *i)
 {
     struct json_out o = JSON_OUT_EMPTY;
 
-    log_info(i->common->id, "its process is %d now, the %u. that was started "
-             "again", i->process->pid, i->restarts);
+    log_info(i->common->id,
+             "its process is %d now, the %u. that was started "
+             "again",
+             i->process->pid, i->restarts);
     json_add_str(&o, "event", "device.restarted");
     json_add_str(&o, "device", i->common->id);
     json_add_i64(&o, "pid", i->process->pid);
@@ -134,8 +136,7 @@ static void wait_for_next(struct isolated *i)
     uint64_t delay_ms = i->delay_ms;
 
     i->state = ISOLATE_WAITING;
-    i->delay_ms =
-        delay_ms ? MIN(2 * delay_ms, LAST_DELAY_MS) : FIRST_DELAY_MS;
+    i->delay_ms = delay_ms ? MIN(2 * delay_ms, LAST_DELAY_MS) : FIRST_DELAY_MS;
     timer_start(&i->next, delay_ms);
 }
 

@@ -20,7 +20,7 @@ struct relay;
 
 /* The keeper's: what the process has told. */
 struct isolate_kept {
-    const char *id; /* of the device */
+    const char *id;          /* of the device */
     struct keep_item *items; /* [count], at most KEEP_ITEMS_MAX */
     unsigned count, room;
     bool told_full;

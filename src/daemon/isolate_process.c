@@ -231,7 +231,8 @@ static void give_kept(struct isolate_process *p)
 
 static void on_keep(struct watch *w, int status, int events)
 {
-    struct isolate_process *p = container_of(w, struct isolate_process, at_keep);
+    struct isolate_process *p =
+        container_of(w, struct isolate_process, at_keep);
 
     if (status < 0)
         watch_stop(w);
@@ -257,7 +258,8 @@ static void hear_door(struct isolate_process *p)
 
 static void on_door(struct watch *w, int status, int events)
 {
-    struct isolate_process *p = container_of(w, struct isolate_process, at_door);
+    struct isolate_process *p =
+        container_of(w, struct isolate_process, at_door);
 
     (void)events;
     if (status < 0)
@@ -278,7 +280,8 @@ static void on_end(struct isolate_process *p, int how)
 
 static void on_line(struct watch *w, int status, int events)
 {
-    struct isolate_process *p = container_of(w, struct isolate_process, at_line);
+    struct isolate_process *p =
+        container_of(w, struct isolate_process, at_line);
     int value = -EIO;
 
     (void)events;
@@ -366,7 +369,7 @@ static int watch_one(struct isolate_process *p, struct watch *w, int fd,
         return rc;
     p->handles++;
     return watch_start(w, w == &p->at_keep ? UV_READABLE | UV_WRITABLE
-                                            : UV_READABLE);
+                                           : UV_READABLE);
 }
 
 int process_watch(struct isolate_process *p, struct loop *loop, struct err *e)

@@ -52,9 +52,8 @@ static enum heard hear_failed(const struct json *params, struct errs *out)
 {
     const struct json *list = member(params, "errors");
 
-    for (const struct json *one = list && json_type(list) == JSON_ARRAY
-                                      ? json_first(list)
-                                      : NULL;
+    for (const struct json *one =
+             list && json_type(list) == JSON_ARRAY ? json_first(list) : NULL;
          one; one = json_next(one))
         if (json_type(one) == JSON_OBJECT)
             read_error(one, out);
@@ -143,12 +142,12 @@ static enum heard hear_answer(struct isolate_process *p, uint64_t id,
 
     if (!c)
         return HEARD_NONSENSE;
-    snprintf(head, sizeof(head), "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64
-             ",\"result\":{", id);
+    snprintf(head, sizeof(head),
+             "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64 ",\"result\":{", id);
     members = cut(text, len, head, "}}");
     if (!members) {
-        snprintf(head, sizeof(head), "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64
-                 ",\"error\":", id);
+        snprintf(head, sizeof(head),
+                 "{\"jsonrpc\":\"2.0\",\"id\":%" PRIu64 ",\"error\":", id);
         error = cut(text, len, head, "}");
     }
     if (!members && !error)

@@ -169,6 +169,7 @@ static void adopt(struct reload *r)
     if (r->conf->log.level != ch->conf->log.level ||
         r->conf->log.format != ch->conf->log.format)
         config_set_log(r->source, &r->conf->log);
+    devices_set_log(ch->devices);
     ch->doc = conf_ref(r->doc);
     ch->conf = r->conf;
     conf_free(was);

@@ -16,7 +16,7 @@
 #include "vhost/endpoint.h"
 
 struct served;
-struct change; /* change.h */
+struct change;   /* change.h */
 struct isolated; /* isolate.h */
 struct look;     /* control/gather.c */
 

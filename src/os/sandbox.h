@@ -54,8 +54,8 @@ struct sandbox_rules {
     int (*spawn)(const struct sandbox_rules *rules, const char *id, bool again,
                  const int *fds);
     bool only_spawns; /* there is no sandbox; nothing else is the broker's */
-    bool any_call; /* system calls are not filtered */
-    int command;   /* the process that may be sent signals; 0: none */
+    bool any_call;    /* system calls are not filtered */
+    int command;      /* the process that may be sent signals; 0: none */
     bool has_user, has_group;
     unsigned uid, gid;
     const char *user; /* for its groups, if has_user */

@@ -77,8 +77,8 @@ int sock_connect(const char *path, struct err *e);
 /* [blocks] Until fd can be read, or written: at most so long, -1: for ever.
  * 0, -ETIMEDOUT, or -EINTR after a signal. */
 int sock_wait(int fd, bool write, int timeout_ms);
-/* [blocks] Until one of them can be read; -1 are left out. Which is the first of
- * those, or a negative errno. */
+/* [blocks] Until one of them can be read; -1 are left out. Which is the first
+ * of those, or a negative errno. */
 #define SOCK_WAIT_MAX 8
 int sock_wait_any(const int *fds, unsigned num);
 

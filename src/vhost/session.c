@@ -367,8 +367,8 @@ static struct session *make(struct endpoint *ep)
     s->end_later.run = on_end_later;
     s->conn.closer = endpoint_closer(ep);
     /* Who gave it may keep it. */
-    s->conn.shared = !endpoint_conf(ep)->path &&
-                     endpoint_conf(ep)->kind != SOCK_DOOR;
+    s->conn.shared =
+        !endpoint_conf(ep)->path && endpoint_conf(ep)->kind != SOCK_DOOR;
     s->conn.message = on_message;
     s->conn.broken = on_conn_broken;
     s->conn.half_done = on_conn_half_done;

@@ -98,7 +98,8 @@ static struct vub *start(const char *devices)
 
 static void a_device_in_a_process_of_its_own_is_served(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", APART, MEMORY) ", " DISK("e", "", MEMORY));
+    struct vub *v =
+        ctl_start(DISK("d", APART, MEMORY) ", " DISK("e", "", MEMORY));
     struct front *f = front_new(v, "d", NULL);
     struct ctl c;
     pid_t pid;
@@ -169,15 +170,15 @@ static void kill_disk(const char *devices)
 static void a_disk_of_a_file_survives_its_process(void **state)
 {
     (void)state;
-    kill_disk(DISK("d", APART "'queues': 2, ", FILE_OF("img")) ", " DISK(
-        "e", "'queues': 2, ", MEMORY));
+    kill_disk(DISK("d", APART "'queues': 2, ",
+                   FILE_OF("img")) ", " DISK("e", "'queues': 2, ", MEMORY));
 }
 
 static void a_disk_in_memory_survives_its_process(void **state)
 {
     (void)state;
-    kill_disk(DISK("d", APART "'queues': 2, ", MEMORY) ", " DISK(
-        "e", "'queues': 2, ", MEMORY));
+    kill_disk(DISK("d", APART "'queues': 2, ",
+                   MEMORY) ", " DISK("e", "'queues': 2, ", MEMORY));
 }
 
 BEHAVE_MAIN(T(a_device_in_a_process_of_its_own_is_served),

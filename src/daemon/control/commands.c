@@ -74,6 +74,7 @@ static void run_log_level(struct request *r)
     struct json_out event = JSON_OUT_EMPTY;
 
     log_set((enum log_level)level, log_format());
+    devices_set_log(r->control->devices);
     json_add_str(&r->call.out, "level", log_level_words[level]);
     json_add_str(&r->call.out, "was", log_level_words[was]);
     if (level != was) {

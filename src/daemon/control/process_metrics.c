@@ -99,8 +99,8 @@ static bool copy(char *to, size_t room, const char *text)
 static const struct metric_family *make(const struct json *m)
 {
     const struct json *type = member(m, "type");
-    double kind = type && json_type(type) == JSON_NUMBER ? json_number(type)
-                                                         : -1;
+    double kind =
+        type && json_type(type) == JSON_NUMBER ? json_number(type) : -1;
     struct family *f;
 
     if (num_families == FAMILIES_MAX ||

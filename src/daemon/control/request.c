@@ -20,7 +20,7 @@
 
 void request_free(struct request *r)
 {
-    if (r->is_at_process)
+    if (r->process_of)
         isolate_forget(&r->process);
     list_del(&r->node);
     list_del(&r->all);
@@ -151,8 +151,8 @@ static void on_stopped(struct mail *m)
 
 void request_cancel(struct request *r)
 {
-    if (r->is_at_process)
-        isolate_cancel(r->served->isolated, &r->process);
+    if (r->process_of)
+        isolate_cancel(r->process_of->isolated, &r->process);
     if (!r->command || r->under_way != 1)
         return;
     /* A notification is done, so it begins. */
@@ -183,48 +183,63 @@ static void answer_written(struct request *r, const char *error)
     client_send(c);
 }
 
-static void on_process_answered(struct isolate_call *call, const char *members,
-                                const char *error)
+void request_pass_on(struct request *r, const char *members, const char *error)
 {
-    struct request *r = container_of(call, struct request, process);
-    struct err e;
-
-    r->is_at_process = false;
-    served_unref(r->served);
     if (members) {
         if (members[0])
             json_add_raw(&r->call.out, NULL, members);
         request_done(r);
-    } else if (error) {
-        answer_written(r, error);
-        request_free(r);
-    } else {
-        err_set(&e, -EPIPE, "",
-                "the process of the device has ended before it has answered; "
-                "it is started again");
-        request_fail(r, RPC_FAILED, &e);
-    }
-}
-
-static void send_to_process(struct request *r)
-{
-    char *params = r->rpc.params ? json_text(r->rpc.params) : NULL;
-    struct err e;
-    int rc;
-
-    r->process.answered = on_process_answered;
-    if (r->rpc.params && !params)
-        rc = err_nomem(&e);
-    else
-        rc = isolate_ask(r->served->isolated, &r->process, r->rpc.method,
-                         params, &e);
-    free(params);
-    if (rc < 0) {
-        request_fail(r, RPC_FAILED, &e);
         return;
     }
-    r->is_at_process = true;
-    served_ref(r->served);
+    answer_written(r, error);
+    request_free(r);
+}
+
+static void on_process_answered(struct isolate_call *call, const char *members,
+                                const char *error)
+{
+    struct request *r = container_of(call, struct request, process);
+    struct served *s = r->process_of;
+
+    r->process_of = NULL;
+    r->passed(r, s, members, error);
+    served_unref(s);
+}
+
+int request_pass(struct request *r, struct served *s,
+                 void (*answered)(struct request *r, struct served *s,
+                                  const char *members, const char *error))
+{
+    char *params = r->rpc.params ? json_text(r->rpc.params) : NULL;
+    int rc;
+
+    r->passed = answered;
+    r->process.answered = on_process_answered;
+    if (r->rpc.params && !params)
+        rc = err_nomem(&r->why);
+    else
+        rc = isolate_ask(s->isolated, &r->process, r->rpc.method, params,
+                         &r->why);
+    free(params);
+    if (rc == 0)
+        r->process_of = served_ref(s);
+    return rc;
+}
+
+static void on_command_answered(struct request *r, struct served *s,
+                                const char *members, const char *error)
+{
+    struct err e;
+
+    (void)s;
+    if (members || error) {
+        request_pass_on(r, members, error);
+        return;
+    }
+    err_set(&e, -EPIPE, "",
+            "the process of the device has ended before it has answered; it is "
+            "started again");
+    request_fail(r, RPC_FAILED, &e);
 }
 
 static void send_home(struct request *r)
@@ -237,7 +252,8 @@ static void send_home(struct request *r)
         return;
     }
     if (r->served->isolated) {
-        send_to_process(r);
+        if (request_pass(r, r->served, on_command_answered) < 0)
+            request_fail(r, RPC_FAILED, &r->why);
         return;
     }
     r->call.answered = on_answered;
@@ -307,8 +323,7 @@ void request_run(struct control *control, struct client *client,
     list_init(&r->node);
     list_add(&control->requests, &r->all);
     rc = rpc_read(&r->rpc, line, len, &e);
-    if (rc == 0 &&
-        !(control->keeper_gone && keeper_find(r->rpc.method, &row)))
+    if (rc == 0 && !(control->keeper_gone && keeper_find(r->rpc.method, &row)))
         rc = commands_find(r->rpc.method, &row, &e);
     if (rc == 0)
         rc = read_params(r, &row, &e);

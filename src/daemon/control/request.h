@@ -30,7 +30,9 @@ struct request {
     struct served_call at_home;
     struct mail there, back, stop, stopped;
     struct isolate_call process; /* instead, if the device has one */
-    bool is_at_process;
+    struct served *process_of;   /* that is asked; NULL: none is */
+    void (*passed)(struct request *r, struct served *s, const char *members,
+                   const char *error);
     unsigned under_way; /* letters */
     bool abandoned;     /* atomic: its client has gone */
     bool failed;
@@ -44,6 +46,14 @@ void request_run(struct control *control, struct client *client,
 void request_done(struct request *r);
 void request_fail(struct request *r, int code, const struct err *why);
 void request_fail_all(struct request *r, int code, const struct errs *e);
+/* Asks the process of an isolated device the same; with why not in r->why. The
+ * answer is members of the result, or an error, or neither: the process has
+ * ended. */
+int request_pass(struct request *r, struct served *s,
+                 void (*answered)(struct request *r, struct served *s,
+                                  const char *members, const char *error));
+/* Answers with one of both, as they are. r is gone. */
+void request_pass_on(struct request *r, const char *members, const char *error);
 /* Nobody waits for it any more, but for an answer that says so. */
 void request_cancel(struct request *r);
 /* Its client has gone. */

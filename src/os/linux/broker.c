@@ -282,9 +282,9 @@ int broker_spawn(const char *id, bool again, const int fds[BROKER_SPAWN_FDS])
         return -errno;
     all[0] = pair[1];
     memcpy(&all[1], fds, BROKER_SPAWN_FDS * sizeof(int));
-    rc = broker_send(questions, &q,
-                     offsetof(struct broker_question, text) + len, all,
-                     BROKER_FDS_MAX);
+    rc =
+        broker_send(questions, &q, offsetof(struct broker_question, text) + len,
+                    all, BROKER_FDS_MAX);
     close(pair[1]);
     if (rc == 0)
         return pair[0];

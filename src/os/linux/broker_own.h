@@ -34,7 +34,7 @@ struct broker_question {
 };
 
 struct broker_answer {
-    int32_t rc; /* of spawn: the process, then its end */
+    int32_t rc;   /* of spawn: the process, then its end */
     bool refused; /* by the rules; rc is -EACCES */
     bool ended;   /* of spawn: this is the second */
     bool has_fd;
