@@ -14,6 +14,7 @@
 
 #include "base/utf8.h"
 #include "daemon/confine.h"
+#include "daemon/isolate.h"
 #include "daemon/workers.h"
 
 #define ID_MAX_BYTES 64
@@ -221,6 +222,7 @@ void config_check(const struct config *c, struct errs *e)
     check_claims(claims, count, c, "id", "the id", repeated, e);
     check_sockets(c, runtime_dir, claims, repeated, e);
     workers_check(&c->devices, e);
+    isolate_check(c, e);
 out:
     free(runtime_dir);
     free(repeated);

@@ -351,14 +351,27 @@ static void tell_where(const struct served *s)
                  s->place.path ? ", " : "", s->place.path ? s->place.path : "");
 }
 
+/* Of an isolated device: its keeper learns what the relay has to know. */
+static void tell_keeper(struct daemon *d)
+{
+    const struct served *s = d->devices.list[0];
+    struct json_out o = JSON_OUT_EMPTY;
+
+    keep_forget(s->common->id);
+    json_add_bool(&o, "config_acts",
+                  endpoint_device(s->endpoint)->ops->config_acts);
+    if (!o.failed)
+        control_tell_keeper(&d->control, "ready", o.text);
+    json_out_free(&o);
+}
+
 static void tell_ready(struct daemon *d)
 {
     static const char line[] = "ready\n";
     int count = d->devices.count;
 
     if (d->how->isolated) {
-        keep_forget(d->devices.list[0]->common->id);
-        control_tell_keeper(&d->control, "ready", "");
+        tell_keeper(d);
         return;
     }
     for (int i = 0; i < count; i++)

@@ -32,6 +32,9 @@ static inline bool isolate_wanted(const struct conf_any *device)
     return common->isolation == ISOLATION_PROCESS;
 }
 
+/* The rules between devices that isolation makes. Devices may have bad keys. */
+void isolate_check(const struct config *c, struct errs *e);
+
 /* ---- the keeper ---- */
 
 struct isolate_events {

@@ -54,6 +54,7 @@ struct isolate_process {
     int control;            /* likewise; or it is talk's */
     int pid;
     bool ready;
+    bool config_acts; /* as its device_ops say */
     unsigned given; /* of kept memory */
 
     bool watched, talks;

@@ -28,6 +28,13 @@ static const char *text_of(const struct json *object, const char *name)
     return m && json_type(m) == JSON_STRING ? json_string(m) : "";
 }
 
+static bool is_true(const struct json *object, const char *name)
+{
+    const struct json *m = member(object, name);
+
+    return m && json_type(m) == JSON_BOOL && json_bool(m);
+}
+
 static double number_of(const struct json *object, const char *name)
 {
     const struct json *m = member(object, name);
@@ -94,8 +101,10 @@ static enum heard hear_notification(struct isolate_process *p,
 
     if (params && json_type(params) != JSON_OBJECT)
         return HEARD_NONSENSE;
-    if (strcmp(method, "ready") == 0)
-        return p->ready ? HEARD_NONSENSE : HEARD_READY;
+    if (strcmp(method, "ready") == 0 && !p->ready) {
+        p->config_acts = is_true(params, "config_acts");
+        return HEARD_READY;
+    }
     if (strcmp(method, "failed") == 0)
         return hear_failed(params, errors);
     if (strcmp(method, "event") != 0)
