@@ -159,6 +159,9 @@ void conf_free(struct conf_doc *doc);
  * of CONF_TABLES. */
 bool conf_same(const struct conf_any *a, const struct conf_any *b,
                const struct conf_union *of);
+/* A number that is the same for those that say the same, and hardly ever for
+ * others: for who cannot compare them. */
+uint64_t conf_digest(const struct conf_any *a, const struct conf_union *of);
 /* The same, whatever their live keys say. */
 bool conf_same_but_live(const struct conf_any *a, const struct conf_any *b,
                         const struct conf_union *of);

@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,10 +357,14 @@ static void tell_keeper(struct daemon *d)
 {
     const struct served *s = d->devices.list[0];
     struct json_out o = JSON_OUT_EMPTY;
+    char digest[20];
 
     keep_forget(s->common->id);
     json_add_bool(&o, "config_acts",
                   endpoint_device(s->endpoint)->ops->config_acts);
+    snprintf(digest, sizeof(digest), "%" PRIx64,
+             conf_digest(s->conf, &device_union));
+    json_add_str(&o, "config", digest);
     if (!o.failed)
         control_tell_keeper(&d->control, "ready", o.text);
     json_out_free(&o);

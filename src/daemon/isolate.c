@@ -253,6 +253,7 @@ void isolate_was_heard(struct isolated *i, enum heard what,
     snprintf(i->reason, sizeof(i->reason), "%.*s", (int)sizeof(i->reason) - 1,
              errors->list[0].text);
     i->has_reason = true;
+    process_end(i->process);
 }
 
 /* ---- life ---- */

@@ -69,6 +69,25 @@ static enum heard hear_failed(const struct json *params, struct errs *out)
     return HEARD_FAILED;
 }
 
+/* It has looked the device up by itself, perhaps in a file that says something
+ * else by now. */
+static enum heard hear_ready(struct isolate_process *p,
+                             const struct json *params, struct errs *errors)
+{
+    char digest[20];
+
+    snprintf(digest, sizeof(digest), "%" PRIx64,
+             conf_digest(&p->owner->conf, &device_union));
+    if (strcmp(text_of(params, "config"), digest) != 0) {
+        errs_add(errors, -ESTALE, "",
+                 "an isolated device is what the config file says, which says "
+                 "something else of it by now");
+        return HEARD_FAILED;
+    }
+    p->config_acts = is_true(params, "config_acts");
+    return HEARD_READY;
+}
+
 /* Those that are not told by us. */
 static bool is_event_of_device(const struct json *params, const char *id)
 {
@@ -101,10 +120,8 @@ static enum heard hear_notification(struct isolate_process *p,
 
     if (params && json_type(params) != JSON_OBJECT)
         return HEARD_NONSENSE;
-    if (strcmp(method, "ready") == 0 && !p->ready) {
-        p->config_acts = is_true(params, "config_acts");
-        return HEARD_READY;
-    }
+    if (strcmp(method, "ready") == 0 && !p->ready)
+        return hear_ready(p, params, errors);
     if (strcmp(method, "failed") == 0)
         return hear_failed(params, errors);
     if (strcmp(method, "event") != 0)
