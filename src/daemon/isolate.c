@@ -119,10 +119,9 @@ static void tell_restarted(struct isolated *i)
 {
     struct json_out o = JSON_OUT_EMPTY;
 
-    log_info(i->common->id,
-             "its process is %d now, the %u. that was started "
-             "again",
-             i->process->pid, i->restarts);
+    log_limited(&i->lines, LOG_INFO, i->common->id,
+                "process %d serves it now, after %u restart%s", i->process->pid,
+                i->restarts, i->restarts == 1 ? "" : "s");
     json_add_str(&o, "event", "device.restarted");
     json_add_str(&o, "device", i->common->id);
     json_add_i64(&o, "pid", i->process->pid);
@@ -149,7 +148,7 @@ static void start_next(struct isolated *i)
     i->process = process_new(i, &why);
     if (i->process && process_watch(i->process, i->main, &why) == 0)
         return;
-    log_error(i->common->id, "%s", why.text);
+    log_limited(&i->lines, LOG_ERROR, i->common->id, "%s", why.text);
     snprintf(i->reason, sizeof(i->reason), "%s", why.text);
     if (i->process)
         process_drop(i->process, false);
@@ -208,8 +207,9 @@ void isolate_lost(struct isolated *i, int how)
         return;
     }
     note_reason(i, how);
-    log_warn(i->common->id, "its process %d has ended (%s)%s", p->pid,
-             i->reason, was_ready ? "" : " before it was ready");
+    log_limited(&i->lines, LOG_WARN, i->common->id,
+                "its process %d has ended%s (%s): another is started", p->pid,
+                was_ready ? "" : " before it was ready", i->reason);
     process_drop(p, false);
     relay_child_lost(i->relay);
     if (i->closing)
@@ -248,8 +248,9 @@ void isolate_was_heard(struct isolated *i, enum heard what,
         return;
     }
     for (int k = 0; k < errors->count; k++)
-        log_error(i->common->id, "%s%s%s", errors->list[k].where,
-                  errors->list[k].where[0] ? ": " : "", errors->list[k].text);
+        log_limited(&i->lines, LOG_ERROR, i->common->id, "%s%s%s",
+                    errors->list[k].where, errors->list[k].where[0] ? ": " : "",
+                    errors->list[k].text);
     snprintf(i->reason, sizeof(i->reason), "%.*s", (int)sizeof(i->reason) - 1,
              errors->list[0].text);
     i->has_reason = true;

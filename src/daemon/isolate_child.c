@@ -128,7 +128,6 @@ int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
     int words = process_copy_fd(ends.control), status = EXIT_RUN_TIME;
     struct errs e = ERRS_EMPTY;
 
-    process_set_stderr(fds[3]);
     set_name(id);
     if (words >= 0 && isolate_keep_begin(ends.keep) == 0)
         status = serve(c, id, again, &ends, &e);

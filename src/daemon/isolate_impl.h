@@ -120,6 +120,7 @@ struct isolated {
     unsigned restarts;
     char reason[256]; /* of the last end; "": there was none */
     bool has_reason;  /* of the process that ends now */
+    struct log_limit lines;
 };
 
 /* For processes. */

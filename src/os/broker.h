@@ -37,7 +37,8 @@ int broker_fail(struct err *e, int rc, const char *what, const char *path);
 
 /* Makes a process that goes on as rules->spawn has it: a fork of the broker,
  * which looks up by itself what there is to know of `id`; in the config as it
- * is now, if it is to read it again. It gets copies of the fds. Does not wait:
+ * is now, if it is to read it again. It gets copies of the fds; the last one is
+ * its standard error. Does not wait:
  * returns an fd that becomes readable when there is news, broker_spawned;
  * closing it kills the process. */
 #define BROKER_SPAWN_FDS 4

@@ -18,15 +18,14 @@
 void process_init(void);
 
 /* In a process that was forked from one that had no more than one thread, and
- * goes on as a vub of its own: what is not inherited. It ends when it is told
- * to, not by a terminal's or a service manager's signal to all. */
-void process_init_fork(void);
+ * goes on as a vub of its own: what is not inherited. err: its standard error,
+ * taken. It ends when it is told to, not by a terminal's or a service manager's
+ * signal to all. */
+void process_init_fork(int err);
 /* As others see it; cut to 15 bytes. */
 void process_set_name(const char *name);
 /* SIGKILL comes when the process ends that has forked this one. */
 void process_end_with_parent(void);
-/* Standard error leads to fd from now on, which is closed. */
-void process_set_stderr(int fd);
 
 /* Is fd open? For fds that were named to us: to be asked before we open any
  * of our own. */

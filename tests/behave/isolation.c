@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -12,6 +13,8 @@
 #include "front/input.h"
 #include "luns.h"
 #include "neighbours.h"
+
+enum { EVKEY = 1, KEY_A = 30, KEY_B = 48 };
 
 #define APART "'isolation': 'process', "
 #define FILE_OF(name) "{'type': 'file', 'path': '" name "'}"
@@ -181,6 +184,434 @@ static void a_disk_in_memory_survives_its_process(void **state)
                    MEMORY) ", " DISK("e", "'queues': 2, ", MEMORY));
 }
 
+/* ---- other types ---- */
+
+static void a_scsi_host_survives_its_process(void **state)
+{
+    struct vub *v =
+        start(SAN(APART, LUN(0, 0, FILE_OF("img")) ", " LUN(0, 1, SMALL)));
+    struct scsi *s = scsi_open(v, "san", NULL, 4);
+    struct scsi_lun disks[] = {scsi_at(0, 0), scsi_at(0, 1)};
+    uint8_t want[4096], got[4096];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    for (unsigned d = 0; d < 2; d++)
+        scsi_attend(s->queue[0], disks[d]);
+    for (unsigned i = 0; i < KILLS; i++) {
+        struct scsi_req *r[8];
+
+        front_fill(want, sizeof(want), i);
+        for (unsigned d = 0; d < 2; d++)
+            scsi_write(s->queue[0], disks[d], 64 + i * 8, want, sizeof(want));
+        for (unsigned k = 0; k < 8; k++) {
+            r[k] = scsi_new(s, disks[k % 2], 512);
+            memset(r[k]->data, (int)k, 512);
+            scsi_go(s->queue[0], r[k], CDB_16(SCSI_WRITE_16, k, 1), 512, 0);
+        }
+        kill_process(&c, "san");
+        for (unsigned k = 0; k < 8; k++)
+            scsi_need_good(*scsi_wait(s->queue[0], r[k]));
+        for (unsigned k = 0; k < 8; k++)
+            scsi_free(r[k]);
+        for (unsigned d = 0; d < 2; d++) {
+            scsi_read(s->queue[0], disks[d], 64 + i * 8, got, sizeof(got));
+            assert_memory_equal(got, want, sizeof(want));
+        }
+        need_restarts(&c, "san", i + 1);
+    }
+    assert_true(front_lives(s->f));
+    ctl_close(&c);
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* The guest sees it, and then it is answered. */
+static void press(struct ctl *c, struct input *in, unsigned code, int value)
+{
+    char params[128];
+
+    snprintf(params, sizeof(params),
+             "{'device': 'k', 'events': [{'code': '%s', 'value': %d}]}",
+             code == KEY_A ? "KEY_A" : "KEY_B", value);
+    ctl_call(c, "input.send", params);
+    input_need_frame(in, EVKEY, code, value);
+    ctl_need(c, "\"result\"");
+}
+
+/* A key that is held when the process is killed can be let go, and is not told
+ * of again. */
+static void a_keyboard_survives_its_process(void **state)
+{
+    struct vub *v =
+        ctl_start("{'id': 'k', 'type': 'input', " APART
+                  "'source': {'type': 'virtual', 'preset': 'keyboard'}}");
+    struct input *in = input_new(v, "k", NULL, 64);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    for (unsigned i = 0; i < KILLS; i++) {
+        press(&c, in, KEY_A, 1);
+        kill_process(&c, "k");
+        need_restarts(&c, "k", i + 1);
+        press(&c, in, KEY_B, 1);
+        press(&c, in, KEY_A, 0);
+        press(&c, in, KEY_B, 0);
+    }
+    assert_true(front_lives(in->f));
+    ctl_close(&c);
+    input_free(in);
+    vub_free(v);
+}
+
+static void hash_of(struct ctl *c, char hash[40])
+{
+    const char *line, *at;
+
+    ctl_call(c, "gpu.hash", "{'device': 'screen', 'cursor': false}");
+    line = ctl_answer(c);
+    at = strstr(line, "\"hash\":\"");
+    if (!at || sscanf(at + 8, "%32[0-9a-f]", hash) != 1)
+        front_fail("no hash in %s", line);
+}
+
+static void a_screen_survives_its_process(void **state)
+{
+    struct vub *v = ctl_start("{'id': 'screen', 'type': 'gpu', " APART
+                              "'display': 'headless'}");
+    struct gpu *g = gpu_open(v, "screen", NULL);
+    struct gpu_fb *fb = gpu_fb_new(g, 100, 80, 4096);
+    char before[40], after[40];
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    gpu_fb_fill(fb, 1);
+    gpu_show(g, 0, 1, VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM, fb);
+    for (unsigned i = 0; i < KILLS; i++) {
+        gpu_fb_fill(fb, i + 2);
+        gpu_draw(g, 1, fb, 0, 0, 100, 80);
+        hash_of(&c, before);
+        kill_process(&c, "screen");
+        need_restarts(&c, "screen", i + 1);
+        hash_of(&c, after);
+        assert_string_equal(before, after);
+        gpu_need(gpu_flush(g, 1, 0, 0, 100, 80), OK_NODATA);
+    }
+    gpu_need(gpu_unref(g, 1), OK_NODATA);
+    assert_true(front_lives(g->f));
+    ctl_close(&c);
+    gpu_close(g);
+    vub_free(v);
+}
+
+/* ---- beside it ---- */
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * (int64_t)1000000 + t.tv_nsec / 1000;
+}
+
+/* The longest of so many requests. */
+static int64_t slowest_us(struct front *f, unsigned n)
+{
+    int64_t worst = 0, before;
+    uint8_t block[512];
+
+    for (unsigned i = 0; i < n; i++) {
+        before = now_us();
+        blk_read(f->vq[0], i % 64, block, sizeof(block));
+        worst = MAX(worst, now_us() - before);
+    }
+    return worst;
+}
+
+static void other_devices_do_not_notice(void **state)
+{
+    struct vub *v = start(DISK("d", APART, FILE_OF("img")) ", " DISK(
+        "e", "", MEMORY) ", " DISK("o", APART, MEMORY));
+    struct front *d = front_new(v, "d", NULL), *e = front_new(v, "e", NULL);
+    struct front *o = front_new(v, "o", NULL);
+    pid_t other;
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    other = process_of(&c, "o");
+    for (unsigned i = 0; i < KILLS; i++) {
+        kill_process(&c, "d");
+        /* Far less than a start, or a wait for the next one, takes. */
+        assert_true(slowest_us(e, 200) < 1000000);
+        assert_true(slowest_us(o, 200) < 1000000);
+        blk_verify(d->vq[0], i * 8, 4096, i);
+    }
+    assert_int_equal(process_of(&c, "o"), other);
+    assert_int_equal(process_number(&c, "o", "restarts"), 0);
+    front_free(d);
+    front_free(e);
+    front_free(o);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+/* ---- what cannot be started ---- */
+
+/* It is started at once, then after a while; others go on, and it serves when
+ * it can. */
+static void a_process_that_cannot_start_is_started_again(void **state)
+{
+    struct vub *v =
+        start(DISK("d", APART, FILE_OF("img")) ", " DISK("e", "", MEMORY));
+    struct front *d = front_new(v, "d", NULL), *e = front_new(v, "e", NULL);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    blk_verify(d->vq[0], 0, 4096, 1);
+    assert_int_equal(rename(vub_path(v, "img"), vub_path(v, "gone")), 0);
+    kill_process(&c, "d");
+    for (unsigned i = 0; i < 4; i++) {
+        vub_log_wait(v, "has ended before it was ready");
+        vub_log_mark(v);
+        blk_verify(e->vq[0], 0, 4096, i);
+    }
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_need(&c, "\"last_end\":\"cannot open");
+    ctl_call(&c, "block.resize", "{'device': 'd', 'size': '64M'}");
+    ctl_need(&c, "the process of the device has ended; it is started again");
+    assert_int_equal(rename(vub_path(v, "gone"), vub_path(v, "img")), 0);
+    need_restarts(&c, "d", 1);
+    blk_verify(d->vq[0], 8, 4096, 2);
+    assert_true(front_lives(d));
+    front_free(d);
+    front_free(e);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+static void an_error_of_the_config_is_told_as_always(void **state)
+{
+    struct vub *v = vub_new();
+
+    (void)state;
+    vub_config(v, DISK("e", "", MEMORY) ", " DISK(
+                      "d", APART, "{'type': 'file', 'path': 'none'}"));
+    vub_spawn(v);
+    assert_int_equal(vub_wait(v), 2);
+    assert_non_null(
+        strstr(vub_log(v), "devices.json: /devices/1/store/path: cannot open"));
+    vub_free(v);
+}
+
+/* ---- what is asked of it ---- */
+
+static void commands_reach_it(void **state)
+{
+    struct vub *v = start(DISK("d", APART, FILE_OF("img")) ", " DISK(
+        "t", APART,
+        "{'type': 'throttle', 'name': 'gold', 'iops': 1000,"
+        " 'next': " MEMORY "}"));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    assert_int_equal(truncate(vub_path(v, "img"), 128 << 20), 0);
+    ctl_call(&c, "block.resize", "{'device': 'd'}");
+    ctl_need(&c, "\"result\"");
+    assert_int_equal(blk_capacity(f), (128 << 20) / 512);
+    ctl_call(&c, "block.resize", "{'device': 'd', 'nonsense': 1}");
+    ctl_need(&c, "/params/nonsense");
+    ctl_call(&c, "throttle.set", "{'name': 'gold', 'iops': 77}");
+    ctl_need(&c, "\"iops\":77");
+    ctl_call(&c, "throttle.set", "{'name': 'silver', 'iops': 77}");
+    ctl_need(&c, "there is no throttle \\\"silver\\\"");
+    kill_process(&c, "t");
+    need_restarts(&c, "t", 1);
+    ctl_call(&c, "status", "{}");
+    ctl_need(&c, "\"throttles\":[{\"name\":\"gold\",\"iops\":77");
+    ctl_call(&c, "metrics", "{}");
+    ctl_need(&c, "device=\\\"t\\\"");
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+/* One that is kept by the device is answered when its process is lost. */
+static void a_call_of_a_lost_process_fails(void **state)
+{
+    struct vub *v = ctl_start("{'id': 'screen', 'type': 'gpu', " APART
+                              "'display': 'headless'}");
+    struct ctl c, waits;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_open(&waits, v);
+    ctl_call(&waits, "gpu.wait",
+             "{'device': 'screen', 'changed': true, 'timeout_ms': 600000}");
+    ctl_call(&c, "status", "{'device': 'screen'}");
+    ctl_need(&c, "\"running\"");
+    kill_process(&c, "screen");
+    ctl_need(&waits, "has ended before it has answered");
+    ctl_close(&waits);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+static void a_restart_is_an_event(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", APART, MEMORY));
+    struct ctl c, events;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_open(&events, v);
+    ctl_call(&events, "events", "{}");
+    ctl_need(&events, "\"result\"");
+    kill_process(&c, "d");
+    ctl_need(&events, "\"event\":\"device.restarted\",\"device\":\"d\"");
+    ctl_close(&events);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+/* ---- the end ---- */
+
+static bool is_there(pid_t pid)
+{
+    char path[64], line[256] = "";
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return false;
+    if (!fgets(line, sizeof(line), f))
+        line[0] = '\0';
+    fclose(f);
+    return !strstr(line, ") Z ");
+}
+
+static void need_end_of(pid_t pid)
+{
+    int64_t end = front_now_ms() + front_timeout_ms();
+
+    while (is_there(pid))
+        if (front_now_ms() > end)
+            front_fail("process %d is left", (int)pid);
+}
+
+static void its_process_ends_with_its_keeper(void **state)
+{
+    struct vub *v =
+        start(DISK("d", APART, FILE_OF("img")) ", " DISK("m", APART, MEMORY));
+    pid_t one, other;
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    one = process_of(&c, "d");
+    other = process_of(&c, "m");
+    ctl_close(&c);
+    vub_kill(v);
+    need_end_of(one);
+    need_end_of(other);
+    vub_free(v);
+}
+
+static void a_stop_under_load_is_clean(void **state)
+{
+    struct vub *v = start(DISK("d", APART "'queues': 2, ", FILE_OF("img")));
+    struct load l;
+    struct ctl c;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    load_start(&l, v, "d", &ring_modes[0]);
+    load_turn(&l, 50);
+    pid = process_of(&c, "d");
+    ctl_close(&c);
+    vub_stop(v);
+    assert_false(is_there(pid));
+    front_free(l.f);
+    vub_free(v);
+}
+
+static void devices_come_and_go(void **state)
+{
+    struct vub *v = start(DISK("e", "", MEMORY));
+    struct front *f;
+    struct ctl c;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "device.add",
+             "{'config': {'id': 'n', 'type': 'block', " APART
+             "'store': {'type': 'memory', 'size': '1M'}}}");
+    ctl_need(&c, "has to be in the config file too");
+    vub_config_whole(v,
+                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': "
+                     "[" DISK("n", APART, MEMORY) "]}",
+                     v->dir);
+    ctl_call(&c, "config.reload", "{}");
+    ctl_need(&c, "\"added\":[\"n\"]");
+    f = front_new(v, "n", NULL);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    pid = process_of(&c, "n");
+    kill_process(&c, "n");
+    need_restarts(&c, "n", 1);
+    blk_verify(f->vq[0], 8, 4096, 2);
+    ctl_call(&c, "device.reload", "{'device': 'n'}");
+    ctl_need(&c, "\"result\"");
+    need_end_of(pid);
+    pid = need_process(&c, "n");
+    ctl_call(&c, "device.remove", "{'device': 'n'}");
+    ctl_need(&c, "\"result\"");
+    assert_false(is_there(pid));
+    front_free(f);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+static void it_needs_no_sandbox(void **state)
+{
+    struct vub *v = vub_new();
+    struct front *f;
+    struct ctl c;
+
+    (void)state;
+    vub_config_whole(
+        v,
+        "{'runtime_dir': '%s', 'control': 'ctl', "
+        "'sandbox': false, 'devices': [" DISK("d", APART, MEMORY) "]}",
+        v->dir);
+    vub_run(v);
+    ctl_open(&c, v);
+    f = front_new(v, "d", NULL);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    kill_process(&c, "d");
+    blk_verify(f->vq[0], 8, 4096, 2);
+    need_restarts(&c, "d", 1);
+    front_free(f);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_device_in_a_process_of_its_own_is_served),
             T(a_disk_of_a_file_survives_its_process),
-            T(a_disk_in_memory_survives_its_process))
+            T(a_disk_in_memory_survives_its_process),
+            T(a_scsi_host_survives_its_process),
+            T(a_keyboard_survives_its_process),
+            T(a_screen_survives_its_process), T(other_devices_do_not_notice),
+            T(a_process_that_cannot_start_is_started_again),
+            T(an_error_of_the_config_is_told_as_always), T(commands_reach_it),
+            T(a_call_of_a_lost_process_fails), T(a_restart_is_an_event),
+            T(its_process_ends_with_its_keeper), T(a_stop_under_load_is_clean),
+            T(devices_come_and_go), T(it_needs_no_sandbox))

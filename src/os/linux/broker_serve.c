@@ -533,6 +533,16 @@ static bool was_made(const struct made *m)
     return status == 0;
 }
 
+static void forget_all_listeners(void)
+{
+    while (made) {
+        struct made *m = made;
+
+        made = m->next;
+        free(m);
+    }
+}
+
 /* Links to nowhere, other files and others' sockets stay. */
 static void remove_left(int asker)
 {
@@ -572,9 +582,8 @@ _Noreturn static void be_spawned(const struct job *j, int questions, int reply,
     for (unsigned i = 0; i < num_spawned; i++)
         close(spawned[i].line);
     num_spawned = 0;
-    while (made)
-        forget_listener(made->path);
-    process_init_fork();
+    forget_all_listeners();
+    process_init_fork(fds[BROKER_SPAWN_FDS - 1]);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     exit(j->rules->spawn(j->rules, j->path, j->q->flags & 1, fds));

@@ -124,10 +124,12 @@ void process_init(void)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-void process_init_fork(void)
+void process_init_fork(int err)
 {
     static const int ignored[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
 
+    dup2(err, STDERR_FILENO);
+    close(err);
     process_parent = getppid();
     for (int sig = 1; sig < NSIG; sig++) {
         if (sig != SIGBUS && sig != SIGSEGV && sig != SIGABRT)
@@ -149,12 +151,6 @@ void process_end_with_parent(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != process_parent)
         _exit(0);
-}
-
-void process_set_stderr(int fd)
-{
-    dup2(fd, STDERR_FILENO);
-    close(fd);
 }
 
 bool process_has_fd(int fd)
