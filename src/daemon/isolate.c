@@ -47,6 +47,7 @@ int isolate_open(struct isolated **out, const struct conf_any *device,
     i->conf = *device;
     i->common = device->data;
     i->again = again;
+    list_init(&i->waiting);
     if (isolate_kept_open(&i->kept, i->common->id) < 0) {
         free(i);
         return errs_nomem(e);
@@ -111,6 +112,62 @@ void isolate_event_told(struct isolated *i, const char *members, size_t len)
 
     json_add_cut(&o, members, len);
     i->events.told(&o, i->events.arg);
+}
+
+/* ---- calls that wait ---- */
+
+static void end_wait(struct isolate_call *c)
+{
+    list_del(&c->node);
+    list_init(&c->node);
+    free(c->method);
+    free(c->params);
+    c->method = c->params = NULL;
+}
+
+static void fail_waiting(struct isolated *i)
+{
+    struct list *node;
+
+    while ((node = i->waiting.next) != &i->waiting) {
+        struct isolate_call *c = container_of(node, struct isolate_call, node);
+
+        end_wait(c);
+        c->answered(c, NULL, NULL);
+    }
+}
+
+static int begin_wait(struct isolated *i, struct isolate_call *c,
+                      const char *method, const char *params, struct err *e)
+{
+    c->id = 0;
+    c->method = strdup(method);
+    c->params = params ? strdup(params) : NULL;
+    list_add(&i->waiting, &c->node);
+    if (c->method && (!params || c->params))
+        return 0;
+    end_wait(c);
+    return err_nomem(e);
+}
+
+static void on_told(struct relay *r, void *arg)
+{
+    struct isolated *i = arg;
+    struct list *node;
+    struct err e;
+
+    while (!relay_is_telling(r) && i->process && i->process->ready &&
+           (node = i->waiting.next) != &i->waiting) {
+        struct isolate_call *c = container_of(node, struct isolate_call, node);
+        char *method = c->method, *params = c->params;
+
+        c->method = c->params = NULL;
+        end_wait(c);
+        if (c->cancelled || process_ask(i->process, c, method, params, &e) < 0)
+            c->answered(c, NULL, NULL);
+        free(method);
+        free(params);
+    }
 }
 
 /* ---- the next process ---- */
@@ -203,6 +260,7 @@ void isolate_lost(struct isolated *i, int how)
     i->process = NULL;
     if (i->closing && i->relay_closed) {
         process_drop(p, false);
+        fail_waiting(i);
         be_closed(i);
         return;
     }
@@ -211,6 +269,7 @@ void isolate_lost(struct isolated *i, int how)
                 "its process %d has ended%s (%s): another is started", p->pid,
                 was_ready ? "" : " before it was ready", i->reason);
     process_drop(p, false);
+    fail_waiting(i);
     relay_child_lost(i->relay);
     if (i->closing)
         return;
@@ -297,6 +356,7 @@ int isolate_place(struct isolated *i, struct place *place, struct loop *main,
         .disconnected = on_disconnected,
         .pass = pass,
         .event = on_event,
+        .told = on_told,
         .arg = i,
     };
     int rc = relay_open(&i->relay, &conf, e);
@@ -386,11 +446,14 @@ int isolate_ask(struct isolated *i, struct isolate_call *c, const char *method,
                 const char *params, struct err *e)
 {
     list_init(&c->node);
+    c->cancelled = false;
     if (!i->process || !i->process->ready || i->closing)
         return err_set(e, -ENOTCONN, "",
                        i->closing ? "the device is closing"
                                   : "the process of the device has ended; it "
                                     "is started again");
+    if (c->waits && relay_is_telling(i->relay))
+        return begin_wait(i, c, method, params, e);
     return process_ask(i->process, c, method, params, e);
 }
 
@@ -400,6 +463,10 @@ void isolate_cancel(struct isolated *i, struct isolate_call *c)
 
     if (!i->process || !i->process->ready)
         return;
+    if (c->method) {
+        c->cancelled = true;
+        return;
+    }
     json_add_u64(&o, "id", c->id);
     if (!o.failed)
         process_notify(i->process, "keeper.cancel", o.text);
@@ -408,7 +475,7 @@ void isolate_cancel(struct isolated *i, struct isolate_call *c)
 
 void isolate_forget(struct isolate_call *c)
 {
-    list_del(&c->node);
+    end_wait(c);
 }
 
 void isolate_refresh(struct isolated *i)

@@ -77,9 +77,15 @@ struct isolate_call {
     void (*answered)(struct isolate_call *c, const char *members,
                      const char *error);
 
+    /* It is about what the guest does: asked when the process knows the guest
+     * that is there. */
+    bool waits;
+
     /* isolate's */
     struct list node;
     uint64_t id;
+    char *method, *params; /* while it waits */
+    bool cancelled;        /* likewise */
 };
 
 /* params: JSON; NULL: none. Always answered, but never from inside; with why it

@@ -121,6 +121,7 @@ struct isolated {
     char reason[256]; /* of the last end; "": there was none */
     bool has_reason;  /* of the process that ends now */
     struct log_limit lines;
+    struct list waiting; /* calls */
 };
 
 /* For processes. */

@@ -145,11 +145,23 @@ void relay_session_half_done(struct relay *r)
         timer_start(&r->timer, HALF_DONE_MS);
 }
 
+bool relay_is_telling(const struct relay *r)
+{
+    return r->child && r->current && !r->current->told;
+}
+
+void relay_session_knows(struct relay *r)
+{
+    if (r->conf.told)
+        r->conf.told(r, r->conf.arg);
+}
+
 void relay_session_ending(struct relay *r, struct relay_session *s)
 {
     if (r->current != s)
         return;
     r->current = NULL;
+    relay_session_knows(r);
     if (s->arriving)
         relay_session_arrived(
             r, &(struct err){.code = -ECONNRESET, .text = "it has ended"});

@@ -59,6 +59,8 @@ struct relay_conf {
      * nobody wants to know. */
     void (*event)(struct relay *r, const struct endpoint_event *event,
                   void *arg);
+    /* What relay_is_telling says has become false. NULL: likewise. */
+    void (*told)(struct relay *r, void *arg);
     void *arg; /* of all calls */
 };
 
@@ -69,6 +71,8 @@ int relay_start(struct relay *r, struct err *e);
 
 /* A child waits at its door. May call pass. */
 void relay_child_here(struct relay *r);
+/* Does the child that is here not know yet all that the front-end has said? */
+bool relay_is_telling(const struct relay *r);
 /* The child is lost, and its legs with it: the front-end waits. Safe if none
  * was here. */
 void relay_child_lost(struct relay *r);

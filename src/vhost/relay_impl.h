@@ -117,6 +117,9 @@ struct relay_session {
 
 struct log_limit *relay_limit(struct relay *r, enum relay_line line);
 void relay_tell(struct relay *r, const struct endpoint_event *e);
+/* The child knows all that the front-end of the current session has said, or
+ * there is none. */
+void relay_session_knows(struct relay *r);
 /* The front-end has gone: the next one may be accepted. */
 void relay_session_ending(struct relay *r, struct relay_session *s);
 /* Nothing is left of a session, or of a leg. */

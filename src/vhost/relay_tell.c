@@ -98,6 +98,7 @@ static void tell_next(struct relay_session *s)
     s->told = true;
     s->asked = ASKED_NOTHING;
     s->at = 0;
+    relay_session_knows(s->relay);
     if (s->arriving) {
         s->arriving = false;
         s->front.shared = !s->relay->conf.path;

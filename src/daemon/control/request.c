@@ -252,6 +252,7 @@ static void send_home(struct request *r)
         return;
     }
     if (r->served->isolated) {
+        r->process.waits = true;
         if (request_pass(r, r->served, on_command_answered) < 0)
             request_fail(r, RPC_FAILED, &r->why);
         return;
