@@ -50,6 +50,11 @@ static int read_config(const struct confine *c, bool again,
 {
     *doc = again ? NULL : conf_ref(c->doc);
     *conf = c->conf;
+    if (again && c->on && !c->rules.again)
+        return errs_add(e, -EPERM, "",
+                        "the config file lies where the sandbox lets it be "
+                        "written, so nothing can be isolated by what it says "
+                        "now: start vub again for that");
     return again ? config_read(doc, conf, c->source, e) : 0;
 }
 
