@@ -428,6 +428,11 @@ void isolate_free(struct isolated *i)
 
 /* ---- what is asked ---- */
 
+unsigned isolate_restarts(const struct isolated *i)
+{
+    return i->restarts;
+}
+
 void isolate_status(const struct isolated *i, struct json_out *o)
 {
     json_begin(o, "process", '{');

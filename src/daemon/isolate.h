@@ -65,6 +65,8 @@ void isolate_close(struct isolated *i);
  * left of its process ends. Its loop has some turns to go. */
 void isolate_free(struct isolated *i);
 
+/* How often its process has been started again. */
+unsigned isolate_restarts(const struct isolated *i);
 /* Adds a member "process": which one, and what has become of those before. */
 void isolate_status(const struct isolated *i, struct json_out *o);
 

@@ -262,7 +262,10 @@ static void show_device(FILE *f, const struct json *device)
     const struct json *rings = show_member(device, "rings");
     const char *type = show_string(device, "type");
     const struct json *own = show_member(device, type);
+    const struct json *process = show_member(device, "process");
 
+    if (process && json_type(process) == JSON_OBJECT)
+        show_members(f, "served by a process of its own", process, true);
     if (rings && json_type(rings) == JSON_ARRAY)
         for (const struct json *n = json_first(rings); n; n = json_next(n))
             show_ring(f, n);

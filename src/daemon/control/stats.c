@@ -6,6 +6,7 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/gather.h"
+#include "daemon/isolate.h"
 #include "iscsi/unit.h"
 #include "store/throttle.h"
 
@@ -64,6 +65,10 @@ static const struct metric_family answers = {
     "Whether the worker of the device has answered in time. If not, little "
     "else is told of it."};
 
+static const struct metric_family restarts = {
+    "vub_device_restarts", METRIC_COUNTER, NULL,
+    "How often the process of an isolated device has been started again."};
+
 static void ask_metrics(struct served *s, struct found *f)
 {
     const struct device_type *type = device_type_of(s->conf);
@@ -98,6 +103,9 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
             continue;
         metrics_add(&own[i + 1], &answers, p->found != NULL, "type=\"%s\"",
                     p->served->conf->table->name);
+        if (p->served->isolated)
+            metrics_add(&own[i + 1], &restarts,
+                        isolate_restarts(p->served->isolated), "%s", "");
         throttle_metrics_of_user(&own[i + 1], id);
         iscsi_metrics(id, &own[i + 1]);
         list[n++] = (struct metrics_of){id, &own[i + 1]};
