@@ -525,7 +525,7 @@ static void try_stuck_question(void *arg)
     NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, answer) == 0);
     if (fork() == 0)
         broker_serve(pair[1], &rules, own);
-    NEED(broker_send(pair[0], &q, len, answer[1]) == 0);
+    NEED(broker_send(pair[0], &q, len, &answer[1], 1) == 0);
     close(pair[1]);
     close(pair[0]);
     NEED(wait(NULL) > 0);
