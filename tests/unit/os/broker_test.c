@@ -578,8 +578,9 @@ static void try_nonsense(void *arg)
     expect_no_answer(pair[0], &q, head + 3); /* to where? */
     q.op = BROKER_OPEN;
     memcpy(q.text, "/a\0/b", 6);
-    expect_no_answer(pair[0], &q, head + 6);           /* one too many */
-    NEED(broker_send(pair[0], &q, head + 3, NULL, 0) == 0); /* answer to whom? */
+    expect_no_answer(pair[0], &q, head + 6); /* one too many */
+    NEED(broker_send(pair[0], &q, head + 3, NULL, 0) ==
+         0); /* answer to whom? */
     expect_no_answer(pair[0], &q, 1);
     close(pair[0]);
     NEED(wait(NULL) > 0);
@@ -629,6 +630,90 @@ static void without_a_broker_all_is_done_here(void **state)
     broker_stop();
 }
 
+/* ---- processes that go on ---- */
+
+static int go_on(const struct sandbox_rules *r, const char *id, bool again,
+                 const int *fds)
+{
+    char word[8] = "";
+
+    NEED(r == &rules);
+    NEED(write(fds[0], id, strlen(id)) == (ssize_t)strlen(id));
+    NEED(write(fds[0], again ? "+" : "-", 1) == 1);
+    NEED(read(fds[1], word, sizeof(word)) >= 0); /* until its end */
+    return word[0];
+}
+
+static enum broker_news news(int line, int *value)
+{
+    enum broker_news what;
+
+    while ((what = broker_spawned(line, value)) == BROKER_NOTHING)
+        NEED(sock_wait(line, false, 20000) == 0);
+    return what;
+}
+
+/* *end: of a connection to it, by which it hears when to end. */
+static int start_one(bool again, int *pid, int *end)
+{
+    char said[16] = "";
+    int pair[2], line;
+
+    NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    {
+        const int fds[BROKER_SPAWN_FDS] = {pair[1], pair[1], pair[1],
+                                           STDERR_FILENO};
+
+        line = broker_spawn("disk", again, fds);
+    }
+    NEED(line >= 0);
+    close(pair[1]);
+    NEED(news(line, pid) == BROKER_IS_THERE && *pid > 0);
+    NEED(recv(pair[0], said, 5, MSG_WAITALL) == 5);
+    NEED(strcmp(said, again ? "disk+" : "disk-") == 0);
+    *end = pair[0];
+    return line;
+}
+
+static void try_spawning(void *arg)
+{
+    int line, other, pid, end, other_end, value;
+    struct err e;
+    char byte;
+
+    (void)arg;
+    rules.spawn = go_on;
+    rules.only_spawns = true;
+    NEED(broker_start(&rules, &e) == 0);
+    NEED(!broker_runs()); /* nothing else is asked of it */
+    line = start_one(true, &pid, &end);
+    other = start_one(false, &pid, &other_end);
+    NEED(write(end, "\7", 1) == 1);
+    NEED(news(line, &value) == BROKER_ENDED && value == 7);
+    close(line);
+    close(end);
+    broker_kill(other);
+    NEED(news(other, &value) == BROKER_ENDED && value == 128 + SIGKILL);
+    close(other);
+    close(other_end);
+    /* Nobody wants to hear of it any more. */
+    line = start_one(false, &pid, &end);
+    close(line);
+    NEED(read(end, &byte, 1) == 0);
+    close(end);
+    /* Nor does anybody live on without its keeper. */
+    start_one(false, &pid, &end);
+    broker_stop();
+    NEED(read(end, &byte, 1) == 0);
+    close(end);
+}
+
+static void processes_go_on_and_are_told_of(void **state)
+{
+    (void)state;
+    in_child(try_spawning, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +733,7 @@ int main(void)
         cmocka_unit_test(a_question_that_does_not_end_keeps_no_broker),
         cmocka_unit_test(copies_of_its_socket_do_not_keep_it),
         cmocka_unit_test(nonsense_is_not_answered),
+        cmocka_unit_test(processes_go_on_and_are_told_of),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
 
