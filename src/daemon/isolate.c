@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "daemon/isolate_impl.h"
+#include "os/broker.h"
 #include "os/closer.h"
 #include "os/door.h"
 #include "vhost/relay.h"
@@ -34,8 +35,19 @@ static const char *const state_names[] = {
 
 /* ---- opening ---- */
 
+static void inherit(struct isolated *i, const struct isolate_inherited *kept)
+{
+    for (int k = 0; kept && k < kept->count; k++) {
+        if (strcmp(kept->items[k].id, i->common->id) == 0)
+            isolate_kept_add(&i->kept, &kept->items[k]);
+        else
+            close(kept->items[k].fd);
+    }
+}
+
 int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool again, struct errs *e)
+                 bool again, const struct isolate_inherited *kept,
+                 struct errs *e)
 {
     struct isolated *i = calloc(1, sizeof(*i));
     unsigned before = errs_total(e);
@@ -48,10 +60,12 @@ int isolate_open(struct isolated **out, const struct conf_any *device,
     i->common = device->data;
     i->again = again;
     list_init(&i->waiting);
+    i->visitor.fd = -1;
     if (isolate_kept_open(&i->kept, i->common->id) < 0) {
         free(i);
         return errs_nomem(e);
     }
+    inherit(i, kept);
     i->process = process_new(i, &why);
     rc = i->process ? process_wait(i->process, e)
                     : errs_adopt(e, device->at, "isolation", &why);
@@ -90,6 +104,15 @@ static void on_disconnected(struct relay *r, void *arg)
 
     (void)r;
     i->events.left(i->events.arg);
+}
+
+static void on_arrived(struct relay *r, const struct err *e, void *arg)
+{
+    struct isolated *i = arg;
+
+    (void)r;
+    if (i->events.arrived)
+        i->events.arrived(e, i->events.arg);
 }
 
 static void on_event(struct relay *r, const struct endpoint_event *event,
@@ -243,13 +266,36 @@ static void note_reason(struct isolated *i, int how)
         snprintf(to, room, "exit status %d", how);
 }
 
+/* Its process and its relay have ended. */
 static void be_closed(struct isolated *i)
 {
+    struct keep_item *items;
+    int count;
+
     if (i->closed)
         return;
     i->closed = true;
     i->state = ISOLATE_CLOSED;
+    if (i->handed_on) {
+        struct endpoint_visitor v = i->visitor;
+
+        i->visitor = (struct endpoint_visitor){.fd = -1};
+        count = isolate_kept_take(&i->kept, &items);
+        i->events.suspended(&v, items, count, i->events.arg);
+    }
     i->events.closed(i->events.arg);
+}
+
+static void on_relay_closed(struct relay *r, void *arg)
+{
+    struct isolated *i = arg;
+
+    (void)r;
+    i->relay_closed = true;
+    if (i->process)
+        process_end(i->process);
+    else
+        be_closed(i);
 }
 
 void isolate_lost(struct isolated *i, int how)
@@ -262,6 +308,13 @@ void isolate_lost(struct isolated *i, int how)
         process_drop(p, false);
         fail_waiting(i);
         be_closed(i);
+        return;
+    }
+    if (i->handed_on) {
+        process_drop(p, false);
+        fail_waiting(i);
+        relay_child_lost(i->relay);
+        relay_close(i->relay, on_relay_closed, i);
         return;
     }
     note_reason(i, how);
@@ -340,7 +393,8 @@ static void on_patience_gone(struct timer *t)
     free_if_clear(i);
 }
 
-int isolate_place(struct isolated *i, struct place *place, struct loop *main,
+int isolate_place(struct isolated *i, struct place *place,
+                  struct endpoint_visitor *visitor, struct loop *main,
                   const struct isolate_events *events, struct err *e)
 {
     const struct device_common *c = i->common;
@@ -354,6 +408,8 @@ int isolate_place(struct isolated *i, struct place *place, struct loop *main,
         .config_acts = i->process->config_acts,
         .exit_on_disconnect = c->on_disconnect == ON_DISCONNECT_EXIT,
         .disconnected = on_disconnected,
+        .visitor = visitor,
+        .arrived = on_arrived,
         .pass = pass,
         .event = on_event,
         .told = on_told,
@@ -387,16 +443,32 @@ int isolate_start(struct isolated *i, struct err *e)
     return rc;
 }
 
-static void on_relay_closed(struct relay *r, void *arg)
+/* A process whose front-end hangs up takes its guest for gone. So it is killed,
+ * as it may be at any time: what the next one needs is kept. */
+static void on_suspended(struct relay *r, struct endpoint_visitor *visitor,
+                         void *arg)
 {
     struct isolated *i = arg;
 
-    (void)r;
-    i->relay_closed = true;
+    i->suspending = false;
+    if (!visitor || i->closing)
+        return; /* it is closed */
+    i->handed_on = true;
+    i->visitor = *visitor;
+    timer_stop(&i->next);
+    timer_stop(&i->patience);
     if (i->process)
-        process_end(i->process);
+        broker_kill(i->process->line);
     else
-        be_closed(i);
+        relay_close(r, on_relay_closed, i);
+}
+
+void isolate_suspend(struct isolated *i)
+{
+    if (i->closing || i->suspending || i->handed_on)
+        return;
+    i->suspending = true;
+    relay_suspend(i->relay, on_suspended, i);
 }
 
 void isolate_close(struct isolated *i)
@@ -404,6 +476,8 @@ void isolate_close(struct isolated *i)
     if (i->closing)
         return;
     i->closing = true;
+    if (i->handed_on)
+        return; /* it is closing already */
     timer_stop(&i->next);
     timer_stop(&i->patience);
     relay_close(i->relay, on_relay_closed, i);
@@ -417,6 +491,7 @@ void isolate_free(struct isolated *i)
     if (i->relay)
         relay_free(i->relay);
     i->relay = NULL;
+    endpoint_visitor_drop(&i->visitor);
     isolate_kept_close(&i->kept);
     if (i->placed) {
         timer_close(&i->next);

@@ -21,7 +21,7 @@
 #include "vhost/endpoint.h"
 
 struct isolated;
-struct json;
+struct keep_item;
 struct place;
 struct sandbox_rules;
 
@@ -40,6 +40,10 @@ void isolate_check(const struct config *c, struct errs *e);
 struct isolate_events {
     /* It is closed, and its process has ended. */
     void (*closed)(void *arg);
+    void (*suspended)(struct endpoint_visitor *visitor, struct keep_item *kept,
+                      int count, void *arg);
+    /* The visitor is served here, or why not. */
+    void (*arrived)(const struct err *e, void *arg);
     /* The front-end has gone, and on_disconnect is "exit". */
     void (*left)(void *arg);
     void (*event)(const struct endpoint_event *event, void *arg);
@@ -48,16 +52,31 @@ struct isolate_events {
     void *arg;
 };
 
+/* What another vub has kept of it: its process finds it. Taken; the list is the
+ * caller's. */
+struct isolate_inherited {
+    const struct keep_item *items;
+    int count;
+};
+
 /* Starts a process for the device, and waits until it has opened it: errors are
  * those of opening it. again: the config was read later than the broker has it.
- * [any thread] */
+ * kept: NULL: nothing. [any thread] */
 int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool again, struct errs *e);
-/* Takes the socket. */
-int isolate_place(struct isolated *i, struct place *place, struct loop *main,
+                 bool again, const struct isolate_inherited *kept,
+                 struct errs *e);
+/* Takes the socket, and the visitor, if there is one: endpoint.h. */
+int isolate_place(struct isolated *i, struct place *place,
+                  struct endpoint_visitor *visitor, struct loop *main,
                   const struct isolate_events *events, struct err *e);
 /* Front-ends are served from now on. */
 int isolate_start(struct isolated *i, struct err *e);
+/* Another vub is to go on with it: as endpoint_suspend, the front-end notices
+ * nothing, and the socket's file stays. Its process ends, and then: suspended,
+ * with who was served (fd -1: nobody), the caller's, and what is kept, whose
+ * fds are the caller's, and the list to be freed; and closed. After
+ * isolate_start; isolate_close may come meanwhile, then closed comes alone. */
+void isolate_suspend(struct isolated *i);
 /* The front-end is let go, and the process ends; then closed, never from
  * inside. Of one that was started. Safe twice. */
 void isolate_close(struct isolated *i);

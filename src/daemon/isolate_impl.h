@@ -28,6 +28,10 @@ struct isolate_kept {
 };
 
 int isolate_kept_open(struct isolate_kept *k, const char *id);
+/* Takes its fd. */
+void isolate_kept_add(struct isolate_kept *k, const struct keep_item *item);
+/* All of it: the fds are the caller's, and the list to be freed. */
+int isolate_kept_take(struct isolate_kept *k, struct keep_item **items);
 void isolate_kept_close(struct isolate_kept *k);
 /* All that there is from the *given-th on, and that it is all. -EAGAIN: the
  * rest when sock can be written to. */
@@ -55,7 +59,7 @@ struct isolate_process {
     int pid;
     bool ready;
     bool config_acts; /* as its device_ops say */
-    unsigned given; /* of kept memory */
+    unsigned given;   /* of kept memory */
 
     bool watched, talks;
     struct watch at_line, at_door, at_keep;
@@ -112,7 +116,10 @@ struct isolated {
     struct relay *relay;
     struct timer next, patience;
     unsigned timers; /* whose gone is waited for */
-    bool placed, closing, relay_closed, closed, freed;
+    bool placed, closing, relay_closed, closed;
+    bool suspending;                 /* until its relay has handed on */
+    bool handed_on;                  /* that has: its process is to end */
+    struct endpoint_visitor visitor; /* then */
 
     enum isolate_state state;
     uint64_t ready_ns; /* since when the last one has run */

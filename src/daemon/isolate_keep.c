@@ -112,8 +112,7 @@ static bool make_room(struct isolate_kept *k)
     return true;
 }
 
-/* Takes the fd. */
-static void note(struct isolate_kept *k, const struct keep_item *item)
+void isolate_kept_add(struct isolate_kept *k, const struct keep_item *item)
 {
     unsigned at = 0;
 
@@ -134,6 +133,16 @@ static void note(struct isolate_kept *k, const struct keep_item *item)
     close(item->fd);
 }
 
+int isolate_kept_take(struct isolate_kept *k, struct keep_item **items)
+{
+    int count = (int)k->count;
+
+    *items = k->items;
+    k->items = NULL;
+    k->count = k->room = 0;
+    return count;
+}
+
 int isolate_kept_hear(struct isolate_kept *k, int sock)
 {
     struct keep_item item;
@@ -141,7 +150,7 @@ int isolate_kept_hear(struct isolate_kept *k, int sock)
 
     while ((rc = receive_item(sock, &item)) > 0) {
         if (strcmp(item.id, k->id) == 0 && item.name[0]) {
-            note(k, &item);
+            isolate_kept_add(k, &item);
             continue;
         }
         if (item.fd >= 0)

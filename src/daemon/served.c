@@ -33,7 +33,7 @@ int served_open(struct served *s, struct errs *e)
     int rc;
 
     if (isolate_wanted(s->conf) && !s->is_here)
-        return isolate_open(&s->isolated, s->conf, s->is_later, e);
+        return isolate_open(&s->isolated, s->conf, s->is_later, NULL, e);
     rc = device_type_of(s->conf)->open(&s->device, s->conf, e);
     if (rc < 0)
         return rc;
@@ -84,7 +84,7 @@ static int place_isolated(struct served *s, struct place *place, struct err *e)
         .told = on_isolated_told,
         .arg = s,
     };
-    int rc = isolate_place(s->isolated, place, s->home, &events, e);
+    int rc = isolate_place(s->isolated, place, NULL, s->home, &events, e);
 
     if (rc == 0)
         take_place(s, place);
@@ -100,6 +100,7 @@ int served_place(struct served *s, struct place *place, struct err *e)
         .path = place->given < 0 ? place->path : NULL,
         .queue_size = (uint16_t)c->queue_size,
         .drain_timeout_ms = c->drain_timeout,
+        .recovers_first = place->kind == SOCK_DOOR,
         .any_memory = c->any_memory,
         .exit_on_disconnect = c->on_disconnect == ON_DISCONNECT_EXIT,
         .disconnected = on_disconnected,
