@@ -6,9 +6,9 @@
 #include "device/gpu/pixels.h"
 #include "device/gpu/scanout.h"
 #include "device/gpu/viewer.h"
-#include "virtio/display_wire.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
+#include "virtio/display_wire.h"
 
 /* What a scanout is, as the display was told last. */
 struct view_mode {
