@@ -79,7 +79,8 @@ struct neighbours {
     struct footprint before;
 };
 
-static void neighbours_start(struct neighbours *n, struct vub *v)
+static void __attribute__((unused))
+neighbours_start(struct neighbours *n, struct vub *v)
 {
     static const struct front_conf packed = {
         .packed = true, .event_idx = true, .indirect = true};
@@ -90,14 +91,15 @@ static void neighbours_start(struct neighbours *n, struct vub *v)
     n->before = footprint(v);
 }
 
-static void neighbours_turn(struct neighbours *n)
+static void __attribute__((unused)) neighbours_turn(struct neighbours *n)
 {
     load_turn(&n->same, 2);
     load_turn(&n->other, 2);
 }
 
 /* They are as well as before, and nothing is left of the attackers. */
-static struct footprint neighbours_end(struct neighbours *n)
+static struct footprint __attribute__((unused))
+neighbours_end(struct neighbours *n)
 {
     struct footprint after;
 
