@@ -1,5 +1,6 @@
 #include "disk.h"
 
+#include "device_text.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,22 +9,6 @@
 
 #define MAX_PIECES 128
 #define GAP 24
-
-struct root {
-    struct conf_any device;
-};
-
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
-     .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "test",
-    .size = sizeof(struct root),
-    .keys = root_keys,
-};
 
 static struct disk *disk_of(struct device *dev)
 {
@@ -98,29 +83,16 @@ static struct disk *disk_alloc(void)
 
 static int try_open(struct disk *d, const char *config, struct errs *errs)
 {
+    struct conf_any conf;
     char text[2048];
-    size_t n;
-    void *root;
     int rc;
 
-    n = (size_t)snprintf(text, sizeof(text),
-                         "{\"device\": {\"id\": \"test%.*u\","
-                         " \"type\": \"block\", ",
-                         d->nr > 0, d->nr);
-    for (const char *c = config; *c; c++) {
-        assert_true(n + sizeof(d->dir) < sizeof(text));
-        if (*c == '@')
-            n += (size_t)sprintf(text + n, "%s", d->dir);
-        else
-            text[n++] = *c == '\'' ? '"' : *c;
-    }
-    n += (size_t)snprintf(text + n, sizeof(text) - n, "}}");
-    rc = conf_read_text(&d->doc, &root, &root_table, text, n, d->dir, NULL,
-                        errs);
+    snprintf(text, sizeof(text), "'id': 'test%.*u', 'type': 'block', %s",
+             d->nr > 0, d->nr, config);
+    rc = device_text_read(&conf, &d->doc, text, d->dir, errs);
     if (rc < 0)
         return rc;
-    rc = device_type_of(&((struct root *)root)->device)
-             ->open(&d->device, &((struct root *)root)->device, errs);
+    rc = device_type_of(&conf)->open(&d->device, &conf, errs);
     if (rc < 0)
         d->device = NULL;
     return rc;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "device_text.h"
 
 #define RING_SIZE 16
 #define SLOTS (RING_SIZE / 2) /* two descriptors each */
@@ -273,17 +274,6 @@ static void on_give_back(struct device *d, int fd)
     close(fd);
 }
 
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, 0, .required = true, .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "whole",
-    .size = sizeof(struct conf_any),
-    .keys = root_keys,
-};
-
 struct whole *whole_open(const char *more)
 {
     static const struct device_host host = {
@@ -293,23 +283,15 @@ struct whole *whole_open(const char *more)
     };
     struct whole *d = calloc(1, sizeof(*d));
     struct errs errs = ERRS_EMPTY;
-    struct conf_any *conf;
+    struct conf_any conf;
     char text[512];
     struct err e;
-    void *out;
 
     assert_non_null(d);
     assert_int_equal(loop_open(&d->loop, "whole"), 0);
-    snprintf(text, sizeof(text), "{'device':{'type':'gpu','id':'gpu'%s}}",
-             more);
-    for (char *at = text; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    if (conf_read_text(&d->doc, &out, &root_table, text, strlen(text), "/",
-                       NULL, &errs) < 0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    conf = out;
-    assert_int_equal(device_type_of(conf)->open(&d->device, conf, &errs), 0);
+    snprintf(text, sizeof(text), "'type':'gpu','id':'gpu'%s", more);
+    conf = device_text(&d->doc, text, NULL);
+    assert_int_equal(device_type_of(&conf)->open(&d->device, &conf, &errs), 0);
     d->gpu = gpu_of(d->device);
     d->device->home = &d->loop;
     d->device->host = &host;

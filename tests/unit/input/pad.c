@@ -4,43 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_text.h"
 #include "left.h"
-
-struct root {
-    struct conf_any device;
-};
-
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
-     .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "test",
-    .size = sizeof(struct root),
-    .keys = root_keys,
-};
 
 static void open_device(struct pad *p, const char *keys)
 {
     struct errs errs = ERRS_EMPTY;
     struct err e = {0};
-    struct root *root;
+    struct conf_any conf;
     char text[2048];
-    void *out;
 
-    snprintf(text, sizeof(text),
-             "{'device': {'id': 'pad', 'type': 'input', %s}}", keys);
-    for (char *c = text; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    if (conf_read_text(&p->doc, &out, &root_table, text, strlen(text), "/",
-                       NULL, &errs) < 0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    root = out;
-    if (device_type_of(&root->device)->open(&p->device, &root->device, &errs) <
-        0)
+    snprintf(text, sizeof(text), "'id': 'pad', 'type': 'input', %s", keys);
+    conf = device_text(&p->doc, text, NULL);
+    if (device_type_of(&conf)->open(&p->device, &conf, &errs) < 0)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
     p->in = input_of(p->device);
     p->device->home = &p->loop;

@@ -5,27 +5,12 @@
 #include <string.h>
 
 #include "conf/json.h"
+#include "device_text.h"
 #include "left.h"
 
 #define REQUEST_BYTES 0x100 /* of guest memory, for each descriptor */
 #define HEAD_BYTES 51       /* with 32 bytes of CDB */
 #define ANSWER_BYTES 108    /* with 96 bytes of sense data */
-
-struct root {
-    struct conf_any device;
-};
-
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
-     .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "test",
-    .size = sizeof(struct root),
-    .keys = root_keys,
-};
 
 static void on_started(struct device *d, const struct err *e)
 {
@@ -158,7 +143,7 @@ struct host *host_open(const char *luns)
 {
     struct host *h = calloc(1, sizeof(*h));
     struct errs errs = ERRS_EMPTY;
-    struct root *root;
+    struct conf_any conf;
     struct err e;
     char text[2048];
 
@@ -167,15 +152,10 @@ struct host *host_open(const char *luns)
     h->loop.devices = h->loop.block_devices = 1;
     list_init(&h->tasks);
     list_init(&h->tmfs);
-    snprintf(text, sizeof(text),
-             "{'device': {'id': 'test', 'type': 'scsi', 'luns': [%s]}}", luns);
-    for (char *c = text; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    if (conf_read_text(&h->doc, (void **)&root, &root_table, text, strlen(text),
-                       "/", NULL, &errs) < 0 ||
-        device_type_of(&root->device)->open(&h->device, &root->device, &errs) <
-            0)
+    snprintf(text, sizeof(text), "'id': 'test', 'type': 'scsi', 'luns': [%s]",
+             luns);
+    conf = device_text(&h->doc, text, NULL);
+    if (device_type_of(&conf)->open(&h->device, &conf, &errs) < 0)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
     for (unsigned i = 0; i < h->device->num_queues; i++)
         h->ring_loop[i] = &h->loop;

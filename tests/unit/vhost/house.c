@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "device/devices.h"
+#include "device_text.h"
 
 #define DISK_BYTES (64 << 20)
 
@@ -77,22 +78,6 @@ void house_free(struct house *h)
 
 /* ---- a tenant ---- */
 
-struct root {
-    struct conf_any device;
-};
-
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
-     .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "test",
-    .size = sizeof(struct root),
-    .keys = root_keys,
-};
-
 static void on_event(struct endpoint *ep, const struct endpoint_event *event,
                      void *arg)
 {
@@ -138,29 +123,6 @@ static void device_start(struct device *d, const struct device_start *s)
     tenant_of(d)->real->start(d, s);
 }
 
-static struct conf_any *read_config(struct tenant *t, const char *config)
-{
-    const char *dir = t->house->dir;
-    struct errs errs = ERRS_EMPTY;
-    char text[2048];
-    size_t n;
-    void *root;
-
-    n = (size_t)snprintf(text, sizeof(text), "{\"device\": {\"id\": \"d\", ");
-    for (const char *c = config; *c; c++) {
-        assert_true(n + strlen(dir) + 3 < sizeof(text));
-        if (*c == '@')
-            n += (size_t)sprintf(text + n, "%s", dir);
-        else
-            text[n++] = *c == '\'' ? '"' : *c;
-    }
-    n += (size_t)snprintf(text + n, sizeof(text) - n, "}}");
-    if (conf_read_text(&t->doc, &root, &root_table, text, n, dir, NULL, &errs) <
-        0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    return &((struct root *)root)->device;
-}
-
 struct tenant *tenant_new(struct house *h, const char *config,
                           struct endpoint_visitor *visitor)
 {
@@ -168,7 +130,8 @@ struct tenant *tenant_new(struct house *h, const char *config,
     struct errs errs = ERRS_EMPTY;
     const struct device_common *common;
     struct endpoint_conf conf;
-    struct conf_any *any;
+    struct conf_any any;
+    char text[2048];
     struct err e;
 
     assert_non_null(t);
@@ -179,8 +142,9 @@ struct tenant *tenant_new(struct house *h, const char *config,
     sem_init(&t->closed, 0, 0);
     sem_init(&t->gone, 0, 0);
     sem_init(&t->arrived, 0, 0);
-    any = read_config(t, config);
-    if (device_type_of(any)->open(&t->device, any, &errs) < 0)
+    snprintf(text, sizeof(text), "'id': 'd', %s", config);
+    any = device_text(&t->doc, text, h->dir);
+    if (device_type_of(&any)->open(&t->device, &any, &errs) < 0)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
     t->real = t->device->ops;
     t->ops = *t->real;
@@ -189,9 +153,9 @@ struct tenant *tenant_new(struct house *h, const char *config,
     t->device->ops = &t->ops;
     t->device->home = &h->loops[0];
     for (unsigned i = 0; i < t->device->num_queues; i++)
-        t->ring_loop[i] = &h->loops[device_type_of(any)->is_block ? i % 2 : 0];
+        t->ring_loop[i] = &h->loops[device_type_of(&any)->is_block ? i % 2 : 0];
     t->device->ring_loop = t->ring_loop;
-    common = any->data;
+    common = any.data;
     conf = (struct endpoint_conf){
         .fd = fcntl(h->listen_fd, F_DUPFD_CLOEXEC, 0),
         .kind = SOCK_LISTENING,
