@@ -115,6 +115,35 @@ static void a_display_goes_on_with_the_next(void **state)
     stage_close(&s);
 }
 
+static void what_is_shown_is_shown_by_the_next(void **state)
+{
+    struct endpoint_visitor v;
+    struct gpu_fb *fb;
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s);
+    s.h->keeps = true;
+    s.t = tenant_move_in(s.h, GPU, NULL);
+    stage_connect(&s, true);
+    fb = show(&s, 1, 300, 200);
+    need_shown(&s, fb);
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned updates;
+
+        move_out(&s, &v);
+        updates = s.d->view[0].updates;
+        s.t = tenant_move_in(s.h, GPU, &v);
+        while (s.d->view[0].updates == updates)
+            display_need(s.d, DISPLAY_UPDATE);
+        need_shown(&s, fb);
+        gpu_fb_fill(fb, i);
+        gpu_draw(s.g, 1, fb, 0, 0, 300, 200);
+        need_shown(&s, fb);
+    }
+    stage_close(&s);
+}
+
 static void a_picture_that_has_begun_is_sent_to_its_end(void **state)
 {
     struct endpoint_visitor v;
@@ -242,6 +271,7 @@ static void a_display_goes_on_if_it_is_not_handed_on(void **state)
 }
 
 BEHAVE_MAIN(T(a_display_goes_on_with_the_next),
+            T(what_is_shown_is_shown_by_the_next),
             T(a_picture_that_has_begun_is_sent_to_its_end),
             T(a_question_is_answered_before_it_is_handed_on),
             T(a_display_that_does_not_answer_is_lost_on_the_way),

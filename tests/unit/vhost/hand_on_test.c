@@ -59,6 +59,7 @@ static struct front *visit(struct house *h, const struct front_conf *conf)
 
 struct mover {
     struct tenant *t;
+    const char *config;
     sem_t ripe; /* so much has been done since */
     bool over;  /* atomic */
     struct thread thread;
@@ -71,7 +72,7 @@ static void keep_moving(void *arg)
     for (unsigned i = 0; i < MOVES; i++) {
         for (unsigned k = 0; k < 3 * DEPTH; k++)
             sem_wait(&m->ripe);
-        move(&m->t, FILE_DISK);
+        move(&m->t, m->config);
     }
     __atomic_store_n(&m->over, true, __ATOMIC_RELEASE);
 }
@@ -101,12 +102,17 @@ static void work(struct front *f, struct mover *m, uint32_t type, uint64_t seed)
         }
 }
 
-static void load_goes_on(const struct front_conf *conf, bool log)
+static void load_goes_on(const char *config, const struct front_conf *conf,
+                         bool log)
 {
     struct house *h = house_new();
-    struct mover m = {.t = tenant_move_in(h, FILE_DISK, NULL)};
-    struct front *f = visit(h, conf);
+    struct mover m = {.config = config};
+    struct front *f;
     struct err e;
+
+    h->keeps = true;
+    m.t = tenant_move_in(h, config, NULL);
+    f = visit(h, conf);
 
     if (log)
         front_log_start(f);
@@ -139,7 +145,7 @@ static void requests_go_on_in_each_ring_format(void **state)
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(ring_modes); i++) {
         front_note("mode %u", i);
-        load_goes_on(&ring_modes[i], false);
+        load_goes_on(FILE_DISK, &ring_modes[i], false);
     }
 }
 
@@ -151,15 +157,56 @@ static void requests_go_on_with_an_in_flight_record(void **state)
 
         front_note("mode %u", i);
         conf.inflight = true;
-        load_goes_on(&conf, false);
+        load_goes_on(FILE_DISK, &conf, false);
     }
 }
 
 static void what_is_written_is_logged_all_the_time(void **state)
 {
     (void)state;
-    load_goes_on(&(struct front_conf){.queues = 2, .event_idx = true}, true);
-    load_goes_on(&(struct front_conf){.queues = 2, .packed = true}, true);
+    load_goes_on(FILE_DISK,
+                 &(struct front_conf){.queues = 2, .event_idx = true}, true);
+    load_goes_on(FILE_DISK, &(struct front_conf){.queues = 2, .packed = true},
+                 true);
+}
+
+static void a_disk_in_memory_goes_on_too(void **state)
+{
+    (void)state;
+    load_goes_on("'type': 'block', 'queues': 2, "
+                 "'store': {'type': 'memory', 'size': '4M'}",
+                 &(struct front_conf){.queues = 2, .inflight = true}, false);
+}
+
+static void the_write_cache_goes_on_as_it_was(void **state)
+{
+    const uint32_t at = offsetof(struct virtio_blk_config, writeback);
+    struct house *h = house_new();
+    struct tenant *t;
+    struct front *f;
+    uint8_t is;
+
+    (void)state;
+    h->keeps = true;
+    t = tenant_move_in(h, FILE_DISK, NULL);
+    f = visit(h, &(struct front_conf){.queues = 2, .inflight = true});
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8_t on = i % 2;
+
+        assert_int_equal(front_set_config(f, at, &on, 1), 0);
+        move(&t, FILE_DISK);
+        front_config(f, at, &is, 1);
+        assert_int_equal(is, on);
+    }
+    /* One that finds nothing is careful. */
+    h->keeps = false;
+    move(&t, FILE_DISK);
+    front_config(f, at, &is, 1);
+    assert_int_equal(is, 0);
+    blk_verify(f->vq[0], 0, 4096, 1);
+    front_free(f);
+    tenant_free(t);
+    house_free(h);
 }
 
 /* ---- messages ---- */
@@ -662,6 +709,8 @@ static void it_may_be_closed_while_it_is_suspended(void **state)
 BEHAVE_MAIN(T(requests_go_on_in_each_ring_format),
             T(requests_go_on_with_an_in_flight_record),
             T(what_is_written_is_logged_all_the_time),
+            T(a_disk_in_memory_goes_on_too),
+            T(the_write_cache_goes_on_as_it_was),
             T(a_message_that_nobody_has_read_is_for_the_next),
             T(a_message_that_has_begun_is_done_before),
             T(a_message_that_never_ends_ends_the_session),

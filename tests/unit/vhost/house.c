@@ -281,12 +281,18 @@ bool tenant_is_moving(struct tenant *t)
 
 bool tenant_moved_out(struct tenant *t, struct endpoint_visitor *v)
 {
+    struct house *h = t->house;
+
     sem_wait(&t->suspended);
     if (t->why.code)
         return false;
     sem_wait(&t->closed);
     *v = t->visitor;
+    if (h->keeps)
+        left_take(&h->left, "d");
     end(t);
+    if (h->keeps)
+        left_put(&h->left);
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include <semaphore.h>
 
 #include "conf/conf.h"
+#include "left.h"
 #include "loop/loop.h"
 #include "os/thread.h"
 #include "vhost/endpoint.h"
@@ -20,6 +21,8 @@
 struct house {
     char dir[64], path[96];
     int listen_fd;
+    bool keeps; /* what a tenant knows is there for the next one */
+    struct left left;
     struct loop loops[2];
     struct thread threads[2];
 };
