@@ -23,13 +23,8 @@
 #include "conf/conf.h"
 #include "device/input/codes.h"
 #include "device/input/describe.h"
-#include "device/input/evdev_conf.h"
-#include "device/input/evdev_node.h"
-#include "device/input/framing.h"
+#include "device/input/evdev_impl.h"
 #include "device/input/names.h"
-#include "device/input/state.h"
-#include "loop/timer.h"
-#include "loop/watch.h"
 #include "os/watchdir.h"
 
 #define DEVICES_DIR "/dev/input"
@@ -39,48 +34,6 @@
 #define BLIND_WAIT_MS                                                          \
     2000 /* between attempts if directories cannot be                          \
           * followed */
-
-/* An fd on the loop, which may be closed before its handle is. */
-struct port {
-    struct watch watch;
-    struct evdev *evdev;
-};
-
-struct evdev {
-    struct source source;
-    const struct evdev_conf *conf;
-    const char *id;
-    char *link_dir; /* where path's last part is; NULL: found by match */
-    uint16_t hotkey[EVDEV_HOTKEY_MAX];
-    struct framing framing;
-
-    struct evdev_node *node; /* NULL: it is away */
-    struct port *port;       /* of the node, on the loop */
-    struct defer more;       /* events of it are left */
-    int lookout_fd;          /* -1: none */
-    struct port *lookout;
-    struct timer retry;
-    unsigned attempts; /* since the last sign of life */
-    unsigned handles;  /* on the loop, those that close too */
-    struct loop *loop;
-    void (*gone)(struct source *s); /* set: it stops */
-
-    uint8_t stale[SOURCE_BITS_BYTES]; /* keys that went down for the host, and
-                                       * are to come up for it too */
-    /* What the guest has set, for a device that comes back. */
-    uint16_t leds, leds_set;
-    bool attended, given_back, grabbed;
-    bool grab_refused; /* told */
-    bool other_told;   /* that another device is there now */
-    uint64_t dropped;  /* times that the kernel has dropped events */
-    uint64_t returns;
-    struct log_limit limit;
-};
-
-static struct evdev *evdev_of(struct source *s)
-{
-    return container_of(s, struct evdev, source);
-}
 
 /* ---- is it the device that the guest knows? ---- */
 
@@ -103,27 +56,10 @@ static bool is_ours(struct evdev_node *n, void *arg)
     return false;
 }
 
-/* ---- what outlives the process ---- */
-
-enum { NOTE_LEDS, NOTE_LEDS_SET, NOTE_GIVEN_BACK, NOTE_STALE };
-
-static void note(struct evdev *v)
-{
-    uint64_t *word = v->source.note.word;
-
-    _Static_assert(NOTE_STALE + sizeof(v->stale) / 8 <= SOURCE_NOTE_WORDS,
-                   "there is no room for them");
-    word[NOTE_LEDS] = v->leds;
-    word[NOTE_LEDS_SET] = v->leds_set;
-    word[NOTE_GIVEN_BACK] = v->given_back;
-    memcpy(word + NOTE_STALE, v->stale, sizeof(v->stale));
-    v->source.host->noted(&v->source);
-}
-
 /* ---- grab and hot-key ---- */
 
 /* at_once: the host has seen no key go down. */
-static void mind_grab_now(struct evdev *v, bool at_once)
+void evdev_mind_grab(struct evdev *v, bool at_once)
 {
     bool want = v->conf->grab && v->attended && !v->given_back;
     int rc;
@@ -144,7 +80,7 @@ static void mind_grab_now(struct evdev *v, bool at_once)
 
 static void mind_grab(struct evdev *v)
 {
-    mind_grab_now(v, false);
+    evdev_mind_grab(v, false);
 }
 
 static void write_status(struct evdev *v, uint16_t type, uint16_t code,
@@ -159,7 +95,7 @@ static void write_status(struct evdev *v, uint16_t type, uint16_t code,
                     node_path(v->node), strerror(-rc));
 }
 
-static void show_leds(struct evdev *v)
+void evdev_show_leds(struct evdev *v)
 {
     for (uint16_t code = 0; code < LED_CNT; code++) {
         if (v->leds_set & 1u << code)
@@ -190,7 +126,7 @@ static bool is_stale(struct evdev *v, const struct input_event16 *ev)
         return false;
     if (ev->value == 0) {
         v->stale[ev->code / 8] &= (uint8_t)~bit;
-        note(v);
+        evdev_note(v);
     }
     return true;
 }
@@ -213,9 +149,9 @@ static void toggle(struct evdev *v)
         framing_release(&v->framing);
     } else {
         note_stale(v);
-        show_leds(v);
+        evdev_show_leds(v);
     }
-    note(v);
+    evdev_note(v);
     v->source.host->release(&v->source);
     log_info(v->id, "the hot-key has given it to the %s",
              v->given_back ? "host" : "guest");
@@ -290,88 +226,20 @@ static void evdev_status(struct source *s, uint16_t type, uint16_t code,
 
         v->leds_set |= bit;
         v->leds = (uint16_t)(value ? v->leds | bit : v->leds & ~bit);
-        note(v);
+        evdev_note(v);
     }
     /* The host's LEDs are the host's. */
     if (v->node && !v->given_back)
         write_status(v, type, code, value);
 }
 
-static void evdev_attend(struct source *s, bool listens)
+void evdev_attend(struct source *s, bool listens)
 {
     struct evdev *v = evdev_of(s);
 
     v->attended = listens;
     v->grab_refused = false;
     mind_grab(v);
-}
-
-static void evdev_recall(struct source *s)
-{
-    struct evdev *v = evdev_of(s);
-    const uint64_t *word = s->note.word;
-
-    v->leds = (uint16_t)word[NOTE_LEDS];
-    v->leds_set = (uint16_t)word[NOTE_LEDS_SET];
-    v->given_back = word[NOTE_GIVEN_BACK] != 0 && v->conf->hotkey.count > 0;
-    memcpy(v->stale, word + NOTE_STALE, sizeof(v->stale));
-    if (v->node && !v->given_back)
-        show_leds(v);
-}
-
-static void evdev_pause(struct source *s)
-{
-    evdev_attend(s, false);
-}
-
-/* Keys as they are for the guest now. A key that came up meanwhile is stale no
- * more. */
-static unsigned put_keys(struct evdev *v, const struct input_state *known,
-                         struct input_event16 *ev)
-{
-    unsigned n = 0;
-
-    for (uint16_t code = 0; code < KEY_CNT; code++) {
-        bool down = node_key_is_down(v->node, code);
-        uint8_t bit = (uint8_t)(1u << code % 8);
-
-        if (!down)
-            v->stale[code / 8] &= (uint8_t)~bit;
-        if (v->stale[code / 8] & bit)
-            continue;
-        if (down || state_key(known, code))
-            ev[n++] = (struct input_event16){EV_KEY, code, down};
-    }
-    return n;
-}
-
-/* What happened while nobody read is not known, but what it has led to. */
-static void find_state(struct evdev *v, const struct input_state *known)
-{
-    struct input_event16 ev[MAX(KEY_CNT, NODE_PLACES_MAX)];
-    unsigned n;
-
-    framing_forget(&v->framing);
-    n = put_keys(v, known, ev);
-    framing_assume(&v->framing, ev, n);
-    v->source.host->moved(&v->source, ev, n);
-    n = node_places(v->node, ev);
-    framing_assume(&v->framing, ev, n);
-    v->source.host->moved(&v->source, ev, n);
-}
-
-static void evdev_go_on(struct source *s, const struct input_state *known)
-{
-    struct evdev *v = evdev_of(s);
-
-    v->attended = true;
-    v->grab_refused = false;
-    mind_grab_now(v, true);
-    if (!v->node)
-        s->host->lost(s);
-    else if (!v->given_back)
-        find_state(v, known);
-    note(v);
 }
 
 /* ---- ports ---- */
@@ -447,7 +315,7 @@ static bool adopt(struct evdev *v, struct evdev_node *n)
     lookout_close(v);
     mind_grab(v);
     if (!v->given_back)
-        show_leds(v);
+        evdev_show_leds(v);
     return true;
 }
 
@@ -540,7 +408,7 @@ static void lose(struct evdev *v, int why)
     memset(v->stale, 0, sizeof(v->stale));
     v->source.host->hold(&v->source);
     v->source.host->lost(&v->source);
-    note(v);
+    evdev_note(v);
     v->source.host->release(&v->source);
     seek(v);
 }

@@ -19,12 +19,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "conf/conf.h"
 #include "device/input/codes.h"
-#include "device/input/framing.h"
 #include "device/input/kinds.h"
-#include "device/input/recording.h"
-#include "loop/timer.h"
+#include "device/input/replay_impl.h"
 
 #define WINDOW 8 /* frames on their way to the guest, with asap */
 /* Of late frames, and of those that the guest does not get, in one turn of the
@@ -34,7 +31,6 @@
 #define NS_PER_MS 1000000u
 #define NS_PER_S 1000000000u
 
-enum pace { PACE_REALTIME, PACE_ASAP, PACE_STEP };
 enum begin { BEGIN_ON_CONNECT, BEGIN_COMMAND };
 enum action { ACTION_START, ACTION_STOP, ACTION_STEP, ACTION_REWIND };
 
@@ -42,110 +38,6 @@ static const char *const pace_words[] = {"realtime", "asap", "step", NULL};
 static const char *const begin_words[] = {"on_connect", "command", NULL};
 static const char *const action_words[] = {"start", "stop", "step", "rewind",
                                            NULL};
-
-struct replay_conf {
-    const char *path;
-    uint32_t device, loops;
-    unsigned pace, begin;
-};
-
-struct replay {
-    struct source source;
-    const struct replay_conf *conf;
-    struct recording rec;
-    struct framing framing;
-    struct loop *loop; /* NULL: not started, or stopped */
-    struct timer timer;
-    struct defer pump;
-    bool attended, playing;
-    bool recalled;   /* it played, in another process or until it was paused */
-    size_t at;       /* the next event */
-    size_t frame;    /* the next frame */
-    size_t from;     /* where it began, with nothing held */
-    uint64_t passes; /* whole ones */
-    uint64_t began_ns; /* when this pass did, or would have: realtime */
-    unsigned under_way;
-    bool refused;       /* one of those under way did not arrive */
-    struct call *call;  /* a start or step that waits for the guest */
-    uint64_t not_taken; /* frames, since vub started */
-    void (*gone)(struct source *s);
-};
-
-static struct replay *replay_of(struct source *s)
-{
-    return container_of(s, struct replay, source);
-}
-
-static bool over(const struct replay *r)
-{
-    return r->conf->loops && r->passes >= r->conf->loops;
-}
-
-/* ---- what outlives the process ---- */
-
-enum {
-    NOTE_AT,
-    NOTE_FRAME,
-    NOTE_FROM,
-    NOTE_PASSES,
-    NOTE_BEGAN_NS, /* of a clock that all processes of the host share */
-    NOTE_PLAYING,
-    NOTE_COUNT, /* of which recording */
-    NOTE_USEC,
-};
-
-static void note(struct replay *r)
-{
-    uint64_t *word = r->source.note.word;
-
-    word[NOTE_AT] = r->at;
-    word[NOTE_FRAME] = r->frame;
-    word[NOTE_FROM] = r->from;
-    word[NOTE_PASSES] = r->passes;
-    word[NOTE_BEGAN_NS] = r->began_ns;
-    word[NOTE_PLAYING] = r->playing;
-    word[NOTE_COUNT] = r->rec.count;
-    word[NOTE_USEC] = r->rec.usec;
-    r->source.host->noted(&r->source);
-}
-
-/* Between two frames of the recording? */
-static bool is_border(const struct replay *r, uint64_t at)
-{
-    const struct recorded *ev = r->rec.events;
-
-    return at < r->rec.count && (at == 0 || (ev[at - 1].type == EV_SYN &&
-                                             ev[at - 1].code == SYN_REPORT));
-}
-
-static size_t frames_before(const struct replay *r, size_t at)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < at; i++)
-        n += r->rec.events[i].type == EV_SYN &&
-             r->rec.events[i].code == SYN_REPORT;
-    return n;
-}
-
-/* A position that there is not is that of another recording, or of somebody who
- * means no good. */
-static void replay_recall(struct source *s)
-{
-    struct replay *r = replay_of(s);
-    const uint64_t *word = s->note.word;
-
-    if (word[NOTE_COUNT] != r->rec.count || word[NOTE_USEC] != r->rec.usec ||
-        !is_border(r, word[NOTE_AT]) || !is_border(r, word[NOTE_FROM]) ||
-        word[NOTE_FROM] > word[NOTE_AT])
-        return;
-    r->at = word[NOTE_AT];
-    r->from = word[NOTE_FROM];
-    r->frame = frames_before(r, r->at);
-    r->passes = word[NOTE_PASSES];
-    r->began_ns = MIN(word[NOTE_BEGAN_NS], loop_now_ns());
-    r->recalled = word[NOTE_PLAYING] && !over(r);
-}
 
 /* ---- answers ---- */
 
@@ -234,7 +126,7 @@ static void end_pass(struct replay *r)
 {
     framing_release(&r->framing);
     r->passes++;
-    if (over(r)) {
+    if (replay_is_over(r)) {
         r->playing = false;
         return;
     }
@@ -262,7 +154,7 @@ static size_t play_frame(struct replay *r)
     r->frame++;
     if (r->at == r->rec.count)
         end_pass(r);
-    note(r);
+    replay_note(r);
     r->source.host->release(&r->source);
     return count;
 }
@@ -337,17 +229,17 @@ static void rewind_to_start(struct replay *r)
 {
     r->at = r->frame = r->from = 0;
     r->passes = 0;
-    note(r);
+    replay_note(r);
 }
 
 static void begin(struct replay *r)
 {
-    if (over(r))
+    if (replay_is_over(r))
         rewind_to_start(r);
     r->playing = true;
     r->refused = false;
     r->began_ns = loop_now_ns() - r->rec.events[r->at].usec * NS_PER_US;
-    note(r);
+    replay_note(r);
     timer_start(&r->timer, 0);
 }
 
@@ -358,7 +250,7 @@ static void halt(struct replay *r)
     timer_stop(&r->timer);
     r->source.host->hold(&r->source);
     framing_release(&r->framing);
-    note(r);
+    replay_note(r);
     r->source.host->release(&r->source);
 }
 
@@ -386,27 +278,6 @@ static void replay_pause(struct source *s)
     r->playing = false;
     timer_stop(&r->timer);
     fail_waiting(r, "another process goes on with it");
-}
-
-/* What is held since `from`. The rest the guest knows, for it is as it was. */
-static void replay_go_on(struct source *s, const struct input_state *known)
-{
-    struct replay *r = replay_of(s);
-
-    (void)known;
-    framing_forget(&r->framing);
-    for (size_t i = r->from; i < r->at; i++) {
-        const struct recorded *ev = &r->rec.events[i];
-
-        framing_assume(&r->framing,
-                       &(struct input_event16){ev->type, ev->code, ev->value},
-                       1);
-    }
-    r->attended = true;
-    r->playing = r->recalled;
-    r->recalled = false;
-    if (r->playing)
-        timer_start(&r->timer, 0);
 }
 
 /* ---- the command ---- */
@@ -441,7 +312,7 @@ static const char *why_not(const struct replay *r, enum action action)
         return "another call is not done yet";
     if (action == ACTION_START && r->conf->pace == PACE_STEP)
         return "its pace is \"step\": there is nothing to start";
-    if (action == ACTION_STEP && over(r))
+    if (action == ACTION_STEP && replay_is_over(r))
         return "it is at its end: rewind it first";
     return NULL;
 }
