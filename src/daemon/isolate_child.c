@@ -132,12 +132,8 @@ int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
     struct isolate_ends ends = {fds[0], fds[1], fds[2]};
     int words = process_copy_fd(ends.control), status = EXIT_RUN_TIME;
     struct errs e = ERRS_EMPTY;
-    unsigned uid;
-    int keeper;
 
     set_name(id);
-    sock_peer(ends.control, &keeper, &uid);
-    sock_own_with(keeper);
     if (words >= 0 && isolate_keep_begin(ends.keep) == 0)
         status = serve(c, id, again, &ends, &e);
     if (errs_total(&e))

@@ -51,9 +51,6 @@ bool sock_adopt(int fd);
 /* Is its other end of this process? Such a one, a stranger's, is our own end of
  * a connection, which would stay open for ever. */
 bool sock_is_own(int fd);
-/* Before other threads exist: nor may it be of that process, which has the other
- * end of all that this one gets. */
-void sock_own_with(int pid);
 
 /* Up to len bytes, and the fds with them, which are appended to fds
  * (SOCK_FDS_ROOM) and become the caller's, whatever is returned. 0: the other

@@ -135,6 +135,12 @@ void relay_session_pass(struct relay_session *s)
         refuse(s, false, "its protocol feature is not acked");
         return;
     }
+    /* Of another process, the child would not see that. */
+    if (request == MSG_SET_BACKEND_REQ_FD && m->num_fds == 1 &&
+        sock_is_own(m->fds[0])) {
+        refuse(s, true, "it is the front-end's own connection");
+        return;
+    }
     if (request == MSG_SET_VRING_KICK && !s->has_record) {
         make_record(s);
         return;

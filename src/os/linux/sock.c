@@ -365,20 +365,13 @@ void sock_peer(int fd, int *pid, unsigned *uid)
     *uid = cred.uid;
 }
 
-static int other_owner; /* 0: there is none */
-
-void sock_own_with(int pid)
-{
-    other_owner = pid;
-}
-
 bool sock_is_own(int fd)
 {
     unsigned uid;
     int pid;
 
     sock_peer(fd, &pid, &uid);
-    return pid == getpid() || (pid && pid == other_owner);
+    return pid == getpid();
 }
 
 bool sock_is_gone(int fd)
