@@ -93,6 +93,7 @@ struct relay_session {
     struct inflight *record;     /* if it is ours; NULL: it is not */
     uint64_t rings;              /* that have a kick: bits */
     bool has_run;                /* a ring had one, ever */
+    bool record_sent;            /* to it, in an answer */
 
     /* its message that is being handled */
     struct msg *msg; /* NULL: none is */

@@ -118,10 +118,30 @@ void relay_session_record_set(struct relay_session *s, bool done)
     relay_session_pass(s);
 }
 
+/* What a child cannot see: what is sent and not read counts against us, and our
+ * own end of a connection would keep it from hanging up. NULL: nothing. */
+static const char *fault_here(const struct relay_session *s,
+                              const struct msg *m)
+{
+    switch (m->header.request) {
+    case MSG_GET_INFLIGHT_FD:
+        return s->record_sent && conn_is_unread(&s->front)
+                   ? "a record was sent already, and is not read yet"
+                   : NULL;
+    case MSG_SET_BACKEND_REQ_FD:
+        return sock_is_own(m->fds[0])
+                   ? "its fd is not a connected unix stream socket"
+                   : NULL;
+    default:
+        return NULL;
+    }
+}
+
 void relay_session_pass(struct relay_session *s)
 {
     const struct msg *m = s->msg;
     uint32_t request = m->header.request;
+    const char *why_not;
     char why[MESSAGE_WHY];
     bool sent;
 
@@ -135,10 +155,9 @@ void relay_session_pass(struct relay_session *s)
         refuse(s, false, "its protocol feature is not acked");
         return;
     }
-    /* Of another process, the child would not see that. */
-    if (request == MSG_SET_BACKEND_REQ_FD && m->num_fds == 1 &&
-        sock_is_own(m->fds[0])) {
-        refuse(s, true, "it is the front-end's own connection");
+    why_not = fault_here(s, m);
+    if (why_not) {
+        refuse(s, true, why_not);
         return;
     }
     if (request == MSG_SET_VRING_KICK && !s->has_record) {
@@ -243,6 +262,7 @@ void relay_session_message_answered(struct relay_session *s, struct msg *reply)
     }
     conn_send_fds(&s->front, &reply->header, &reply->payload, reply->fds,
                   reply->num_fds);
+    s->record_sent |= reply->num_fds > 0;
     reply->num_fds = 0; /* the connection's now */
     message_is_done(s);
 }

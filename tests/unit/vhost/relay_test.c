@@ -226,6 +226,67 @@ static void a_front_end_with_a_record_keeps_it(void **state)
     end(r, f, leg);
 }
 
+static void answer_with_fd(int leg, uint32_t request, const void *payload,
+                           uint32_t len, int fd)
+{
+    struct wire_header h = {request, WIRE_VERSION | WIRE_REPLY, len};
+
+    front_send_on(leg, false, &h, sizeof(h), &fd, 1);
+    front_send_on(leg, false, payload, len, NULL, 0);
+}
+
+/* Fds under way count against the whole process's user. */
+static void a_record_is_not_sent_before_the_last_one_is_read(void **state)
+{
+    struct rig *r = rig_new(NULL);
+    struct wire_inflight in = {4096, 0, 1, 16};
+    struct front *f;
+    int leg, fd = front_memfd(4096);
+
+    (void)state;
+    f = begin(r, PF_ACK | FEATURE(WIRE_PF_INFLIGHT_SHMFD), &leg);
+    for (int i = 0; i < 2; i++)
+        front_send(f, WIRE_GET_INFLIGHT_FD, WIRE_NEED_REPLY, &in,
+                   WIRE_INFLIGHT_BYTES, NULL, 0);
+    child_need(leg, WIRE_GET_INFLIGHT_FD, &m);
+    answer_with_fd(leg, WIRE_GET_INFLIGHT_FD, &in, WIRE_INFLIGHT_BYTES, fd);
+    front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
+    child_ok(leg, WIRE_SET_OWNER);
+    front_reply(f, WIRE_GET_INFLIGHT_FD, &m);
+    assert_int_equal(m.num_fds, 1);
+    close(m.fds[0]);
+    front_reply(f, WIRE_GET_INFLIGHT_FD, &m);
+    assert_int_equal(m.h.size, 8);
+    assert_int_equal(m.u64, 1);
+
+    front_send(f, WIRE_GET_INFLIGHT_FD, 0, &in, WIRE_INFLIGHT_BYTES, NULL, 0);
+    child_need(leg, WIRE_GET_INFLIGHT_FD, &m);
+    answer_with_fd(leg, WIRE_GET_INFLIGHT_FD, &in, WIRE_INFLIGHT_BYTES, fd);
+    front_reply(f, WIRE_GET_INFLIGHT_FD, &m);
+    assert_int_equal(m.num_fds, 1);
+    close(m.fds[0]);
+    close(fd);
+    end(r, f, leg);
+}
+
+/* It would keep its connection from hanging up, in the transcript. */
+static void a_socket_of_the_keepers_is_no_channel(void **state)
+{
+    struct rig *r = rig_new(NULL);
+    struct front *f;
+    int leg;
+
+    (void)state;
+    f = begin(r, PF_ACK | FEATURE(WIRE_PF_BACKEND_REQ), &leg);
+    __atomic_store_n(&rig_sockets_are_own, true, __ATOMIC_RELAXED);
+    assert_int_equal(
+        front_ack(f, WIRE_SET_BACKEND_REQ_FD, NULL, 0, &f->sock, 1), 1);
+    __atomic_store_n(&rig_sockets_are_own, false, __ATOMIC_RELAXED);
+    front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
+    child_ok(leg, WIRE_SET_OWNER);
+    end(r, f, leg);
+}
+
 /* ---- a child that is lost ---- */
 
 static void the_next_child_is_told_what_was_said(void **state)
@@ -586,6 +647,8 @@ int main(void)
         T(fds_go_along),
         T(a_front_end_without_a_record_gets_one),
         T(a_front_end_with_a_record_keeps_it),
+        T(a_record_is_not_sent_before_the_last_one_is_read),
+        T(a_socket_of_the_keepers_is_no_channel),
         T(the_next_child_is_told_what_was_said),
         T(what_was_not_answered_is_asked_again),
         T(a_child_that_offers_less_is_not_gone_on_with),

@@ -13,8 +13,10 @@ bool __wrap_sock_is_own(int fd);
 bool __wrap_sock_is_own(int fd)
 {
     (void)fd;
-    return false;
+    return __atomic_load_n(&rig_sockets_are_own, __ATOMIC_RELAXED);
 }
+
+bool rig_sockets_are_own;
 
 /* ---- the loop ---- */
 
@@ -398,6 +400,7 @@ int rig_setup(void **state)
 {
     (void)state;
     front_on_failure = on_failure;
+    __atomic_store_n(&rig_sockets_are_own, false, __ATOMIC_RELAXED);
     log_set(getenv("VUB_TEST_LOG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
     return 0;
 }

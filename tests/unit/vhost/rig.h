@@ -97,6 +97,10 @@ int child_greet(struct rig *r, uint64_t features, unsigned queues);
 /* The relay has closed it, and said no more. */
 void child_need_hangup(int leg);
 
+/* Are sockets of this process taken for its own? Atomic; false before each
+ * test. */
+extern bool rig_sockets_are_own;
+
 /* cmocka's teardown: front-ends are ended if a test has failed. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
