@@ -253,27 +253,38 @@ int conn_release(struct conn *c)
     return fd;
 }
 
-void conn_send_fds(struct conn *c, const struct msg_header *header,
-                   const void *payload, const int *fds, unsigned num_fds)
+static void send_bytes(struct conn *c, const struct msg_header *header,
+                       const void *payload, size_t len)
 {
-    c->num_out_fds = num_fds;
-    if (num_fds)
-        memcpy(c->out_fds, fds, num_fds * sizeof(*fds));
-    if (!c->open) {
-        drop_out_fds(c, false);
-        return;
-    }
     memcpy(c->out, header, HEADER_BYTES);
-    if (header->size)
-        memcpy(c->out + HEADER_BYTES, payload, header->size);
+    if (len)
+        memcpy(c->out + HEADER_BYTES, payload, len);
     c->out_sent = 0;
-    c->out_bytes = HEADER_BYTES + header->size;
+    c->out_bytes = HEADER_BYTES + len;
     transmit(c);
     watch_update(c);
     if (c->out_sent < c->out_bytes) {
         c->since_ns = loop_now_ns();
         c->half_done(c);
     }
+}
+
+void conn_send_fds(struct conn *c, const struct msg_header *header,
+                   const void *payload, const int *fds, unsigned num_fds)
+{
+    c->num_out_fds = num_fds;
+    if (num_fds)
+        memcpy(c->out_fds, fds, num_fds * sizeof(*fds));
+    if (c->open)
+        send_bytes(c, header, payload, header->size);
+    else
+        drop_out_fds(c, false);
+}
+
+void conn_send_header(struct conn *c, const struct msg_header *header)
+{
+    if (c->open)
+        send_bytes(c, header, NULL, 0);
 }
 
 void conn_send(struct conn *c, const struct msg_header *header,

@@ -72,6 +72,9 @@ void conn_send(struct conn *c, const struct msg_header *header,
 /* The same with up to SOCK_FDS_MAX fds. */
 void conn_send_fds(struct conn *c, const struct msg_header *header,
                    const void *payload, const int *fds, unsigned num_fds);
+/* Only a header, whatever it says: of a message that is not passed on, so that
+ * the other end says what is wrong with it. */
+void conn_send_header(struct conn *c, const struct msg_header *header);
 /* Could the last one not be sent? What conn_next then says to who answers, who
  * asks must see by himself. */
 bool conn_is_lost(const struct conn *c);

@@ -1,7 +1,8 @@
 /* The life of a relay's display: its two ends, and what each is watched for.
  *
- * A child may close its end because it has no more to show, or because it is
- * dead; as with a leg it is waited for who can tell. */
+ * A child may close its end because the display has said what is wrong, or
+ * because it is dead. Then the leg ends too, at once, and its keeper says so.
+ * Of a display that has gone the child has a line in the log. */
 #include "vhost/relay_display.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include "vhost/relay_display_impl.h"
 
 #define SOCKET_BYTES (512 << 10)
-#define PATIENCE_MS 5000
+/* Of a child that dies everything is closed by then. */
+#define PATIENCE_MS 100
 
 /* ---- handles ---- */
 
@@ -92,6 +94,22 @@ void display_lose(struct relay_display *d, enum log_level level,
         relay_session_display_left(d->session, false);
 }
 
+void display_gone(struct relay_display *d)
+{
+    display_lose(d, d->child ? LOG_DEBUG : LOG_INFO, "it has gone");
+}
+
+void display_spoilt(struct relay_display *d, const char *why)
+{
+    if (!d->child || d->child->ended) {
+        display_lose(d, LOG_WARN, why);
+        return;
+    }
+    d->spoilt = true;
+    d->reply_len = sizeof(struct wire_header); /* all that is known of it */
+    d->reply_sent = 0;
+}
+
 /* ---- what is waited for ---- */
 
 void display_child_ended(struct relay_display *d)
@@ -115,7 +133,7 @@ void display_update(struct relay_display *d)
     }
     if (d->len > 0 || d->zeros > 0)
         events |= UV_WRITABLE;
-    if (d->reply_len == 0)
+    if (d->reply_len == 0 && !d->spoilt)
         events |= UV_READABLE;
     watch_start(&d->watch, events);
     if (!d->child || d->child->ended)
@@ -136,7 +154,7 @@ static void on_ready(struct watch *w, int status, int events)
     if (d->lost)
         return;
     if (status < 0 || ((events & UV_DISCONNECT) && !(events & UV_READABLE))) {
-        display_lose(d, LOG_INFO, "it has gone");
+        display_gone(d);
         return;
     }
     if (events & UV_READABLE)
@@ -169,9 +187,11 @@ static void on_child_ready(struct watch *w, int status, int events)
 static void on_child_timer(struct timer *t)
 {
     struct display_end *end = container_of(t, struct display_end, timer);
+    struct relay_display *d = end->display;
+    const struct relay_leg *leg = d ? d->session->leg : NULL;
 
-    if (end->display)
-        display_lose(end->display, LOG_INFO, "the device has no more to show");
+    if (leg && !leg->ended)
+        display_lose(d, LOG_DEBUG, "the device has closed it");
 }
 
 /* ---- life ---- */
@@ -285,7 +305,10 @@ void relay_display_disconnect(struct relay_display *d)
     }
     d->reply_len = d->reply_sent = 0;
     d->child_full = false;
-    display_update(d);
+    if (d->spoilt)
+        display_lose(d, LOG_WARN, "what it has said makes no sense");
+    else
+        display_update(d);
 }
 
 bool relay_display_is_lost(const struct relay_display *d)

@@ -116,7 +116,7 @@ static bool send_out(struct relay_display *d)
             break;
         }
         if (n < 0) {
-            display_lose(d, LOG_INFO, "it has gone");
+            display_gone(d);
             break;
         }
         any = true;

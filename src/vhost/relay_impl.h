@@ -60,6 +60,7 @@ struct relay_leg {
     struct relay_session *session; /* NULL: nobody's any more */
     uint64_t number;
     bool ended;         /* nothing more comes; why is to be told */
+    bool must_end;      /* it has been sent what it ends for */
     struct timer timer; /* until then */
     unsigned handles;
 };
@@ -83,6 +84,7 @@ struct relay_session {
     int pid;
     unsigned uid;
     bool ending;
+    bool spoilt; /* a child is to end it, and nothing else is done */
 
     /* what the front-end has said */
     struct transcript *said;
@@ -210,6 +212,8 @@ void relay_leg_unpark(struct relay *r);
 void relay_ask(struct relay_session *s, enum relay_asked asked,
                const struct msg_header *h, const void *payload, const int *fds,
                unsigned num_fds);
+/* The child is about to end the session: it has some seconds. */
+void relay_leg_must_end(struct relay_leg *leg);
 /* The session's: the answer to what was asked has come. The message's fds are
  * closed after it. */
 void relay_session_answered(struct relay_session *s, struct msg *m);

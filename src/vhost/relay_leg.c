@@ -159,8 +159,16 @@ static void on_timer(struct timer *t)
         return;
     if (leg->ended)
         relay_session_lie(leg->session, "has hung up, and says nothing of it");
+    else if (leg->must_end)
+        relay_session_lie(leg->session, "goes on with what is wrong");
     else
         relay_session_lie(leg->session, "cannot be sent a message");
+}
+
+void relay_leg_must_end(struct relay_leg *leg)
+{
+    leg->must_end = true;
+    timer_start(&leg->timer, PATIENCE_MS);
 }
 
 bool relay_leg_open(struct relay_session *s)

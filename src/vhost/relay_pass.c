@@ -38,31 +38,39 @@ static void answer_u64(struct relay_session *s, uint64_t value)
     conn_send(&s->front, &h, &value, -1);
 }
 
-/* value is not 0: it was refused. fatal: the front-end cannot be told, and
- * would go on as if it had been done. */
-static void ack(struct relay_session *s, uint64_t value, bool fatal)
+/* value is not 0: it was refused. */
+static void ack(struct relay_session *s, uint64_t value)
 {
-    char why[80], name[32];
-
-    if (wants_ack(s, s->msg)) {
+    if (wants_ack(s, s->msg))
         answer_u64(s, value);
-    } else if (value && fatal) {
-        snprintf(why, sizeof(why), "%s was refused",
-                 msg_name(s->msg->header.request, name));
-        relay_session_end(s, LOG_ERROR, why);
-        return;
-    }
     message_is_done(s);
 }
 
+/* The front-end cannot be told, and would go on as if it had been done. The
+ * child says why if it is not asked for an answer either. */
+static void end_for_it(struct relay_session *s)
+{
+    if (relay_ask_message(s, ASKED_FRONT, s->msg, false))
+        relay_leg_must_end(s->leg);
+    else
+        relay_session_no_fds(s);
+}
+
+/* By the relay itself. fatal: as a child's refusal. */
 static void refuse(struct relay_session *s, bool fatal, const char *why)
 {
-    char name[32];
+    char name[32], line[200];
 
+    if (fatal && !wants_ack(s, s->msg)) {
+        snprintf(line, sizeof(line), "%s: %s",
+                 msg_name(s->msg->header.request, name), why);
+        relay_session_end(s, LOG_ERROR, line);
+        return;
+    }
     log_limited(relay_limit(s->relay, RELAY_LINE_REFUSED), LOG_WARN,
                 s->relay->conf.id, "refused %s: %s",
                 msg_name(s->msg->header.request, name), why);
-    ack(s, 1, fatal);
+    ack(s, 1);
 }
 
 /* What a child does not know it passes over, as do we. It may show nothing. */
@@ -137,13 +145,34 @@ static const char *fault_here(const struct relay_session *s,
     }
 }
 
+static bool hear(struct relay_session *s, const struct msg *m)
+{
+    uint32_t request = m->header.request;
+
+    if (request == MSG_SET_CONFIG && s->relay->conf.config_acts)
+        return true;
+    s->heard = transcript_hear(s->said, m) == 0;
+    /* What was not offered the child passes over. */
+    if (s->heard && request == MSG_SET_FEATURES)
+        transcript_narrow(s->said, s->offered);
+    return s->heard;
+}
+
+static bool send_on(struct relay_session *s, const struct msg *m)
+{
+    if (m->header.request == MSG_GPU_SET_SOCKET)
+        return relay_ask_display(s, ASKED_FRONT, m);
+    return relay_ask_message(s, ASKED_FRONT, m,
+                             !message_has_answer(m->header.request) ||
+                                 wants_ack(s, m));
+}
+
 void relay_session_pass(struct relay_session *s)
 {
     const struct msg *m = s->msg;
     uint32_t request = m->header.request;
     const char *why_not;
     char why[MESSAGE_WHY];
-    bool sent;
 
     if (!message_form(m, why)) {
         /* Whoever serves the device ends the session. */
@@ -168,22 +197,12 @@ void relay_session_pass(struct relay_session *s)
         refuse(s, true, "its fd is not a connected unix stream socket");
         return;
     }
-    s->heard = request != MSG_SET_CONFIG || !s->relay->conf.config_acts;
-    if (s->heard && transcript_hear(s->said, m) < 0) {
-        s->heard = false;
-        relay_session_no_fds(s);
+    if (hear(s, m) && send_on(s, m))
         return;
-    }
-    /* What was not offered the child passes over. */
-    if (request == MSG_SET_FEATURES)
-        transcript_narrow(s->said, s->offered);
-    if (request == MSG_GPU_SET_SOCKET)
-        sent = relay_ask_display(s, ASKED_FRONT, m);
-    else
-        sent = relay_ask_message(
-            s, ASKED_FRONT, m, !message_has_answer(request) || wants_ack(s, m));
-    if (!sent)
-        relay_session_no_fds(s);
+    if (s->heard)
+        transcript_undone(s->said);
+    s->heard = false;
+    refuse(s, true, "vub cannot keep copies of its file descriptors");
 }
 
 void relay_session_note(struct relay_session *s, const struct msg *m)
@@ -257,7 +276,10 @@ void relay_session_message_answered(struct relay_session *s, struct msg *reply)
     if (!own) {
         if (!done && s->msg->header.request == MSG_GPU_SET_SOCKET)
             relay_session_drop_display(s);
-        ack(s, reply->payload.u64, refusal_is_fatal(s));
+        if (!done && refusal_is_fatal(s) && !wants_ack(s, s->msg))
+            end_for_it(s);
+        else
+            ack(s, reply->payload.u64);
         return;
     }
     conn_send_fds(&s->front, &reply->header, &reply->payload, reply->fds,

@@ -98,6 +98,8 @@ void relay_session_answered(struct relay_session *s, struct msg *m)
 
 void relay_session_child_lost(struct relay_session *s)
 {
+    if (s->spoilt)
+        relay_session_end(s, LOG_ERROR, "it sent what no message is");
     if (s->ending)
         return;
     if (s->asked == ASKED_RECORD)
@@ -130,6 +132,14 @@ static void on_broken(struct conn *c, bool mistake, const char *why)
 {
     struct relay_session *s = container_of(c, struct relay_session, front);
 
+    /* The child says what is wrong, as if it had come there. */
+    if (mistake && c->in.header.size > sizeof(c->in.payload) && s->leg &&
+        s->told && s->asked == ASKED_NOTHING) {
+        conn_send_header(&s->leg->conn, &c->in.header);
+        relay_leg_must_end(s->leg);
+        s->spoilt = true;
+        return;
+    }
     /* A VMM that stops its rings and hangs up has ended, and its guest too: a
      * child that has run these rings sees that itself. */
     if (!mistake && s->has_run && !s->rings &&

@@ -75,6 +75,15 @@ static void next_child(struct shown *s)
     child_answer_u64(s->leg, WIRE_GPU_SET_SOCKET, 0);
 }
 
+static void next_child_without_display(struct shown *s)
+{
+    close(s->leg);
+    rig_child_lost(s->r);
+    rig_child_here(s->r);
+    s->leg = child_greet(s->r, RIG_FEATURES, 0);
+    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
+}
+
 static void say(int sock, uint32_t request, uint32_t flags, const void *payload,
                 uint32_t size, int fd)
 {
@@ -365,11 +374,7 @@ static void a_display_that_goes_is_told_to_the_child(void **state)
     front_reply(s.f, WIRE_SET_OWNER, &m);
 
     /* The next child hears of none. */
-    close(s.leg);
-    rig_child_lost(s.r);
-    rig_child_here(s.r);
-    s.leg = child_greet(s.r, RIG_FEATURES, 0);
-    child_ok(s.leg, WIRE_SET_PROTOCOL_FEATURES);
+    next_child_without_display(&s);
     front_send(s.f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
     child_ok(s.leg, WIRE_SET_OWNER);
     shown_free(&s);
@@ -410,19 +415,24 @@ static void what_is_no_message_ends_the_display_alone(void **state)
     close(fd);
 }
 
+/* The child is to say what is wrong with it, and ends it. */
 static void a_reply_to_nothing_ends_the_display(void **state)
 {
+    static const uint32_t wrong[] = {DISPLAY_DMABUF_UPDATE, DISPLAY_SCANOUT};
     struct shown s;
 
     (void)state;
-    shown_new(&s);
-    say(s.display, DISPLAY_DMABUF_UPDATE, DISPLAY_REPLY, NULL, 0, -1);
-    need_end(s.child);
-    shown_free(&s);
-    shown_new(&s);
-    say(s.display, DISPLAY_SCANOUT, DISPLAY_REPLY, NULL, 0, -1);
-    need_end(s.child);
-    shown_free(&s);
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        shown_new(&s);
+        say(s.display, wrong[i], DISPLAY_REPLY, NULL, 0, -1);
+        need_plain(s.child, wrong[i], DISPLAY_REPLY, 0, 0);
+        if (i == 0)
+            shutdown(s.child, SHUT_RDWR);
+        else
+            next_child_without_display(&s);
+        need_end(s.display);
+        shown_free(&s);
+    }
 }
 
 /* What a child does not read of answers does not grow here. */

@@ -97,9 +97,14 @@ static void a_refusal_that_cannot_be_told_ends_the_session(void **state)
     child_need(leg, WIRE_SET_STATUS, &m);
     child_answer_u64(leg, WIRE_SET_STATUS, 1);
 
+    /* The child is asked once more, to say why, and ends it. */
     front_send(f, WIRE_SET_VRING_NUM, 0, &s, sizeof(s), NULL, 0);
     child_need(leg, WIRE_SET_VRING_NUM, &m);
+    assert_true(m.h.flags & WIRE_NEED_REPLY);
     child_answer_u64(leg, WIRE_SET_VRING_NUM, 1);
+    child_need(leg, WIRE_SET_VRING_NUM, &m);
+    assert_false(m.h.flags & WIRE_NEED_REPLY);
+    rig_leg_ended(r, r->last_leg);
     front_need_hangup(f);
     end(r, f, leg);
 }
@@ -137,6 +142,27 @@ static void a_message_of_wrong_form_is_the_childs_to_judge(void **state)
     rig_leg_ended(r, r->last_leg);
     front_need_hangup(f);
     end(r, f, leg);
+}
+
+static void a_message_that_is_too_long_is_the_childs_to_judge(void **state)
+{
+    struct wire_header h = {WIRE_GET_FEATURES, WIRE_VERSION, 300}, got;
+    struct rig *r = rig_new(NULL);
+    struct front *f;
+    int leg;
+
+    (void)state;
+    f = begin(r, PF_ACK, &leg);
+    front_send_bytes(f, &h, sizeof(h), NULL, 0);
+    front_need_fd(leg, POLLIN, "a header");
+    assert_int_equal(read(leg, &got, sizeof(got)), sizeof(got));
+    assert_memory_equal(&got, &h, sizeof(h));
+    /* It may be lost instead. */
+    close(leg);
+    rig_child_lost(r);
+    front_need_hangup(f);
+    front_free(f);
+    rig_free(r);
 }
 
 static void fds_go_along(void **state)
@@ -644,6 +670,7 @@ int main(void)
         T(a_refusal_that_cannot_be_told_ends_the_session),
         T(what_was_not_acked_is_refused_by_the_relay),
         T(a_message_of_wrong_form_is_the_childs_to_judge),
+        T(a_message_that_is_too_long_is_the_childs_to_judge),
         T(fds_go_along),
         T(a_front_end_without_a_record_gets_one),
         T(a_front_end_with_a_record_keeps_it),
