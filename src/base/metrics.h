@@ -53,7 +53,8 @@ void metrics_add_histogram(struct metrics *m, const struct metric_family *f,
                            const struct histogram *h, const char *labels, ...)
     PRINTF_LIKE(4, 5);
 void metrics_free(struct metrics *m); /* m is empty then */
-/* The same, of somebody who has it as numbers: takes h; frees it if it fails. */
+/* The same, of somebody who has it as numbers: takes h; frees it if it fails.
+ */
 void metrics_add_copy(struct metrics *m, const struct metric_family *f,
                       struct histogram *h, const char *labels, ...)
     PRINTF_LIKE(4, 5);

@@ -84,8 +84,8 @@ static uint64_t add_keys(uint64_t sum, const struct conf_key *keys,
 {
     for (const struct conf_key *k = keys; k && k->name; k++) {
         if (k->seen_offset)
-            sum = add(sum, (const bool *)data + k->seen_offset - 1,
-                      sizeof(bool));
+            sum =
+                add(sum, (const bool *)data + k->seen_offset - 1, sizeof(bool));
         sum = add_value(sum, k, (const char *)data + k->offset);
     }
     return sum;

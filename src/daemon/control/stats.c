@@ -93,8 +93,7 @@ static int write_metrics(struct gather *g, struct metrics_of *list,
     list[n++] = (struct metrics_of){NULL, &own[0]};
     for (int i = 0; i < g->count; i++)
         if (g->parts[i].found && gather_tells(g, &g->parts[i]))
-            list[n++] =
-                (struct metrics_of){NULL, &g->parts[i].found->common};
+            list[n++] = (struct metrics_of){NULL, &g->parts[i].found->common};
     for (int i = 0; i < g->count; i++) {
         const struct part *p = &g->parts[i];
         const char *id = p->served->common->id;
