@@ -27,6 +27,7 @@ KITS = {
     "input": (("evtest",), ("virtio_input", "evdev", "input_leds")),
     "demo": ((), ("virtio_input", "evdev", "virtio_scsi", "sd_mod",
                   "virtio_gpu")),
+    "isolation": (("fio",), ("virtio_input", "evdev")),
     "uinput": ((), ("uinput", "evdev")),
     "node": ((), ("sg", "scsi_debug")),
     "scsi": (("fio", "sg_inq", "sg_vpd", "sg_luns", "sg_readcap", "sg_persist",
