@@ -305,6 +305,9 @@ void isolate_lost(struct isolated *i, int how)
 
     i->process = NULL;
     if (i->closing && i->relay_closed) {
+        if (how != 0)
+            log_warn(i->common->id, "its process %d has ended with status %d",
+                     p->pid, how);
         process_drop(p, false);
         fail_waiting(i);
         be_closed(i);

@@ -314,6 +314,9 @@ void vub_stop(struct vub *v)
     status = vub_wait(v);
     if (status)
         front_fail("it ended with status %d on SIGTERM", status);
+    /* Of a process of its that has another status. */
+    if (strstr(vub_log(v), "Sanitizer:") || strstr(v->log, "runtime error:"))
+        front_fail("a sanitizer has something to say");
 }
 
 void vub_kill(struct vub *v)
