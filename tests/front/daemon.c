@@ -319,10 +319,25 @@ void vub_stop(struct vub *v)
         front_fail("a sanitizer has something to say");
 }
 
+/* Its processes end a moment later: the last one closes the log. */
+static void wait_for_processes(struct vub *v)
+{
+    int64_t end = front_now_ms() + front_timeout_ms();
+
+    while (v->log_fd >= 0) {
+        if (front_now_ms() > end)
+            front_fail("a process of vub is left");
+        front_wait_fd(v->log_fd, POLLIN, 1000);
+        vub_log(v);
+    }
+}
+
 void vub_kill(struct vub *v)
 {
     vub_signal(v, SIGKILL);
     vub_wait(v);
+    if (getenv("VUB_TEST_ISOLATION"))
+        wait_for_processes(v);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type,

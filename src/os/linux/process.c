@@ -126,7 +126,7 @@ void process_init(void)
 
 void process_init_fork(int err)
 {
-    static const int ignored[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM};
+    static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGTERM};
 
     dup2(err, STDERR_FILENO);
     close(err);
