@@ -83,8 +83,12 @@ void display_lose(struct relay_display *d, enum log_level level,
     if (d->lost)
         return;
     d->lost = true;
-    log_limited(relay_limit(d->relay, RELAY_LINE_CHILD), level,
-                d->relay->conf.id, "the front-end's display is lost: %s", why);
+    if (level == LOG_DEBUG)
+        log_debug(d->relay->conf.id, "nothing more is shown: %s", why);
+    else
+        log_limited(relay_limit(d->relay, RELAY_LINE_CHILD), level,
+                    d->relay->conf.id, "the front-end's display is lost: %s",
+                    why);
     watch_stop(&d->watch);
     fd_close(d);
     end_close(d);

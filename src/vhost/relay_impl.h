@@ -147,8 +147,8 @@ void relay_session_half_done(struct relay *r);
  * memory; all is gone. */
 struct relay_session *relay_session_new(struct relay *r,
                                         const struct endpoint_visitor *v);
-/* The front-end has gone, or must; why is logged, NULL: nothing is. Safe
- * twice. */
+/* The front-end has gone, or must; why is logged, NULL: nothing is. LOG_DEBUG:
+ * a child has a line for it. Safe twice. */
 void relay_session_end(struct relay_session *s, enum log_level level,
                        const char *why);
 /* No child is here any more. */

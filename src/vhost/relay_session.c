@@ -172,7 +172,9 @@ void relay_session_end(struct relay_session *s, enum log_level level,
     if (s->ending)
         return;
     s->ending = true;
-    if (why)
+    if (level == LOG_DEBUG)
+        log_debug(r->conf.id, "nothing more is relayed: %s", why ? why : "-");
+    else if (why)
         log_limited(relay_limit(r, RELAY_LINE_GONE), level, r->conf.id,
                     "front-end (process %d, user %u) is gone: %s", s->pid,
                     s->uid, why);
