@@ -51,14 +51,24 @@ static void end_close(struct relay_display *d)
     closer_sock(d->relay->closer, end->fd);
 }
 
-static void on_gone(struct watch *w)
+/* When nobody has it any more, and it is watched no more. */
+static void free_if_gone(struct relay_display *d)
 {
-    struct relay_display *d = container_of(w, struct relay_display, watch);
     struct relay *r = d->relay;
 
+    if (!d->closed || !d->watch_gone)
+        return;
     free(d->room);
     free(d);
     relay_leg_over(r);
+}
+
+static void on_gone(struct watch *w)
+{
+    struct relay_display *d = container_of(w, struct relay_display, watch);
+
+    d->watch_gone = true;
+    free_if_gone(d);
 }
 
 void display_drop_fd(struct relay_display *d, int *fd)
@@ -68,13 +78,20 @@ void display_drop_fd(struct relay_display *d, int *fd)
     *fd = -1;
 }
 
-static void fd_close(struct relay_display *d)
+/* Both ends. The number of its fd may be another one's as soon as it is closed.
+ */
+static void hang_up(struct relay_display *d)
 {
+    d->lost = true;
+    watch_close(&d->watch);
     if (d->shared)
         closer_fd(d->relay->closer, d->fd);
     else
         closer_sock(d->relay->closer, d->fd);
     d->fd = -1;
+    end_close(d);
+    display_drop_fd(d, &d->header_fd);
+    display_drop_fd(d, &d->fd_out);
 }
 
 void display_lose(struct relay_display *d, enum log_level level,
@@ -82,18 +99,13 @@ void display_lose(struct relay_display *d, enum log_level level,
 {
     if (d->lost)
         return;
-    d->lost = true;
     if (level == LOG_DEBUG)
         log_debug(d->relay->conf.id, "nothing more is shown: %s", why);
     else
         log_limited(relay_limit(d->relay, RELAY_LINE_CHILD), level,
                     d->relay->conf.id, "the front-end's display is lost: %s",
                     why);
-    watch_stop(&d->watch);
-    fd_close(d);
-    end_close(d);
-    display_drop_fd(d, &d->header_fd);
-    display_drop_fd(d, &d->fd_out);
+    hang_up(d);
     if (d->leaving)
         relay_session_display_left(d->session, false);
 }
@@ -234,14 +246,10 @@ void relay_display_close(struct relay_display *d)
 {
     if (!d)
         return;
-    if (!d->lost) {
-        d->lost = true;
-        fd_close(d);
-        end_close(d);
-        display_drop_fd(d, &d->header_fd);
-        display_drop_fd(d, &d->fd_out);
-    }
-    watch_close(&d->watch);
+    if (!d->lost)
+        hang_up(d);
+    d->closed = true;
+    free_if_gone(d);
 }
 
 int relay_display_connect(struct relay_display *d)

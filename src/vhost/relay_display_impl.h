@@ -28,6 +28,7 @@ struct relay_display {
     struct relay *relay;
     struct relay_session *session;
     bool shared, leaving;
+    bool closed, watch_gone; /* both: it is freed */
     int fd;
     struct watch watch;
     bool lost;

@@ -193,7 +193,8 @@ static void send_message(struct world *w, bool good)
     memcpy(bytes, &h, sizeof(h));
     for (n = 0; n < (good ? usual_fds(h.request, payload) : fds % 10u); n++)
         list[n] = fds & 0x80 ? w->kick_fd : w->mem_fd;
-    if (h.request == MSG_GPU_SET_SOCKET && !(fds & 0x40) &&
+    /* A message of wrong form goes to the child as it is. */
+    if (h.request == MSG_GPU_SET_SOCKET && good && !(fds & 0x40) &&
         sock_pair(pair) == 0) {
         drop(&w->display);
         w->display = pair[0];
