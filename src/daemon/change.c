@@ -41,6 +41,27 @@ int change_leave(struct change *c, struct served *s)
     d->served = s;
     d->conf = *s->conf;
     d->doc = s->doc ? conf_ref(s->doc) : NULL;
+    d->place = PLACE_NONE;
+    d->heritage = HERITAGE_NONE;
+    list_add(&c->departures, &d->node);
+    return 0;
+}
+
+int change_return(struct change *c, const struct conf_any *conf,
+                  struct conf_doc *doc, struct place *place,
+                  struct heritage *heritage)
+{
+    struct departure *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ENOMEM;
+    d->conf = *conf;
+    d->doc = doc ? conf_ref(doc) : NULL;
+    d->place = *place;
+    d->heritage = *heritage;
+    d->has_left = d->returns = true;
+    *place = PLACE_NONE;
+    *heritage = HERITAGE_NONE;
     list_add(&c->departures, &d->node);
     return 0;
 }
@@ -59,6 +80,7 @@ int change_come(struct change *c, const struct conf_any *conf,
     a->conf = *conf;
     a->doc = doc ? conf_ref(doc) : NULL;
     a->place = PLACE_NONE;
+    a->heritage = HERITAGE_NONE;
     list_add(&c->arrivals, &a->node);
     return 0;
 }
@@ -81,6 +103,8 @@ int change_adjust(struct change *c, const struct served *s,
 void change_free_departure(struct departure *d)
 {
     list_del(&d->node);
+    place_close(&d->place);
+    heritage_drop(&d->heritage);
     conf_free(d->doc);
     free(d);
 }
@@ -92,6 +116,7 @@ void change_drop_arrival(struct arrival *a)
     if (a->served && !a->started)
         served_free(a->served, &a->change->changer->devices->workers);
     place_close(&a->place);
+    heritage_drop(&a->heritage);
     list_del(&a->node);
     conf_free(a->doc);
     free(a);

@@ -62,6 +62,14 @@ int change_adjust(struct change *c, const struct served *s,
                   const struct conf_any *conf, struct conf_doc *doc);
 /* Do those that come agree with those that stay? */
 int change_check(const struct change *c, struct errs *e);
+/* A device that has left already, by whatever way, comes back with its socket
+ * and what it has left, both of which are taken; for change_restore. */
+int change_return(struct change *c, const struct conf_any *conf,
+                  struct conf_doc *doc, struct place *place,
+                  struct heritage *heritage);
+/* Those come back that can: e says which do not. */
+void change_restore(struct change *c,
+                    void (*done)(void *arg, const struct errs *e), void *arg);
 /* Does it. done comes later, once: e is empty, or says why all is as it was,
  * or what could not be brought back. The change is gone then. */
 void change_run(struct change *c, void (*done)(void *arg, const struct errs *e),

@@ -26,7 +26,9 @@ struct arrival {
     struct preparation *preparation; /* the job's; NULL without one */
     struct served *served;           /* open; the list's when it has started */
     struct place place;              /* its socket, until it has started */
-    bool late;                       /* its socket is another's, who leaves */
+    struct heritage heritage;        /* likewise */
+    bool returns;
+    bool late; /* its socket is another's, who leaves */
     bool started;
 };
 
@@ -36,8 +38,11 @@ struct departure {
     struct served *served; /* NULL: gone, or not waited for any more */
     struct conf_any conf;
     struct conf_doc *doc;
-    bool came;     /* with this change, which is undone */
-    bool has_left; /* and is to come back if the change fails */
+    bool came;          /* with this change, which is undone */
+    bool has_left;      /* and is to come back if the change fails */
+    struct place place; /* that it has left, of change_return */
+    struct heritage heritage;
+    bool returns;
 };
 
 /* One that stays, whose config says other limits. While the change is under way

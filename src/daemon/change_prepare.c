@@ -130,6 +130,11 @@ static int start_job(struct change *c, struct arrival *a, struct err *e)
         end_preparation(p);
         return rc;
     }
+    if (!a->served) {
+        if (a->returns)
+            served_inherit(p->served, &a->heritage);
+        p->served->returns = a->returns;
+    }
     a->preparation = p;
     a->served = NULL;
     a->place = PLACE_NONE;

@@ -171,6 +171,15 @@ static void turn_around(struct change *c)
     close_all(c);
 }
 
+static void return_to(struct arrival *a, struct departure *d)
+{
+    a->place = d->place;
+    a->heritage = d->heritage;
+    a->returns = d->returns;
+    d->place = PLACE_NONE;
+    d->heritage = HERITAGE_NONE;
+}
+
 /* Those that have left come back, by what they were. */
 static void restore_departures(struct change *c)
 {
@@ -180,7 +189,9 @@ static void restore_departures(struct change *c)
         if (!d->has_left)
             continue;
         d->has_left = false;
-        if (change_come(c, &d->conf, d->doc, NULL) < 0)
+        if (change_come(c, &d->conf, d->doc, NULL) == 0)
+            return_to(arrival_at(c->arrivals.prev), d);
+        else
             errs_nomem(&c->errors);
     }
 }
@@ -336,4 +347,13 @@ void change_run(struct change *c, void (*done)(void *arg, const struct errs *e),
         find_late(c, arrival_at(node));
     adjust_all(c);
     go(c, PREPARE);
+}
+
+void change_restore(struct change *c,
+                    void (*done)(void *arg, const struct errs *e), void *arg)
+{
+    c->done = done;
+    c->arg = arg;
+    c->changer->now = c;
+    go(c, RESTORE);
 }

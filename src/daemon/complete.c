@@ -62,6 +62,7 @@ static void offer_argument(const struct typed *t, const char *prefix,
     if (row->words)
         offer_words(t, prefix, row->words);
     else if (strcmp(row->argument, "FILE") == 0 ||
+             strcmp(row->argument, "SOCKET") == 0 ||
              strcmp(row->argument, "PATH") == 0)
         puts(":files");
 }
@@ -97,7 +98,8 @@ static int skip_options(const struct typed *t, int at,
     for (; at < t->count - 1 && t->words[at][0] == '-'; at++) {
         const struct option_row *row = row_of(s, t->words[at]);
 
-        if (!row || !row->argument || strchr(t->words[at], '='))
+        if (!row || !row->argument || row->optional ||
+            strchr(t->words[at], '='))
             continue;
         if (++at == t->count - 1)
             *open = row;

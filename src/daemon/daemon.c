@@ -23,11 +23,13 @@
 #include "daemon/confine.h"
 #include "daemon/control/control.h"
 #include "daemon/devices.h"
+#include "daemon/hand_over.h"
 #include "daemon/isolate.h"
 #include "daemon/reload.h"
 #include "daemon/run.h"
 #include "daemon/service.h"
 #include "daemon/sockets.h"
+#include "daemon/take_over.h"
 #include "daemon/watchdog.h"
 #include "iscsi/unit.h"
 #include "loop/timer.h"
@@ -59,13 +61,16 @@ struct daemon {
     struct service service;
     struct run run;
     struct confine confine;
+    struct take_over take_over; /* --take-over, until all runs */
+    struct origin origin;       /* what is told of it later */
+    struct hand_over hand_over; /* the other way round */
     struct loop main;
     uv_signal_t signals[ARRAY_LEN(signals)];
     struct timer deadline;
     struct watch parent;
     int parent_fd; /* -1: not watched */
     struct served_events events;
-    int starting, closing;            /* answers waited for */
+    int starting, going, closing;     /* answers waited for */
     bool main_open, ending, stopping; /* ending: the command is told to end */
     bool service_told;                /* of that */
     int status;                       /* the command's */
@@ -96,7 +101,7 @@ static void tell_stopping(struct daemon *d)
 {
     uint64_t command_ms = run_runs(&d->run) ? run_stop_ms() : 0;
 
-    if (!d->service_told)
+    if (!d->service_told && !hand_over_is_done(&d->hand_over))
         service_stopping(&d->service, command_ms + longest_drain_ms(d));
     d->service_told = true;
 }
@@ -115,6 +120,7 @@ static void stop(struct daemon *d)
     d->stopping = true;
     tell_stopping(d);
     changer_stop(&d->changer);
+    hand_over_stop(&d->hand_over);
     for (int i = 0; i < d->devices.count; i++) {
         d->closing += !d->devices.list[i]->closed;
         served_close(d->devices.list[i]);
@@ -218,6 +224,16 @@ static void on_quit(void *arg, int pid)
     stop_with_command(d, SIGTERM);
 }
 
+static void on_handed_over(struct hand_over *h)
+{
+    struct daemon *d = container_of(h, struct daemon, hand_over);
+
+    /* Its file is the other's, if that has its own there. */
+    if (h->wants_control)
+        d->control.place.given = d->control.place.fd;
+    stop(d);
+}
+
 static void on_parent_gone(struct watch *w, int status, int events)
 {
     struct daemon *d = container_of(w, struct daemon, parent);
@@ -260,14 +276,27 @@ static void on_gone(struct served *s, void *arg)
 
     if (d->stopping)
         return; /* end() sees to it */
-    log_info(s->common->id, "removed");
-    tell_of_device(d, s, "device.removed");
+    if (!s->suspending) {
+        log_info(s->common->id, "removed");
+        tell_of_device(d, s, "device.removed");
+        keep_forget(s->common->id); /* what it has not asked for */
+    }
     devices_remove(&d->devices, s);
     list_add(&d->gone, &s->node);
     service_devices(&d->service, (unsigned)d->devices.count);
     if (s->change)
         change_gone(s);
+    if (s->suspending)
+        hand_over_gone(&d->hand_over, s);
     served_unref(s);
+}
+
+static void on_refused(struct served *s, const struct err *e, void *arg)
+{
+    struct daemon *d = arg;
+
+    if (!d->stopping)
+        hand_over_refused(&d->hand_over, s, e);
 }
 
 /* ---- events ---- */
@@ -381,6 +410,8 @@ static void tell_ready(struct daemon *d)
     }
     for (int i = 0; i < count; i++)
         tell_where(d->devices.list[i]);
+    if (d->origin.pid)
+        origin_tell(&d->origin, &d->take_over);
     log_info(NULL, "%d device%s ready", count, count == 1 ? "" : "s");
     service_ready(&d->service, (unsigned)count);
     if (d->ready_fd < 0)
@@ -397,6 +428,7 @@ static void be_ready(struct daemon *d)
     struct err why;
 
     tell_ready(d);
+    take_over_close(&d->take_over);
     d->run.ended = on_command_ended;
     if (d->how->run && run_start(&d->run, &d->main, &why) < 0) {
         d->rc = errs_add(d->e, why.code, "--run", "%s", why.text);
@@ -410,10 +442,48 @@ static void came(struct daemon *d, struct served *s, const struct err *e)
 {
     if (!e) {
         tell_where(s);
-        tell_of_device(d, s, "device.added");
+        if (!s->returns)
+            tell_of_device(d, s, "device.added");
         service_devices(&d->service, (unsigned)d->devices.count);
     }
     change_started(s, e);
+}
+
+static int start_control(struct daemon *d)
+{
+    struct err why;
+    int rc = control_start(&d->control, &why);
+
+    if (rc < 0) {
+        d->rc = errs_push(d->e, &why);
+        stop(d);
+    }
+    return rc;
+}
+
+static void on_taken_over(struct take_over *t, const struct errs *e)
+{
+    struct daemon *d = container_of(t, struct daemon, take_over);
+
+    if (d->stopping)
+        return;
+    if (errs_total(e) > 0) {
+        d->rc = errs_push(d->e, &e->list[0]);
+        stop(d);
+        return;
+    }
+    d->control.place.taken = false;
+    if (d->control.open)
+        sock_listen_again(d->control.place.fd);
+    for (int i = 0; i < d->devices.count; i++)
+        if (d->devices.list[i]->listener >= 0)
+            sock_listen_again(d->devices.list[i]->listener);
+    take_over_own(t);
+    d->going = d->devices.count;
+    for (int i = 0; i < d->devices.count; i++)
+        served_go(d->devices.list[i]);
+    service_speak(&d->service);
+    start_control(d);
 }
 
 static void on_started(struct served *s, const struct err *e, void *arg)
@@ -430,9 +500,25 @@ static void on_started(struct served *s, const struct err *e, void *arg)
     if (e) {
         d->rc = errs_adopt(d->e, s->conf->at, NULL, e);
         stop(d);
-    } else if (d->starting == 0 && !d->stopping) {
+    } else if (d->starting > 0 || d->stopping) {
+        return;
+    } else if (s->waits) {
+        take_over_finish(&d->take_over, &d->main, on_taken_over);
+    } else {
         be_ready(d);
     }
+}
+
+/* Of one that was handed over. There is nobody to give it back to. */
+static void on_went(struct served *s, const struct err *e, void *arg)
+{
+    struct daemon *d = arg;
+
+    if (e)
+        log_error(s->common->id, "its front-end cannot go on here: %s",
+                  e->text);
+    if (d->going > 0 && --d->going == 0 && !d->stopping)
+        be_ready(d);
 }
 
 static int open_device(struct daemon *d, const struct conf_any *conf)
@@ -443,6 +529,8 @@ static int open_device(struct daemon *d, const struct conf_any *conf)
     if (!s)
         return errs_nomem(d->e);
     s->is_here = d->how->isolated;
+    s->waits = d->origin.pid > 0;
+    take_over_inherit(&d->take_over, s);
     rc = served_open(s, d->e);
     if (rc == 0 && devices_add(&d->devices, s) < 0)
         rc = errs_nomem(d->e);
@@ -479,6 +567,13 @@ static int open_main_loop(struct daemon *d)
     d->main_open = true;
     d->deadline.fire = on_deadline;
     timer_open(&d->deadline, &d->main);
+    d->hand_over.main = &d->main;
+    d->hand_over.devices = &d->devices;
+    d->hand_over.changer = &d->changer;
+    d->hand_over.service = &d->service;
+    d->hand_over.has_command = d->how->run != NULL;
+    d->hand_over.over = on_handed_over;
+    hand_over_init(&d->hand_over);
     /* Signals that are sent to all are not for the process of one device. */
     for (unsigned i = 0; i < ARRAY_LEN(signals) && !d->how->isolated; i++) {
         uv_signal_init(&d->main.uv, &d->signals[i]);
@@ -540,9 +635,13 @@ static int open_control(struct daemon *d)
     d->control.devices = &d->devices;
     d->control.changer = &d->changer;
     d->control.reload = &d->reload;
+    d->control.hand_over = &d->hand_over;
+    d->control.origin = &d->origin;
     if (d->how->isolated)
         d->control.keeper_gone = on_keeper_gone;
     control_open(&d->control, &d->sockets.control, &d->main);
+    if (d->conf->has_control)
+        d->hand_over.control = &d->control.place;
     iscsi_tell(on_iscsi, d);
     if (d->how->isolated &&
         control_adopt(&d->control, d->how->isolated->control, &why) < 0)
@@ -588,16 +687,13 @@ static void on_start_turn(struct turn *t)
 /* The workers run. */
 static void serve(struct daemon *d)
 {
-    struct err why;
-
     changer_wait(&d->changer, &d->start);
     d->starting = d->devices.count;
     for (int i = 0; i < d->devices.count; i++)
         served_start(d->devices.list[i], &d->main, &d->events);
-    if (control_start(&d->control, &why) < 0) {
-        d->rc = errs_push(d->e, &why);
-        stop(d);
-    }
+    /* What comes there is the other's until all is ours. */
+    if (!d->origin.pid)
+        start_control(d);
 }
 
 /* Whose sockets are which, by the config and the environment. */
@@ -616,6 +712,24 @@ static int take_sockets(struct daemon *d)
     return rc;
 }
 
+/* From another vub. */
+static int take_over(struct daemon *d)
+{
+    struct take_over *t = &d->take_over;
+    int rc;
+
+    if (!d->how->take_over)
+        return 0;
+    rc = take_over_connect(t, d->how->take_over, d->conf, d->e);
+    if (rc == 0)
+        rc = take_over_sockets(t, d->conf, &d->sockets, d->e);
+    if (rc == 0) {
+        service_join(&d->service, t->notify, t->watchdog_us);
+        origin_note(&d->origin, t);
+    }
+    return rc;
+}
+
 static int prepare_command(struct daemon *d)
 {
     struct err why;
@@ -629,6 +743,8 @@ static int prepare_command(struct daemon *d)
 /* Up to where the workers run; else the exit status, and why in e. */
 static int begin(struct daemon *d)
 {
+    if (sockets_init(&d->sockets, d->conf, d->e) < 0 || take_over(d) < 0)
+        return EXIT_RUN_TIME;
     if (take_sockets(d) < 0)
         return EXIT_USAGE;
     if (d->how->run && run_check(d->conf, d->e) < 0)
@@ -646,6 +762,9 @@ static int begin(struct daemon *d)
     if (!d->how->isolated && sockets_bind(&d->sockets, d->conf, d->e) < 0)
         return EXIT_RUN_TIME;
     if (prepare_command(d) < 0)
+        return EXIT_RUN_TIME;
+    /* From here on guests of another vub wait. */
+    if (d->origin.pid && take_over_devices(&d->take_over, d->conf, d->e) < 0)
         return EXIT_RUN_TIME;
     if (open_devices(d) < 0)
         return EXIT_USAGE;
@@ -671,6 +790,8 @@ static void end(struct daemon *d)
     for (int i = 0; i < d->devices.count; i++)
         served_end(d->devices.list[i]);
     iscsi_tell(NULL, NULL);
+    hand_over_close(&d->hand_over);
+    take_over_stop(&d->take_over);
     sockets_close(&d->sockets);
     workers_close(&d->devices.workers);
     run_close(&d->run);
@@ -680,6 +801,9 @@ static void end(struct daemon *d)
     confine_end(&d->confine);
     control_free(&d->control);
     conf_free(d->changer.doc);
+    /* Nothing of it is open here any more: the other may have it again. */
+    take_over_fail(&d->take_over, d->e);
+    take_over_close(&d->take_over);
     if (d->ready_fd >= 0)
         process_close_fd(d->ready_fd);
 }
@@ -697,6 +821,7 @@ int daemon_run(const struct config *c, struct conf_doc *doc,
     int status;
 
     d.control.dir = conf_dir(doc);
+    origin_begin(&d.origin);
     d.changer = (struct changer){.main = &d.main,
                                  .devices = &d.devices,
                                  .events = &d.events,
@@ -711,7 +836,9 @@ int daemon_run(const struct config *c, struct conf_doc *doc,
     d.reload.service = &d.service;
     d.events = (struct served_events){
         .started = on_started,
+        .went = on_went,
         .refreshed = on_refreshed,
+        .refused = on_refused,
         .closed = on_closed,
         .gone = on_gone,
         .unused = on_unused,

@@ -17,6 +17,8 @@ struct daemon_conf {
     /* This is the process of an isolated device, the config's only one: its
      * ends, taken. NULL: it is not. */
     const struct isolate_ends *isolated;
+    const char *take_over; /* whose control socket; "": where ours is to be;
+                            * NULL: not */
 };
 
 /* Binds all sockets, opens all devices, starts the workers, tells whoever

@@ -19,7 +19,8 @@ void option_row_help(FILE *f, const struct option_row *r)
 
     if (r->letter)
         column += fprintf(f, "-%c, ", r->letter);
-    column += fprintf(f, "--%s%s%s", r->name, r->argument ? " " : "",
+    column += fprintf(f, r->optional ? "--%s[=%s%s]" : "--%s%s%s", r->name,
+                      r->argument && !r->optional ? " " : "",
                       r->argument ? r->argument : "");
     if (column >= indent)
         column = fprintf(f, "\n") - 1;
@@ -43,7 +44,10 @@ void option_row_man(FILE *f, const struct option_row *r)
     fprintf(f, ".It ");
     if (r->letter)
         fprintf(f, "Fl %c , ", r->letter);
-    fprintf(f, "Fl \\-%s%s%s\n%s\n", r->name, r->argument ? " Ar " : "",
+    fprintf(f, "Fl \\-%s%s%s\n%s\n", r->name,
+            r->optional   ? " Ns Op = Ns Ar "
+            : r->argument ? " Ar "
+                          : "",
             r->argument ? r->argument : "", r->help);
 }
 
@@ -101,7 +105,9 @@ int option_rows_scan(const struct option_scan *s, int argc, char **argv,
         const struct option_row *r = s->rows[i];
 
         table[i].name = r->name;
-        table[i].has_arg = r->argument ? required_argument : no_argument;
+        table[i].has_arg = r->optional   ? optional_argument
+                           : r->argument ? required_argument
+                                         : no_argument;
         table[i].val = LONG + i;
         if (r->letter)
             letters[len++] = r->letter;

@@ -16,6 +16,7 @@ struct option_row {
     const char *argument;     /* NULL: it takes none */
     const char *help;         /* NULL: for building the project only */
     char letter;              /* "-s"; 0: none */
+    bool optional;            /* the argument, which comes behind = then */
     bool shared;              /* vub-block and the like have it too */
     const char *const *words; /* all that the argument may be, NULL-ended; NULL:
                                * there is no such list */

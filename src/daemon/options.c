@@ -16,6 +16,7 @@ enum {
     OPT_READY_FD,
     OPT_RUN,
     OPT_EXIT_WITH_PARENT,
+    OPT_TAKE_OVER,
     OPT_PRINT_ARGS,
     OPT_PRINT_COMPLETION,
     OPT_LOG_LEVEL,
@@ -51,6 +52,12 @@ static const struct option_row rows[] = {
     {OPT_EXIT_WITH_PARENT, "exit-with-parent", NULL,
      "End, as on SIGTERM, when the process that has started this one ends.",
      .shared = true},
+    {OPT_TAKE_OVER, "take-over", "SOCKET",
+     "Take over from a vub that runs, which ends then: sockets, and front-ends "
+     "with their guests, who notice a pause and nothing else. SOCKET is the "
+     "control socket of that vub; by default it is where this config has its "
+     "own. If it comes to nothing the other goes on. Not with --run.",
+     .optional = true},
     {OPT_PRINT_ARGS, "print-args", "VMM",
      "Print how a VMM is started that uses the devices of this config, with a "
      "sentence for each that it cannot use, and stop: qemu, libvirt, "
@@ -160,6 +167,14 @@ int options_take(struct options *o, int id, char *arg, struct err *e)
     case OPT_EXIT_WITH_PARENT:
         o->how.exit_with_parent = true;
         return 0;
+    case OPT_TAKE_OVER:
+        if (o->how.take_over)
+            return err_set(e, -EINVAL, "--take-over", "is given twice");
+        if (arg && !arg[0])
+            return err_set(e, -EINVAL, "--take-over",
+                           "needs the path of a socket behind =");
+        o->how.take_over = arg ? arg : "";
+        return 0;
     case OPT_PRINT_ARGS:
         o->action = ACTION_PRINT_ARGS;
         return parse_word(arg, vmm_words, &o->vmm, "--print-args", e);
@@ -228,6 +243,10 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
     else if (o->action < ACTION_HELP && used < argc)
         rc = err_set(e, -EINVAL, argv[used],
                      "is no option; the config is named by --config");
+    else if (o->action < ACTION_HELP && o->how.take_over && o->how.run)
+        rc = err_set(e, -EINVAL, "--take-over",
+                     "takes over front-ends that run: there is no command to "
+                     "be started by --run");
     else if (o->action < ACTION_HELP && !o->config)
         rc = err_set(e, -EINVAL, "--config", "is missing; see vub --help");
     if (rc < 0)

@@ -4,7 +4,10 @@
 #include "daemon/served.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "conf/text.h"
 #include "daemon/config.h"
 #include "daemon/isolate.h"
@@ -22,10 +25,63 @@ struct served *served_new(const struct conf_any *conf, struct conf_doc *doc)
     s->common = conf->data;
     s->doc = doc ? conf_ref(doc) : NULL;
     s->place = PLACE_NONE;
+    s->listener = -1;
+    s->heritage = HERITAGE_NONE;
     s->refs = 1;
     list_init(&s->calls);
     list_init(&s->node);
     return s;
+}
+
+void heritage_drop(struct heritage *h)
+{
+    endpoint_visitor_drop(&h->visitor);
+    for (int i = 0; i < h->num_kept; i++)
+        close(h->kept[i].fd);
+    free(h->kept);
+    *h = HERITAGE_NONE;
+}
+
+void served_inherit(struct served *s, struct heritage *h)
+{
+    s->heritage = *h;
+    s->inherits = true;
+    *h = HERITAGE_NONE;
+}
+
+/* Its fds are somebody else's. */
+static void kept_is_taken(struct heritage *h)
+{
+    free(h->kept);
+    h->kept = NULL;
+    h->num_kept = 0;
+}
+
+static int open_isolated(struct served *s, struct errs *e)
+{
+    struct heritage *h = &s->heritage;
+    const struct isolate_inherited kept = {h->kept, MAX(h->num_kept, 0)};
+    int rc = isolate_open(&s->isolated, s->conf, s->is_later, &kept, e);
+
+    kept_is_taken(h);
+    return rc;
+}
+
+/* What is kept of it comes to where it looks for it. */
+static int put_kept(struct served *s, struct errs *e)
+{
+    struct heritage *h = &s->heritage;
+    int rc = 0, one;
+
+    for (int i = 0; i < h->num_kept; i++) {
+        one = keep_put(&h->kept[i]);
+        if (one < 0)
+            rc = errs_add(e, one, s->conf->at,
+                          "what it kept as %s cannot be used: %s",
+                          h->kept[i].name, strerror(-one));
+    }
+    kept_is_taken(h);
+    return rc;
 }
 
 int served_open(struct served *s, struct errs *e)
@@ -33,7 +89,10 @@ int served_open(struct served *s, struct errs *e)
     int rc;
 
     if (isolate_wanted(s->conf) && !s->is_here)
-        return isolate_open(&s->isolated, s->conf, s->is_later, NULL, e);
+        return open_isolated(s, e);
+    rc = put_kept(s, e);
+    if (rc < 0)
+        return rc;
     rc = device_type_of(s->conf)->open(&s->device, s->conf, e);
     if (rc < 0)
         return rc;
@@ -46,12 +105,17 @@ int served_open(struct served *s, struct errs *e)
 }
 
 static void on_isolated_closed(void *arg);
+static void on_isolated_suspended(struct endpoint_visitor *visitor,
+                                  struct keep_item *kept, int count, void *arg);
+static void on_isolated_arrived(const struct err *e, void *arg);
 static void on_isolated_left(void *arg);
 static void on_isolated_event(const struct endpoint_event *event, void *arg);
 static void on_isolated_told(struct json_out *members, void *arg);
 static void on_disconnected(struct endpoint *ep, void *arg);
 static void on_event(struct endpoint *ep, const struct endpoint_event *event,
                      void *arg);
+static void on_prepared(struct endpoint *ep, void *arg);
+static void on_arrived(struct endpoint *ep, const struct err *e, void *arg);
 
 int served_use(struct served *s, struct workers *ws, struct err *e)
 {
@@ -67,9 +131,11 @@ int served_use(struct served *s, struct workers *ws, struct err *e)
     return rc;
 }
 
-/* It has the fd now. */
+/* Somebody else has the fd now, and whoever was served before. */
 static void take_place(struct served *s, struct place *place)
 {
+    s->heritage.visitor.fd = -1;
+    s->listener = place->kind == SOCK_LISTENING ? place->fd : -1;
     s->place = *place;
     s->place.fd = -1;
     *place = PLACE_NONE;
@@ -79,13 +145,19 @@ static int place_isolated(struct served *s, struct place *place, struct err *e)
 {
     const struct isolate_events events = {
         .closed = on_isolated_closed,
+        .suspended = on_isolated_suspended,
+        .arrived = on_isolated_arrived,
         .left = on_isolated_left,
         .event = on_isolated_event,
         .told = on_isolated_told,
         .arg = s,
     };
-    int rc = isolate_place(s->isolated, place, NULL, s->home, &events, e);
+    int rc;
 
+    s->arrives = s->heritage.visitor.fd >= 0;
+    rc = isolate_place(s->isolated, place,
+                       s->arrives ? &s->heritage.visitor : NULL, s->home,
+                       &events, e);
     if (rc == 0)
         take_place(s, place);
     return rc;
@@ -106,6 +178,11 @@ int served_place(struct served *s, struct place *place, struct err *e)
         .disconnected = on_disconnected,
         .event = on_event,
         .arg = s,
+        .visitor = s->inherits || s->waits ? &s->heritage.visitor : NULL,
+        .arrived = on_arrived,
+        .waits = s->waits,
+        .prepared = on_prepared,
+        .borrowed = s->waits && place->taken,
     };
     int rc;
 
@@ -138,6 +215,7 @@ void served_end(struct served *s)
 void served_free(struct served *s, struct workers *ws)
 {
     served_end(s);
+    heritage_drop(&s->heritage);
     workers_leave(ws, &s->uses);
     free(s->ring_loop);
     place_close(&s->place);
@@ -206,13 +284,69 @@ static void on_event(struct endpoint *ep, const struct endpoint_event *event,
     s->events->event(s, event, s->events->arg);
 }
 
+/* An isolated one starts only when it is to go: nobody is accepted, and told
+ * what was said, before that. */
 static void do_start(struct served *s)
 {
     if (s->isolated)
-        s->start_rc = isolate_start(s->isolated, &s->why);
+        s->start_rc = s->waits ? 0 : isolate_start(s->isolated, &s->why);
     else
         s->start_rc = endpoint_start(s->endpoint, &s->why);
-    answer(s);
+    s->awaited = s->start_rc == 0 && s->waits && !s->isolated;
+    if (!s->awaited)
+        answer(s);
+}
+
+static void go_isolated(struct served *s)
+{
+    s->went_rc = isolate_start(s->isolated, &s->why);
+    s->awaited = s->went_rc == 0 && s->arrives;
+    if (!s->awaited)
+        answer(s);
+}
+
+static void do_go(struct served *s)
+{
+    s->went = true;
+    if (s->isolated) {
+        go_isolated(s);
+        return;
+    }
+    s->awaited = true;
+    endpoint_go(s->endpoint);
+}
+
+/* The letter that is under way, if it is one of these two. */
+static void was_awaited(struct served *s)
+{
+    if (s->awaited)
+        answer(s);
+    s->awaited = false;
+}
+
+static void on_prepared(struct endpoint *ep, void *arg)
+{
+    (void)ep;
+    was_awaited(arg);
+}
+
+static void on_arrived(struct endpoint *ep, const struct err *e, void *arg)
+{
+    struct served *s = arg;
+
+    (void)ep;
+    if (e && !s->waits)
+        log_error(s->common->id, "its front-end cannot go on here: %s",
+                  e->text);
+    if (!s->awaited)
+        return;
+    if (e && s->went)
+        s->went_rc = e->code;
+    else if (e)
+        s->start_rc = e->code;
+    if (e)
+        s->why = *e;
+    was_awaited(s);
 }
 
 static void do_refresh(struct served *s)
@@ -273,6 +407,19 @@ static void on_isolated_closed(void *arg)
     answer(s);
 }
 
+static void on_isolated_suspended(struct endpoint_visitor *visitor,
+                                  struct keep_item *kept, int count, void *arg)
+{
+    struct served *s = arg;
+
+    s->heritage = (struct heritage){*visitor, kept, count};
+}
+
+static void on_isolated_arrived(const struct err *e, void *arg)
+{
+    on_arrived(NULL, e, arg);
+}
+
 static void on_isolated_left(void *arg)
 {
     on_disconnected(NULL, arg);
@@ -298,6 +445,33 @@ static void do_close(struct served *s)
     }
     cancel_calls(s);
     endpoint_close(s->endpoint, on_closed, s);
+}
+
+/* What is kept is marked before the device drops it. */
+static void on_suspended(struct endpoint *ep, struct endpoint_visitor *visitor,
+                         const struct err *e, void *arg)
+{
+    struct served *s = arg;
+
+    (void)ep;
+    if (e) {
+        s->why = *e;
+        s->stays = true;
+        answer(s);
+        return;
+    }
+    s->heritage.visitor = *visitor;
+    s->heritage.num_kept = keep_take(s->common->id, &s->heritage.kept);
+}
+
+static void do_suspend(struct served *s)
+{
+    if (s->isolated) {
+        isolate_suspend(s->isolated);
+        return;
+    }
+    cancel_calls(s);
+    endpoint_suspend(s->endpoint, on_suspended, on_closed, s);
 }
 
 static void on_ask(struct mail *m)
@@ -359,8 +533,14 @@ static void ask_next(struct served *s)
         s->want_start = false;
         s->asked = do_start;
     } else if (s->want_close) {
-        s->want_close = s->want_refresh = false;
+        s->want_close = s->want_go = s->want_refresh = false;
         s->asked = do_close;
+    } else if (s->want_go) {
+        s->want_go = false;
+        s->asked = do_go;
+    } else if (s->want_suspend) {
+        s->want_suspend = s->want_refresh = false;
+        s->asked = do_suspend;
     } else if (s->want_refresh) {
         s->want_refresh = false;
         s->asked = do_refresh;
@@ -398,13 +578,26 @@ static void was_closed(struct served *s)
     tell_gone(s);
 }
 
+/* It may be that it has to close meanwhile. */
+static void was_refused(struct served *s)
+{
+    s->stays = s->suspending = false;
+    s->closing = s->want_close;
+    ask_next(s);
+    s->events->refused(s, &s->why, s->events->arg);
+}
+
 static void on_answer(struct mail *m)
 {
     struct served *s = container_of(m, struct served, answer);
     void (*done)(struct served *) = s->asked;
 
     s->asked = NULL;
-    if (done == do_close) {
+    if (done == do_suspend && s->stays) {
+        was_refused(s);
+        return;
+    }
+    if (done == do_close || done == do_suspend) {
         was_closed(s);
         return;
     }
@@ -412,6 +605,8 @@ static void on_answer(struct mail *m)
         s->refreshing = false;
         s->events->refreshed(s, s->events->arg);
     }
+    if (done == do_go)
+        s->events->went(s, s->went_rc < 0 ? &s->why : NULL, s->events->arg);
     if (done == do_start)
         s->events->started(s, s->start_rc < 0 ? &s->why : NULL, s->events->arg);
     ask_next(s);
@@ -436,6 +631,12 @@ void served_start(struct served *s, struct loop *main,
     ask_next(s);
 }
 
+void served_go(struct served *s)
+{
+    s->want_go = true;
+    ask_next(s);
+}
+
 bool served_refresh(struct served *s)
 {
     bool is_new = !s->refreshing;
@@ -447,9 +648,17 @@ bool served_refresh(struct served *s)
 
 void served_close(struct served *s)
 {
-    if (s->closing)
+    if (s->closing && !s->suspending)
         return;
     s->want_close = s->closing = true;
+    ask_next(s);
+}
+
+void served_suspend(struct served *s)
+{
+    if (s->closing)
+        return;
+    s->want_suspend = s->closing = s->suspending = true;
     ask_next(s);
 }
 

@@ -13,6 +13,7 @@
 
 #include "daemon/sockets.h"
 #include "daemon/workers.h"
+#include "os/keep.h"
 #include "vhost/endpoint.h"
 
 struct served;
@@ -22,12 +23,19 @@ struct look;     /* control/gather.c */
 
 /* What the main loop is told. */
 struct served_events {
-    /* The answer to served_start: e NULL, or why not. */
+    /* The answer to served_start: e NULL, or why not. With waits: whatever may
+     * fail has been done. */
     void (*started)(struct served *s, const struct err *e, void *arg);
+    /* The answer to served_go: whoever was handed over goes on here, or why
+     * not; it is served all the same. */
+    void (*went)(struct served *s, const struct err *e, void *arg);
     /* The answer to served_refresh; before closed, if it closes. */
     void (*refreshed)(struct served *s, void *arg);
     /* The answer to served_close: no front-end is served any more. */
     void (*closed)(struct served *s, void *arg);
+    /* The answer to served_suspend, if it goes on as it was; else closed and
+     * gone come. */
+    void (*refused)(struct served *s, const struct err *e, void *arg);
     /* After closed: nothing of it is left on its loops, nor of what it has
      * opened. */
     void (*gone)(struct served *s, void *arg);
@@ -43,6 +51,17 @@ struct served_events {
     void *arg;
 };
 
+/* What a device leaves to another process, or to the next one in this one. */
+struct heritage {
+    struct endpoint_visitor visitor; /* who was served; fd -1: nobody */
+    struct keep_item *kept;          /* [num_kept] its fds too */
+    int num_kept;                    /* negative errno: what there is is lost */
+};
+
+#define HERITAGE_NONE ((struct heritage){.visitor = {.fd = -1}})
+/* Nobody goes on with it. Safe twice. */
+void heritage_drop(struct heritage *h);
+
 /* A command that the device is told: request.c's. */
 struct served_call {
     struct list node;
@@ -55,7 +74,17 @@ struct served {
     const struct device_common *common; /* conf->data */
     struct conf_doc *doc; /* has all that conf points at; NULL: the caller's */
     struct place place;   /* its socket; the fd is the endpoint's */
+    int listener;         /* that fd's number, until it is closed; -1: none */
+    /* What it goes on with, of served_inherit; what it leaves, once it is gone
+     * after served_suspend. */
+    struct heritage heritage;
+    bool inherits;
+    bool waits; /* for served_go, before anybody is served */
+    struct keep_item *kept;
+    int num_kept;
     bool closing, closed, gone;
+    bool suspending;       /* closing, to be handed over */
+    bool returns;          /* it was handed over, and is not after all */
     struct change *change; /* that is waiting for it; NULL: none */
     struct look *looks;    /* gather.c's letters; NULL: none yet */
     struct list node;      /* the daemon's, when it is gone */
@@ -76,17 +105,24 @@ struct served {
     const struct served_events *events;
     struct mail ask, answer, left, gone_mail;
     void (*asked)(struct served *s); /* what the mail under way asks for */
-    bool want_start, want_refresh, want_close, refreshing;
+    bool want_start, want_go, want_refresh, want_close, refreshing;
     bool is_gone;             /* what main was told */
+    bool want_suspend, stays; /* stays: it could not be suspended */
     struct list calls;        /* home's: those it has not answered */
     bool has_left, close_due; /* home's */
-    int start_rc;
+    bool arrives;             /* home's: a visitor, of an isolated one */
+    bool went;                /* home's: it was told to go */
+    bool awaited; /* home's: the answer to the letter that is there comes later
+                   */
+    int start_rc, went_rc;
     struct err why;
 };
 
 /* Of a device that the config has; one more owner of doc, which may be NULL.
  * The caller's is the first ref. NULL: no memory. */
 struct served *served_new(const struct conf_any *conf, struct conf_doc *doc);
+/* It goes on with that, which is taken: before it is opened. */
+void served_inherit(struct served *s, struct heritage *h);
 /* Opens the device, or has its process do so. [any thread] */
 int served_open(struct served *s, struct errs *e);
 /* Takes its workers. */
@@ -97,11 +133,17 @@ int served_place(struct served *s, struct place *place, struct err *e);
 /* Once, when its workers run. */
 void served_start(struct served *s, struct loop *main,
                   const struct served_events *events);
+/* After started, of one that waits. */
+void served_go(struct served *s);
 /* After served_start; many at once are one. True: an answer will come, else the
  * one to come is for this too. */
 bool served_refresh(struct served *s);
 /* After served_start, at any moment. Safe twice. */
 void served_close(struct served *s);
+
+/* After served_start: closes it so that another process can go on with it, and
+ * nobody notices; or it is refused, and it goes on here. */
+void served_suspend(struct served *s);
 
 struct served *served_ref(struct served *s);
 void served_unref(struct served *s);

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "conf/text.h"
@@ -76,7 +77,7 @@ static bool send_status(struct service *s)
 /* Whatever there is to say and may be said now. */
 static void speak(struct service *s)
 {
-    if (!s->open)
+    if (!s->open || s->silent)
         return;
     if (!send_owed(s)) {
         timer_start(&s->later, AGAIN_MS);
@@ -98,7 +99,7 @@ static void tell(struct service *s, const char *lines)
 {
     char status[200];
 
-    if (!s->open)
+    if (!s->open || s->silent)
         return;
     if (s->num_owed == SERVICE_OWED_MAX) /* the newest are what counts */
         drop_oldest(s);
@@ -113,7 +114,8 @@ static void on_ping(struct timer *t)
     struct service *s = container_of(t, struct service, ping);
 
     /* One that is lost is followed by another before it is late. */
-    send_lines(s, "WATCHDOG=1");
+    if (!s->silent)
+        send_lines(s, "WATCHDOG=1");
     timer_start(t, MAX(s->notify.watchdog_us / 2000, UINT64_C(1)));
 }
 
@@ -149,9 +151,58 @@ void service_devices(struct service *s, unsigned devices)
 
 void service_ready(struct service *s, unsigned devices)
 {
+    char lines[60] = "READY=1";
+
     s->devices = devices;
     s->ready = true;
-    tell(s, "READY=1");
+    /* Who has taken over is another one than the manager has started. */
+    if (s->has_joined)
+        snprintf(lines, sizeof(lines), "READY=1\nMAINPID=%d", (int)getpid());
+    tell(s, lines);
+}
+
+void service_join(struct service *s, const char *name, uint64_t watchdog_us)
+{
+    snprintf(s->joins, sizeof(s->joins), "%s", name);
+    s->joins_watchdog_us = watchdog_us;
+    s->has_joined = s->silent = true;
+}
+
+void service_speak(struct service *s)
+{
+    s->silent = false;
+}
+
+uint64_t service_manager(const struct service *s, char *name, size_t room)
+{
+    if (!s->open || !notify_name(&s->notify, name, room)) {
+        name[0] = '\0';
+        return 0;
+    }
+    return s->notify.watchdog_us;
+}
+
+static void tell_main(struct service *s, int pid)
+{
+    char line[40];
+
+    snprintf(line, sizeof(line), "MAINPID=%d", pid);
+    if (s->open && pid > 0)
+        send_lines(s, line);
+}
+
+void service_hand_over(struct service *s, int pid)
+{
+    if (s->open)
+        send_owed(s);
+    tell_main(s, pid);
+    s->silent = true;
+}
+
+void service_take_back(struct service *s)
+{
+    s->silent = false;
+    tell_main(s, getpid());
 }
 
 void service_reloading(struct service *s)
@@ -186,8 +237,9 @@ void service_open(struct service *s, struct loop *main)
 {
     struct err why;
 
-    *s = (struct service){.main = main};
-    if (notify_open(&s->notify, &why) < 0)
+    s->main = main;
+    if (notify_open(&s->notify, &why) < 0 ||
+        notify_join(&s->notify, s->joins, s->joins_watchdog_us, &why) < 0)
         log_warn(NULL, "%s: %s", why.where, why.text);
     if (s->notify.fd < 0)
         return;

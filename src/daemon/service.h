@@ -19,6 +19,11 @@ struct service {
     unsigned front_ends; /* atomic */
     unsigned devices, stuck;
     bool open, ready, stopping, status_due, warned;
+    bool silent; /* another process speaks */
+
+    char joins[112]; /* service_join's */
+    uint64_t joins_watchdog_us;
+    bool has_joined;
 
     /* What did not fit into the manager's socket, oldest first. */
     char owed[SERVICE_OWED_MAX][300];
@@ -28,6 +33,17 @@ struct service {
 /* Reads the environment: before other threads exist. Nobody may be there to
  * be told, which need not concern a caller. */
 void service_open(struct service *s, struct loop *main);
+/* Takes over from a process whose manager has that name, "": none; and wants to
+ * be pinged that often. Before service_open, which opens it. Nothing is said
+ * before service_speak. */
+void service_join(struct service *s, const char *name, uint64_t watchdog_us);
+void service_speak(struct service *s);
+/* What the other needs to know for that: returns the watchdog's time. */
+uint64_t service_manager(const struct service *s, char *name, size_t room);
+/* That process is the service from now on, and we say nothing more; or not
+ * after all. */
+void service_hand_over(struct service *s, int pid);
+void service_take_back(struct service *s);
 /* Everything is served that is in the config. */
 void service_ready(struct service *s, unsigned devices);
 /* So many devices from now on. */

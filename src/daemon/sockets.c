@@ -13,7 +13,7 @@
 
 void place_close(struct place *p)
 {
-    if (p->fd >= 0 && p->given < 0)
+    if (p->fd >= 0 && p->given < 0 && !p->taken)
         sock_unlink(p->path);
     if (p->fd >= 0)
         close(p->fd);
@@ -45,12 +45,19 @@ static int take_device(struct place *p, const struct config *c, int i,
     const char *at = c->devices.list[i].at;
     int fd;
 
+    if (d->socket.has_fd && p->taken) {
+        inherit_take_fd(in, d->socket.fd);
+        return 0;
+    }
     if (d->socket.has_fd) {
         inherit_take_fd(in, d->socket.fd);
         return take_fd(p, (int)d->socket.fd, ready_fd, at, "socket/fd", e);
     }
     fd = inherit_take(in, d->id);
-    return fd < 0 ? 0 : take_fd(p, fd, ready_fd, at, "socket", e);
+    if (fd < 0)
+        return 0;
+    place_close(p);
+    return take_fd(p, fd, ready_fd, at, "socket", e);
 }
 
 /* The name is the control socket's, if there is one. */
@@ -67,6 +74,7 @@ static int take_control(struct sockets *s, const struct config *c,
                            "is that of the control socket, which is inherited "
                            "by the name \"%s\"",
                            CONTROL_NAME);
+    place_close(&s->control);
     return take_fd(&s->control, fd, ready_fd, "", "control", e);
 }
 
@@ -97,11 +105,8 @@ static int check_left(struct inherited *in, const struct config *c,
     return rc;
 }
 
-int sockets_take(struct sockets *s, const struct config *c,
-                 struct inherited *in, int ready_fd, struct errs *e)
+int sockets_init(struct sockets *s, const struct config *c, struct errs *e)
 {
-    int rc, one;
-
     *s = (struct sockets){.control = PLACE_NONE};
     s->devices = calloc((size_t)c->devices.count, sizeof(*s->devices));
     if (!s->devices)
@@ -109,6 +114,14 @@ int sockets_take(struct sockets *s, const struct config *c,
     s->count = c->devices.count;
     for (int i = 0; i < s->count; i++)
         s->devices[i] = PLACE_NONE;
+    return 0;
+}
+
+int sockets_take(struct sockets *s, const struct config *c,
+                 struct inherited *in, int ready_fd, struct errs *e)
+{
+    int rc, one;
+
     rc = take_control(s, c, in, ready_fd, e);
     for (int i = 0; i < s->count; i++) {
         one = take_device(&s->devices[i], c, i, in, ready_fd, e);
@@ -173,7 +186,8 @@ static int bind_one(struct place *p, char *path, unsigned mode, struct err *e)
         free(path);
         return fd;
     }
-    *p = (struct place){fd, -1, path, SOCK_LISTENING};
+    *p = (struct place){
+        .fd = fd, .given = -1, .path = path, .kind = SOCK_LISTENING};
     return 0;
 }
 
@@ -183,7 +197,7 @@ static int bind_control(struct sockets *s, const struct config *c,
     struct err why;
     int rc = 0;
 
-    if (!c->has_control)
+    if (!c->has_control || s->control.taken)
         return 0;
     if (s->control.fd >= 0) {
         rc = look_at_given(&s->control, &why);
@@ -208,6 +222,8 @@ static int bind_device(struct place *p, const struct conf_any *device,
     struct err why;
     int rc = 0;
 
+    if (p->taken)
+        return 0;
     if (p->fd >= 0) {
         rc = look_at_given(p, &why);
         return rc < 0 ? errs_adopt(e, device->at, "socket", &why) : 0;

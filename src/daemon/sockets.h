@@ -17,6 +17,8 @@ struct place {
     int given;  /* its number, if it was given to us; -1: we have made it */
     char *path; /* of its file, absolute; NULL: none is known */
     enum sock_kind kind;
+    bool taken; /* over from another vub: there is nothing to bind, and its
+                 * file is not ours to remove yet */
 };
 
 #define PLACE_NONE ((struct place){.fd = -1, .given = -1})
@@ -27,8 +29,11 @@ struct sockets {
     struct place control; /* fd -1 if the config has none */
 };
 
-/* Is what the config and the environment say of given sockets possible? in is
- * read, and all of it taken by somebody, or it is an error. To be asked before
+/* Nothing is there yet. */
+int sockets_init(struct sockets *s, const struct config *c, struct errs *e);
+/* Is what the config and the environment say of given sockets possible? Those
+ * that were taken over are there already, but what is given wins. in is read,
+ * and all of it taken by somebody, or it is an error. To be asked before
  * anything is opened: numbers that were named to us are open now or never. */
 int sockets_take(struct sockets *s, const struct config *c,
                  struct inherited *in, int ready_fd, struct errs *e);

@@ -20,6 +20,12 @@ struct notify {
  * other threads exist. On failure nobody is told anything, which a service can
  * live with; there is nothing to close. */
 int notify_open(struct notify *n, struct err *e);
+/* $NOTIFY_SOCKET, as it was; false: there was none. */
+bool notify_name(const struct notify *n, char *out, size_t room);
+/* Of a process that this one takes over from: what it was told is for us too,
+ * but for what we were told ourselves. */
+int notify_join(struct notify *n, const char *name, uint64_t watchdog_us,
+                struct err *e);
 /* Sends lines; does not wait: -EAGAIN if they do not fit now. */
 int notify_send(const struct notify *n, const char *lines);
 void notify_close(struct notify *n); /* safe twice */

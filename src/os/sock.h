@@ -26,6 +26,16 @@ int sock_listen(const char *path, unsigned mode, struct err *e);
 /* Removes the file if it is still the socket that this process listens on. */
 void sock_unlink(const char *path);
 
+/* Listens once more on a socket that listens: whoever connects from now on sees
+ * that it is this process who does. 0 or negative errno. */
+int sock_listen_again(int fd);
+/* Two that are connected to each other and keep the borders of what is sent. */
+int sock_packet_pair(int fds[2]);
+/* Another descriptor of the same, close-on-exec; negative errno. */
+int sock_copy(int fd);
+/* Is it one of sock_packet_pair? Then non-blocking from now on. */
+bool sock_is_packet(int fd);
+
 enum sock_kind {
     SOCK_LISTENING,
     SOCK_CONNECTED,

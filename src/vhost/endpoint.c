@@ -165,7 +165,7 @@ static void accept_next(struct endpoint *ep)
     struct door_visit visit;
     int rc;
 
-    if (ep->current || ep->closing || ep->listen_fd < 0 ||
+    if (ep->current || ep->closing || ep->listen_fd < 0 || ep->conf.waits ||
         endpoint_is_suspending(ep))
         return;
     ep->waiting = false;
@@ -207,7 +207,8 @@ void endpoint_listen_again(struct endpoint *ep)
 {
     uint64_t now_ns = loop_now_ns();
 
-    if (ep->listen_fd < 0 || ep->closing || endpoint_is_suspending(ep))
+    if (ep->listen_fd < 0 || ep->closing || ep->conf.waits ||
+        endpoint_is_suspending(ep))
         return;
     if (!ep->current && now_ns < ep->shunned_ns) {
         watch_stop(&ep->watch);
@@ -396,8 +397,27 @@ static void on_arrived_later(struct mail *m)
                      ep->conf.arg);
 }
 
+static void on_prepared_later(struct mail *m)
+{
+    struct endpoint *ep = container_of(m, struct endpoint, prepared_later);
+
+    if (!ep->closing)
+        ep->conf.prepared(ep, ep->conf.arg);
+}
+
+static void is_prepared(struct endpoint *ep)
+{
+    if (!ep->prepared)
+        loop_post(ep->device->home, &ep->prepared_later);
+    ep->prepared = true;
+}
+
 void endpoint_session_arrived(struct endpoint *ep, const char *why)
 {
+    if (!why && ep->conf.waits) {
+        is_prepared(ep);
+        return;
+    }
     if (!ep->arrival_due)
         return;
     ep->arrival_due = false;
@@ -433,6 +453,7 @@ int endpoint_open(struct endpoint **out, struct device *d,
     ep->listen_fd = ep->connected_fd = ep->visitor.fd = -1;
     ep->closed_later.run = on_closed_later;
     ep->arrived_later.run = on_arrived_later;
+    ep->prepared_later.run = on_prepared_later;
     suspension_init(ep);
     ep->closer_idle.run = on_closer_idle;
     list_init(&ep->sessions);
@@ -480,7 +501,8 @@ int endpoint_start(struct endpoint *ep, struct err *e)
         rc = watch_open(&ep->watch, ep->device->home, ep->listen_fd);
         if (rc < 0)
             return err_sys(e, -rc, "", "cannot watch the listening socket");
-        watch_start(&ep->watch, UV_READABLE);
+        if (!ep->conf.waits)
+            watch_start(&ep->watch, UV_READABLE);
     }
     timer_open(&ep->timer, ep->device->home);
     ep->started = true;
@@ -498,6 +520,16 @@ int endpoint_start(struct endpoint *ep, struct err *e)
     return 0;
 }
 
+void endpoint_go(struct endpoint *ep)
+{
+    ep->conf.waits = ep->conf.borrowed = false;
+    endpoint_listen_again(ep);
+    if (ep->current)
+        session_go(ep->current);
+    else
+        endpoint_session_arrived(ep, NULL);
+}
+
 void endpoint_close(struct endpoint *ep,
                     void (*closed)(struct endpoint *ep, void *arg), void *arg)
 {
@@ -506,7 +538,7 @@ void endpoint_close(struct endpoint *ep,
     ep->closing = true;
     ep->closed = closed;
     ep->closed_arg = arg;
-    if (ep->listen_fd >= 0 && ep->conf.path)
+    if (ep->listen_fd >= 0 && ep->conf.path && !ep->conf.borrowed)
         sock_unlink(ep->conf.path);
     if (ep->current)
         session_end(ep->current, LOG_INFO, "vub is stopping");
@@ -515,7 +547,8 @@ void endpoint_close(struct endpoint *ep,
 
 void endpoint_free(struct endpoint *ep)
 {
-    if (ep->listen_fd >= 0 && ep->conf.path && !ep->closing)
+    if (ep->listen_fd >= 0 && ep->conf.path && !ep->closing &&
+        !ep->conf.borrowed)
         sock_unlink(ep->conf.path);
     if (ep->listen_fd >= 0)
         close(ep->listen_fd);

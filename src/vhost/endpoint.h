@@ -75,6 +75,13 @@ struct endpoint_conf {
      * on with it. Once, if there is a visitor; NULL: nobody wants to know. From
      * then on what was handed on is out of date elsewhere. */
     void (*arrived)(struct endpoint *ep, const struct err *e, void *arg);
+    /* Nobody is accepted, and no ring starts, before endpoint_go(): another
+     * process may have it all back until then. prepared [home, never from
+     * inside]: the visitor, if there is one, has told all that he has said, and
+     * nothing was refused; else arrived says why. */
+    bool waits;
+    void (*prepared)(struct endpoint *ep, void *arg);
+    bool borrowed; /* with waits: the socket's file is not ours to remove yet */
 };
 
 /* d->home and d->ring_loop are set. On failure d is still the caller's, and so
@@ -83,6 +90,9 @@ int endpoint_open(struct endpoint **out, struct device *d,
                   const struct endpoint_conf *c, struct err *e);
 /* [home] Accepts from now on. */
 int endpoint_start(struct endpoint *ep, struct err *e);
+/* [home] With waits, once, after prepared: whatever is there may run. arrived
+ * comes. */
+void endpoint_go(struct endpoint *ep);
 /* [home] Ends the session: rings are drained first, within the drain
  * time-out. Removes the socket file, then calls closed (once, [home], never
  * from inside). Safe twice. */

@@ -58,7 +58,8 @@ struct endpoint {
     /* for another process, and from one */
     struct suspension suspension;
     struct endpoint_visitor visitor; /* not begun yet; fd -1: none */
-    struct mail arrived_later;
+    struct mail arrived_later, prepared_later;
+    bool prepared;    /* it was said */
     bool arrival_due; /* conf.arrived is to be called */
     struct err not_arrived;
 };

@@ -411,6 +411,8 @@ static void tell_start(struct session *s)
 
 void session_start_rings(struct session *s)
 {
+    if (s->held)
+        return;
     session_hold(s); /* starts may come back at once */
     for (unsigned i = 0; i < s->num_vrings; i++) {
         struct vring *v = &s->vrings[i];

@@ -5,7 +5,12 @@
  * Nothing of its own is read before all of that is done and the device has
  * started: until then whoever has handed it on may take it back, and would miss
  * it. What is refused now was taken there, so the two differ in what matters:
- * the session ends, and leaves the connection as it is. */
+ * the session ends, and leaves the connection as it is.
+ *
+ * A session that is held (endpoint_conf.waits) is told all but of its display,
+ * which is the last and would be spoken to, and starts no ring: whatever may be
+ * refused has been by then, and nothing was done that could not be done again
+ * elsewhere. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -65,6 +70,29 @@ void resume_fails(struct session *s, const char *why)
     endpoint_session_arrived(s->endpoint, why);
 }
 
+/* All is told that may be told yet. */
+static bool has_to_wait(struct session *s)
+{
+    return s->held && (s->next_told == transcript_count(s->said) ||
+                       transcript_at(s->said, s->next_told)->header.request ==
+                           MSG_GPU_SET_SOCKET);
+}
+
+void session_go(struct session *s)
+{
+    s->held = false;
+    session_hold(s);
+    session_release(s); /* starts the rings, and goes on */
+}
+
+void resume_left(struct session *s)
+{
+    if (!s->resumed || s->arrived)
+        return;
+    s->arrived = true;
+    endpoint_session_arrived(s->endpoint, NULL);
+}
+
 /* A loop: there may be a thousand of them. */
 void resume_next(struct session *s)
 {
@@ -73,6 +101,10 @@ void resume_next(struct session *s)
         return;
     s->tells = true;
     while (s->telling && !s->ending && !s->msg && s->holds == 0) {
+        if (has_to_wait(s)) {
+            endpoint_session_arrived(s->endpoint, NULL);
+            break;
+        }
         if (s->next_told < transcript_count(s->said))
             tell(s);
         else

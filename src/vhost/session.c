@@ -147,6 +147,8 @@ void session_release(struct session *s)
 
         s->queued = NULL;
         session_handle(s, m);
+    } else if (s->telling) {
+        resume_next(s);
     } else {
         send_queued(s);
     }
@@ -272,6 +274,8 @@ static void on_conn_broken(struct conn *c, bool mistake, const char *why)
     struct session *s = container_of(c, struct session, conn);
 
     s->left = !mistake && !session_runs(s);
+    if (!mistake)
+        resume_left(s);
     session_end(s, mistake ? LOG_ERROR : LOG_INFO, why);
 }
 
@@ -438,6 +442,7 @@ struct session *session_new_visitor(struct endpoint *ep,
     /* What there was to warn of has been, where it was. */
     s->warned_features = s->warned_protocol = s->warned_memory = true;
     s->resumed = true;
+    s->held = endpoint_conf(ep)->waits;
     /* Whoever handed it on may have to go on with it. */
     s->conn.later = s->conn.shared = true;
     if (conn_open(&s->conn, endpoint_device(ep)->home, fd) < 0) {

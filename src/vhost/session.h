@@ -56,6 +56,7 @@ struct session {
 
     /* what another process has heard */
     bool telling; /* it is told again */
+    bool held;    /* no ring starts before session_go */
     bool resumed; /* it was: the front-end knows us as somebody else */
     bool tells;   /* resume_tell is on its way */
     bool arrived; /* all of it is done, and the device has started */
@@ -123,6 +124,10 @@ void session_leave(struct session *s);
 
 /* vhost/resume.c: what the front-end has said is told again. */
 void session_resume(struct session *s);
+/* What waits for that may run: endpoint_conf.waits. */
+void session_go(struct session *s);
+/* The front-end has gone before it has arrived: that is nobody's fault. */
+void resume_left(struct session *s);
 /* The message being told is dealt with: goes on. */
 void resume_next(struct session *s);
 /* The device has started. */

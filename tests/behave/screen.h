@@ -55,7 +55,7 @@ screen_open(struct screen *s, const char *devices)
     screen_session(s);
 }
 
-static void screen_close(struct screen *s)
+static void __attribute__((unused)) screen_close(struct screen *s)
 {
     display_free(s->d);
     front_free(s->f);

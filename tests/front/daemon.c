@@ -27,6 +27,19 @@
 static struct vub *all;
 const char *vub_sandbox;
 
+static struct vub *empty(void)
+{
+    struct vub *v = front_calloc(1, sizeof(*v));
+
+    v->pidfd = v->log_fd = v->ready_fd = -1;
+    v->exe = getenv("VUB");
+    if (!v->exe)
+        v->exe = VUB_EXE;
+    v->next = all;
+    all = v;
+    return v;
+}
+
 struct vub *vub_new(void)
 {
     const char *tmp = getenv("VUB_TEST_DIR");
@@ -36,18 +49,24 @@ struct vub *vub_new(void)
 
 struct vub *vub_new_in(const char *parent)
 {
-    struct vub *v = front_calloc(1, sizeof(*v));
+    struct vub *v = empty();
 
-    v->pidfd = v->log_fd = v->ready_fd = -1;
-    v->exe = getenv("VUB");
-    if (!v->exe)
-        v->exe = VUB_EXE;
     snprintf(v->dir, sizeof(v->dir), "%s/vub-XXXXXX", parent);
     if (!mkdtemp(v->dir))
         front_fail("mkdtemp %s: %s", v->dir, strerror(errno));
-    v->next = all;
-    all = v;
     return v;
+}
+
+struct vub *vub_beside(struct vub *v)
+{
+    struct vub *other = empty();
+
+    snprintf(other->dir, sizeof(other->dir), "%s", v->dir);
+    other->beside = true;
+    other->quiet = v->quiet;
+    for (unsigned i = 0; i < v->num_args; i++)
+        vub_arg(other, "%s", v->args[i]);
+    return other;
 }
 
 static char *keep(struct vub *v, char *s)
@@ -277,6 +296,21 @@ struct vub *vub_start(const char *fmt, ...)
     return v;
 }
 
+bool vub_is_ready(struct vub *v)
+{
+    char line[16];
+
+    if (v->ready_fd < 0)
+        return true;
+    if (!front_wait_fd(v->ready_fd, POLLIN, 0))
+        return false;
+    if (read(v->ready_fd, line, sizeof(line)) <= 0)
+        front_fail("it ended before it was ready");
+    close(v->ready_fd);
+    v->ready_fd = -1;
+    return true;
+}
+
 void vub_signal(struct vub *v, int sig)
 {
     if (!v->pid || kill(v->pid, sig) < 0)
@@ -369,7 +403,8 @@ static void vub_end(struct vub *v, bool kill_it)
         close(v->log_fd);
     if (v->ready_fd >= 0)
         close(v->ready_fd);
-    nftw(v->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (!v->beside)
+        nftw(v->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     for (unsigned i = 0; i < v->num_strings; i++)
         free(v->strings[i]);
     free(v->log);

@@ -25,6 +25,7 @@ struct vub {
                       * then the one that was built with the tests */
     bool quiet;   /* with the default log level; else debug, at which no line is
                    * left out */
+    bool beside;  /* the directory is another's */
     bool wrapped; /* exe runs it under another program, which keeps copies of
                    * its fds */
     const char *program; /* "input": that program of one device, which has no
@@ -59,11 +60,16 @@ void vub_config_whole(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void vub_arg(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The program will have fd under the same number. */
 void vub_inherit(struct vub *v, int fd);
+/* Another program in the same directory, with the same config and arguments: one
+ * that is to take over. Freed before v. */
+struct vub *vub_beside(struct vub *v);
 /* Starts it and waits until its sockets listen. Again, after it has ended:
  * with the same directory, config and arguments. */
 void vub_run(struct vub *v);
 /* Starts it and does not wait for it to be ready. */
 void vub_spawn(struct vub *v);
+/* Is it by now? Or it has ended. Once it is, no more. */
+bool vub_is_ready(struct vub *v);
 /* vub_new, vub_config and vub_run. */
 struct vub *vub_start(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Starts another program: argv as it is, and not waited for. v may be used

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../control"))
 
-from rig import LIMIT, PROGRAM, Client, Vub, disk, run  # noqa: E402,F401
+from rig import LIMIT, PROGRAM, Client, Vub, ctl, disk, run  # noqa: E402,F401
 
 # As the child of whoever starts it: fds at 3 and up, and its own pid.
 ACTIVATE = """

@@ -81,14 +81,29 @@ static void told_lost(struct client *c)
     json_out_free(&o);
 }
 
+static void drop_gift(struct client *c)
+{
+    if (c->gift >= 0)
+        close(c->gift);
+    c->gift = -1;
+}
+
+void client_give(struct client *c, int fd)
+{
+    drop_gift(c);
+    c->gift = fd;
+}
+
 static void flush(struct client *c)
 {
     ssize_t n;
 
     while (waiting(c)) {
-        n = sock_send(c->fd, c->out.text + c->out_sent, waiting(c), NULL, 0);
+        n = sock_send(c->fd, c->out.text + c->out_sent, waiting(c), &c->gift,
+                      c->gift >= 0);
         if (n == -EAGAIN)
             return;
+        drop_gift(c);
         if (n < 0) {
             fail(c, NULL);
             return;
@@ -308,6 +323,7 @@ int client_open(struct client *c, struct loop *loop, int fd)
 
     c->loop = loop;
     c->fd = fd;
+    c->gift = -1;
     c->out = JSON_OUT_EMPTY;
     c->watch.ready = on_ready;
     c->watch.gone = on_gone;
@@ -330,6 +346,7 @@ void client_close(struct client *c)
     c->closed = true;
     defer_cancel(&c->later);
     watch_close(&c->watch);
+    drop_gift(c);
     close(c->fd);
     c->fd = -1;
 }

@@ -53,6 +53,7 @@ struct client {
     bool skipping;                   /* to the end of a line too long */
     struct json_out out;
     size_t out_sent;
+    int gift; /* an fd that goes with what is sent next; -1: none */
     uint64_t events_lost;
     bool eof, broken, closed;
     const char *why;
@@ -63,6 +64,8 @@ int client_open(struct client *c, struct loop *loop, int fd);
 /* Sends what fits of c->out, to which lines were added; the rest goes when
  * there is room. */
 void client_send(struct client *c);
+/* fd, which is taken, goes with the answer that follows. */
+void client_give(struct client *c, int fd);
 /* The room for answers: ended follows if there is none. */
 bool client_may_answer(struct client *c);
 /* May an event be added? If not it is counted, and told of in time. */

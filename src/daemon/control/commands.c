@@ -180,6 +180,11 @@ static const struct command_row own[] = {
      "differ; others do not notice, but look at their sources again. If "
      "anything is wrong, or cannot change while vub runs, nothing changes.",
      .run = changes_run_reload},
+    {"hand-over", &hand_over_table,
+     "Hand all devices, with the front-ends that they have, to another vub: "
+     "for vub --take-over, which gets a socket with the answer. Nothing else "
+     "changes until that has come to something or nothing.",
+     .run = hand_over_run},
     {"quit", NULL, "Stop vub, as SIGTERM does.", .run = run_quit},
 };
 

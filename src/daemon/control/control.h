@@ -13,7 +13,9 @@
 #include "daemon/change.h"
 #include "daemon/control/request.h"
 #include "daemon/devices.h"
+#include "daemon/hand_over.h"
 #include "daemon/reload.h"
+#include "daemon/take_over.h"
 #include "loop/timer.h"
 
 struct command_row;
@@ -24,6 +26,8 @@ struct control {
     struct devices *devices;
     struct changer *changer;
     struct reload *reload;
+    struct hand_over *hand_over;
+    const struct origin *origin;
     void (*quit)(void *arg, int pid); /* somebody wants vub to end */
     void *arg;
     const char *dir; /* where relative paths of requests start; not owned */
@@ -88,6 +92,10 @@ void changes_run_add(struct request *r);
 void changes_run_remove(struct request *r);
 void changes_run_reload_device(struct request *r);
 void changes_run_reload(struct request *r);
+
+/* hand.c */
+extern const struct conf_table hand_over_table;
+void hand_over_run(struct request *r);
 
 /* status.c, stats.c: their arguments are a struct command_device */
 void status_run(struct request *r);

@@ -46,6 +46,7 @@ static void compose(struct gather *g, struct json_out *o)
     }
     json_add_str(o, "version", VUB_VERSION);
     json_add_i64(o, "pid", getpid());
+    origin_status(g->r->control->origin, o);
     json_add_str(o, "log_level", log_level_words[log_level()]);
     confine_status(o);
     json_begin(o, "devices", '[');

@@ -64,6 +64,27 @@ int notify_open(struct notify *n, struct err *e)
     return rc;
 }
 
+bool notify_name(const struct notify *n, char *out, size_t room)
+{
+    if (n->fd < 0 || n->name_len >= room)
+        return false;
+    memcpy(out, n->name, n->name_len);
+    out[n->name_len] = '\0';
+    if (!out[0])
+        out[0] = '@';
+    return true;
+}
+
+int notify_join(struct notify *n, const char *name, uint64_t watchdog_us,
+                struct err *e)
+{
+    int rc = n->fd < 0 && name[0] ? find_socket(n, name, e) : 0;
+
+    if (n->fd >= 0 && !n->watchdog_us)
+        n->watchdog_us = watchdog_us;
+    return rc;
+}
+
 int notify_send(const struct notify *n, const char *lines)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};

@@ -200,6 +200,11 @@ out:
     return rc;
 }
 
+int sock_listen_again(int fd)
+{
+    return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
 int sock_listen(const char *path, unsigned mode, struct err *e)
 {
     int rc = sock_listen_here(path, mode, e);
@@ -207,9 +212,9 @@ int sock_listen(const char *path, unsigned mode, struct err *e)
     if ((rc != -EACCES && rc != -EPERM) || !broker_runs())
         return rc;
     rc = broker_listen(path, mode, e);
-    /* Once more: whoever has listened last is who its clients see. */
+    /* Whoever has listened last is who its clients see. */
     if (rc >= 0)
-        listen(rc, BACKLOG);
+        sock_listen_again(rc);
     if (rc >= 0)
         fcntl(rc, F_SETFL, O_NONBLOCK);
     return rc;
@@ -277,7 +282,7 @@ static int set_flags(int fd)
     return 0;
 }
 
-static bool is_unix_stream(int fd)
+static bool is_unix(int fd, int wanted)
 {
     int domain = 0, type = 0;
     socklen_t len = sizeof(int);
@@ -285,7 +290,12 @@ static bool is_unix_stream(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
            domain == AF_UNIX &&
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-           type == SOCK_STREAM;
+           type == wanted;
+}
+
+static bool is_unix_stream(int fd)
+{
+    return is_unix(fd, SOCK_STREAM);
 }
 
 static bool is_connected(int fd)
@@ -315,6 +325,26 @@ int sock_inherited(int fd, enum sock_kind *kind, struct err *e)
         return err_sys(e, errno, "", "cannot use fd %d", fd);
     keep_in_band(fd);
     return 0;
+}
+
+int sock_packet_pair(int fds[2])
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   fds) < 0)
+        return -errno;
+    return 0;
+}
+
+int sock_copy(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 ? -errno : copy;
+}
+
+bool sock_is_packet(int fd)
+{
+    return is_unix(fd, SOCK_SEQPACKET) && set_flags(fd) == 0;
 }
 
 bool sock_path(int fd, char *out, size_t room)

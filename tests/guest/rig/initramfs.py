@@ -28,6 +28,7 @@ KITS = {
     "demo": ((), ("virtio_input", "evdev", "virtio_scsi", "sd_mod",
                   "virtio_gpu")),
     "isolation": (("fio",), ("virtio_input", "evdev")),
+    "takeover": (("fio",), ("virtio_input", "evdev", "virtio_scsi", "sd_mod")),
     "uinput": ((), ("uinput", "evdev")),
     "node": ((), ("sg", "scsi_debug")),
     "scsi": (("fio", "sg_inq", "sg_vpd", "sg_luns", "sg_readcap", "sg_persist",

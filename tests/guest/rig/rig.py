@@ -18,7 +18,8 @@ from .target import Target
 from .vub import Vub, write_config
 
 # Of guests, by kit.
-MEMORY = {"fio": "448M", "isolation": "448M", "scsi": "448M", "uinput": "512M", "node": "512M",
+MEMORY = {"fio": "448M", "isolation": "448M", "takeover": "448M",
+          "scsi": "448M", "uinput": "512M", "node": "512M",
           "udmabuf": "640M", "systemd": "640M", "systemd-newer": "640M"}
 TAIL = 25  # lines of each log that a failure shows
 

@@ -31,6 +31,7 @@ class Vub:
             self._argv += ["--set", one]
         self._directory = directory
         self._logs = logs
+        self._generation = 1
         self.start()
 
     def socket(self, device):
@@ -38,20 +39,36 @@ class Vub:
 
     def start(self):
         """Returns when all its sockets listen."""
+        self.process = self._start(self.name)
+
+    def _start(self, name, *more):
         ready_fd, theirs = os.pipe()
-        self.process = Process(
-            self.loop, self.name,
-            [*self._argv, "--ready-fd", str(theirs)], self._logs,
+        process = Process(
+            self.loop, name,
+            [*self._argv, *more, "--ready-fd", str(theirs)], self._logs,
             pass_fds=[theirs],
             env={**os.environ, "VUB_DUMPABLE": "1"})  # for open_fds()
         os.close(theirs)
         ready = Lines(self.loop, ready_fd,
-                      os.path.join(self._logs, self.name + "-ready.log"))
+                      os.path.join(self._logs, name + "-ready.log"))
         self.loop.wait(lambda: ready.lines or ready.ended, START_SECONDS,
-                       f"{self.name} to be ready")
+                       f"{name} to be ready")
         ready.close()
         if not ready.lines:
-            raise Failure(f"{self.name} closed its ready-fd without a word")
+            raise Failure(f"{name} closed its ready-fd without a word")
+        return process
+
+    def hand_over(self):
+        """Another process takes over, and this one ends."""
+        old = self.process
+        old.may_end = True
+        self._generation += 1
+        self.process = self._start(f"{self.name}-{self._generation}",
+                                   "--take-over")
+        if old.wait_end(STOP_SECONDS) != 0:
+            raise Failure(f"{old.name}, that was taken over from: "
+                          + old.describe_status())
+        old.close()
 
     def pause(self):
         """Every thread stands still until resume() or kill()."""

@@ -5,6 +5,8 @@ and what they promise of starts, stops and sockets holds."""
 import json
 import os
 
+PAGE = os.path.join(os.path.dirname(__file__), "../../../docs/upgrade.md")
+
 CONFIG = {
     "control": "control.sock",
     "sandbox": {"paths": ["/srv/more"]},
@@ -115,6 +117,47 @@ is "result" "$(property Result vub@vm1.service)" success
 [ ! -e /run/vub/vm1 ]
 """
 
+# As docs/upgrade.md has it: a reload starts another process, which takes over.
+UPGRADE = """
+mkdir -p /etc/systemd/system/vub.service.d
+cat >/etc/systemd/system/vub.service.d/upgrade.conf <<'END'
+UNIT
+END
+systemctl daemon-reload
+systemctl start vub-device@root.socket vub.service
+before=$(property MainPID)
+for round in 1 2; do
+    old=$(property MainPID)
+    systemctl reload vub.service
+    is "state" "$(property ActiveState)" active
+    [ "$(property MainPID)" != "$old" ]
+    [ ! -e "/proc/$old" ]
+    has "\\"taken_over\\":{\\"pid\\":$old," "$(ctl status)"
+    is "user" "$(field Uid | cut -f 1)" "$user"
+    guest_disk /run/vub/root.sock /run/vub/scratch.sock
+done
+
+# What cannot be served changes nothing.
+old=$(property MainPID)
+mv /srv/threads.img /srv/away.img
+if systemctl reload vub.service; then exit 1; fi
+mv /srv/away.img /srv/threads.img
+is "state" "$(property ActiveState)" active
+is "process" "$(property MainPID)" "$old"
+guest_disk /run/vub/root.sock /run/vub/scratch.sock
+is "restarts" "$(property NRestarts)" 0
+
+# systemd knows whom to stop, and what to start when it dies.
+kill -9 "$old"
+guest_disk /run/vub/root.sock
+is "restarts" "$(property NRestarts)" 1
+systemctl stop vub-device@root.socket vub.service
+is "result" "$(property Result)" success
+is "sockets that are left" "$(ls /run/vub)" root.sock # systemd's
+rm /etc/systemd/system/vub.service.d/upgrade.conf
+systemctl daemon-reload
+"""
+
 
 # What docs/operating.md says can go besides, for a config that wants no device
 # of the host. (The console is where its log goes here.)
@@ -130,6 +173,13 @@ PrivateTmp=yes
 END
 systemctl daemon-reload
 """
+
+
+def upgrade():
+    """By the unit that the page has."""
+    with open(PAGE) as f:
+        unit = f.read().split("```ini\n")[1].split("```")[0]
+    return UPGRADE.replace("UNIT\n", unit)
 
 
 def put(config, name="vub"):
@@ -152,8 +202,9 @@ def run(rig):
                                   if d["type"] != "input"])
     script = "".join([
         START, put(CONFIG), put(INSTANCE, "vm1"), sandbox(landlock), LIFE,
+        upgrade(),
         "chown -R vub:vub /srv /dev/input/event0\n",
-        put(as_user), sandbox(landlock, user=990),
+        put(as_user), sandbox(landlock, user=990), upgrade(),
         put(plain), DROP_IN, sandbox(landlock, user=990, more="")])
     kit = "systemd-newer" if rig.variant else "systemd"
     guest = rig.guest(script, [], kit=kit, cpus=2, programs=[
