@@ -123,11 +123,18 @@ static struct vub *start(const char *devices)
     return v;
 }
 
+/* The next one's word for "isolation" of all devices; NULL: as the config. */
+static const char *more;
+
 static struct vub *next(struct vub *first)
 {
     struct vub *v = vub_beside(first);
 
     vub_arg(v, "--take-over");
+    for (unsigned i = 0; more && i < 3; i++) {
+        vub_arg(v, "--set");
+        vub_arg(v, "/devices/%u/isolation=%s", i, more);
+    }
     return v;
 }
 
@@ -388,6 +395,44 @@ static void all_types_go_on_together(void **state)
     vub_free(first);
 }
 
+/* ---- processes of their own ---- */
+
+#define ISOLATED "'isolation': 'process', "
+
+/* From one process to the next, and back, and to none: isolated or not is a
+ * matter of the config that is new. */
+static void isolated_devices_go_on(void **state)
+{
+    static const char *const how[] = {"process", "none", "none", "process",
+                                      "process"};
+    struct vub *first = start(DISK("f", ISOLATED, FILE_STORE) "," DISK(
+                   "m", ISOLATED, MEMORY) "," KEYBOARD),
+               *v = first;
+    struct front *f = front_new(first, "f", NULL),
+                 *m = front_new(first, "m", NULL);
+    struct input *in = input_new(first, "k", NULL, 64);
+    struct load loads[2];
+
+    (void)state;
+    load_begin(&loads[0], f->vq[0], 0);
+    load_begin(&loads[1], m->vq[0], 0);
+    for (unsigned n = 0; n < ARRAY_LEN(how); n++) {
+        front_note("%u: %s", n, how[n]);
+        key(v, in, KEY_A, 1);
+        more = how[n];
+        v = handed_over(first, v, loads, 2);
+        key(v, in, KEY_A, 0);
+    }
+    more = NULL;
+    load_end(&loads[0]);
+    load_end(&loads[1]);
+    input_free(in);
+    front_free(f);
+    front_free(m);
+    vub_free(v);
+    vub_free(first);
+}
+
 /* ---- who dies, and when ---- */
 
 static bool has_hung_up(struct front *f)
@@ -549,6 +594,7 @@ static void another_config_may_not_suit_the_guest(void **state)
 BEHAVE_MAIN(T(verified_load_goes_on), T(twenty_times_in_a_row),
             T(a_key_that_is_held_stays_held), T(what_is_in_memory_survives),
             T(a_picture_stays), T(all_types_go_on_together),
+            T(isolated_devices_go_on),
             T(the_new_one_may_be_killed_at_any_point),
             T(the_old_one_may_be_killed_at_any_point),
             T(another_config_may_not_suit_the_guest))
