@@ -632,7 +632,7 @@ static int open_channel(struct hand_over *h, int *other, struct err *e)
 
 int hand_over_begin(struct hand_over *h, int pid, struct err *e)
 {
-    int other, rc;
+    int other = -1, rc;
 
     if (h->has_command)
         return err_set(e, -EINVAL, "",

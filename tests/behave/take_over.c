@@ -123,7 +123,8 @@ static struct vub *start(const char *devices)
     return v;
 }
 
-/* The next one's word for "isolation" of all devices; NULL: as the config. */
+/* The next one's word for "isolation" of the first two devices; NULL: as the
+ * config. */
 static const char *more;
 
 static struct vub *next(struct vub *first)
@@ -131,7 +132,7 @@ static struct vub *next(struct vub *first)
     struct vub *v = vub_beside(first);
 
     vub_arg(v, "--take-over");
-    for (unsigned i = 0; more && i < 3; i++) {
+    for (unsigned i = 0; more && i < 2; i++) {
         vub_arg(v, "--set");
         vub_arg(v, "/devices/%u/isolation=%s", i, more);
     }
