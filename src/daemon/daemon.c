@@ -25,6 +25,7 @@
 #include "daemon/devices.h"
 #include "daemon/hand_over.h"
 #include "daemon/isolate.h"
+#include "daemon/origin.h"
 #include "daemon/reload.h"
 #include "daemon/run.h"
 #include "daemon/service.h"

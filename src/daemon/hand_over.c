@@ -1,7 +1,6 @@
-/* One thing at a time: state says what is waited for. Packets are not queued:
- * what is to be sent next is found from where we are (at, step), since all that
- * they are made of is kept until the end, to be taken back. */
-#include "daemon/hand_over.h"
+/* One thing at a time: state says what is waited for. What is said in it is
+ * hand_over_say.c's. */
+#include "daemon/hand_over_impl.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,37 +9,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "vhost/transcript.h"
 
-/* The other one may take so long for what it does between two packets, and a
- * device beside its drain for its end. */
+/* The other one may take so long for what it does between two packets. */
 #define OTHER_MS 20000
-#define LEAVE_GRACE_MS 5000
 
 /* Our end of the pair. */
 struct hand_channel {
     struct watch watch;
     struct hand_over *owner;
 };
-
-/* A device, and what it takes to serve it, here or there. */
-struct handed {
-    struct served *served; /* NULL: gone from here */
-    struct conf_any conf;
-    struct conf_doc *doc;
-    struct place place; /* its fd is a copy */
-    bool wanted;
-    bool keeps_socket; /* it is another's place there, so this one goes */
-    struct heritage heritage;
-    unsigned num_said, num_kept;
-};
-
-static const char *id_of(const struct handed *d)
-{
-    const struct device_common *common = d->conf.data;
-
-    return common->id;
-}
 
 static bool is_away(const struct handed *d)
 {
@@ -113,7 +90,7 @@ static int note_all(struct hand_over *h, struct err *e)
 static struct handed *find(struct hand_over *h, const char *id)
 {
     for (int i = 0; i < h->count; i++)
-        if (strcmp(id_of(&h->list[i]), id) == 0)
+        if (strcmp(handed_id(&h->list[i]), id) == 0)
             return &h->list[i];
     return NULL;
 }
@@ -126,175 +103,21 @@ static struct handed *find_served(struct hand_over *h, const struct served *s)
     return NULL;
 }
 
-/* ---- what is to be said ---- */
-
-struct saying {
-    struct hand_packet packet;
-    const int *fds;
-    unsigned num_fds;
-};
-
-static void say_hello(struct hand_over *h, struct hand_packet *p)
-{
-    p->kind = HAND_HELLO;
-    p->hello.sockets = (uint32_t)h->count + (h->control != NULL);
-    p->hello.drain_ms = devices_drain_ms(h->devices) + LEAVE_GRACE_MS;
-    snprintf(p->hello.version, sizeof(p->hello.version), "%s", VUB_VERSION);
-    p->hello.watchdog_us =
-        service_manager(h->service, p->hello.notify, sizeof(p->hello.notify));
-}
-
-static void say_socket(struct saying *s, const struct place *place,
-                       const char *id, const char *type)
-{
-    struct hand_socket *socket = &s->packet.socket;
-
-    s->packet.kind = HAND_SOCKET;
-    snprintf(socket->id, sizeof(socket->id), "%s", id);
-    snprintf(socket->type, sizeof(socket->type), "%s", type);
-    snprintf(socket->path, sizeof(socket->path), "%s",
-             place->path ? place->path : "");
-    socket->given = place->given >= 0;
-    socket->kind = place->kind;
-    s->fds = &place->fd;
-    s->num_fds = place->fd >= 0;
-}
-
-/* Hello, sockets, the end. */
-static bool say_offer(struct hand_over *h, struct saying *s)
-{
-    int first = 1 + (h->control != NULL);
-    const struct handed *d;
-
-    if (h->at == 0) {
-        say_hello(h, &s->packet);
-    } else if (h->at < first) {
-        say_socket(s, h->control, "", "");
-    } else if (h->at - first < h->count) {
-        d = &h->list[h->at - first];
-        say_socket(s, &d->place, id_of(d), d->conf.table->name);
-    } else {
-        s->packet.kind = HAND_OFFERED;
-        return h->at - first == h->count;
-    }
-    return true;
-}
-
-static void say_device(struct saying *s, const struct handed *d)
-{
-    struct hand_device *device = &s->packet.device;
-
-    s->packet.kind = HAND_DEVICE;
-    snprintf(device->id, sizeof(device->id), "%s", id_of(d));
-    device->pid = d->heritage.visitor.pid;
-    device->uid = d->heritage.visitor.uid;
-    device->has_run = d->heritage.visitor.has_run;
-    device->said = d->num_said;
-    device->kept = d->num_kept;
-    s->fds = &d->heritage.visitor.fd;
-    s->num_fds = d->heritage.visitor.fd >= 0;
-}
-
-static void say_said(struct saying *s, const struct msg *m)
-{
-    s->packet.kind = HAND_SAID;
-    s->packet.said.header = m->header;
-    s->packet.said.payload = m->payload;
-    s->fds = m->fds;
-    s->num_fds = m->num_fds;
-}
-
-static void say_kept(struct saying *s, const struct keep_item *item)
-{
-    s->packet.kind = HAND_KEPT;
-    snprintf(s->packet.kept.name, sizeof(s->packet.kept.name), "%s",
-             item->name);
-    s->packet.kept.len = item->len;
-    s->fds = &item->fd;
-    s->num_fds = 1;
-}
-
-/* All that is known of each that is wanted. */
-static bool say_given(struct hand_over *h, struct saying *s)
-{
-    const struct handed *d;
-    unsigned step;
-
-    while (h->at < h->count && !h->list[h->at].wanted)
-        h->at++;
-    if (h->at >= h->count) {
-        s->packet.kind = HAND_GIVEN;
-        return h->at == h->count;
-    }
-    d = &h->list[h->at];
-    step = (unsigned)h->step;
-    if (step == 0)
-        say_device(s, d);
-    else if (step <= d->num_said)
-        say_said(s, transcript_at(d->heritage.visitor.said, step - 1));
-    else
-        say_kept(s, &d->heritage.kept[step - 1 - d->num_said]);
-    return true;
-}
-
-static bool say_next(struct hand_over *h, struct saying *s)
-{
-    memset(&s->packet, 0, sizeof(s->packet));
-    s->fds = NULL;
-    s->num_fds = 0;
-    if (h->owes) {
-        s->packet.kind = HAND_GIVE_UP;
-        s->packet.give_up = h->give_up;
-        return true;
-    }
-    switch (h->state) {
-    case HAND_OFFERS:
-        return say_offer(h, s);
-    case HAND_GIVES:
-        return say_given(h, s);
-    case HAND_GOES:
-        s->packet.kind = HAND_GO;
-        return h->at == 0;
-    default:
-        return false;
-    }
-}
-
-/* It is said. */
-static void go_on(struct hand_over *h)
-{
-    const struct handed *d;
-
-    if (h->owes) {
-        h->owes = false;
-        return;
-    }
-    if (h->state != HAND_GIVES || h->at == h->count) {
-        h->at++;
-        return;
-    }
-    d = &h->list[h->at];
-    if ((unsigned)++h->step > d->num_said + d->num_kept) {
-        h->step = 0;
-        h->at++;
-    }
-}
-
 static void give_up(struct hand_over *h, const char *why, bool is_there);
 static void hang_up(struct hand_over *h);
 
 /* As much as fits. */
 static void speak(struct hand_over *h)
 {
-    struct saying s;
+    struct hand_saying s;
     int rc = 0;
 
     if (h->fd < 0)
         return;
-    while (rc == 0 && say_next(h, &s)) {
+    while (rc == 0 && hand_say_next(h, &s)) {
         rc = hand_send(h->fd, &s.packet, s.fds, s.num_fds);
         if (rc == 0)
-            go_on(h);
+            hand_said_it(h);
     }
     if (rc < 0 && rc != -EAGAIN) {
         give_up(h,
@@ -384,7 +207,7 @@ static void reopen(struct hand_over *h)
 
         if (!is_away(d))
             continue;
-        keep_untake(id_of(d));
+        keep_untake(handed_id(d));
         rc = change_return(c, &d->conf, d->doc, &d->place, &d->heritage);
     }
     if (rc < 0)
@@ -460,7 +283,7 @@ void hand_over_gone(struct hand_over *h, struct served *s)
         d->num_said = transcript_count(d->heritage.visitor.said);
     if (kept < 0 && h->state == HAND_SUSPENDS) {
         snprintf(why, sizeof(why), "what %s knows cannot be handed over: %s",
-                 id_of(d), strerror(-kept));
+                 handed_id(d), strerror(-kept));
         give_up(h, why, true);
     }
     one_is_over(h);
@@ -476,7 +299,7 @@ void hand_over_refused(struct hand_over *h, struct served *s,
         return;
     d->wanted = false;
     if (h->state == HAND_SUSPENDS) {
-        snprintf(text, sizeof(text), "%s: %s", id_of(d), why->text);
+        snprintf(text, sizeof(text), "%s: %s", handed_id(d), why->text);
         give_up(h, text, true);
     }
     one_is_over(h);
@@ -507,8 +330,8 @@ static void on_impatient(struct timer *t)
 
             if (!d->wanted || !d->served)
                 continue;
-            log_error(id_of(d), "its requests do not end; it is gone when "
-                                "they have");
+            log_error(handed_id(d), "its requests do not end; it is gone when "
+                                    "they have");
             d->served = NULL;
             d->wanted = false;
         }

@@ -1,38 +1,21 @@
 /* What comes is looked at as a stranger's would be: of an old vub, a guest may
  * have got hold. */
-#include "daemon/take_over.h"
+#include "daemon/take_over_impl.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "conf/json.h"
-#include "daemon/control/ctl.h"
-#include "daemon/control/rpc.h"
 #include "loop/loop.h"
-#include "os/sandbox.h"
 #include "vhost/transcript.h"
 
-/* The other may take so long to answer, beside its drains. */
-#define OTHER_MS 10000
-/* More would be no vub's. */
-#define DEVICES_MAX 65536
+/* More messages would be no vub's. */
 #define SAID_MAX 4096
 
-struct taken {
-    char id[HAND_ID_MAX + 1], type[16];
-    struct place place;
-    bool adopted; /* place is somebody's */
-    bool wanted, there;
-    struct heritage heritage;
-};
-
-static struct taken *find(const struct take_over *t, const char *id)
+struct taken *taken_find(const struct take_over *t, const char *id)
 {
     for (int i = 0; i < t->count; i++)
         if (strcmp(t->list[i].id, id) == 0)
@@ -42,13 +25,13 @@ static struct taken *find(const struct take_over *t, const char *id)
 
 /* ---- the wire ---- */
 
-static uint64_t in_ms(uint64_t ms)
+uint64_t taking_in_ms(uint64_t ms)
 {
     return loop_now_ns() + ms * 1000000;
 }
 
 /* Until fd can be read. */
-static int wait_for(int fd, uint64_t deadline_ns)
+int taking_wait(int fd, uint64_t deadline_ns)
 {
     uint64_t now = loop_now_ns();
     uint64_t ms = now < deadline_ns ? (deadline_ns - now) / 1000000 + 1 : 0;
@@ -57,7 +40,7 @@ static int wait_for(int fd, uint64_t deadline_ns)
               : -ETIMEDOUT;
 }
 
-static int fail_wait(const struct take_over *t, int rc, struct errs *e)
+int taking_fail_wait(const struct take_over *t, int rc, struct errs *e)
 {
     if (rc == -EINTR)
         return errs_add(e, rc, "--take-over", "a signal has come meanwhile");
@@ -68,7 +51,7 @@ static int fail_wait(const struct take_over *t, int rc, struct errs *e)
                     t->pid, strerror(-rc));
 }
 
-static void note_death(struct take_over *t)
+void taking_note_death(struct take_over *t)
 {
     log_warn(NULL,
              "process %d has ended while it was handing over: what it has not "
@@ -81,28 +64,27 @@ static void note_death(struct take_over *t)
 }
 
 /* 1: there is a packet, whose fds are the caller's; 0: the other is dead. */
-static int next_packet(struct take_over *t, struct hand_packet *p,
-                       struct hand_fds *fds, uint64_t deadline_ns,
-                       struct errs *e)
+int taking_next(struct take_over *t, struct hand_packet *p,
+                struct hand_fds *fds, uint64_t deadline_ns, struct errs *e)
 {
     int rc;
 
     while ((rc = hand_receive(t->fd, p, fds)) == -EAGAIN) {
-        rc = wait_for(t->fd, deadline_ns);
+        rc = taking_wait(t->fd, deadline_ns);
         if (rc < 0)
             break;
     }
     if (rc == 0)
-        note_death(t);
+        taking_note_death(t);
     if (rc < 0)
-        return fail_wait(t, rc, e);
+        return taking_fail_wait(t, rc, e);
     if (rc == 1 && p->kind == HAND_GIVE_UP)
         return errs_add(e, -ECANCELED, "--take-over", "process %d goes on: %s",
                         t->pid, p->give_up.why);
     return rc;
 }
 
-static int fail_packet(const struct take_over *t, struct hand_fds *fds,
+int taking_fail_packet(const struct take_over *t, struct hand_fds *fds,
                        const char *what, struct errs *e)
 {
     hand_close_fds(fds);
@@ -122,7 +104,7 @@ static int say(struct take_over *t, struct hand_packet *p, struct errs *e)
     }
     if (rc == -EPIPE || rc == -ECONNRESET)
         return 0; /* what it has said before is still to be read */
-    return rc < 0 ? fail_wait(t, rc, e) : 0;
+    return rc < 0 ? taking_fail_wait(t, rc, e) : 0;
 }
 
 static int say_kind(struct take_over *t, enum hand_kind kind, struct errs *e)
@@ -144,261 +126,6 @@ static int say_want(struct take_over *t, const char *id, bool socket,
     snprintf(p.want.id, sizeof(p.want.id), "%s", id);
     p.want.socket = socket;
     return say(t, &p, e);
-}
-
-/* ---- asking ---- */
-
-/* Is it ours to trust? Its user is ours, or root, or who we are to be. */
-static int check_peer(struct take_over *t, int fd, const char *path,
-                      const struct config *c, struct errs *e)
-{
-    unsigned uid, user, group;
-
-    sock_peer(fd, &t->pid, &uid);
-    if (uid == 0 || uid == geteuid())
-        return 0;
-    if (c->sandbox.user &&
-        sandbox_find_user(c->sandbox.user, &user, &group) == 0 && uid == user)
-        return 0;
-    return errs_add(e, -EPERM, "--take-over",
-                    "user %u listens on %s, from whom nothing is taken over",
-                    uid, path);
-}
-
-/* The line that answers, and the fd that comes with it: -1: none. 0: the other
- * has hung up. */
-static int receive_answer(int sock, char *line, size_t room, int *fd)
-{
-    uint64_t deadline_ns = in_ms(OTHER_MS);
-    int fds[SOCK_FDS_ROOM];
-    size_t len = 0;
-
-    *fd = -1;
-    while (len + 1 < room) {
-        unsigned num_fds = 0;
-        ssize_t n = sock_recv(sock, line + len, room - 1 - len, fds, &num_fds);
-
-        for (unsigned i = 0; i < num_fds; i++) {
-            if (*fd < 0)
-                *fd = fds[i];
-            else
-                close(fds[i]);
-        }
-        if (n == -EAGAIN)
-            n = wait_for(sock, deadline_ns);
-        else if (n == 0 || n == -ECONNRESET)
-            return 0;
-        if (n < 0)
-            return (int)n;
-        len += (size_t)n;
-        line[len] = '\0';
-        if (strchr(line, '\n'))
-            return 1;
-    }
-    return -EMSGSIZE;
-}
-
-/* Is it the answer of one that hands over? */
-static int read_answer(const struct take_over *t, const char *line,
-                       struct errs *e)
-{
-    struct json *tree = json_parse(line, strlen(line), NULL);
-    const struct json *error = show_member(tree, "error");
-    const struct json *text = show_member(error, "message");
-    const struct json *code = show_member(error, "code");
-    int rc = 0;
-
-    if (code && json_type(code) == JSON_NUMBER &&
-        (int)json_number(code) == RPC_NO_METHOD)
-        rc = errs_add(e, -EPROTONOSUPPORT, "--take-over",
-                      "process %d is a vub that is too old to hand over: stop "
-                      "it, and start this one without --take-over",
-                      t->pid);
-    else if (text && json_type(text) == JSON_STRING)
-        rc = errs_add(e, -ECANCELED, "--take-over",
-                      "process %d does not hand over: %s", t->pid,
-                      json_string(text));
-    else if (!show_member(tree, "result"))
-        rc = errs_add(e, -EBADMSG, "--take-over",
-                      "process %d gives no answer that a vub would", t->pid);
-    json_free(tree);
-    return rc;
-}
-
-static int ask(struct take_over *t, int sock, struct errs *e)
-{
-    char line[4096];
-    int fd = -1, rc, n;
-
-    n = snprintf(line, sizeof(line),
-                 "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"hand-over\", "
-                 "\"params\": {\"protocol\": %d}}\n",
-                 HAND_PROTOCOL);
-    /* Who refuses us has said so, and hung up. */
-    rc = (int)sock_send(sock, line, (size_t)n, NULL, 0);
-    if (rc < 0 && rc != -EPIPE)
-        return fail_wait(t, rc, e);
-    rc = receive_answer(sock, line, sizeof(line), &fd);
-    if (rc == 0)
-        note_death(t);
-    else if (rc < 0)
-        rc = fail_wait(t, rc, e);
-    else
-        rc = read_answer(t, line, e);
-    if (rc == 0 && !t->is_dead && (fd < 0 || !sock_is_packet(fd)))
-        rc = errs_add(e, -EBADMSG, "--take-over",
-                      "process %d gives no answer that a vub would", t->pid);
-    if (rc == 0 && !t->is_dead)
-        t->fd = fd;
-    else if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-/* ---- what it has ---- */
-
-static int take_hello(struct take_over *t, const struct hand_hello *h)
-{
-    if (h->sockets > DEVICES_MAX + 1)
-        return -EBADMSG;
-    t->list = calloc((size_t)h->sockets + 1, sizeof(*t->list));
-    if (!t->list)
-        return -ENOMEM;
-    snprintf(t->version, sizeof(t->version), "%s", h->version);
-    snprintf(t->notify, sizeof(t->notify), "%s", h->notify);
-    t->drain_ms = MIN(h->drain_ms, UINT64_C(1000) * 3600);
-    t->watchdog_us = h->watchdog_us;
-    return 0;
-}
-
-/* Fills p, but not if the fd is not what it is said to be. */
-static int take_place(struct place *p, const struct hand_socket *s,
-                      struct hand_fds *fds)
-{
-    enum sock_kind kind;
-    struct err why;
-
-    if (s->kind != SOCK_LISTENING && s->kind != SOCK_CONNECTED)
-        return -EBADMSG;
-    if ((s->kind == SOCK_LISTENING) != (fds->count == 1))
-        return -EBADMSG;
-    if (fds->count == 1 && (sock_inherited(fds->list[0], &kind, &why) < 0 ||
-                            kind != SOCK_LISTENING))
-        return -EBADMSG;
-    if (s->path[0] && !(p->path = strdup(s->path)))
-        return -ENOMEM;
-    p->fd = hand_take_fd(fds, 0);
-    p->given = s->given ? MAX(p->fd, 0) : -1;
-    p->kind = (enum sock_kind)s->kind;
-    p->taken = true;
-    return 0;
-}
-
-static int take_socket(struct take_over *t, const struct hand_socket *s,
-                       unsigned room, struct hand_fds *fds)
-{
-    struct taken *d;
-
-    if (!s->id[0])
-        return t->control.fd >= 0 ? -EBADMSG : take_place(&t->control, s, fds);
-    if ((unsigned)t->count == room || find(t, s->id))
-        return -EBADMSG;
-    d = &t->list[t->count++];
-    d->place = PLACE_NONE;
-    d->heritage = HERITAGE_NONE;
-    snprintf(d->id, sizeof(d->id), "%s", s->id);
-    snprintf(d->type, sizeof(d->type), "%s", s->type);
-    return take_place(&d->place, s, fds);
-}
-
-static int receive_offer(struct take_over *t, struct errs *e)
-{
-    uint64_t deadline_ns = in_ms(OTHER_MS);
-    struct hand_packet p;
-    struct hand_fds fds;
-    unsigned room = 0;
-    int rc;
-
-    for (;;) {
-        rc = next_packet(t, &p, &fds, deadline_ns, e);
-        if (rc <= 0)
-            return rc;
-        if (p.kind == HAND_HELLO && !t->list) {
-            rc = take_hello(t, &p.hello);
-            room = p.hello.sockets;
-        } else if (p.kind == HAND_SOCKET && t->list) {
-            rc = take_socket(t, &p.socket, room, &fds);
-        } else if (p.kind == HAND_OFFERED && t->list) {
-            return 0;
-        } else {
-            rc = -EBADMSG;
-        }
-        if (rc == -ENOMEM) {
-            hand_close_fds(&fds);
-            return errs_nomem(e);
-        }
-        if (rc < 0)
-            return fail_packet(t, &fds, "an offer", e);
-        hand_close_fds(&fds);
-    }
-}
-
-/* The absolute path; NULL: why is in e. */
-static char *find_socket(const char *socket, const struct config *c,
-                         struct errs *e)
-{
-    char *dir = NULL, *path = NULL;
-
-    if (socket[0] == '/') {
-        path = strdup(socket);
-    } else if (socket[0]) {
-        dir = realpath(".", NULL);
-        if (dir && asprintf(&path, "%s/%s", dir, socket) < 0)
-            path = NULL;
-    } else if (c->has_control) {
-        dir = config_runtime_dir(c);
-        path = dir ? config_control_path(dir, c) : NULL;
-    } else {
-        errs_add(e, -EINVAL, "--take-over",
-                 "this config has no \"control\": --take-over=SOCKET names "
-                 "that of the vub that runs");
-        return NULL;
-    }
-    free(dir);
-    if (!path)
-        errs_nomem(e);
-    return path;
-}
-
-int take_over_connect(struct take_over *t, const char *socket,
-                      const struct config *c, struct errs *e)
-{
-    char *path = find_socket(socket, c, e);
-    struct err why;
-    int sock, rc;
-
-    t->fd = -1;
-    t->control = PLACE_NONE;
-    if (!path)
-        return -EINVAL;
-    sock = sock_connect(path, &why);
-    if (sock < 0) {
-        free(path);
-        return errs_add(e, sock, "--take-over",
-                        "there is no vub to take over from: %s", why.text);
-    }
-    t->under_way = true;
-    rc = check_peer(t, sock, path, c, e);
-    if (rc == 0)
-        rc = ask(t, sock, e);
-    close(sock);
-    free(path);
-    if (rc == 0 && !t->is_dead)
-        rc = receive_offer(t, e);
-    if (rc == 0 && !t->is_dead)
-        log_info(NULL, "taking over from process %d (vub %s)", t->pid,
-                 t->version);
-    return rc;
 }
 
 /* ---- sockets ---- */
@@ -423,7 +150,7 @@ int take_over_sockets(struct take_over *t, const struct config *c,
 
     for (int i = 0; i < c->devices.count && rc >= 0; i++) {
         const struct device_common *d = config_device(c, i);
-        struct taken *had = find(t, d->id);
+        struct taken *had = taken_find(t, d->id);
         char *path = had ? config_socket_path(dir, d) : NULL;
 
         if (had)
@@ -455,7 +182,7 @@ static int say_wants(struct take_over *t, const struct config *c,
     if (t->control_adopted)
         rc = say_want(t, "", true, e);
     for (int i = 0; i < c->devices.count && rc == 0; i++) {
-        struct taken *d = find(t, config_device(c, i)->id);
+        struct taken *d = taken_find(t, config_device(c, i)->id);
 
         if (!d || strcmp(d->type, c->devices.list[i].table->name) != 0)
             continue;
@@ -474,7 +201,7 @@ struct coming {
 static int take_device(struct take_over *t, struct coming *c,
                        const struct hand_device *p, struct hand_fds *fds)
 {
-    struct taken *d = find(t, p->id);
+    struct taken *d = taken_find(t, p->id);
     struct endpoint_visitor *v;
 
     if (c->device || !d || !d->wanted || d->there || p->said > SAID_MAX ||
@@ -576,20 +303,20 @@ static void forget_half(struct coming *c)
 static int receive_devices(struct take_over *t, struct coming *c,
                            struct errs *e)
 {
-    uint64_t deadline_ns = in_ms(t->drain_ms + OTHER_MS);
+    uint64_t deadline_ns = taking_in_ms(t->drain_ms + OTHER_MS);
     struct hand_packet p;
     struct hand_fds fds;
     int rc;
 
     for (;;) {
-        rc = next_packet(t, &p, &fds, deadline_ns, e);
+        rc = taking_next(t, &p, &fds, deadline_ns, e);
         if (rc <= 0)
             return rc;
         if (p.kind == HAND_GIVEN && !c->device)
             return 0;
         rc = take_packet(t, c, &p, &fds);
         if (rc == -EBADMSG)
-            return fail_packet(t, &fds, "a device", e);
+            return taking_fail_packet(t, &fds, "a device", e);
         hand_close_fds(&fds);
         if (rc < 0)
             return errs_add(e, rc, "--take-over",
@@ -615,7 +342,7 @@ int take_over_devices(struct take_over *t, const struct config *c,
 
 void take_over_inherit(struct take_over *t, struct served *s)
 {
-    struct taken *d = find(t, s->common->id);
+    struct taken *d = taken_find(t, s->common->id);
 
     if (d && d->there)
         served_inherit(s, &d->heritage);
@@ -643,14 +370,14 @@ static void on_answer(struct watch *w, int status, int events)
 
     (void)status;
     (void)events;
-    rc = next_packet(t, &p, &fds, 0, &e);
+    rc = taking_next(t, &p, &fds, 0, &e);
     if (rc == -ETIMEDOUT) { /* nothing is there after all */
         errs_free(&e);
         return;
     }
     stop_waiting(t);
     if (rc == 1 && p.kind != HAND_GO)
-        rc = fail_packet(t, &fds, "an end", &e);
+        rc = taking_fail_packet(t, &fds, "an end", &e);
     t->over(t, &e);
     errs_free(&e);
 }
@@ -661,7 +388,7 @@ static void on_impatient(struct timer *timer)
     struct errs e = ERRS_EMPTY;
 
     stop_waiting(t);
-    fail_wait(t, -ETIMEDOUT, &e);
+    taking_fail_wait(t, -ETIMEDOUT, &e);
     t->over(t, &e);
     errs_free(&e);
 }
@@ -765,45 +492,4 @@ void take_over_close(struct take_over *t)
         close(t->fd);
     t->fd = -1;
     t->under_way = false;
-}
-
-/* ---- where it comes from ---- */
-
-void origin_begin(struct origin *o)
-{
-    o->started_s = (int64_t)time(NULL);
-}
-
-void origin_note(struct origin *o, const struct take_over *t)
-{
-    o->pid = t->pid;
-    snprintf(o->version, sizeof(o->version), "%s", t->version);
-}
-
-void origin_tell(struct origin *o, const struct take_over *t)
-{
-    o->front_ends = t->front_ends;
-    o->pause_ms = (loop_now_ns() - t->began_ns) / 1000000;
-    log_info(NULL,
-             "%u front-end%s taken over from process %d, within %" PRIu64 " ms",
-             o->front_ends, o->front_ends == 1 ? "" : "s", o->pid, o->pause_ms);
-}
-
-void origin_status(const struct origin *o, struct json_out *out)
-{
-    time_t seconds = (time_t)o->started_s;
-    char text[40] = "";
-    struct tm tm;
-
-    if (gmtime_r(&seconds, &tm) &&
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-        json_add_str(out, "started", text);
-    if (!o->pid)
-        return;
-    json_begin(out, "taken_over", '{');
-    json_add_i64(out, "pid", o->pid);
-    json_add_str(out, "version", o->version);
-    json_add_u64(out, "front_ends", o->front_ends);
-    json_add_u64(out, "pause_ms", o->pause_ms);
-    json_end(out, '}');
 }

@@ -14,8 +14,8 @@
 #include "daemon/control/request.h"
 #include "daemon/devices.h"
 #include "daemon/hand_over.h"
+#include "daemon/origin.h"
 #include "daemon/reload.h"
-#include "daemon/take_over.h"
 #include "loop/timer.h"
 
 struct command_row;
