@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "vhost/transcript.h"
 
 /* The other one may take so long for what it does between two packets. */
 #define OTHER_MS 20000
