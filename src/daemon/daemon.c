@@ -703,8 +703,10 @@ static int take_sockets(struct daemon *d)
     struct inherited in;
     int rc;
 
-    if (d->how->isolated)
-        return sockets_take_door(&d->sockets, d->how->isolated->door, d->e);
+    if (d->how->isolated) {
+        sockets_take_door(&d->sockets, d->how->isolated->door);
+        return 0;
+    }
     rc = inherit_read(&in, d->e);
     if (rc < 0)
         return rc;

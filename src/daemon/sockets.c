@@ -132,15 +132,10 @@ int sockets_take(struct sockets *s, const struct config *c,
     return one < 0 ? one : rc;
 }
 
-int sockets_take_door(struct sockets *s, int door, struct errs *e)
+void sockets_take_door(struct sockets *s, int door)
 {
-    *s = (struct sockets){.control = PLACE_NONE};
-    s->devices = calloc(1, sizeof(*s->devices));
-    if (!s->devices)
-        return errs_nomem(e);
-    s->count = 1;
-    s->devices[0] = (struct place){door, door, NULL, SOCK_DOOR};
-    return 0;
+    s->devices[0] =
+        (struct place){.fd = door, .given = door, .kind = SOCK_DOOR};
 }
 
 /* ---- those that we bind ---- */

@@ -39,9 +39,9 @@ int sockets_take(struct sockets *s, const struct config *c,
                  struct inherited *in, int ready_fd, struct errs *e);
 /* Binds the others. */
 int sockets_bind(struct sockets *s, const struct config *c, struct errs *e);
-/* Closes what nobody has taken. Safe on a zero struct. */
 /* In the process of an isolated device, which has this instead: takes it. */
-int sockets_take_door(struct sockets *s, int door, struct errs *e);
+void sockets_take_door(struct sockets *s, int door);
+/* Closes what nobody has taken. Safe on a zero struct. */
 void sockets_close(struct sockets *s);
 
 /* Binds the socket of a device that comes later, into p, which has none. What
