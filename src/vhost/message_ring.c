@@ -113,6 +113,8 @@ int message_get_vring_base(struct session *s, struct msg *m)
     if (!v)
         return s->err.code;
     s->finish = base_is_known;
+    if (s->visit && m->header.flags & MSG_SUSPENDS)
+        s->device->suspends = true;
     v->set.has_kick = false; /* it would start again at once */
     if (v->set.started)
         vring_stop(v);

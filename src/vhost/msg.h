@@ -58,6 +58,9 @@ enum { MSG_BACKEND_CONFIG_CHANGE = 2 };
 #define MSG_VERSION_MASK 3u
 #define MSG_REPLY (1u << 2)
 #define MSG_NEED_REPLY (1u << 3)
+/* Ours, of a GET_VRING_BASE from a relay to its child: the ring stops because
+ * another process goes on with it, and the guest is to notice nothing. */
+#define MSG_SUSPENDS (1u << 16)
 
 struct msg_header {
     uint32_t request, flags, size; /* size: of the payload, bytes */

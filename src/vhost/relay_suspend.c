@@ -45,8 +45,8 @@ void relay_session_part(struct relay_session *s)
         s->at++;
     if (s->at < DEVICE_MAX_QUEUES && s->leg && s->told) {
         const struct msg_vring_state state = {s->at, 0};
-        const struct msg_header h = {MSG_GET_VRING_BASE, MSG_VERSION,
-                                     sizeof(state)};
+        const struct msg_header h = {MSG_GET_VRING_BASE,
+                                     MSG_VERSION | MSG_SUSPENDS, sizeof(state)};
 
         relay_ask(s, ASKED_BASE, &h, &state, NULL, 0);
         return;

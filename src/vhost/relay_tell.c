@@ -41,6 +41,7 @@ bool relay_ask_message(struct relay_session *s, enum relay_asked asked,
     int fds[SOCK_FDS_MAX];
     unsigned num = 0;
 
+    h.flags &= ~MSG_SUSPENDS;
     h.flags = need_reply ? h.flags | MSG_NEED_REPLY : h.flags & ~MSG_NEED_REPLY;
     h.size = MIN(h.size, (uint32_t)sizeof(payload));
     if (h.request == MSG_SET_PROTOCOL_FEATURES && h.size == sizeof(payload.u64))

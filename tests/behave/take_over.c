@@ -8,9 +8,10 @@
 #include "front/scsi.h"
 #include "screen.h"
 
-#define KEYBOARD                                                               \
-    "{'id': 'k', 'type': 'input', 'source': {'type': 'virtual', "              \
+#define KEYBOARD_OF(more)                                                      \
+    "{'id': 'k', 'type': 'input', " more "'source': {'type': 'virtual', "      \
     "'preset': 'keyboard'}}"
+#define KEYBOARD KEYBOARD_OF("")
 #define HOST                                                                   \
     "{'id': 'h', 'type': 'scsi', 'luns': [{'target': 0, 'lun': 0, "            \
     "'store': " MEMORY "}]}"
@@ -132,7 +133,7 @@ static struct vub *next(struct vub *first)
     struct vub *v = vub_beside(first);
 
     vub_arg(v, "--take-over");
-    for (unsigned i = 0; more && i < 2; i++) {
+    for (unsigned i = 0; more && i < 3; i++) {
         vub_arg(v, "--set");
         vub_arg(v, "/devices/%u/isolation=%s", i, more);
     }
@@ -407,7 +408,7 @@ static void isolated_devices_go_on(void **state)
     static const char *const how[] = {"process", "none", "none", "process",
                                       "process"};
     struct vub *first = start(DISK("f", ISOLATED, FILE_STORE) "," DISK(
-                   "m", ISOLATED, MEMORY) "," KEYBOARD),
+                   "m", ISOLATED, MEMORY) "," KEYBOARD_OF(ISOLATED)),
                *v = first;
     struct front *f = front_new(first, "f", NULL),
                  *m = front_new(first, "m", NULL);
