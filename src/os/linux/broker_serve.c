@@ -1,8 +1,9 @@
-/* The broker's side. What it is asked may be said by a guest that has taken
- * over the asker: a question is checked against the rules by its name, and
- * then what it names against what it is to be. The asker makes no links and
- * renames no directories, so that names do not change their meaning between
- * the two for anything that it does.
+/* The broker's life, and that of its children. What it is asked may be said by
+ * a guest that has taken over the asker: a question is checked against the
+ * rules by its name (broker_rules.c), and then what it names against what it is
+ * to be (broker_answer.c). The asker makes no links and renames no directories,
+ * so that names do not change their meaning between the two for anything that
+ * it does.
  *
  * Each question is answered by a child, which ends: a file system that does not
  * answer keeps that child only, and CHILDREN_MAX of them the broker. A child
@@ -10,466 +11,29 @@
  * sandbox, and is watched until it ends. */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/linux/broker_own.h"
+#include "os/linux/broker_serve_own.h"
 #include "os/process.h"
 
 #define CHILDREN_MAX 64
 #define SPAWNED_MAX 512
-#define KNOWN_FLAGS                                                            \
-    (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_NONBLOCK |        \
-     O_NOCTTY | O_CLOEXEC | O_DIRECT | O_DIRECTORY | O_LARGEFILE)
-
-/* ---- rules ---- */
-
-/* Is one of its names ".."? */
-static bool leads_up(const char *path)
-{
-    for (const char *c = path; *c; c += strspn(c, "/")) {
-        size_t len = strcspn(c, "/");
-
-        if (len == 2 && c[0] == '.' && c[1] == '.')
-            return true;
-        c += len;
-    }
-    return false;
-}
-
-/* Absolute, and nothing in it leads up. */
-static bool is_plain(const char *path)
-{
-    return path[0] == '/' && !leads_up(path);
-}
-
-/* NULL, or what of path is below the rule's: "" for itself. */
-static const char *below(const struct sandbox_path *rule, const char *path)
-{
-    size_t len = strlen(rule->path);
-
-    while (len > 1 && rule->path[len - 1] == '/')
-        len--;
-    if (strncmp(rule->path, path, len) != 0)
-        return NULL;
-    path += len;
-    if (*path && *path != '/' && len > 1)
-        return NULL;
-    return path + strspn(path, "/");
-}
-
-static unsigned wanted(int flags)
-{
-    unsigned may = (flags & O_ACCMODE) == O_RDONLY ? SANDBOX_READ
-                   : (flags & O_ACCMODE) == O_WRONLY
-                       ? SANDBOX_WRITE
-                       : SANDBOX_READ | SANDBOX_WRITE;
-
-    if (flags & O_TRUNC)
-        may |= SANDBOX_WRITE;
-    return may | (flags & O_CREAT ? SANDBOX_MAKE : 0);
-}
-
-/* The one that allows all of it. *rest: behind it. A rule is as the config has
- * it, which may say "../images". */
-static const struct sandbox_path *rule_of(const struct sandbox_rules *rules,
-                                          const char *path, unsigned may,
-                                          const char **rest)
-{
-    for (unsigned i = 0; i < rules->num_paths; i++) {
-        const struct sandbox_path *p = &rules->paths[i];
-
-        *rest = below(p, path);
-        if (*rest && !leads_up(*rest) && (p->may & may) == may)
-            return p;
-    }
-    return NULL;
-}
-
-/* A limit of a disk, as os/linux/file.c asks for it: sysfs has much beside
- * those that is not for everybody, memory of PCI devices for one. */
-static bool is_disk_limit(const char *path, int flags)
-{
-    static const char dir[] = "/sys/dev/block/", digits[] = "0123456789",
-                      up[] = "../", queue[] = "queue/";
-    const char *c = path;
-    size_t len;
-
-    if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC) ||
-        strncmp(c, dir, strlen(dir)) != 0)
-        return false;
-    c += strlen(dir);
-    c += strspn(c, digits);
-    if (*c++ != ':')
-        return false;
-    c += strspn(c, digits);
-    if (*c++ != '/')
-        return false;
-    c += strncmp(c, up, strlen(up)) == 0 ? strlen(up) : 0;
-    if (strncmp(c, queue, strlen(queue)) != 0)
-        return false;
-    c += strlen(queue);
-    len = strspn(c, "abcdefghijklmnopqrstuvwxyz_");
-    return len > 0 && !c[len];
-}
-
-/* ---- pictures ---- */
-
-static bool ends_in(const char *path, const char *ending)
-{
-    size_t len = strlen(path), n = strlen(ending);
-
-    return len > n && strcasecmp(path + len - n, ending) == 0;
-}
-
-static bool is_picture_name(const char *path)
-{
-    return ends_in(path, ".png") || ends_in(path, ".ppm");
-}
-
-/* The name that one has while it is written. */
-static bool is_part_name(const char *path)
-{
-    return ends_in(path, ".png.part") || ends_in(path, ".ppm.part");
-}
-
-/* Nobody else's file, and empty, or it begins as a picture does. */
-static bool is_picture(int fd, bool may_be_empty)
-{
-    static const char png[] = "\211PNG\r\n\032\n";
-    struct stat st;
-    char head[8];
-    ssize_t n;
-
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return false;
-    if (st.st_size == 0)
-        return may_be_empty;
-    n = pread(fd, head, sizeof(head), 0);
-    return (n == 8 && memcmp(head, png, 8) == 0) ||
-           (n >= 3 && memcmp(head, "P6", 2) == 0);
-}
-
-static bool names_picture(const char *path)
-{
-    int fd =
-        open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    bool yes = fd >= 0 && is_picture(fd, true);
-
-    if (fd >= 0)
-        close(fd);
-    return yes;
-}
-
-/* Opens what may be one, to be read. Opening a device already does something,
- * to a watchdog or a tape: what is no file is not opened. */
-static int open_to_look(const char *path)
-{
-    int at = open(path, O_PATH | O_CLOEXEC), fd;
-    struct stat st;
-    char name[32];
-
-    if (at < 0)
-        return -errno;
-    if (fstat(at, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(at);
-        return -EPERM;
-    }
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", at);
-    fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) /* a system without /proc */
-        fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    fd = fd < 0 ? -errno : fd;
-    close(at);
-    return fd;
-}
-
-/* Opens one to be read, or what is to become one. -ENOENT and the like; -EPERM:
- * it is none. */
-static int open_picture(const char *path, int flags, unsigned mode)
-{
-    const int common = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    struct stat st;
-    int fd;
-
-    if (writes ? !is_part_name(path) : !is_picture_name(path))
-        return -EPERM;
-    fd = writes
-             ? open(path, O_RDWR | O_CREAT | O_NOFOLLOW | common, mode & 0666)
-             : open_to_look(path);
-    if (fd < 0)
-        return writes ? -errno : fd;
-    if (is_picture(fd, writes) &&
-        (!writes || (fstat(fd, &st) == 0 && st.st_nlink == 1)))
-        return fd;
-    close(fd);
-    return -EPERM;
-}
-
-/* Those are asked for over the control socket, by the new user perhaps: with no
- * more rights than that one has. */
-static bool be_user(const struct sandbox_rules *rules)
-{
-    return (!rules->has_user && !rules->has_group) ||
-           (setgroups(0, NULL) == 0 &&
-            setresgid(rules->gid, rules->gid, rules->gid) == 0 &&
-            (!rules->has_user ||
-             setresuid(rules->uid, rules->uid, rules->uid) == 0));
-}
-
-/* May the picture rule be tried? */
-static bool may_be_picture(const struct sandbox_rules *rules, const char *path)
-{
-    return rules->pictures && is_plain(path) && be_user(rules);
-}
-
-static bool may_become(const char *from, const char *to)
-{
-    size_t len = strlen(to);
-    struct stat st;
-
-    return is_plain(to) && is_picture_name(to) && is_part_name(from) &&
-           strncmp(from, to, len) == 0 && strcmp(from + len, ".part") == 0 &&
-           names_picture(from) &&
-           (names_picture(to) || (lstat(to, &st) < 0 && errno == ENOENT));
-}
-
-/* ---- what is asked ---- */
-
-struct job {
-    const struct sandbox_rules *rules;
-    int asker;
-    const struct broker_question *q;
-    const char *path, *to;
-    struct broker_answer a;
-    int fd; /* of the answer; -1: none */
-};
-
-static int refuse(struct job *j)
-{
-    j->a.refused = true;
-    return -EACCES;
-}
-
-/* Links below a rule may not lead out of it; the rule's own may, and lead to
- * where whoever wrote the config wants. */
-static int open_below(const char *root, const char *rest, int flags,
-                      unsigned mode)
-{
-    struct open_how how = {
-        .flags = (uint64_t)flags,
-        .mode = flags & O_CREAT ? mode : 0,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-    };
-    int dir, fd;
-
-    if (!*rest)
-        return open(root, flags, mode);
-    dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return -1;
-    fd = (int)syscall(SYS_openat2, dir, rest, &how, sizeof(how));
-    close(dir);
-    return fd;
-}
-
-static int do_open(struct job *j)
-{
-    int flags = (int)j->q->flags | O_CLOEXEC, rc;
-    const struct sandbox_rules *again;
-    const struct sandbox_path *rule;
-    const char *rest;
-
-    if (flags & ~KNOWN_FLAGS)
-        return refuse(j);
-    if (is_disk_limit(j->path, flags)) {
-        j->fd = open(j->path, O_RDONLY | O_CLOEXEC);
-        return j->fd < 0 ? -errno : 0;
-    }
-    rule = rule_of(j->rules, j->path, wanted(flags), &rest);
-    again = !rule && j->rules->again ? j->rules->again(j->rules) : NULL;
-    if (again)
-        rule = rule_of(again, j->path, wanted(flags), &rest);
-    if (rule) {
-        j->fd = open_below(rule->path, rest, flags, j->q->mode & 0666);
-        return j->fd < 0 ? -errno : 0;
-    }
-    if (!may_be_picture(j->rules, j->path))
-        return refuse(j);
-    rc = open_picture(j->path, flags, j->q->mode);
-    if (rc == -EPERM)
-        return refuse(j);
-    j->fd = rc;
-    return MIN(rc, 0);
-}
-
-/* A name below a rule, and its directory, open. */
-struct entry {
-    int dir; /* -1: none */
-    const char *name;
-};
-
-/* False: no rule has it, or it is a rule's own. Else rc, and ent->dir or -1. */
-static bool find_entry(const struct job *j, const char *path, struct entry *ent,
-                       int *rc)
-{
-    char dir[PATH_MAX + 1];
-    const struct sandbox_path *rule;
-    const char *rest, *slash;
-
-    *ent = (struct entry){.dir = -1};
-    rule = rule_of(j->rules, path, SANDBOX_MAKE, &rest);
-    if (!rule || !*rest)
-        return false;
-    slash = strrchr(rest, '/');
-    ent->name = slash ? slash + 1 : rest;
-    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - rest) : 0, rest);
-    ent->dir = open_below(rule->path, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    *rc = ent->dir < 0 ? -errno : 0;
-    return true;
-}
-
-/* Links and directories stay where they are: elsewhere they would lead to
- * something else. */
-static int move(struct job *j, const struct entry *from, const struct entry *to)
-{
-    struct stat st;
-
-    if (fstatat(from->dir, from->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return refuse(j);
-    return renameat(from->dir, from->name, to->dir, to->name) < 0 ? -errno : 0;
-}
-
-static int do_rename(struct job *j)
-{
-    struct entry from, to;
-    int rc = 0, rc2 = 0;
-
-    if (find_entry(j, j->path, &from, &rc) && find_entry(j, j->to, &to, &rc2)) {
-        rc = MIN(rc, rc2);
-        return rc < 0 ? rc : move(j, &from, &to);
-    }
-    if (!may_be_picture(j->rules, j->path) || !may_become(j->path, j->to))
-        return refuse(j);
-    return rename(j->path, j->to) < 0 ? -errno : 0;
-}
-
-static int do_unlink(struct job *j)
-{
-    struct entry ent;
-    int rc;
-
-    if (find_entry(j, j->path, &ent, &rc)) {
-        if (rc == 0 && unlinkat(ent.dir, ent.name, 0) < 0)
-            rc = -errno;
-        return rc;
-    }
-    if (!may_be_picture(j->rules, j->path) || !is_part_name(j->path) ||
-        !names_picture(j->path))
-        return refuse(j);
-    return unlink(j->path) < 0 ? -errno : 0;
-}
-
-/* A device of the config as it is now may have its socket anywhere. */
-static bool is_named_socket(const struct job *j)
-{
-    const struct sandbox_rules *again =
-        j->rules->again ? j->rules->again(j->rules) : NULL;
-
-    for (unsigned i = 0; again && i < again->num_sockets; i++) {
-        if (strcmp(again->sockets[i], j->path) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int do_listen(struct job *j)
-{
-    const struct sandbox_path dir = {j->rules->socket_dir, 0};
-    const char *rest = dir.path ? below(&dir, j->path) : NULL;
-    struct err e;
-
-    if ((!rest || !*rest || strchr(rest, '/') || leads_up(rest)) &&
-        !is_named_socket(j)) {
-        snprintf(j->a.why, sizeof(j->a.why),
-                 "the sandbox does not allow a new socket outside of "
-                 "runtime_dir that the config file does not name");
-        return refuse(j);
-    }
-    j->fd = sock_listen_here(j->path, j->q->mode & 0777, &e);
-    if (j->fd < 0)
-        snprintf(j->a.why, sizeof(j->a.why), "%s", e.text);
-    return MIN(j->fd, 0);
-}
-
-static int answer(struct job *j)
-{
-    switch (j->q->op) {
-    case BROKER_OPEN:
-        return do_open(j);
-    case BROKER_RENAME:
-        return do_rename(j);
-    case BROKER_UNLINK:
-        return do_unlink(j);
-    case BROKER_UNLINK_SOCKET:
-        /* One that the asker listens on, wherever it is: it may end that. */
-        if (j->path[0] == '/')
-            sock_unlink_of(j->path, j->asker);
-        return 0;
-    case BROKER_LISTEN:
-        return do_listen(j);
-    case BROKER_RESOLVE:
-        if (!(j->rules->needs & SANDBOX_NETWORK))
-            return refuse(j);
-        resolve_here(j->path, &j->a.resolved);
-        return 0;
-    }
-    return refuse(j);
-}
-
-/* Exactly the texts that the question has. */
-static bool parse(struct job *j, size_t len)
-{
-    const struct broker_question *q = j->q;
-    size_t head = offsetof(struct broker_question, text), first, second;
-
-    if (len <= head)
-        return false;
-    len -= head;
-    first = strnlen(q->text, len) + 1;
-    if (first > len || first > PATH_MAX)
-        return false;
-    j->path = q->text;
-    if (q->op != BROKER_RENAME)
-        return first == len;
-    j->to = q->text + first;
-    second = strnlen(j->to, len - first) + 1;
-    return first + second == len && second <= PATH_MAX;
-}
-
 /* What takes longer nobody waits for any more: a pipe without a reader. */
 #define TOO_LONG_S 60
 
-_Noreturn static void be_child(struct job *j, int reply)
+_Noreturn static void be_child(struct broker_job *j, int reply)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGALRM, SIG_DFL);
     alarm(TOO_LONG_S);
-    j->a.rc = answer(j);
+    broker_do(j);
     j->a.has_fd = j->fd >= 0;
     broker_send(reply, &j->a, sizeof(j->a), &j->fd, j->a.has_fd);
     _exit(j->a.rc < 0);
@@ -477,9 +41,9 @@ _Noreturn static void be_child(struct job *j, int reply)
 
 /* ---- sockets that were made ---- */
 
-/* Whoever has asked for one may be told to stop before it is there: then
- * nobody removes it. So those whom nobody listens on at the end are removed
- * here; of SIGKILL they are left, as all sockets are. */
+/* The asker removes its own sockets when it stops. One that it has asked for
+ * and that came after that is removed here, at the end, if nobody listens on
+ * it; SIGKILL leaves it, as it leaves all sockets. */
 static struct made {
     struct made *next;
     pid_t child; /* 0: it has ended */
@@ -572,8 +136,8 @@ static void tell(int line, int rc, bool ended)
 
 /* Nothing of the broker's is its own, but for the rules: it may have a broker
  * too. */
-_Noreturn static void be_spawned(const struct job *j, int questions, int reply,
-                                 const int *fds)
+_Noreturn static void be_spawned(const struct broker_job *j, int questions,
+                                 int reply, const int *fds)
 {
     sigset_t none;
 
@@ -590,7 +154,8 @@ _Noreturn static void be_spawned(const struct job *j, int questions, int reply,
 }
 
 /* Takes reply. */
-static void spawn(const struct job *j, int questions, int reply, const int *fds)
+static void spawn(const struct broker_job *j, int questions, int reply,
+                  const int *fds)
 {
     pid_t pid = -1;
 
@@ -715,8 +280,8 @@ static void begin(int questions, const struct sandbox_rules *rules, int asker)
 }
 
 /* Takes reply. */
-static void serve(struct job *j, int questions, int reply, const int *fds,
-                  unsigned num_fds, unsigned *children)
+static void serve(struct broker_job *j, int questions, int reply,
+                  const int *fds, unsigned num_fds, unsigned *children)
 {
     pid_t child;
 
@@ -745,7 +310,7 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
     begin(questions, rules, asker);
     for (;;) {
         struct broker_question q;
-        struct job j = {rules, asker, &q, NULL, NULL, .fd = -1};
+        struct broker_job j = {rules, asker, &q, NULL, NULL, .fd = -1};
         int fds[BROKER_FDS_MAX];
         unsigned num_fds;
         ssize_t n;
@@ -756,7 +321,7 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
             remove_left(asker);
             _exit(0);
         }
-        if (n > 0 && num_fds && parse(&j, (size_t)n))
+        if (n > 0 && num_fds && broker_parse(&j, (size_t)n))
             serve(&j, questions, fds[0], &fds[1], num_fds - 1, &children);
         else if (num_fds)
             close(fds[0]);
