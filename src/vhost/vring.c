@@ -1,14 +1,14 @@
 /* One ring of a session, from its start to its stop. The top of vring.h says
  * who may touch what.
  *
- *     kick, spin     the guest has something: serve()
- *     serve          the device takes chains; answers are flushed; look_after()
+ *     kick, spin     the guest has something: vring_serve()
+ *     serve          the device takes chains; answers are flushed; look_after
  *     look_after     whatever went wrong meanwhile is told, once
- *     start, stop, update, set_mem, set_kick ...     commands from home
+ *     start, stop    commands from home; more of them: vring_change.c
  *
  * A stop drains: no new requests; when none is in flight the ring is closed,
  * and when its handles have gone the command is done. */
-#include "vhost/vring.h"
+#include "vhost/vring_impl.h"
 
 #include <assert.h>
 #include <string.h>
@@ -38,9 +38,8 @@ static void on_there(struct mail *m)
     v->cmd.run(v);
 }
 
-/* [home] then may be NULL. */
-static void command(struct vring *v, void (*run)(struct vring *v),
-                    void (*then)(struct vring *v))
+void vring_command(struct vring *v, void (*run)(struct vring *v),
+                   void (*then)(struct vring *v))
 {
     assert(!v->cmd.busy);
     v->cmd.busy = true;
@@ -55,8 +54,7 @@ static void command(struct vring *v, void (*run)(struct vring *v),
 
 static void look_for_ambush(struct vring *v);
 
-/* [ring] */
-static void command_done(struct vring *v)
+void vring_command_done(struct vring *v)
 {
     look_for_ambush(v);
     if (v->loop == v->home)
@@ -67,8 +65,7 @@ static void command_done(struct vring *v)
 
 /* ---- the run half ---- */
 
-/* Call or VRING_ERR. */
-static void signal_fd(struct vring *v, int fd)
+void vring_signal(struct vring *v, int fd)
 {
     bool *ambushed = &v->session->ambushed;
 
@@ -90,7 +87,7 @@ static void tell_broken(struct vring *v, const char *why, bool hint)
                   &(struct endpoint_event){.what = ENDPOINT_RING_BROKEN,
                                            .ring = v->index,
                                            .why = why});
-    signal_fd(v, v->err_fd);
+    vring_signal(v, v->err_fd);
 }
 
 static void on_fatal(struct mail *m)
@@ -125,8 +122,7 @@ static void look_for_ambush(struct vring *v)
 static void drained(struct vring *v);
 static void drain(struct vring *v);
 
-/* After anything that may have broken the ring, or emptied it. */
-static void look_after(struct vring *v)
+void vring_look_after(struct vring *v)
 {
     struct ring *r = &v->ring;
 
@@ -156,7 +152,7 @@ static void on_want_flush(struct ring *r)
     loop_defer(v->loop, &v->flush);
 }
 
-static void serve(struct vring *v)
+void vring_serve(struct vring *v)
 {
     struct ring *r = &v->ring;
     unsigned recovered = r->recovered;
@@ -168,7 +164,7 @@ static void serve(struct vring *v)
     v->device->ops->ring_kick(v->device, r);
     r->want_flush = on_want_flush;
     ring_flush(r);
-    look_after(v);
+    vring_look_after(v);
     /* Buffers for what does not come: the device takes none of them. */
     if (UNLIKELY(v->stopping) && r->recovered == recovered &&
         r->in_flight == 0 && !r->rests)
@@ -180,7 +176,7 @@ static void on_flush(struct defer *d)
     struct vring *v = container_of(d, struct vring, flush);
 
     ring_flush(&v->ring);
-    look_after(v);
+    vring_look_after(v);
 }
 
 static void on_want_kick(struct ring *r)
@@ -192,7 +188,7 @@ static void on_want_kick(struct ring *r)
 
 static void on_wanted(struct defer *d)
 {
-    serve(container_of(d, struct vring, wanted));
+    vring_serve(container_of(d, struct vring, wanted));
 }
 
 static void on_kick(struct watch *w, int status, int events)
@@ -210,11 +206,11 @@ static void on_kick(struct watch *w, int status, int events)
         if (!v->device_started)
             return; /* broken since its start */
         ring_break(&v->ring, "its kick fd cannot be read");
-        look_after(v);
+        vring_look_after(v);
         return;
     }
     ring_count(&v->kept->stats.kicks);
-    serve(v);
+    vring_serve(v);
 }
 
 static bool on_spin(struct spin *s)
@@ -223,7 +219,7 @@ static bool on_spin(struct spin *s)
 
     if (!ring_has_work(&v->ring) || !may_serve(v))
         return false;
-    serve(v);
+    vring_serve(v);
     return true;
 }
 
@@ -234,11 +230,11 @@ static bool on_arm(struct spin *s)
     if (!may_serve(v))
         return false;
     if (ring_notify_on(&v->ring)) {
-        serve(v);
+        vring_serve(v);
         return true;
     }
     if (UNLIKELY(v->ring.broken != NULL))
-        look_after(v);
+        vring_look_after(v);
     return v->polled; /* nobody would wake us */
 }
 
@@ -248,8 +244,7 @@ static void on_kick_gone(struct watch *w);
 static void on_timer_gone(struct timer *t);
 static void on_timer(struct timer *t);
 
-/* Watches v->kick_fd, or polls if there is none. */
-static void kick_open(struct vring *v)
+void vring_open_kick(struct vring *v)
 {
     v->polled = v->kick_fd < 0;
     if (v->polled)
@@ -301,7 +296,7 @@ static void do_start(struct vring *v)
             ring_close(&v->ring);
     }
     v->device_started = v->cmd.rc >= 0;
-    kick_open(v);
+    vring_open_kick(v);
     if (v->device_started) {
         if (v->ring.recovered > 0)
             log_limited(&v->kept->limit, LOG_INFO, v->device->id,
@@ -309,13 +304,13 @@ static void do_start(struct vring *v)
                         v->ring.recovered);
         loop_spin_add(v->loop, &v->spin);
         /* Requests may have waited since before the kick fd was known. */
-        serve(v);
+        vring_serve(v);
         if (v->ring.broken)
-            look_after(v);
+            vring_look_after(v);
     } else {
         tell_broken(v, e.text, false);
     }
-    command_done(v);
+    vring_command_done(v);
 }
 
 void vring_start(struct vring *v)
@@ -326,7 +321,7 @@ void vring_start(struct vring *v)
     v->set.kick_fd = v->set.call_fd = v->set.err_fd = -1;
     v->set.started = true;
     v->cmd.setup.call_fd = v->call_fd;
-    command(v, do_start, NULL);
+    vring_command(v, do_start, NULL);
 }
 
 void vring_refuse(struct vring *v, const char *why)
@@ -334,7 +329,7 @@ void vring_refuse(struct vring *v, const char *why)
     v->set.has_kick = false;
     log_limited(&v->kept->limit, LOG_ERROR, v->device->id,
                 "ring %u is broken: %s", v->index, why);
-    signal_fd(v, v->set.err_fd);
+    vring_signal(v, v->set.err_fd);
     look_for_ambush(v);
 }
 
@@ -344,7 +339,7 @@ void vring_refuse(struct vring *v, const char *why)
 static void closed(struct vring *v)
 {
     if (--v->closing == 0)
-        command_done(v);
+        vring_command_done(v);
 }
 
 static void on_kick_gone(struct watch *w)
@@ -419,7 +414,7 @@ static void on_timer(struct timer *t)
     if (v->device->ops->ring_drain)
         v->device->ops->ring_drain(v->device, &v->ring, DRAIN_CANCEL);
     if (v->draining)
-        look_after(v);
+        vring_look_after(v);
 }
 
 /* No new requests; those in flight end. */
@@ -451,7 +446,7 @@ static void do_stop(struct vring *v)
     v->stopping = true;
     v->ring.only_recovered = true;
     timer_start(&v->timer, drain_ms(v));
-    serve(v); /* drains when there are none */
+    vring_serve(v); /* drains when there are none */
 }
 
 static void then_stopped(struct vring *v)
@@ -468,136 +463,7 @@ static void then_stopped(struct vring *v)
 void vring_stop(struct vring *v)
 {
     v->cmd.setup.base = v->set.base;
-    command(v, do_stop, then_stopped);
-}
-
-/* ---- changes of a started ring ---- */
-
-static void do_update(struct vring *v)
-{
-    v->ring.enabled = v->set.enabled;
-    if (v->device_started)
-        ring_set_dirty(&v->ring, v->cmd.dirty, v->set.log_used, v->set.log_gpa);
-    serve(v); /* a kick may have come while it was disabled */
-    command_done(v);
-}
-
-static void then_updated(struct vring *v)
-{
-    dirty_unref(v->cmd.dirty);
-    v->cmd.dirty = NULL;
-}
-
-void vring_update(struct vring *v, struct dirty *dirty)
-{
-    v->cmd.dirty = dirty ? dirty_ref(dirty) : NULL;
-    command(v, do_update, then_updated);
-}
-
-static void do_set_mem(struct vring *v)
-{
-    if (v->device_started) {
-        if (!v->cmd.parts[0])
-            ring_break(&v->ring, "it does not lie in the new memory table");
-        else if (ring_set_mem(&v->ring, v->cmd.mem, v->cmd.parts[0],
-                              v->cmd.parts[1], v->cmd.parts[2]) < 0)
-            ring_break(&v->ring, "out of memory for a memory table");
-        else if (v->device->ops->ring_remapped)
-            v->device->ops->ring_remapped(v->device, &v->ring);
-        look_after(v);
-        serve(v);
-    }
-    command_done(v);
-}
-
-static void then_set_mem(struct vring *v)
-{
-    mem_unref(v->cmd.mem);
-    v->cmd.mem = NULL;
-}
-
-void vring_set_mem(struct vring *v, struct mem *mem, void *const parts[3])
-{
-    v->cmd.mem = mem_ref(mem);
-    memcpy(v->cmd.parts, parts, sizeof(v->cmd.parts));
-    command(v, do_set_mem, then_set_mem);
-}
-
-/* The old watch must have gone before the command is done: closed() counts. */
-static void do_open_kick(struct vring *v)
-{
-    v->kick_fd = v->cmd.fd;
-    kick_open(v);
-    serve(v);
-    if (v->device_started)
-        look_after(v); /* the fd may be one that cannot be watched */
-    command_done(v);
-}
-
-static void on_old_kick_gone(struct watch *w)
-{
-    do_open_kick(container_of(w, struct vring, kick));
-}
-
-static void do_set_kick(struct vring *v)
-{
-    if (v->kick_fd < 0) {
-        do_open_kick(v);
-        return;
-    }
-    v->kick.gone = on_old_kick_gone;
-    watch_close(&v->kick);
-    close(v->kick_fd);
-    v->kick_fd = -1;
-}
-
-void vring_set_kick(struct vring *v, int fd)
-{
-    v->cmd.fd = fd;
-    command(v, do_set_kick, NULL);
-}
-
-static void do_set_call(struct vring *v)
-{
-    if (v->call_fd >= 0)
-        close(v->call_fd);
-    v->call_fd = v->cmd.fd;
-    if (v->device_started) {
-        v->ring.call_fd = v->call_fd;
-        /* Answers given before there was anything to call with, or that called
-         * an fd which nobody looks at any more: QEMU gives a ring that it
-         * starts again a new one only after that, and looks whether an
-         * interrupt was masked before it tells us where the next one goes.
-         * Whoever is called for nothing just looks. */
-        if (v->kept->stats.chains || v->session->resumed)
-            signal_fd(v, v->call_fd);
-        look_after(v);
-    }
-    command_done(v);
-}
-
-void vring_set_call(struct vring *v, int fd)
-{
-    v->cmd.fd = fd;
-    command(v, do_set_call, NULL);
-}
-
-static void do_set_err(struct vring *v)
-{
-    if (v->err_fd >= 0)
-        close(v->err_fd);
-    v->err_fd = v->cmd.fd;
-    if (v->told_broken)
-        signal_fd(v, v->err_fd);
-    if (v->device_started)
-        look_after(v);
-    command_done(v);
-}
-
-void vring_set_err(struct vring *v, int fd)
-{
-    v->cmd.fd = fd;
-    command(v, do_set_err, NULL);
+    vring_command(v, do_stop, then_stopped);
 }
 
 /* ---- life ---- */
