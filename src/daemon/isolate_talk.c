@@ -185,19 +185,23 @@ static enum heard hear_answer(struct isolate_process *p, uint64_t id,
     return HEARD_NOTHING;
 }
 
-/* Of an answer: an error is an object that has a number and a sentence. */
+/* Of an answer: an error is an object that has a number and a sentence. What is
+ * cut out ends where the line does, so that nothing may be behind it. */
 static bool is_answer(const struct json *tree, uint64_t *id)
 {
-    const struct json *error = member(tree, "error");
+    const struct json *version = json_first(tree);
+    const struct json *number = version ? json_next(version) : NULL;
+    const struct json *said = number ? json_next(number) : NULL;
     double n = number_of(tree, "id");
 
-    if (n < 1 || n >= JSON_EXACT_LIMIT || member(tree, "method"))
+    if (n < 1 || n >= JSON_EXACT_LIMIT || !said || json_next(said) ||
+        json_type(said) != JSON_OBJECT)
         return false;
     *id = (uint64_t)n;
-    if (!error)
-        return member(tree, "result") != NULL;
-    return json_type(error) == JSON_OBJECT && text_of(error, "message")[0] &&
-           number_of(error, "code") < 0;
+    if (strcmp(json_name(said), "result") == 0)
+        return true;
+    return strcmp(json_name(said), "error") == 0 &&
+           text_of(said, "message")[0] && number_of(said, "code") < 0;
 }
 
 enum heard process_hear(struct isolate_process *p, const char *text, size_t len,

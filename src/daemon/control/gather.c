@@ -89,8 +89,7 @@ void gather_add_found(const struct part *p, struct json_out *o)
         json_add_raw(o, NULL, p->found->out.text);
 }
 
-/* What a process says of its throttles comes last, and no text has quotes
- * without a backslash. */
+/* What a process says of its throttles comes last. */
 #define THROTTLES ",\"throttles\":["
 
 void gather_add_own_throttles(struct json_out *o)
@@ -100,13 +99,40 @@ void gather_add_own_throttles(struct json_out *o)
     json_end(o, ']');
 }
 
+/* Behind a text in quotes; text is JSON. */
+static const char *behind_string(const char *text)
+{
+    for (text++; *text != '"'; text++)
+        text += *text == '\\';
+    return text + 1;
+}
+
+/* Members of an object, as they were written: those that are their object's
+ * own, and no deeper. NULL: there are no throttles, or more comes behind. */
+static const char *find_throttles(const char *members)
+{
+    const char *found = NULL;
+    unsigned depth = 0;
+
+    for (const char *c = members; *c;) {
+        if (*c == '"') {
+            c = behind_string(c);
+            continue;
+        }
+        if (depth == 0 && *c == ',')
+            found = strncmp(c, THROTTLES, strlen(THROTTLES)) ? NULL : c;
+        depth += *c == '[' || *c == '{';
+        depth -= *c == ']' || *c == '}';
+        c++;
+    }
+    return found;
+}
+
 void gather_read_process(struct found *f, const char *members)
 {
-    const char *at = strstr(members, THROTTLES), *next;
+    const char *at = find_throttles(members);
     size_t len = strlen(members);
 
-    while (at && (next = strstr(at + 1, THROTTLES)) != NULL)
-        at = next;
     if (!at) {
         json_add_raw(&f->out, NULL, members);
         return;
@@ -114,6 +140,7 @@ void gather_read_process(struct found *f, const char *members)
     json_add_cut(&f->out, members, (size_t)(at - members));
     at += strlen(THROTTLES);
     len -= (size_t)(at - members);
+    /* Its bracket is the last of all. */
     if (len > 1 && at[len - 1] == ']')
         json_add_cut(&f->throttles, at, len - 1);
 }

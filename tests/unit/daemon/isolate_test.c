@@ -183,12 +183,53 @@ static void answers_of_another_form_are_not_passed_on(void **state)
         "\"error\":{\"code\":-1}",
         "\"method\":\"x\",\"result\":{}",
         "\"result\":{\"a\":1}}, {\"b\":{}",
+        "\"result\":{\"a\":1},\"b\":{}",
+        "\"error\":{\"code\":-1,\"message\":\"no\"},\"b\":1",
+        "\"error\":{\"code\":-1,\"message\":\"no\"},\"result\":{}",
     };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
         if (answer(texts[i]) != HEARD_NONSENSE || said_members[0])
             fail_msg("%s", texts[i]);
+}
+
+/* What it says of its throttles goes elsewhere, and both into our own text. */
+static void throttles_are_told_apart(void **state)
+{
+    static const struct {
+        const char *members, *out, *throttles;
+    } rows[] = {
+        {"\"a\":1,\"throttles\":[{\"b\":[2]}]", "\"a\":1", "{\"b\":[2]}"},
+        {"\"a\":1,\"throttles\":[]", "\"a\":1", NULL},
+        {"\"a\":1", "\"a\":1", NULL},
+        {"\"a\":\",\\\"throttles\\\":[\"", "\"a\":\",\\\"throttles\\\":[\"",
+         NULL},
+        {"\"a\":{\"b\":1,\"throttles\":[2]}",
+         "\"a\":{\"b\":1,\"throttles\":[2]}", NULL},
+        {"\"a\":[{\"b\":1,\"throttles\":[2]}]",
+         "\"a\":[{\"b\":1,\"throttles\":[2]}]", NULL},
+        {"\"a\":1,\"throttles\":[{\"b\":1,\"throttles\":[2]}]", "\"a\":1",
+         "{\"b\":1,\"throttles\":[2]}"},
+        {"\"a\":1,\"throttles\":[2],\"b\":[3]",
+         "\"a\":1,\"throttles\":[2],\"b\":[3]", NULL},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct found f = {.refs = 1};
+
+        gather_read_process(&f, rows[i].members);
+        if (strcmp(f.out.text, rows[i].out) != 0)
+            fail_msg("%s gives %s", rows[i].members, f.out.text);
+        if (!rows[i].throttles != !f.throttles.text ||
+            (f.throttles.text &&
+             strcmp(f.throttles.text, rows[i].throttles) != 0))
+            fail_msg("%s gives throttles %s", rows[i].members,
+                     f.throttles.text ? f.throttles.text : "-");
+        json_out_free(&f.out);
+        json_out_free(&f.throttles);
+    }
 }
 
 /* ---- metrics ---- */
@@ -271,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_process_of_another_config_is_not_ready),
         cmocka_unit_test(answers_come_as_they_were_written),
         cmocka_unit_test(answers_of_another_form_are_not_passed_on),
+        cmocka_unit_test(throttles_are_told_apart),
         cmocka_unit_test(metrics_arrive_as_they_were),
         cmocka_unit_test(metrics_that_would_spoil_the_text_are_left_out),
     };
