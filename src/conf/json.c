@@ -88,6 +88,37 @@ const char *json_name(const struct json *n)
     return item(n)->string;
 }
 
+const struct json *json_member(const struct json *object, const char *name)
+{
+    if (!object || json_type(object) != JSON_OBJECT)
+        return NULL;
+    for (const struct json *m = json_first(object); m; m = json_next(m))
+        if (strcmp(json_name(m), name) == 0)
+            return m;
+    return NULL;
+}
+
+const char *json_member_string(const struct json *object, const char *name)
+{
+    const struct json *m = json_member(object, name);
+
+    return m && json_type(m) == JSON_STRING ? json_string(m) : "";
+}
+
+double json_member_number(const struct json *object, const char *name)
+{
+    const struct json *m = json_member(object, name);
+
+    return m && json_type(m) == JSON_NUMBER ? json_number(m) : 0;
+}
+
+bool json_member_true(const struct json *object, const char *name)
+{
+    const struct json *m = json_member(object, name);
+
+    return m && json_type(m) == JSON_BOOL && json_bool(m);
+}
+
 /* cJSON itself writes 15 digits of a number: some whole ones become others. */
 static void write_number(struct json_out *o, const char *key, double d)
 {

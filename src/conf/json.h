@@ -36,6 +36,13 @@ const struct json *json_first(const struct json *n);
 const struct json *json_next(const struct json *n);
 const char *json_name(const struct json *n); /* of a member */
 
+/* The member of that name; NULL: there is none, or object is NULL or no
+ * object. The others: "", 0 and false then, and if it is of another type. */
+const struct json *json_member(const struct json *object, const char *name);
+const char *json_member_string(const struct json *object, const char *name);
+double json_member_number(const struct json *object, const char *name);
+bool json_member_true(const struct json *object, const char *name);
+
 /* Applies "/json/pointer=value", as conf_read_file has it. The place of an
  * error is "--set " and the text. */
 int json_set(struct json *root, const char *set, struct err *e);

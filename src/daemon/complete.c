@@ -165,12 +165,12 @@ static void offer_devices(const struct typed *t, const char *type)
             &c, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}", &rc);
     }
     if (answer)
-        list = show_member(show_member(answer, "result"), "devices");
+        list = json_member(json_member(answer, "result"), "devices");
     if (list && json_type(list) == JSON_ARRAY)
         for (const struct json *d = json_first(list); d; d = json_next(d))
-            if (!type || strcmp(show_string(d, "type"), type) == 0)
-                offer(t, "device=", show_string(d, "id"), "",
-                      show_string(d, "type"));
+            if (!type || strcmp(json_member_string(d, "type"), type) == 0)
+                offer(t, "device=", json_member_string(d, "id"), "",
+                      json_member_string(d, "type"));
     json_free(answer);
     ctl_close(&c);
 }

@@ -12,52 +12,23 @@
 #include "daemon/control/rpc.h"
 #include "daemon/isolate_impl.h"
 
-static const struct json *member(const struct json *object, const char *name)
-{
-    for (const struct json *m = object ? json_first(object) : NULL; m;
-         m = json_next(m))
-        if (strcmp(json_name(m), name) == 0)
-            return m;
-    return NULL;
-}
-
-static const char *text_of(const struct json *object, const char *name)
-{
-    const struct json *m = member(object, name);
-
-    return m && json_type(m) == JSON_STRING ? json_string(m) : "";
-}
-
-static bool is_true(const struct json *object, const char *name)
-{
-    const struct json *m = member(object, name);
-
-    return m && json_type(m) == JSON_BOOL && json_bool(m);
-}
-
-static double number_of(const struct json *object, const char *name)
-{
-    const struct json *m = member(object, name);
-
-    return m && json_type(m) == JSON_NUMBER ? json_number(m) : 0;
-}
-
 /* ---- what it says by itself ---- */
 
 static void read_error(const struct json *one, struct errs *out)
 {
-    double code = number_of(one, "code");
+    double code = json_member_number(one, "code");
     struct err e;
 
     err_set(&e, code < 0 && code > -4096 ? (int)code : -EINVAL,
-            text_of(one, "at"), "%s", text_of(one, "message"));
+            json_member_string(one, "at"), "%s",
+            json_member_string(one, "message"));
     errs_push(out, &e);
 }
 
 /* Why the device cannot be opened. */
 static enum heard hear_failed(const struct json *params, struct errs *out)
 {
-    const struct json *list = member(params, "errors");
+    const struct json *list = json_member(params, "errors");
 
     for (const struct json *one =
              list && json_type(list) == JSON_ARRAY ? json_first(list) : NULL;
@@ -78,13 +49,13 @@ static enum heard hear_ready(struct isolate_process *p,
 
     snprintf(digest, sizeof(digest), "%" PRIx64,
              conf_digest(&p->owner->conf, &device_union));
-    if (strcmp(text_of(params, "config"), digest) != 0) {
+    if (strcmp(json_member_string(params, "config"), digest) != 0) {
         errs_add(errors, -ESTALE, "",
                  "an isolated device is what the config file says, which says "
                  "something else of it by now");
         return HEARD_FAILED;
     }
-    p->config_acts = is_true(params, "config_acts");
+    p->config_acts = json_member_true(params, "config_acts");
     return HEARD_READY;
 }
 
@@ -93,11 +64,11 @@ static bool is_event_of_device(const struct json *params, const char *id)
 {
     static const char *const names[] = {"ring.broken", "config", "iscsi.lost",
                                         "iscsi.back"};
-    const char *name = text_of(params, "event");
+    const char *name = json_member_string(params, "event");
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(names[i], name) == 0)
-            return strcmp(text_of(params, "device"), id) == 0;
+            return strcmp(json_member_string(params, "device"), id) == 0;
     return false;
 }
 
@@ -115,8 +86,8 @@ static enum heard hear_notification(struct isolate_process *p,
                                     const struct json *tree,
                                     struct errs *errors)
 {
-    const char *method = text_of(tree, "method");
-    const struct json *params = member(tree, "params");
+    const char *method = json_member_string(tree, "method");
+    const struct json *params = json_member(tree, "params");
 
     if (params && json_type(params) != JSON_OBJECT)
         return HEARD_NONSENSE;
@@ -192,7 +163,7 @@ static bool is_answer(const struct json *tree, uint64_t *id)
     const struct json *version = json_first(tree);
     const struct json *number = version ? json_next(version) : NULL;
     const struct json *said = number ? json_next(number) : NULL;
-    double n = number_of(tree, "id");
+    double n = json_member_number(tree, "id");
 
     if (n < 1 || n >= JSON_EXACT_LIMIT || !said || json_next(said) ||
         json_type(said) != JSON_OBJECT)
@@ -201,7 +172,8 @@ static bool is_answer(const struct json *tree, uint64_t *id)
     if (strcmp(json_name(said), "result") == 0)
         return true;
     return strcmp(json_name(said), "error") == 0 &&
-           text_of(said, "message")[0] && number_of(said, "code") < 0;
+           json_member_string(said, "message")[0] &&
+           json_member_number(said, "code") < 0;
 }
 
 enum heard process_hear(struct isolate_process *p, const char *text, size_t len,

@@ -70,9 +70,9 @@ static int read_answer(const struct take_over *t, const char *line,
                        struct errs *e)
 {
     struct json *tree = json_parse(line, strlen(line), NULL);
-    const struct json *error = show_member(tree, "error");
-    const struct json *text = show_member(error, "message");
-    const struct json *code = show_member(error, "code");
+    const struct json *error = json_member(tree, "error");
+    const struct json *text = json_member(error, "message");
+    const struct json *code = json_member(error, "code");
     int rc = 0;
 
     if (code && json_type(code) == JSON_NUMBER &&
@@ -85,7 +85,7 @@ static int read_answer(const struct take_over *t, const char *line,
         rc = errs_add(e, -ECANCELED, "--take-over",
                       "process %d does not hand over: %s", t->pid,
                       json_string(text));
-    else if (!show_member(tree, "result"))
+    else if (!json_member(tree, "result"))
         rc = errs_add(e, -EBADMSG, "--take-over",
                       "process %d gives no answer that a vub would", t->pid);
     json_free(tree);

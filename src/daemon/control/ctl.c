@@ -333,15 +333,10 @@ static void print_event(struct ctl *c, char *line, const struct json *params)
     fflush(stdout); /* somebody watches */
 }
 
-static const char *string_of(const struct json *n)
-{
-    return n && json_type(n) == JSON_STRING ? json_string(n) : "";
-}
-
 /* "/params/size" as the one who typed it knows it. */
 static const char *place_of(const struct json *error)
 {
-    const char *at = string_of(show_member(error, "at"));
+    const char *at = json_member_string(error, "at");
 
     if (strncmp(at, "/params/", 8) == 0)
         return at + 8;
@@ -350,19 +345,19 @@ static const char *place_of(const struct json *error)
 
 int ctl_print_error(const struct ctl *c, const struct json *error)
 {
-    const struct json *code = show_member(error, "code");
-    const struct json *data = show_member(error, "data");
-    const struct json *list = show_member(data, "errors");
+    const struct json *code = json_member(error, "code");
+    const struct json *data = json_member(error, "data");
+    const struct json *list = json_member(data, "errors");
     int number =
         code && json_type(code) == JSON_NUMBER ? (int)json_number(code) : 0;
 
     if (number == RPC_NO_METHOD)
-        ctl_fail(c->method, string_of(show_member(error, "message")));
+        ctl_fail(c->method, json_member_string(error, "message"));
     else if (!list)
-        ctl_fail(place_of(data), string_of(show_member(error, "message")));
+        ctl_fail(place_of(data), json_member_string(error, "message"));
     for (const struct json *n = list ? json_first(list) : NULL; n;
          n = json_next(n))
-        ctl_fail(place_of(n), string_of(show_member(n, "message")));
+        ctl_fail(place_of(n), json_member_string(n, "message"));
     return number == RPC_NO_METHOD || number == RPC_BAD_PARAMS ? CTL_USAGE
                                                                : CTL_FAILED;
 }
@@ -371,9 +366,9 @@ int ctl_print_error(const struct ctl *c, const struct json *error)
 static int take_line(struct ctl *c, char *line)
 {
     struct json *tree = json_parse(line, strlen(line), NULL);
-    const struct json *result = tree ? show_member(tree, "result") : NULL;
-    const struct json *error = tree ? show_member(tree, "error") : NULL;
-    const struct json *params = tree ? show_member(tree, "params") : NULL;
+    const struct json *result = tree ? json_member(tree, "result") : NULL;
+    const struct json *error = tree ? json_member(tree, "error") : NULL;
+    const struct json *params = tree ? json_member(tree, "params") : NULL;
     int status = -1;
 
     if (error) {

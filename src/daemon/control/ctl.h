@@ -26,11 +26,5 @@ void show_text(FILE *f, const char *text);
 void show_padded(FILE *f, const char *text, int width);
 /* "12.3 us". */
 void show_time(double ns, char *out, size_t room);
-/* Members of an object: "", 0 and false if it has none such. */
-const char *show_string(const struct json *object, const char *name);
-double show_number(const struct json *object, const char *name);
-bool show_true(const struct json *object, const char *name);
-/* The member of an object, NULL if it has none. */
-const struct json *show_member(const struct json *object, const char *name);
 
 #endif

@@ -230,7 +230,7 @@ struct json *ctl_call(struct ctl *c, const char *line, int *rc)
         if (!text)
             return NULL;
         tree = json_parse(text, strlen(text), NULL);
-        if (!tree || show_member(tree, "result") || show_member(tree, "error"))
+        if (!tree || json_member(tree, "result") || json_member(tree, "error"))
             break;
         json_free(tree);
         tree = NULL;

@@ -22,26 +22,10 @@ static unsigned num_families;
 
 /* ---- words ---- */
 
-static const struct json *member(const struct json *object, const char *name)
-{
-    for (const struct json *m = json_first(object); m; m = json_next(m))
-        if (strcmp(json_name(m), name) == 0)
-            return m;
-    return NULL;
-}
-
-/* "": there is none. */
-static const char *text_of(const struct json *object, const char *name)
-{
-    const struct json *m = member(object, name);
-
-    return m && json_type(m) == JSON_STRING ? json_string(m) : "";
-}
-
 static bool number_of(const struct json *object, const char *name,
                       uint64_t *out)
 {
-    const char *text = text_of(object, name);
+    const char *text = json_member_string(object, name);
     char *end;
 
     if (!text[0] || strspn(text, "0123456789") != strlen(text))
@@ -98,7 +82,7 @@ static bool copy(char *to, size_t room, const char *text)
 
 static const struct metric_family *make(const struct json *m)
 {
-    const struct json *type = member(m, "type");
+    const struct json *type = json_member(m, "type");
     double kind =
         type && json_type(type) == JSON_NUMBER ? json_number(type) : -1;
     struct family *f;
@@ -110,9 +94,9 @@ static const struct metric_family *make(const struct json *m)
     f = calloc(1, sizeof(*f));
     if (!f)
         return NULL;
-    if (!copy(f->name, sizeof(f->name), text_of(m, "name")) ||
-        !copy(f->unit, sizeof(f->unit), text_of(m, "unit")) ||
-        !copy(f->help, sizeof(f->help), text_of(m, "help")) ||
+    if (!copy(f->name, sizeof(f->name), json_member_string(m, "name")) ||
+        !copy(f->unit, sizeof(f->unit), json_member_string(m, "unit")) ||
+        !copy(f->help, sizeof(f->help), json_member_string(m, "help")) ||
         strncmp(f->name, "vub_", 4) != 0 ||
         !is_name(f->name, strlen(f->name)) || !is_plain(f->help) ||
         (f->unit[0] && !is_name(f->unit, strlen(f->unit)))) {
@@ -134,7 +118,7 @@ static const struct metric_family *make(const struct json *m)
 
 static const struct metric_family *family_of(const struct json *m)
 {
-    const char *name = text_of(m, "name");
+    const char *name = json_member_string(m, "name");
 
     for (unsigned i = 0; i < num_families; i++)
         if (strcmp(families[i]->name, name) == 0)
@@ -146,7 +130,7 @@ static const struct metric_family *family_of(const struct json *m)
 
 static struct histogram *read_histogram(const struct json *m)
 {
-    const struct json *list = member(m, "buckets");
+    const struct json *list = json_member(m, "buckets");
     struct histogram *h = calloc(1, sizeof(*h));
 
     if (!h || !number_of(m, "sum", &h->sum) || !list ||
@@ -155,7 +139,7 @@ static struct histogram *read_histogram(const struct json *m)
         return NULL;
     }
     for (const struct json *b = json_first(list); b; b = json_next(b)) {
-        const struct json *at = member(b, "at");
+        const struct json *at = json_member(b, "at");
         double i = at && json_type(at) == JSON_NUMBER ? json_number(at) : -1;
         uint64_t count;
 
@@ -169,7 +153,7 @@ static void read_one(const struct json *m, struct metrics *out)
 {
     const struct metric_family *f =
         json_type(m) == JSON_OBJECT ? family_of(m) : NULL;
-    const char *labels = f ? text_of(m, "labels") : "";
+    const char *labels = f ? json_member_string(m, "labels") : "";
     struct histogram *h;
     uint64_t value;
 
@@ -187,7 +171,7 @@ static void read_one(const struct json *m, struct metrics *out)
 static void read_list(const struct json *tree, const char *name,
                       struct metrics *out)
 {
-    const struct json *list = member(tree, name);
+    const struct json *list = json_member(tree, name);
 
     for (const struct json *m =
              list && json_type(list) == JSON_ARRAY ? json_first(list) : NULL;

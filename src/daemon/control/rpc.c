@@ -34,14 +34,6 @@ static const struct conf_table table = {
 
 /* ---- reading ---- */
 
-static const struct json *member(const struct json *object, const char *name)
-{
-    for (const struct json *m = json_first(object); m; m = json_next(m))
-        if (strcmp(json_name(m), name) == 0)
-            return m;
-    return NULL;
-}
-
 /* Whole numbers only: a fraction may come back as another one. */
 static bool is_id(const struct json *n)
 {
@@ -63,7 +55,7 @@ static bool is_id(const struct json *n)
 
 static int read_id(struct rpc_request *r, struct errs *e)
 {
-    const struct json *id = member(r->tree, "id");
+    const struct json *id = json_member(r->tree, "id");
 
     if (!id)
         return 0;
@@ -125,7 +117,7 @@ static int read_line(struct rpc_request *r, const char *line, size_t len,
     rc = read_id(r, e);
     if (rc == 0)
         rc = read_fields(r, e);
-    r->params = member(r->tree, "params");
+    r->params = json_member(r->tree, "params");
     return rc;
 }
 

@@ -24,16 +24,6 @@ void show_text(FILE *f, const char *text)
     }
 }
 
-const struct json *show_member(const struct json *object, const char *name)
-{
-    if (!object || json_type(object) != JSON_OBJECT)
-        return NULL;
-    for (const struct json *m = json_first(object); m; m = json_next(m))
-        if (strcmp(json_name(m), name) == 0)
-            return m;
-    return NULL;
-}
-
 /* ---- values ---- */
 
 static bool is_scalar(const struct json *n)
@@ -68,27 +58,6 @@ static void show_value(FILE *f, const struct json *n)
 
     show_text(f, text ? text : "?");
     free(text);
-}
-
-const char *show_string(const struct json *object, const char *name)
-{
-    const struct json *n = show_member(object, name);
-
-    return n && json_type(n) == JSON_STRING ? json_string(n) : "";
-}
-
-double show_number(const struct json *object, const char *name)
-{
-    const struct json *n = show_member(object, name);
-
-    return n && json_type(n) == JSON_NUMBER ? json_number(n) : 0;
-}
-
-bool show_true(const struct json *object, const char *name)
-{
-    const struct json *n = show_member(object, name);
-
-    return n && json_type(n) == JSON_BOOL && json_bool(n);
 }
 
 /* ---- tables ---- */
@@ -160,21 +129,23 @@ static char *joined(const struct json *list)
 
 static struct row row_of(const struct json *device)
 {
-    const struct json *peer = show_member(device, "front_end");
-    const struct json *path = show_member(device, "socket");
-    struct row r = {
-        {strdup(show_string(device, "id")), strdup(show_string(device, "type")),
-         strdup(show_true(device, "answers") ? show_string(device, "state")
-                                             : "no answer"),
-         NULL, joined(show_member(device, "workers")), NULL}};
+    const struct json *peer = json_member(device, "front_end");
+    const struct json *path = json_member(device, "socket");
+    struct row r = {{strdup(json_member_string(device, "id")),
+                     strdup(json_member_string(device, "type")),
+                     strdup(json_member_true(device, "answers")
+                                ? json_member_string(device, "state")
+                                : "no answer"),
+                     NULL, joined(json_member(device, "workers")), NULL}};
 
     if (!peer)
         r.cells[3] = strdup("-");
-    else if (asprintf(&r.cells[3], "%.0f", show_number(peer, "pid")) < 0)
+    else if (asprintf(&r.cells[3], "%.0f", json_member_number(peer, "pid")) < 0)
         r.cells[3] = NULL;
     if (path)
-        r.cells[5] = strdup(show_string(device, "socket"));
-    else if (asprintf(&r.cells[5], "fd %.0f", show_number(device, "fd")) < 0)
+        r.cells[5] = strdup(json_member_string(device, "socket"));
+    else if (asprintf(&r.cells[5], "fd %.0f",
+                      json_member_number(device, "fd")) < 0)
         r.cells[5] = NULL;
     return r;
 }
@@ -182,21 +153,23 @@ static struct row row_of(const struct json *device)
 static void show_ring_counters(FILE *f, const struct json *ring)
 {
     fprintf(f, " %.0f in flight, %.0f kicks, %.0f calls, %.0f chains\n",
-            show_number(ring, "in_flight"), show_number(ring, "kicks"),
-            show_number(ring, "calls"), show_number(ring, "chains"));
+            json_member_number(ring, "in_flight"),
+            json_member_number(ring, "kicks"),
+            json_member_number(ring, "calls"),
+            json_member_number(ring, "chains"));
 }
 
 static void show_ring(FILE *f, const struct json *ring)
 {
-    fprintf(f, "  ring %.0f: ", show_number(ring, "index"));
-    if (!show_member(ring, "size"))
+    fprintf(f, "  ring %.0f: ", json_member_number(ring, "index"));
+    if (!json_member(ring, "size"))
         fputs("not set up", f);
     else
         fprintf(f, "%s%s, %.0f %s",
-                show_true(ring, "started") ? "started" : "stopped",
-                show_true(ring, "enabled") ? "" : ", disabled",
-                show_number(ring, "size"),
-                show_true(ring, "packed") ? "packed" : "split");
+                json_member_true(ring, "started") ? "started" : "stopped",
+                json_member_true(ring, "enabled") ? "" : ", disabled",
+                json_member_number(ring, "size"),
+                json_member_true(ring, "packed") ? "packed" : "split");
     putc(',', f);
     show_ring_counters(f, ring);
 }
@@ -259,10 +232,10 @@ static void show_type(FILE *f, const char *type, const struct json *object)
 
 static void show_device(FILE *f, const struct json *device)
 {
-    const struct json *rings = show_member(device, "rings");
-    const char *type = show_string(device, "type");
-    const struct json *own = show_member(device, type);
-    const struct json *process = show_member(device, "process");
+    const struct json *rings = json_member(device, "rings");
+    const char *type = json_member_string(device, "type");
+    const struct json *own = json_member(device, type);
+    const struct json *process = json_member(device, "process");
 
     if (process && json_type(process) == JSON_OBJECT)
         show_members(f, "served by a process of its own", process, true);
@@ -278,7 +251,7 @@ static void show_throttles(FILE *f, const struct json *list)
 {
     fputs("THROTTLES\n", f);
     for (const struct json *n = json_first(list); n; n = json_next(n)) {
-        const struct json *users = show_member(n, "users");
+        const struct json *users = json_member(n, "users");
 
         if (json_type(n) != JSON_OBJECT)
             continue;
@@ -295,15 +268,15 @@ static void show_status(FILE *f, const struct json *result)
 {
     struct row title = {
         {"DEVICE", "TYPE", "STATE", "PROCESS", "WORKERS", "SOCKET"}};
-    const struct json *devices = show_member(result, "devices");
-    const struct json *throttles = show_member(result, "throttles");
+    const struct json *devices = json_member(result, "devices");
+    const struct json *throttles = json_member(result, "throttles");
     size_t widths[COLUMNS] = {0};
     struct row r;
 
     fputs("vub ", f);
-    show_text(f, show_string(result, "version"));
-    fprintf(f, ", process %.0f, log level ", show_number(result, "pid"));
-    show_text(f, show_string(result, "log_level"));
+    show_text(f, json_member_string(result, "version"));
+    fprintf(f, ", process %.0f, log level ", json_member_number(result, "pid"));
+    show_text(f, json_member_string(result, "log_level"));
     putc('\n', f);
     if (!devices || json_type(devices) != JSON_ARRAY)
         return;
@@ -350,11 +323,12 @@ static void show_latency(FILE *f, const struct json *latency)
 
     char time[32];
 
-    if (show_number(latency, "count") == 0)
+    if (json_member_number(latency, "count") == 0)
         return;
     fputs("    ", f);
     for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-        show_time(show_number(latency, parts[i].member), time, sizeof(time));
+        show_time(json_member_number(latency, parts[i].member), time,
+                  sizeof(time));
         fprintf(f, "%s%s", parts[i].title, time);
     }
     putc('\n', f);
@@ -362,23 +336,24 @@ static void show_latency(FILE *f, const struct json *latency)
 
 static void show_counters(FILE *f, const struct json *device)
 {
-    const struct json *rings = show_member(device, "rings");
-    const char *type = show_string(device, "type");
-    const struct json *own = show_member(device, type);
-    const struct json *sessions = show_member(device, "iscsi");
+    const struct json *rings = json_member(device, "rings");
+    const char *type = json_member_string(device, "type");
+    const struct json *own = json_member(device, type);
+    const struct json *sessions = json_member(device, "iscsi");
 
-    show_text(f, show_string(device, "id"));
+    show_text(f, json_member_string(device, "id"));
     fputs(": ", f);
     show_text(f, type);
     fputs(", ", f);
-    show_text(f, show_true(device, "answers") ? show_string(device, "state")
-                                              : "no answer");
+    show_text(f, json_member_true(device, "answers")
+                     ? json_member_string(device, "state")
+                     : "no answer");
     putc('\n', f);
     if (rings && json_type(rings) == JSON_ARRAY)
         for (const struct json *n = json_first(rings); n; n = json_next(n)) {
-            fprintf(f, "  ring %.0f:", show_number(n, "index"));
+            fprintf(f, "  ring %.0f:", json_member_number(n, "index"));
             show_ring_counters(f, n);
-            show_latency(f, show_member(n, "latency"));
+            show_latency(f, json_member(n, "latency"));
         }
     if (own && json_type(own) == JSON_OBJECT)
         show_type(f, type, own);
@@ -389,8 +364,8 @@ static void show_counters(FILE *f, const struct json *device)
 
 static void show_stats(FILE *f, const struct json *result)
 {
-    const struct json *devices = show_member(result, "devices");
-    const struct json *throttles = show_member(result, "throttles");
+    const struct json *devices = json_member(result, "devices");
+    const struct json *throttles = json_member(result, "throttles");
 
     if (!devices || json_type(devices) != JSON_ARRAY)
         return;
@@ -403,32 +378,32 @@ static void show_stats(FILE *f, const struct json *result)
 /* As it is, for whoever reads it is no person. */
 static void show_metrics(FILE *f, const struct json *result)
 {
-    fputs(show_string(result, "text"), f);
+    fputs(json_member_string(result, "text"), f);
 }
 
 /* ---- others ---- */
 
 static void show_help(FILE *f, const struct json *result)
 {
-    const struct json *list = show_member(result, "commands"), *params;
+    const struct json *list = json_member(result, "commands"), *params;
 
     if (!list || json_type(list) != JSON_ARRAY)
         return;
     for (const struct json *n = json_first(list); n; n = json_next(n)) {
-        show_text(f, show_string(n, "name"));
-        params = show_member(n, "params");
+        show_text(f, json_member_string(n, "name"));
+        params = json_member(n, "params");
         if (params && json_type(params) == JSON_ARRAY) {
             for (const struct json *p = json_first(params); p;
                  p = json_next(p)) {
-                bool required = show_true(p, "required");
+                bool required = json_member_true(p, "required");
 
                 fputs(required ? " " : " [", f);
-                show_text(f, show_string(p, "name"));
+                show_text(f, json_member_string(p, "name"));
                 fputs(required ? "=..." : "=...]", f);
             }
         }
         fputs("\n    ", f);
-        show_text(f, show_string(n, "help"));
+        show_text(f, json_member_string(n, "help"));
         putc('\n', f);
     }
 }
@@ -466,7 +441,7 @@ void show_result(FILE *f, const char *method, const struct json *result)
 
 void show_event(FILE *f, const struct json *params)
 {
-    show_text(f, show_string(params, "event"));
+    show_text(f, json_member_string(params, "event"));
     if (json_type(params) != JSON_OBJECT)
         return;
     for (const struct json *m = json_first(params); m; m = json_next(m)) {

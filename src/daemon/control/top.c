@@ -40,7 +40,7 @@ struct work {
 /* Elements of a list that is a member; NULL: there is none. */
 static const struct json *first_of(const struct json *object, const char *name)
 {
-    const struct json *list = show_member(object, name);
+    const struct json *list = json_member(object, name);
 
     return list && json_type(list) == JSON_ARRAY ? json_first(list) : NULL;
 }
@@ -50,7 +50,7 @@ static double sum_of(const struct json *first, const char *name)
     double sum = 0;
 
     for (const struct json *n = first; n; n = json_next(n))
-        sum += show_number(n, name);
+        sum += json_member_number(n, name);
     return sum;
 }
 
@@ -71,19 +71,19 @@ static void add_latency(struct histogram *h, const struct json *latency)
         if (upto)
             h->buckets[histogram_bucket(whole(upto))] += whole(json_next(upto));
     }
-    h->sum += whole(show_member(latency, "sum_ns"));
+    h->sum += whole(json_member(latency, "sum_ns"));
 }
 
 static void measure(const struct json *device, struct work *w)
 {
-    const char *type = show_string(device, "type");
-    const struct json *own = show_member(device, type), *rings, *units;
+    const char *type = json_member_string(device, "type");
+    const struct json *own = json_member(device, type), *rings, *units;
 
     *w = (struct work){0};
     rings = first_of(device, "rings");
     w->depth = sum_of(rings, "in_flight");
     for (const struct json *r = rings; r; r = json_next(r))
-        add_latency(&w->latency, show_member(r, "latency"));
+        add_latency(&w->latency, json_member(r, "latency"));
     if (strcmp(type, "block") == 0) {
         units = first_of(own, "queues");
         w->requests = sum_of(rings, "chains");
@@ -92,15 +92,17 @@ static void measure(const struct json *device, struct work *w)
         units = first_of(own, "luns");
         w->requests = sum_of(units, "commands");
         w->errors = sum_of(units, "check_conditions") +
-                    sum_of(units, "failed") + show_number(own, "errors") +
-                    show_number(own, "bad_requests") +
-                    show_number(own, "dropped_frames") +
-                    show_number(own, "bad_buffers");
+                    sum_of(units, "failed") +
+                    json_member_number(own, "errors") +
+                    json_member_number(own, "bad_requests") +
+                    json_member_number(own, "dropped_frames") +
+                    json_member_number(own, "bad_buffers");
     }
     w->bytes_read = sum_of(units, "bytes_read");
     w->bytes_written = sum_of(units, "bytes_written");
-    w->things[0] = show_number(own, "events") + show_number(own, "flushes");
-    w->things[1] = show_number(own, "updates");
+    w->things[0] =
+        json_member_number(own, "events") + json_member_number(own, "flushes");
+    w->things[1] = json_member_number(own, "updates");
 }
 
 /* What came between the two; units that have gone since count nothing. */
@@ -120,13 +122,13 @@ static void subtract(struct work *w, const struct work *before)
 
 static const struct json *devices_of(const struct json *answer)
 {
-    return answer ? first_of(show_member(answer, "result"), "devices") : NULL;
+    return answer ? first_of(json_member(answer, "result"), "devices") : NULL;
 }
 
 static const struct json *find(const struct json *answer, const char *id)
 {
     for (const struct json *d = devices_of(answer); d; d = json_next(d))
-        if (strcmp(show_string(d, "id"), id) == 0)
+        if (strcmp(json_member_string(d, "id"), id) == 0)
             return d;
     return NULL;
 }
@@ -166,11 +168,11 @@ static void put_rates(FILE *f, const struct work *w, double seconds)
 static void put_device(FILE *f, const struct top *t, const struct json *device,
                        int width)
 {
-    const char *id = show_string(device, "id");
-    const char *type = show_string(device, "type");
+    const char *id = json_member_string(device, "id");
+    const char *type = json_member_string(device, "type");
     const struct json *was = find(t->before, id);
     double seconds = MAX((double)(t->now_ns - t->before_ns) / 1e9, 1e-3);
-    bool answers = show_true(device, "answers"), moves_blocks;
+    bool answers = json_member_true(device, "answers"), moves_blocks;
     char rates[2][CELL];
     struct work w, before;
 
@@ -178,8 +180,9 @@ static void put_device(FILE *f, const struct top *t, const struct json *device,
     fputs("  ", f);
     show_padded(f, type, 5);
     fputs("  ", f);
-    show_padded(f, answers ? show_string(device, "state") : "no answer", 9);
-    if (!answers || !was || !show_true(was, "answers")) {
+    show_padded(f, answers ? json_member_string(device, "state") : "no answer",
+                9);
+    if (!answers || !was || !json_member_true(was, "answers")) {
         putc('\n', f);
         return;
     }
@@ -206,7 +209,7 @@ static void put_table(FILE *f, const struct top *t)
     int width = 6;
 
     for (const struct json *d = devices_of(t->now); d; d = json_next(d))
-        width = MAX(width, (int)MIN(strlen(show_string(d, "id")), 64u));
+        width = MAX(width, (int)MIN(strlen(json_member_string(d, "id")), 64u));
     fprintf(f, "%-*s  %-5s  %-9s %8s %9s %9s %9s %9s %5s %7s\n", width,
             "DEVICE", "TYPE", "STATE", "IOPS", "READ MiB", "WRITE MiB",
             "AVERAGE", "99 %", "DEPTH", "ERRORS");
@@ -272,7 +275,7 @@ static int look(struct top *t)
         return CTL_DONE;
     if (!t->now)
         return ctl_fail_wire(c, rc);
-    error = show_member(t->now, "error");
+    error = json_member(t->now, "error");
     return error ? ctl_print_error(c, error) : -1;
 }
 

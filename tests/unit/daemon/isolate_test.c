@@ -304,6 +304,19 @@ static void metrics_that_would_spoil_the_text_are_left_out(void **state)
     }
 }
 
+/* A list in a list has no names to be compared with. */
+static void buckets_that_are_none_are_passed_over(void **state)
+{
+    char got[8192];
+
+    (void)state;
+    write_metrics("\"metrics\":[{\"name\":\"vub_h_seconds\",\"type\":2,"
+                  "\"unit\":\"seconds\",\"help\":\"a\",\"sum\":\"1\","
+                  "\"buckets\":[[1],7,{\"at\":0,\"count\":\"3\"}]}]",
+                  got, sizeof(got));
+    assert_non_null(strstr(got, "vub_h_seconds_count{device=\"d\"} 3\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +328,7 @@ int main(void)
         cmocka_unit_test(throttles_are_told_apart),
         cmocka_unit_test(metrics_arrive_as_they_were),
         cmocka_unit_test(metrics_that_would_spoil_the_text_are_left_out),
+        cmocka_unit_test(buckets_that_are_none_are_passed_over),
     };
 
     return cmocka_run_group_tests(tests, make_process, free_process);
