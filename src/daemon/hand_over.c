@@ -27,21 +27,12 @@ static bool is_away(const struct handed *d)
 
 /* ---- the list ---- */
 
-/* Nothing is removed: the socket is somebody's who listens. */
-static void drop_place(struct place *p)
-{
-    if (p->fd >= 0)
-        close(p->fd);
-    free(p->path);
-    *p = PLACE_NONE;
-}
-
 static void free_list(struct hand_over *h)
 {
     for (int i = 0; i < h->count; i++) {
         struct handed *d = &h->list[i];
 
-        drop_place(&d->place);
+        place_drop(&d->place);
         heritage_drop(&d->heritage);
         conf_free(d->doc);
     }

@@ -1,3 +1,6 @@
+/* All or nothing: each socket has a name of its own and is open, or none is
+ * taken. The variables go in any case, so that a command (--run) does not take
+ * them for its own. */
 #include "daemon/inherit.h"
 
 #include <errno.h>

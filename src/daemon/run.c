@@ -1,3 +1,7 @@
+/* The command is a child that was made at the start and waits: by the time that
+ * all is served this process may not make any more. Its end comes as SIGCHLD on
+ * the main loop; whoever stops vub has it end first, and it is asked, asked
+ * again, and killed. */
 #include "daemon/run.h"
 
 #include <ctype.h>
@@ -12,8 +16,6 @@
  * first takes longer. */
 #define LEAVE_MS 5000
 #define END_MS 30000
-
-#define CONTROL_NAME "control"
 
 /* ---- variables ---- */
 
@@ -48,8 +50,8 @@ int run_check(const struct config *c, struct errs *e)
         const char *id = config_device(c, i)->id;
         const char *other = NULL, *what = "that of the control socket";
 
-        if (c->has_control && same_variable(id, CONTROL_NAME))
-            other = CONTROL_NAME;
+        if (c->has_control && same_variable(id, SOCKETS_CONTROL))
+            other = SOCKETS_CONTROL;
         for (int k = 0; k < i && !other; k++) {
             if (!same_variable(id, config_device(c, k)->id))
                 continue;
@@ -104,7 +106,7 @@ static char **variables(const struct config *c, const struct sockets *s)
         done =
             add_variable(out, &n, config_device(c, i)->id, s->devices[i].path);
     if (done)
-        done = add_variable(out, &n, CONTROL_NAME, s->control.path);
+        done = add_variable(out, &n, SOCKETS_CONTROL, s->control.path);
     if (done)
         return out;
     free_variables(out);

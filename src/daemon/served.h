@@ -80,8 +80,6 @@ struct served {
     struct heritage heritage;
     bool inherits;
     bool waits; /* for served_go, before anybody is served */
-    struct keep_item *kept;
-    int num_kept;
     bool closing, closed, gone;
     bool suspending;       /* closing, to be handed over */
     bool returns;          /* it was handed over, and is not after all */

@@ -1,3 +1,6 @@
+/* Three ways to a socket: it was given to us, by the config or by the
+ * environment; it is another vub's and was taken over; or we bind it, when all
+ * that was given is known to be right. */
 #include "daemon/sockets.h"
 
 #include <errno.h>
@@ -8,17 +11,19 @@
 
 #include "os/process.h"
 
-/* The name that the control socket has among inherited ones. */
-#define CONTROL_NAME "control"
+void place_drop(struct place *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p->path);
+    *p = PLACE_NONE;
+}
 
 void place_close(struct place *p)
 {
     if (p->fd >= 0 && p->given < 0 && !p->taken)
         sock_unlink(p->path);
-    if (p->fd >= 0)
-        close(p->fd);
-    free(p->path);
-    *p = PLACE_NONE;
+    place_drop(p);
 }
 
 /* ---- those that were given ---- */
@@ -64,16 +69,16 @@ static int take_device(struct place *p, const struct config *c, int i,
 static int take_control(struct sockets *s, const struct config *c,
                         struct inherited *in, int ready_fd, struct errs *e)
 {
-    int fd = c->has_control ? inherit_take(in, CONTROL_NAME) : -1;
+    int fd = c->has_control ? inherit_take(in, SOCKETS_CONTROL) : -1;
 
     if (fd < 0)
         return 0;
     for (int i = 0; i < c->devices.count; i++)
-        if (strcmp(config_device(c, i)->id, CONTROL_NAME) == 0)
+        if (strcmp(config_device(c, i)->id, SOCKETS_CONTROL) == 0)
             return errs_at(e, c->devices.list[i].at, "id",
                            "is that of the control socket, which is inherited "
                            "by the name \"%s\"",
-                           CONTROL_NAME);
+                           SOCKETS_CONTROL);
     place_close(&s->control);
     return take_fd(&s->control, fd, ready_fd, "", "control", e);
 }
@@ -87,7 +92,7 @@ static int check_left(struct inherited *in, const struct config *c,
 
     for (; (fd = inherit_left(in, &name)) >= 0;
          inherit_take_fd(in, (unsigned)fd)) {
-        if (strcmp(name, CONTROL_NAME) == 0 && !c->has_control)
+        if (strcmp(name, SOCKETS_CONTROL) == 0 && !c->has_control)
             rc = errs_add(e, -EINVAL, "LISTEN_FDNAMES",
                           "fd %d is to be the control socket, which the "
                           "config does not ask for",

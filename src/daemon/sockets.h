@@ -23,6 +23,10 @@ struct place {
 
 #define PLACE_NONE ((struct place){.fd = -1, .given = -1})
 
+/* What the control socket is called among those of devices: by who gives
+ * sockets to us, and by who is told of them. */
+#define SOCKETS_CONTROL "control"
+
 struct sockets {
     struct place *devices; /* [count], as in the config */
     int count;
@@ -50,5 +54,7 @@ int place_bind(struct place *p, const struct conf_any *device,
                const struct config *c, struct errs *e);
 /* Closes it, and removes its file if we have made it. Safe twice. */
 void place_close(struct place *p);
+/* Closes it; its file is for somebody else, who listens. Safe twice. */
+void place_drop(struct place *p);
 
 #endif

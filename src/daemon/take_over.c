@@ -468,23 +468,15 @@ void take_over_fail(struct take_over *t, const struct errs *why)
 }
 
 /* The other's sockets that we do not want are its own to remove. */
-static void drop_place(struct place *p)
-{
-    if (p->fd >= 0)
-        close(p->fd);
-    free(p->path);
-    *p = PLACE_NONE;
-}
-
 void take_over_close(struct take_over *t)
 {
     if (!t->under_way)
         return;
     for (int i = 0; i < t->count; i++) {
-        drop_place(&t->list[i].place);
+        place_drop(&t->list[i].place);
         heritage_drop(&t->list[i].heritage);
     }
-    drop_place(&t->control);
+    place_drop(&t->control);
     free(t->list);
     t->list = NULL;
     t->count = 0;

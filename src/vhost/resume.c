@@ -97,9 +97,9 @@ void resume_left(struct session *s)
 void resume_next(struct session *s)
 {
     close_fds(s);
-    if (s->tells)
+    if (s->in_resume)
         return;
-    s->tells = true;
+    s->in_resume = true;
     while (s->telling && !s->ending && !s->msg && s->holds == 0) {
         if (has_to_wait(s)) {
             endpoint_session_arrived(s->endpoint, NULL);
@@ -110,7 +110,7 @@ void resume_next(struct session *s)
         else
             s->telling = false;
     }
-    s->tells = false;
+    s->in_resume = false;
     resume_look(s);
 }
 

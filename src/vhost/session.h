@@ -55,11 +55,11 @@ struct session {
     bool has_display;    /* it gave the device one */
 
     /* what another process has heard */
-    bool telling; /* it is told again */
-    bool held;    /* no ring starts before session_go */
-    bool resumed; /* it was: the front-end knows us as somebody else */
-    bool tells;   /* resume_tell is on its way */
-    bool arrived; /* all of it is done, and the device has started */
+    bool telling;   /* it is told again */
+    bool held;      /* no ring starts before session_go */
+    bool resumed;   /* it was: the front-end knows us as somebody else */
+    bool in_resume; /* resume_next runs: not again from inside */
+    bool arrived;   /* all of it is done, and the device has started */
     unsigned next_told;
     struct msg told_msg; /* with fds of its own */
 
