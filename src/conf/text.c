@@ -9,6 +9,23 @@
 /* Words longer than this are no slips of a key. */
 #define WORD_MAX 40
 
+void text_wrap(FILE *f, const char *text, int column, int indent)
+{
+    const int width = 78;
+
+    for (const char *w = text; *w;) {
+        int len = (int)strcspn(w, " ");
+
+        if (column > indent && column + 1 + len > width) {
+            fprintf(f, "\n%*s", indent, "");
+            column = indent;
+        }
+        column += fprintf(f, "%s%.*s", column > indent ? " " : "", len, w);
+        w += len + (w[len] == ' ');
+    }
+    putc('\n', f);
+}
+
 void text_add(char *out, size_t room, size_t *len, const char *fmt, ...)
 {
     va_list ap;

@@ -5,6 +5,8 @@
 #ifndef VUB_CONF_TEXT_H
 #define VUB_CONF_TEXT_H
 
+#include <stdio.h>
+
 #include "conf/conf.h"
 
 /* Writes what a key wants, to stand after "must be": a whole number from 1 to
@@ -25,6 +27,10 @@ unsigned text_distance(const char *a, const char *b);
 /* Is `near` so close to `word` that a slip is likely? *best: the distance of
  * the nearest so far (start with UINT32_MAX); lowered if this one is nearer. */
 bool text_is_slip(const char *word, const char *near, unsigned *best);
+
+/* Writes words in lines of up to 78 columns, and an end of line. The first line
+ * goes on at `column`, further ones begin at `indent`. */
+void text_wrap(FILE *f, const char *text, int column, int indent);
 
 /* Appends to a text of *len bytes in room; *len never passes room - 1. */
 void text_add(char *out, size_t room, size_t *len, const char *fmt, ...)

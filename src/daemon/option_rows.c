@@ -14,7 +14,7 @@
 
 void option_row_help(FILE *f, const struct option_row *r)
 {
-    const int indent = 26, width = 78;
+    const int indent = 26;
     int column = fprintf(f, "  ");
 
     if (r->letter)
@@ -25,18 +25,7 @@ void option_row_help(FILE *f, const struct option_row *r)
     if (column >= indent)
         column = fprintf(f, "\n") - 1;
     fprintf(f, "%*s", indent - column, "");
-    column = indent;
-    for (const char *w = r->help; *w;) {
-        int len = (int)strcspn(w, " ");
-
-        if (column > indent && column + 1 + len > width) {
-            fprintf(f, "\n%*s", indent, "");
-            column = indent;
-        }
-        column += fprintf(f, "%s%.*s", column > indent ? " " : "", len, w);
-        w += len + (w[len] == ' ');
-    }
-    putc('\n', f);
+    text_wrap(f, r->help, indent, indent);
 }
 
 void option_row_man(FILE *f, const struct option_row *r)

@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/throttle.h"
-
 /* ---- those of a device ---- */
 
-struct look {
+struct search {
     const char *device;
     void (*found)(const struct conf_any *o, const struct throttle_said *said,
                   void *arg);
@@ -18,45 +16,40 @@ struct look {
 
 static void on_object(const struct conf_any *o, void *arg)
 {
-    struct look *l = arg;
+    const struct search *s = arg;
     struct throttle_said said;
 
-    if (throttle_said(o, l->device, &said))
-        l->found(o, &said, l->arg);
+    if (throttle_said(o, s->device, &said))
+        s->found(o, &said, s->arg);
 }
 
-static void look(const struct conf_any *device,
-                 void (*found)(const struct conf_any *o,
-                               const struct throttle_said *said, void *arg),
-                 void *arg)
+static void search(const struct conf_any *device,
+                   void (*found)(const struct conf_any *o,
+                                 const struct throttle_said *said, void *arg),
+                   void *arg)
 {
     const struct device_common *common = device->data;
-    struct look l = {common->id, found, arg};
-    const struct conf_visitor v = {.object = on_object, .arg = &l};
+    struct search s = {common->id, found, arg};
+    const struct conf_visitor v = {.object = on_object, .arg = &s};
 
     conf_visit(device->table, device->data, &v);
 }
 
-/* ---- do they agree? ---- */
+/* ---- those of a config ---- */
 
-struct saying {
-    struct throttle_said said;
-    const char *at;
-    int number;
-};
-
-struct sayings {
-    struct saying *list;
+struct uses {
+    struct throttle_use *list;
     int count, room;
+    int device; /* that is searched */
     bool failed;
 };
 
-static void add_saying(const struct conf_any *o,
-                       const struct throttle_said *said, void *arg)
+static void add_use(const struct conf_any *o, const struct throttle_said *said,
+                    void *arg)
 {
-    struct sayings *all = arg;
+    struct uses *all = arg;
 
-    if (limits_are_none(&said->limits) || all->failed)
+    if (all->failed)
         return;
     if (all->count == all->room) {
         int room = all->room ? 2 * all->room : 16;
@@ -69,42 +62,60 @@ static void add_saying(const struct conf_any *o,
         all->list = list;
         all->room = room;
     }
-    all->list[all->count] = (struct saying){*said, o->at, all->count};
+    all->list[all->count] =
+        (struct throttle_use){*said, o->at, all->device, all->count};
     all->count++;
 }
 
-static int compare_sayings(const void *a, const void *b)
+static int compare(const void *a, const void *b)
 {
-    const struct saying *x = a, *y = b;
+    const struct throttle_use *x = a, *y = b;
     int order = strcmp(x->said.name, y->said.name);
 
     return order ? order : x->number - y->number;
 }
 
+int throttles_list(const struct config *c, struct throttle_use **uses,
+                   struct errs *e)
+{
+    struct uses all = {0};
+
+    for (int i = 0; i < c->devices.count; i++) {
+        all.device = i;
+        if (config_device(c, i)->id)
+            search(&c->devices.list[i], add_use, &all);
+    }
+    if (all.failed) {
+        free(all.list);
+        *uses = NULL;
+        return errs_nomem(e);
+    }
+    if (all.count)
+        qsort(all.list, (size_t)all.count, sizeof(*all.list), compare);
+    *uses = all.list;
+    return all.count;
+}
+
 void throttles_check(const struct config *c, struct errs *e)
 {
-    struct sayings all = {0};
+    const struct throttle_use *first = NULL; /* of a name, to say any */
+    struct throttle_use *uses;
+    int count = throttles_list(c, &uses, e);
     struct err why;
-    int first = 0;
 
-    for (int i = 0; i < c->devices.count; i++)
-        look(&c->devices.list[i], add_saying, &all);
-    if (all.failed)
-        errs_nomem(e);
-    if (all.count)
-        qsort(all.list, (size_t)all.count, sizeof(*all.list), compare_sayings);
-    for (int i = 1; i < all.count; i++) {
-        const struct throttle_said *a = &all.list[first].said,
-                                   *b = &all.list[i].said;
+    for (int i = 0; i < count; i++) {
+        const struct throttle_use *u = &uses[i];
 
-        if (strcmp(a->name, b->name) != 0) {
-            first = i;
-        } else if (!limits_are_same(&a->limits, &b->limits)) {
-            throttle_disagree(b->name, &why);
-            errs_adopt(e, all.list[i].at, NULL, &why);
+        if (limits_are_none(&u->said.limits))
+            continue;
+        if (!first || strcmp(first->said.name, u->said.name) != 0) {
+            first = u;
+        } else if (!limits_are_same(&first->said.limits, &u->said.limits)) {
+            throttle_disagree(u->said.name, &why);
+            errs_adopt(e, u->at, NULL, &why);
         }
     }
-    free(all.list);
+    free(uses);
 }
 
 /* ---- those in use ---- */
@@ -124,7 +135,7 @@ bool throttles_can_change(const struct conf_any *was, const struct conf_any *is)
 
     if (!conf_same_but_live(was, is, &device_union))
         return false;
-    look(was, need_open, &all_open);
+    search(was, need_open, &all_open);
     return all_open;
 }
 
@@ -137,5 +148,5 @@ static void say(const struct conf_any *o, const struct throttle_said *said,
 
 void throttles_say(const struct conf_any *device)
 {
-    look(device, say, NULL);
+    search(device, say, NULL);
 }

@@ -6,6 +6,21 @@
 #define VUB_DAEMON_THROTTLES_H
 
 #include "daemon/config.h"
+#include "store/throttle.h"
+
+/* A device has a throttle. Pointers are the config's. */
+struct throttle_use {
+    struct throttle_said said;
+    const char *at;
+    int device; /* in config.devices */
+    int number; /* throttles.c's */
+};
+
+/* All of c, those of one name together, in their order; *uses is to be freed.
+ * Returns how many, or a negative errno. c may have mistakes: devices without
+ * an id are left out. */
+int throttles_list(const struct config *c, struct throttle_use **uses,
+                   struct errs *e);
 
 /* Do those of one name, in all devices, say the same limits? */
 void throttles_check(const struct config *c, struct errs *e);

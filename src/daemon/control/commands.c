@@ -234,25 +234,6 @@ int commands_find(const char *name, struct command_row *row, struct errs *e)
 
 /* ---- for people ---- */
 
-/* Words from where we are, which is column `column`; further lines begin at
- * `indent`. */
-static void wrap(FILE *f, const char *text, int column, int indent)
-{
-    const int width = 78;
-
-    for (const char *w = text; *w;) {
-        int len = (int)strcspn(w, " ");
-
-        if (column > indent && column + 1 + len > width) {
-            fprintf(f, "\n%*s", indent, "");
-            column = indent;
-        }
-        column += fprintf(f, "%s%.*s", column > indent ? " " : "", len, w);
-        w += len + (w[len] == ' ');
-    }
-    putc('\n', f);
-}
-
 static void add_usage(char *text, size_t room, const struct conf_table *t)
 {
     size_t len = strlen(text);
@@ -275,7 +256,7 @@ static void put_params(FILE *f, const struct conf_table *t)
         snprintf(text, sizeof(text), "%s: %s%s%s", k->name, wants,
                  k->def ? ", by default " : "", k->def ? k->def : "");
         fputs("      ", f);
-        wrap(f, text, 6, 8);
+        text_wrap(f, text, 6, 8);
     }
 }
 
@@ -290,9 +271,9 @@ void commands_help(FILE *f)
                   row.device ? &command_device_table : NULL);
         add_usage(usage, sizeof(usage), row.params);
         fputs("  ", f);
-        wrap(f, usage, 2, 6);
+        text_wrap(f, usage, 2, 6);
         fputs("      ", f);
-        wrap(f, row.help, 6, 6);
+        text_wrap(f, row.help, 6, 6);
         put_params(f, row.params);
     }
 }
