@@ -36,9 +36,9 @@ void isolate_kept_close(struct isolate_kept *k);
 /* All that there is from the *given-th on, and that it is all. -EAGAIN: the
  * rest when sock can be written to. */
 int isolate_kept_give(const struct isolate_kept *k, int sock, unsigned *given);
-/* What has been told; 0: nothing more comes, -EAGAIN: nothing more now. Else
- * something was said that cannot be. */
-int isolate_kept_hear(struct isolate_kept *k, int sock);
+/* What has been told, so much of it at most; 0: nothing more comes, -EAGAIN:
+ * nothing more now, or what is left. Else something was said that cannot be. */
+int isolate_kept_hear(struct isolate_kept *k, int sock, unsigned most);
 
 /* The process's: takes what is given, and tells of what comes. sock is its. */
 int isolate_keep_begin(int sock);

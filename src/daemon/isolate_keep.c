@@ -37,18 +37,18 @@ static int receive_item(int sock, struct keep_item *item)
     struct message m;
     ssize_t n = sock_recv(sock, &m, sizeof(m), fds, &num);
 
-    while (num > 1)
-        close(fds[--num]);
-    *item = (struct keep_item){.fd = num ? fds[0] : -1};
-    if (n == (ssize_t)sizeof(m) && strnlen(m.id, sizeof(m.id)) < sizeof(m.id) &&
+    *item = (struct keep_item){.fd = -1};
+    if (n == (ssize_t)sizeof(m) && num <= 1 &&
+        strnlen(m.id, sizeof(m.id)) < sizeof(m.id) &&
         strnlen(m.name, sizeof(m.name)) < sizeof(m.name)) {
         memcpy(item->id, m.id, sizeof(m.id));
         memcpy(item->name, m.name, sizeof(m.name));
         item->len = m.len;
+        item->fd = num ? fds[0] : -1;
         return 1;
     }
-    if (item->fd >= 0)
-        close(item->fd);
+    while (num > 0)
+        closer_stray(fds[--num]);
     return n < 0 ? (int)n : n == 0 ? 0 : -EPROTO;
 }
 
@@ -130,7 +130,7 @@ void isolate_kept_add(struct isolate_kept *k, const struct keep_item *item)
         log_warn(k->id, "its process keeps more than %d pieces of memory",
                  KEEP_ITEMS_MAX);
     k->told_full = true;
-    close(item->fd);
+    closer_fd(k->closer, item->fd);
 }
 
 int isolate_kept_take(struct isolate_kept *k, struct keep_item **items)
@@ -143,21 +143,24 @@ int isolate_kept_take(struct isolate_kept *k, struct keep_item **items)
     return count;
 }
 
-int isolate_kept_hear(struct isolate_kept *k, int sock)
+/* The process may say more, all the time: others have their turns. */
+int isolate_kept_hear(struct isolate_kept *k, int sock, unsigned most)
 {
     struct keep_item item;
-    int rc;
+    int rc = 1;
 
-    while ((rc = receive_item(sock, &item)) > 0) {
+    while (rc > 0 && most-- > 0) {
+        rc = receive_item(sock, &item);
+        if (rc <= 0)
+            break;
         if (strcmp(item.id, k->id) == 0 && item.name[0]) {
             isolate_kept_add(k, &item);
             continue;
         }
-        if (item.fd >= 0)
-            close(item.fd);
-        return -EPROTO;
+        closer_stray(item.fd);
+        rc = -EPROTO;
     }
-    return rc;
+    return rc > 0 ? -EAGAIN : rc;
 }
 
 /* ---- the process ---- */

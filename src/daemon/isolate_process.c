@@ -10,10 +10,17 @@
 #include "base/log.h"
 #include "daemon/isolate_impl.h"
 #include "os/broker.h"
+#include "os/closer.h"
 #include "os/door.h"
 
 /* Of a process that is not ready: errors of its config. */
 #define FIRST_WORDS_MAX (256u << 10)
+
+/* A process may say things as fast as they are heard, and another one may have
+ * its ends: so much is heard in a turn, and of one that has ended, which is
+ * more than a socket can hold. */
+#define HEAR_MAX 64
+#define HEAR_REST_MAX 4096
 
 static void close_fd(int *fd)
 {
@@ -124,8 +131,10 @@ static int read_words(struct isolate_process *p, struct words *w)
 
     n = sock_recv(p->control, w->text + w->len, FIRST_WORDS_MAX - 1 - w->len,
                   fds, &num);
+    if (num > 0)
+        n = -EPROTO;
     while (num > 0)
-        close(fds[--num]);
+        closer_stray(fds[--num]);
     if (n <= 0)
         return n == -EAGAIN ? -EAGAIN : 0;
     w->len += (size_t)n;
@@ -190,7 +199,8 @@ int process_wait(struct isolate_process *p, struct errs *e)
 
         switch (sock_wait_any(fds, ARRAY_LEN(fds))) {
         case 0:
-            if (isolate_kept_hear(&p->owner->kept, p->keep) != -EAGAIN)
+            if (isolate_kept_hear(&p->owner->kept, p->keep, HEAR_MAX) !=
+                -EAGAIN)
                 close_fd(&p->keep);
             break;
         case 1:
@@ -212,7 +222,7 @@ int process_wait(struct isolate_process *p, struct errs *e)
 
 static void hear_kept(struct isolate_process *p)
 {
-    int rc = isolate_kept_hear(&p->owner->kept, p->keep);
+    int rc = isolate_kept_hear(&p->owner->kept, p->keep, HEAR_MAX);
 
     if (rc == -EAGAIN)
         return;
@@ -244,16 +254,21 @@ static void on_keep(struct watch *w, int status, int events)
         hear_kept(p);
 }
 
-static void hear_door(struct isolate_process *p)
+static void hear_door(struct isolate_process *p, unsigned most)
 {
     char why[DOOR_WHY_MAX];
     uint64_t number;
-    int rc;
+    int rc = 1;
 
-    while ((rc = door_ended(p->door, &number, why)) > 0)
-        isolate_leg_ended(p->owner, number, why[0] ? why : NULL);
-    if (rc != -EAGAIN)
+    while (rc > 0 && most-- > 0) {
+        rc = door_ended(p->door, &number, why);
+        if (rc > 0)
+            isolate_leg_ended(p->owner, number, why[0] ? why : NULL);
+    }
+    if (rc <= 0 && rc != -EAGAIN)
         watch_stop(&p->at_door);
+    if (rc == -EPROTO)
+        process_kill(p, "it says at its door what makes no sense");
 }
 
 static void on_door(struct watch *w, int status, int events)
@@ -265,16 +280,16 @@ static void on_door(struct watch *w, int status, int events)
     if (status < 0)
         watch_stop(w);
     else if (p->owner)
-        hear_door(p);
+        hear_door(p, HEAR_MAX);
 }
 
 /* It has ended: what it has said before comes first. */
 static void on_end(struct isolate_process *p, int how)
 {
     if (p->keep >= 0)
-        isolate_kept_hear(&p->owner->kept, p->keep);
+        isolate_kept_hear(&p->owner->kept, p->keep, HEAR_REST_MAX);
     if (p->door >= 0)
-        hear_door(p);
+        hear_door(p, HEAR_REST_MAX);
     isolate_lost(p->owner, how);
 }
 
@@ -446,18 +461,26 @@ static void unwatch(struct watch *w)
         watch_close(w);
 }
 
+/* There may be unread what closes slowly. */
+static void close_later(struct isolate_process *p, int *fd)
+{
+    if (*fd >= 0)
+        closer_fd(p->owner->kept.closer, *fd);
+    *fd = -1;
+}
+
 void process_drop(struct isolate_process *p, bool quietly)
 {
-    p->owner = NULL;
     if (p->watched) {
         unwatch(&p->at_keep);
         unwatch(&p->at_door);
         unwatch(&p->at_line);
     }
     process_end(p);
-    close_fd(&p->keep);
-    close_fd(&p->door);
+    close_later(p, &p->keep);
+    close_later(p, &p->door);
     close_fd(&p->line);
+    p->owner = NULL;
     if (!quietly)
         answer_all(p);
     if (p->handles == 0)

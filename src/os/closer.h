@@ -30,6 +30,9 @@ void closer_fd(struct closer *c, int fd);
 /* The same for our end of a connected unix stream that nobody else has; it is
  * shut down at once. */
 void closer_sock(struct closer *c, int fd);
+/* The same of one that should not have come, for who has no closer: the
+ * stranger is sent away, so that this does not happen often. fd -1: nothing. */
+void closer_stray(int fd);
 /* How many are not closed yet. */
 unsigned closer_waiting(struct closer *c);
 

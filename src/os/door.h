@@ -31,8 +31,8 @@ int door_accept(int door, struct door_visit *v);
 
 /* That visit is over; why: a clause, cut if it is long; NULL: none. */
 void door_end(int door, uint64_t number, const char *why);
-/* The next one that is: 1, and why is "" or a clause; 0, -EAGAIN as above. What
- * is no such message is passed over. */
+/* The next one that is: 1, and why is "" or a clause; 0, -EAGAIN as above;
+ * -EPROTO: something else was said. */
 int door_ended(int door, uint64_t *number, char why[DOOR_WHY_MAX]);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/control/rpc.h"
+#include "os/closer.h"
 #include "os/sock.h"
 
 #define READ_BYTES (64u << 10)
@@ -259,8 +260,10 @@ static void receive(struct client *c)
     }
     want = MIN(c->in_room - c->in_len - 1, READ_BYTES);
     n = sock_recv(c->fd, c->in + c->in_len, want, fds, &num_fds);
-    for (unsigned i = 0; i < num_fds; i++)
-        close(fds[i]); /* nobody asked for any */
+    if (num_fds > 0)
+        n = -EMSGSIZE; /* nobody asked for any */
+    while (num_fds > 0)
+        closer_stray(fds[--num_fds]);
     if (n > 0)
         c->in_len += (size_t)n;
     else if (n == 0)
@@ -347,6 +350,9 @@ void client_close(struct client *c)
     defer_cancel(&c->later);
     watch_close(&c->watch);
     drop_gift(c);
-    close(c->fd);
+    if (c->keeper)
+        closer_stray(c->fd); /* there may be unread what closes slowly */
+    else
+        close(c->fd);
     c->fd = -1;
 }

@@ -157,6 +157,20 @@ void closer_fd(struct closer *c, int fd)
         add_or_do(c, &(struct job){.fd = fd});
 }
 
+void closer_stray(int fd)
+{
+    struct closer *c;
+
+    if (fd < 0)
+        return;
+    c = is_quick(fd) ? NULL : closer_new(NULL, NULL);
+    if (c)
+        closer_fd(c, fd);
+    else
+        close(fd);
+    closer_free(c);
+}
+
 void closer_sock(struct closer *c, int fd)
 {
     int unread = 0;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/closer.h"
 #include "os/sock.h"
 
 struct brought {
@@ -37,17 +38,16 @@ int door_bring(int door, const struct door_visit *v)
     return n < 0 ? (int)n : 0;
 }
 
-/* As door_accept has it; what else has come is closed. */
+/* As door_accept has it. */
 static int receive(int door, void *to, size_t room, size_t *len, int *fd)
 {
     int fds[SOCK_FDS_ROOM];
     unsigned num = 0;
     ssize_t n = sock_recv(door, to, room, fds, &num);
 
-    for (unsigned i = fd ? 1 : 0; i < num; i++)
-        close(fds[i]);
-    if (fd)
-        *fd = num ? fds[0] : -1;
+    while (num > 1)
+        close(fds[--num]);
+    *fd = num ? fds[0] : -1;
     *len = n > 0 ? (size_t)n : 0;
     return n > 0 ? 1 : (int)n;
 }
@@ -81,15 +81,19 @@ void door_end(int door, uint64_t number, const char *why)
 
 int door_ended(int door, uint64_t *number, char why[DOOR_WHY_MAX])
 {
+    int fds[SOCK_FDS_ROOM];
+    unsigned num = 0;
     struct ended e;
-    size_t len;
-    int rc;
+    ssize_t n = sock_recv(door, &e, sizeof(e), fds, &num);
 
-    do
-        rc = receive(door, &e, sizeof(e), &len, NULL);
-    while (rc > 0 && len != sizeof(e));
-    if (rc <= 0)
-        return rc;
+    if (num > 0)
+        n = -EPROTO;
+    while (num > 0)
+        closer_stray(fds[--num]);
+    if (n <= 0)
+        return (int)n;
+    if (n != (ssize_t)sizeof(e))
+        return -EPROTO;
     *number = e.number;
     memcpy(why, e.why, DOOR_WHY_MAX);
     why[DOOR_WHY_MAX - 1] = '\0';

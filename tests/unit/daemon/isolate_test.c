@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "daemon/control/gather.h"
 #include "daemon/isolate_impl.h"
+#include "os/door.h"
+#include "os/sock.h"
 
 static struct isolated keeper;
 static struct isolate_process process;
@@ -232,6 +235,47 @@ static void throttles_are_told_apart(void **state)
     }
 }
 
+/* ---- kept memory ---- */
+
+static int tell_item(int sock, const char *id, unsigned name, int fd)
+{
+    struct {
+        char id[KEEP_NAME_MAX + 1], name[KEEP_NAME_MAX + 1];
+        uint64_t len;
+    } m = {.len = 4096};
+
+    snprintf(m.id, sizeof(m.id), "%s", id);
+    snprintf(m.name, sizeof(m.name), "%u", name);
+    return (int)sock_send(sock, &m, sizeof(m), &fd, fd >= 0);
+}
+
+/* One that says more than is heard does not keep its keeper from others. */
+static void kept_memory_is_heard_in_turns(void **state)
+{
+    struct isolate_kept k = {NULL};
+    int ends[2], fd = dup(STDIN_FILENO);
+
+    (void)state;
+    assert_int_equal(door_pair(ends), 0);
+    assert_int_equal(isolate_kept_open(&k, "d"), 0);
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(tell_item(ends[1], "d", i, fd) > 0);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 2), -EAGAIN);
+    assert_int_equal(k.count, 2);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EAGAIN);
+    assert_int_equal(k.count, 5);
+    assert_true(tell_item(ends[1], "d", 3, -1) > 0);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EAGAIN);
+    assert_int_equal(k.count, 4);
+    assert_true(tell_item(ends[1], "e", 3, fd) > 0);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EPROTO);
+    close(ends[1]);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 64), 0);
+    close(ends[0]);
+    close(fd);
+    isolate_kept_close(&k);
+}
+
 /* ---- metrics ---- */
 
 static void write_metrics(const char *members, char *out, size_t room)
@@ -326,6 +370,7 @@ int main(void)
         cmocka_unit_test(answers_come_as_they_were_written),
         cmocka_unit_test(answers_of_another_form_are_not_passed_on),
         cmocka_unit_test(throttles_are_told_apart),
+        cmocka_unit_test(kept_memory_is_heard_in_turns),
         cmocka_unit_test(metrics_arrive_as_they_were),
         cmocka_unit_test(metrics_that_would_spoil_the_text_are_left_out),
         cmocka_unit_test(buckets_that_are_none_are_passed_over),

@@ -1,5 +1,6 @@
 /* Connections that come by a door, and what is said of their end. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +78,6 @@ static void an_end_is_told_with_why(void **state)
     assert_int_equal(door_ended(ends[0], &number, why), -EAGAIN);
     door_end(ends[1], 3, "it hung up");
     door_end(ends[1], 4, NULL);
-    assert_int_equal(sock_send(ends[1], "nonsense", 8, NULL, 0), 8);
     door_end(ends[1], 5, longer);
     assert_int_equal(door_ended(ends[0], &number, why), 1);
     assert_int_equal(number, 3);
@@ -95,12 +95,37 @@ static void an_end_is_told_with_why(void **state)
     close(ends[0]);
 }
 
+/* Whoever serves may say anything, and send anything. */
+static void what_is_no_end_is_a_lie(void **state)
+{
+    char why[DOOR_WHY_MAX], whole[sizeof(uint64_t) + DOOR_WHY_MAX] = "";
+    struct pollfd other = {.events = POLLIN};
+    uint64_t number;
+    int ends[2], pair[2];
+
+    (void)state;
+    assert_int_equal(door_pair(ends), 0);
+    assert_int_equal(sock_pair(pair), 0);
+    assert_int_equal(sock_send(ends[1], "nonsense", 8, NULL, 0), 8);
+    assert_int_equal(door_ended(ends[0], &number, why), -EPROTO);
+    assert_int_equal(sock_send(ends[1], whole, sizeof(whole), &pair[0], 1),
+                     sizeof(whole));
+    close(pair[0]);
+    assert_int_equal(door_ended(ends[0], &number, why), -EPROTO);
+    other.fd = pair[1]; /* nobody has the other end any more */
+    assert_int_equal(poll(&other, 1, 60000), 1);
+    close(pair[1]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_visit_comes_with_who_it_is),
         cmocka_unit_test(what_is_no_visit_is_passed_over),
         cmocka_unit_test(an_end_is_told_with_why),
+        cmocka_unit_test(what_is_no_end_is_a_lie),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
