@@ -25,6 +25,8 @@
 /* One that has run for so long has not ended because it was just started. */
 #define LASTING_NS (60 * UINT64_C(1000000000))
 #define PATIENCE_MS 30000
+/* Beside its drain, of one that is to end. */
+#define END_MS 2000
 
 static const char *const state_names[] = {
     [ISOLATE_STARTING] = "starting",
@@ -245,6 +247,11 @@ static void on_patience(struct timer *t)
 {
     struct isolated *i = container_of(t, struct isolated, patience);
 
+    if (i->closing) {
+        if (i->process)
+            process_kill(i->process, "it does not end");
+        return;
+    }
     relay_give_up(i->relay, "no process has been there to serve it for some "
                             "time");
 }
@@ -292,10 +299,12 @@ static void on_relay_closed(struct relay *r, void *arg)
 
     (void)r;
     i->relay_closed = true;
-    if (i->process)
-        process_end(i->process);
-    else
+    if (!i->process) {
         be_closed(i);
+        return;
+    }
+    process_end(i->process);
+    timer_start(&i->patience, (uint64_t)i->common->drain_timeout + END_MS);
 }
 
 void isolate_lost(struct isolated *i, int how)
@@ -369,7 +378,8 @@ void isolate_was_heard(struct isolated *i, enum heard what,
     snprintf(i->reason, sizeof(i->reason), "%.*s", (int)sizeof(i->reason) - 1,
              errors->list[0].text);
     i->has_reason = true;
-    process_end(i->process);
+    /* All is said: it does not matter how it ends, but that it does. */
+    broker_kill(i->process->line);
 }
 
 /* ---- life ---- */

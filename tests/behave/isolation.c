@@ -580,6 +580,45 @@ static void devices_come_and_go(void **state)
     vub_free(v);
 }
 
+/* As one that a guest has taken over may: it neither serves nor ends. */
+static void a_process_that_does_not_end_is_killed(void **state)
+{
+    struct vub *v = start(DISK("d", APART "'drain_timeout': 100, ",
+                               MEMORY) ", " DISK("e", "", MEMORY));
+    struct ctl c;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    pid = need_process(&c, "d");
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    ctl_call(&c, "device.remove", "{'device': 'd'}");
+    ctl_need(&c, "\"result\"");
+    need_end_of(pid);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+static void its_stopped_process_ends_with_its_keeper(void **state)
+{
+    struct vub *v =
+        start(DISK("d", APART, FILE_OF("img")) ", " DISK("m", APART, MEMORY));
+    pid_t one, other;
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    one = need_process(&c, "d");
+    other = need_process(&c, "m");
+    assert_int_equal(kill(one, SIGSTOP), 0);
+    assert_int_equal(kill(other, SIGSTOP), 0);
+    ctl_close(&c);
+    vub_kill(v);
+    need_end_of(one);
+    need_end_of(other);
+    vub_free(v);
+}
+
 static void it_needs_no_sandbox(void **state)
 {
     struct vub *v = vub_new();
@@ -614,4 +653,6 @@ BEHAVE_MAIN(T(a_device_in_a_process_of_its_own_is_served),
             T(an_error_of_the_config_is_told_as_always), T(commands_reach_it),
             T(a_call_of_a_lost_process_fails), T(a_restart_is_an_event),
             T(its_process_ends_with_its_keeper), T(a_stop_under_load_is_clean),
-            T(devices_come_and_go), T(it_needs_no_sandbox))
+            T(devices_come_and_go), T(it_needs_no_sandbox),
+            T(a_process_that_does_not_end_is_killed),
+            T(its_stopped_process_ends_with_its_keeper))
