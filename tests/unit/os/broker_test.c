@@ -648,8 +648,9 @@ static enum broker_news news(int line, int *value)
 {
     enum broker_news what;
 
-    while ((what = broker_spawned(line, value)) == BROKER_NOTHING)
+    do
         NEED(sock_wait(line, false, 20000) == 0);
+    while ((what = broker_spawned(line, value)) == BROKER_NOTHING);
     return what;
 }
 
@@ -708,6 +709,42 @@ static void try_spawning(void *arg)
     close(end);
 }
 
+/* Whoever asks gives the socket, on which it need not listen. */
+static void try_full_lines(void *arg)
+{
+    struct broker_question q = {.op = BROKER_SPAWN, .text = "disk"};
+    const size_t len = offsetof(struct broker_question, text) + 5;
+    int questions[2], full[2], free_one[2], fds[BROKER_FDS_MAX], value;
+    pid_t own = getpid();
+
+    (void)arg;
+    rules.spawn = go_on;
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, questions) == 0);
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, full) == 0);
+    NEED(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, free_one) == 0);
+    while (send(full[1], &q, sizeof(q), MSG_DONTWAIT) > 0)
+        continue;
+    if (fork() == 0) {
+        close(full[0]);
+        broker_serve(questions[1], &rules, own);
+    }
+    for (unsigned i = 0; i < BROKER_FDS_MAX; i++)
+        fds[i] = open("/dev/null", O_RDWR);
+    fds[0] = full[1];
+    NEED(broker_send(questions[0], &q, len, fds, BROKER_FDS_MAX) == 0);
+    fds[0] = free_one[1];
+    NEED(broker_send(questions[0], &q, len, fds, BROKER_FDS_MAX) == 0);
+    NEED(news(free_one[0], &value) == BROKER_IS_THERE);
+    close(questions[0]);
+    close(questions[1]);
+}
+
+static void who_does_not_listen_does_not_stop_it(void **state)
+{
+    (void)state;
+    in_child(try_full_lines, NULL);
+}
+
 static void processes_go_on_and_are_told_of(void **state)
 {
     (void)state;
@@ -734,6 +771,7 @@ int main(void)
         cmocka_unit_test(copies_of_its_socket_do_not_keep_it),
         cmocka_unit_test(nonsense_is_not_answered),
         cmocka_unit_test(processes_go_on_and_are_told_of),
+        cmocka_unit_test(who_does_not_listen_does_not_stop_it),
         cmocka_unit_test(without_a_broker_all_is_done_here),
     };
 
