@@ -324,6 +324,10 @@ void metrics_tell(const struct metrics *m, struct json_out *o)
             json_add_str(o, "unit", metric->family->unit);
         json_add_str(o, "help", metric->family->help);
         json_add_str(o, "labels", metric->labels);
+        if (metric->label) {
+            json_add_str(o, "label", metric->label);
+            json_add_str(o, "about", metric->about);
+        }
         if (metric->histogram)
             tell_histogram(o, metric->histogram);
         else

@@ -149,22 +149,40 @@ static struct histogram *read_histogram(const struct json *m)
     return h;
 }
 
+/* What a sample is about has one of these; "": it is about its device. NULL:
+ * there is no such label. */
+static const char *read_label(const struct json *m)
+{
+    static const char *const names[] = {"", "throttle", "target"};
+    const char *name = json_member_string(m, "label");
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    return NULL;
+}
+
 static void read_one(const struct json *m, struct metrics *out)
 {
     const struct metric_family *f =
         json_type(m) == JSON_OBJECT ? family_of(m) : NULL;
     const char *labels = f ? json_member_string(m, "labels") : "";
+    const char *label = f ? read_label(m) : NULL;
     struct histogram *h;
     uint64_t value;
 
-    if (!f || !are_labels(labels))
+    if (!label || !are_labels(labels))
         return;
     if (f->type == METRIC_HISTOGRAM) {
         h = read_histogram(m);
         if (h)
             metrics_add_copy(out, f, h, "%s", labels);
     } else if (number_of(m, "value", &value)) {
-        metrics_add(out, f, value, "%s", labels);
+        if (label[0])
+            metrics_add_about(out, f, value, label, json_member_string(m, "about"), "%s",
+                              labels);
+        else
+            metrics_add(out, f, value, "%s", labels);
     }
 }
 

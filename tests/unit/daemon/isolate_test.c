@@ -308,6 +308,8 @@ static void metrics_arrive_as_they_were(void **state)
     histogram_add(&h, 1000, 3);
     metrics_add(&m, &family, UINT64_MAX, "queue=\"%u\"", 1);
     metrics_add(&m, &family, 0, "%s", "");
+    metrics_add_about(&m, &family, 2, "throttle", "a \"b\"\n", "queue=\"%u\"",
+                      1);
     metrics_add_histogram(&m, &times, &h, "queue=\"%u\"", 2);
     assert_int_equal(metrics_write(file, &of, 1), 0);
     fclose(file);
@@ -335,6 +337,8 @@ static void metrics_that_would_spoil_the_text_are_left_out(void **state)
         "\"labels\":\"a=\\\"b\\\"} 5\\nvub_z\"}",
         "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"1\","
         "\"labels\":\"a=b\"}",
+        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"1\","
+        "\"label\":\"device\",\"about\":\"d\"}",
         "{\"name\":\"vub_h\",\"type\":2,\"help\":\"a\",\"sum\":\"1\"}",
     };
     char members[400], got[2000];
