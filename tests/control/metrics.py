@@ -115,6 +115,26 @@ def throttles_are_told_of():
     vub.end()
 
 
+def throttles_of_processes_have_their_names():
+    vub = Vub([dict(limited(name, {"iops": 5}, f"of {name}"),
+                    isolation="process") for name in ("a", "b")])
+    families = parse(Client().do("metrics")["text"])
+    assert families["vub_throttle_operations_limit"][1] == {
+        ("vub_throttle_operations_limit",
+         (f'throttle="of {name}"', 'of="all"')): 5 for name in ("a", "b")}
+    assert value(families, "vub_throttle_waiting", 'device="a"',
+                 'throttle="of a"') == 0
+    vub.end()
+
+
+def ctl_prints_names_as_text():
+    vub = Vub([limited("a", {"iops": 5}, "a\33[31m\u009b1m")])
+    text = ctl("--socket", "run/c.sock", "metrics")
+    assert 'throttle="a?[31m?1m"' in text, text
+    assert text.endswith("\n# EOF\n"), text
+    vub.end()
+
+
 def ctl_prints_the_text_and_nothing_else():
     vub = Vub(DEVICES)
     at = ("--socket", "run/c.sock")
@@ -131,4 +151,5 @@ def ctl_prints_the_text_and_nothing_else():
 
 
 run([the_text_is_open_metrics, one_device_may_be_asked_for,
-     throttles_are_told_of, ctl_prints_the_text_and_nothing_else])
+     throttles_are_told_of, throttles_of_processes_have_their_names,
+     ctl_prints_names_as_text, ctl_prints_the_text_and_nothing_else])

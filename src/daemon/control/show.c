@@ -375,10 +375,20 @@ static void show_stats(FILE *f, const struct json *result)
         show_throttles(f, throttles);
 }
 
-/* As it is, for whoever reads it is no person. */
+/* As it is, for whoever reads it is no person; but one may, on a terminal, and
+ * names in it are as others have chosen them. */
 static void show_metrics(FILE *f, const struct json *result)
 {
-    fputs(json_member_string(result, "text"), f);
+    char *text = strdup(json_member_string(result, "text"));
+    char *rest = text, *line;
+
+    while (rest && *rest) {
+        line = strsep(&rest, "\n");
+        show_text(f, line);
+        if (rest)
+            putc('\n', f);
+    }
+    free(text);
 }
 
 /* ---- others ---- */
