@@ -318,6 +318,11 @@ bool conn_is_unread(const struct conn *c)
     return sock_is_unread(c->fd);
 }
 
+bool conn_has_said(const struct conn *c)
+{
+    return c->started || c->in_bytes;
+}
+
 bool conn_half_done(const struct conn *c, uint64_t *since_ns)
 {
     *since_ns = c->since_ns;

@@ -82,6 +82,8 @@ bool conn_is_lost(const struct conn *c);
 bool conn_is_unread(const struct conn *c);
 /* Calls gone, later. Safe twice. */
 void conn_close(struct conn *c);
+/* Has it ever said anything? */
+bool conn_has_said(const struct conn *c);
 /* Has no message come yet, or only a part of one, or is an answer not taken?
  * Since when, by loop_now_ns(). */
 bool conn_half_done(const struct conn *c, uint64_t *since_ns);

@@ -174,6 +174,10 @@ void relay_session_end(struct relay_session *s, enum log_level level,
     s->ending = true;
     if (level == LOG_DEBUG)
         log_debug(r->conf.id, "nothing more is relayed: %s", why ? why : "-");
+    else if (why && level == LOG_INFO && !conn_has_said(&s->front))
+        log_debug(r->conf.id,
+                  "process %d, user %u, has said nothing and is gone: %s",
+                  s->pid, s->uid, why);
     else if (why)
         log_limited(relay_limit(r, RELAY_LINE_GONE), level, r->conf.id,
                     "front-end (process %d, user %u) is gone: %s", s->pid,

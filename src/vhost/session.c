@@ -323,13 +323,25 @@ static void on_end_later(struct mail *m)
     session_release(s);
 }
 
+/* Whoever has only looked if somebody listens is no front-end. By a door a
+ * relay comes, which begins with its protocol features. */
+static bool has_said(const struct session *s)
+{
+    return conn_has_said(&s->conn) &&
+           (!s->visit || !s->said || transcript_count(s->said) > 1);
+}
+
 void session_end(struct session *s, enum log_level level, const char *why)
 {
     if (s->ending)
         return;
     s->ending = true;
     s->device->suspends = false; /* there is nobody to be handed on */
-    if (why)
+    if (why && level == LOG_INFO && !has_said(s))
+        log_debug(s->device->id,
+                  "process %d, user %u, has said nothing and is gone: %s",
+                  s->peer_pid, s->peer_uid, why);
+    else if (why)
         log_limited(
             endpoint_limit(s->endpoint, LINE_GONE), level, s->device->id,
             "front-end (process %d, user %u)%s is gone: %s", s->peer_pid,

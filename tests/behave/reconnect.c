@@ -325,6 +325,32 @@ static void a_front_end_has_two_lines(void **state)
     vub_free(v);
 }
 
+/* Another vub that wants the same socket, or a script that looks if it is
+ * there. */
+static void who_says_nothing_is_no_front_end(void **state)
+{
+    struct vub *v = vub_new();
+
+    (void)state;
+    vub_config(v, DISK("d", "", MEMORY) ", " DISK(
+                      "e", "'isolation': 'process', ", MEMORY));
+    v->quiet = true;
+    vub_run(v);
+    for (unsigned i = 0; i < 2; i++) {
+        const char *id = i ? "e" : "d";
+        struct front *f;
+
+        vub_log_mark(v);
+        front_free(front_connect(v, id));
+        f = front_connect(v, id); /* which is served behind it */
+        front_settle(f);
+        assert_int_equal(vub_log_count(v, i ? "e: front-end" : "d: front-end"),
+                         0);
+        front_free(f);
+    }
+    vub_free(v);
+}
+
 static void coming_and_going_does_not_fill_the_log(void **state)
 {
     struct vub *v = vub_new();
@@ -365,5 +391,5 @@ BEHAVE_MAIN(T(a_hundred_front_ends_leave_no_trace),
             T(on_disconnect_exit_ends_the_program),
             T(sigterm_ends_sessions_cleanly),
             T(the_write_cache_is_as_configured_for_the_next_guest),
-            T(a_front_end_has_two_lines),
+            T(a_front_end_has_two_lines), T(who_says_nothing_is_no_front_end),
             T(coming_and_going_does_not_fill_the_log))
