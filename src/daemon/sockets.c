@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "os/process.h"
+#include "os/sandbox.h"
 
 void place_drop(struct place *p)
 {
@@ -148,8 +150,27 @@ void sockets_take_door(struct sockets *s, int door)
 /* runtime_dir, when the first socket goes there. */
 struct dir {
     char *path;
-    int rc; /* 1: not tried yet */
+    int rc;                               /* 1: not tried yet */
+    const struct sandbox_config *sandbox; /* NULL: nothing is told of it */
 };
+
+/* Of one that was there: its owner can put other sockets into the place of
+ * ours. That is so on purpose where it belongs to whom vub becomes. */
+static void look_at_owner(const struct dir *dir)
+{
+    unsigned uid, becomes, group;
+
+    if (!dir->sandbox || !process_is_others(dir->path, &uid))
+        return;
+    if (dir->sandbox->user &&
+        sandbox_find_user(dir->sandbox->user, &becomes, &group) == 0 &&
+        becomes == uid)
+        return;
+    log_warn(NULL,
+             "runtime_dir %s belongs to user %u, who can replace the sockets "
+             "in it",
+             dir->path, uid);
+}
 
 static int make_dir(struct dir *dir, struct errs *e)
 {
@@ -159,6 +180,8 @@ static int make_dir(struct dir *dir, struct errs *e)
         dir->rc = process_make_dir(dir->path, &why);
         if (dir->rc < 0)
             errs_adopt(e, "", "runtime_dir", &why);
+        else
+            look_at_owner(dir);
     }
     return dir->rc;
 }
@@ -239,7 +262,7 @@ static int bind_device(struct place *p, const struct conf_any *device,
 int place_bind(struct place *p, const struct conf_any *device,
                const struct config *c, struct errs *e)
 {
-    struct dir dir = {config_runtime_dir(c), 1};
+    struct dir dir = {config_runtime_dir(c), 1, NULL};
     int rc = dir.path ? bind_device(p, device, &dir, e) : errs_nomem(e);
 
     free(dir.path);
@@ -248,7 +271,7 @@ int place_bind(struct place *p, const struct conf_any *device,
 
 int sockets_bind(struct sockets *s, const struct config *c, struct errs *e)
 {
-    struct dir dir = {config_runtime_dir(c), 1};
+    struct dir dir = {config_runtime_dir(c), 1, &c->sandbox};
     int rc, one;
 
     if (!dir.path)

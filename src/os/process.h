@@ -40,5 +40,7 @@ int process_copy_fd(int fd);
 
 /* Makes the directory with mode 0700 if it does not exist; not its parents. */
 int process_make_dir(const char *path, struct err *e);
+/* Does path belong to somebody who is neither root nor whom we run as? */
+bool process_is_others(const char *path, unsigned *uid);
 
 #endif

@@ -82,6 +82,32 @@ static void its_mode_is_what_the_config_says(void **state)
     umask(before);
 }
 
+/* It works, but that should be known. */
+static void a_directory_of_somebody_else_is_told_of(void **state)
+{
+    struct vub *v = vub_new();
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    vub_config(v, DISK("d", "", MEMORY));
+    vub_run(v);
+    vub_stop(v);
+    assert_int_equal(vub_log_count(v, "runtime_dir"), 0);
+    assert_int_equal(chown(v->dir, 65534, (gid_t)-1), 0);
+    vub_run(v);
+    vub_log_wait(v, "belongs to user 65534, who can replace the sockets");
+    vub_stop(v);
+    vub_log_mark(v);
+    vub_config_whole(v,
+                     "{'runtime_dir': '%s', 'sandbox': {'user': '65534'}, "
+                     "'devices': [" DISK("d", "", MEMORY) "]}",
+                     v->dir);
+    vub_run(v);
+    assert_int_equal(vub_log_count(v, "belongs to user"), 0);
+    vub_free(v);
+}
+
 /* sun_path holds 108 bytes. */
 static void a_path_may_be_longer_than_a_socket_address(void **state)
 {
@@ -332,6 +358,7 @@ static void an_fd_that_is_no_socket_is_an_error(void **state)
 }
 
 BEHAVE_MAIN(T(the_name_follows_the_config), T(its_mode_is_what_the_config_says),
+            T(a_directory_of_somebody_else_is_told_of),
             T(a_path_may_be_longer_than_a_socket_address),
             T(a_name_that_cannot_be_bound_is_an_error),
             T(a_stale_socket_is_replaced),

@@ -188,3 +188,13 @@ int process_make_dir(const char *path, struct err *e)
         return 0; /* what is no directory is found when it is used as one */
     return err_sys(e, errno, "", "cannot make the directory %s", path);
 }
+
+bool process_is_others(const char *path, unsigned *uid)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return false;
+    *uid = st.st_uid;
+    return st.st_uid != 0 && st.st_uid != geteuid();
+}
