@@ -308,21 +308,21 @@ static bool source_can_be_written(const struct confine *c,
 
 /* In a process that ends when it has answered one question: nothing is freed.
  */
-static const struct sandbox_rules *read_again(const struct sandbox_rules *rules)
+static const struct sandbox_rules *reread(const struct sandbox_rules *rules)
 {
-    static struct confine again;
+    static struct confine now;
     const struct confine *c = container_of(rules, struct confine, rules);
     const struct config *conf;
     struct errs e = ERRS_EMPTY;
     struct conf_doc *doc;
 
-    again.isolated = c->isolated;
+    now.isolated = c->isolated;
     if (config_read(&doc, &conf, c->source, &e) < 0 ||
-        add_config(&again, conf, conf_dir(doc)) < 0 ||
-        (!c->isolated && add_sockets(&again, conf) < 0) ||
-        source_can_be_written(&again, c->source))
+        add_config(&now, conf, conf_dir(doc)) < 0 ||
+        (!c->isolated && add_sockets(&now, conf) < 0) ||
+        source_can_be_written(&now, c->source))
         return NULL;
-    return &again.rules;
+    return &now.rules;
 }
 
 static bool any_isolated(const struct config *conf)
@@ -349,7 +349,7 @@ static int add_rules(struct confine *c, struct errs *e)
     if (!c->isolated)
         c->rules.socket_dir = c->socket_dir;
     if (!source_can_be_written(c, c->source))
-        c->rules.again = read_again;
+        c->rules.reread = reread;
     c->rules.pictures = c->conf->has_control; /* by which they are asked for */
     c->rules.any_call = !s->system_calls;
     return 0;
@@ -420,7 +420,7 @@ int confine_enter(struct confine *c, int command, struct errs *e)
         return errs_adopt(e, "", "sandbox", &why);
     if (in_force.missing[0])
         log_info(NULL, "the sandbox has %s", in_force.missing);
-    if (!c->rules.again)
+    if (!c->rules.reread)
         log_warn(NULL, "the config lies where the sandbox allows to write: "
                        "what it will say later is not believed, and files "
                        "that it does not name yet cannot be opened");

@@ -48,7 +48,7 @@ static void inherit(struct isolated *i, const struct isolate_inherited *kept)
 }
 
 int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool again, const struct isolate_inherited *kept,
+                 bool reread, const struct isolate_inherited *kept,
                  struct errs *e)
 {
     struct isolated *i = calloc(1, sizeof(*i));
@@ -60,7 +60,7 @@ int isolate_open(struct isolated **out, const struct conf_any *device,
         return errs_nomem(e);
     i->conf = *device;
     i->common = device->data;
-    i->again = again;
+    i->reread = reread;
     list_init(&i->waiting);
     i->visitor.fd = -1;
     if (isolate_kept_open(&i->kept, i->common->id) < 0) {

@@ -60,10 +60,10 @@ struct isolate_inherited {
 };
 
 /* Starts a process for the device, and waits until it has opened it: errors are
- * those of opening it. again: the config was read later than the broker has it.
- * kept: NULL: nothing. [any thread] */
+ * those of opening it. reread: the config was read later than the broker has
+ * it. kept: NULL: nothing. [any thread] */
 int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool again, const struct isolate_inherited *kept,
+                 bool reread, const struct isolate_inherited *kept,
                  struct errs *e);
 /* Takes the socket, and the visitor, if there is one: endpoint.h. */
 int isolate_place(struct isolated *i, struct place *place,
@@ -130,7 +130,7 @@ struct isolate_ends {
 };
 
 /* What sandbox_rules.spawn is: rules are of a struct confine. */
-int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
-                  const int *fds);
+int isolate_spawn(const struct sandbox_rules *rules, const char *id,
+                  bool reread, const int *fds);
 
 #endif

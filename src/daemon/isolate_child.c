@@ -43,19 +43,19 @@ static int find(const struct config *conf, const char *id, struct conf_any *out,
                     "too, where its process looks it up");
 }
 
-/* again: as it is now. *doc is the caller's. */
-static int read_config(const struct confine *c, bool again,
+/* reread: as it is now. *doc is the caller's. */
+static int read_config(const struct confine *c, bool reread,
                        struct conf_doc **doc, const struct config **conf,
                        struct errs *e)
 {
-    *doc = again ? NULL : conf_ref(c->doc);
+    *doc = reread ? NULL : conf_ref(c->doc);
     *conf = c->conf;
-    if (again && c->on && !c->rules.again)
+    if (reread && c->on && !c->rules.reread)
         return errs_add(e, -EPERM, "",
                         "the config file lies where the sandbox lets it be "
                         "written, so nothing can be isolated by what it says "
                         "now: start vub again for that");
-    return again ? config_read(doc, conf, c->source, e) : 0;
+    return reread ? config_read(doc, conf, c->source, e) : 0;
 }
 
 /* ---- what the keeper is told ---- */
@@ -103,7 +103,7 @@ static void tell_failed(int sock, const struct errs *e)
 
 /* ---- the process ---- */
 
-static int serve(const struct confine *c, const char *id, bool again,
+static int serve(const struct confine *c, const char *id, bool reread,
                  const struct isolate_ends *ends, struct errs *e)
 {
     const struct daemon_conf how = {.ready_fd = -1, .isolated = ends};
@@ -113,7 +113,7 @@ static int serve(const struct confine *c, const char *id, bool again,
     struct config conf;
     int rc, status = EXIT_USAGE;
 
-    rc = read_config(c, again, &doc, &whole, e);
+    rc = read_config(c, reread, &doc, &whole, e);
     if (rc == 0)
         rc = find(whole, id, &device, e);
     if (rc == 0) {
@@ -125,8 +125,8 @@ static int serve(const struct confine *c, const char *id, bool again,
     return status;
 }
 
-int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
-                  const int *fds)
+int isolate_spawn(const struct sandbox_rules *rules, const char *id,
+                  bool reread, const int *fds)
 {
     const struct confine *c = container_of(rules, struct confine, rules);
     struct isolate_ends ends = {fds[0], fds[1], fds[2]};
@@ -135,7 +135,7 @@ int isolate_spawn(const struct sandbox_rules *rules, const char *id, bool again,
 
     set_name(id);
     if (words >= 0 && isolate_keep_begin(ends.keep) == 0)
-        status = serve(c, id, again, &ends, &e);
+        status = serve(c, id, reread, &ends, &e);
     if (errs_total(&e))
         tell_failed(words, &e);
     errs_free(&e);

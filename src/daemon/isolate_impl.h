@@ -106,7 +106,7 @@ enum isolate_state {
 struct isolated {
     struct conf_any conf;
     const struct device_common *common;
-    bool again;
+    bool reread; /* its config was read later than the broker has it */
     struct isolate_kept kept;
     struct isolate_process *process; /* NULL: there is none */
 

@@ -36,7 +36,7 @@ static int spawn(struct isolate_process *p, const int theirs[2], int control)
     const int fds[BROKER_SPAWN_FDS] = {theirs[0], theirs[1], control,
                                        STDERR_FILENO};
 
-    p->line = broker_spawn(p->owner->common->id, p->owner->again, fds);
+    p->line = broker_spawn(p->owner->common->id, p->owner->reread, fds);
     return MIN(p->line, 0);
 }
 

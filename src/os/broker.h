@@ -42,7 +42,7 @@ int broker_fail(struct err *e, int rc, const char *what, const char *path);
  * returns an fd that becomes readable when there is news, broker_spawned;
  * closing it kills the process. */
 #define BROKER_SPAWN_FDS 4
-int broker_spawn(const char *id, bool again, const int fds[BROKER_SPAWN_FDS]);
+int broker_spawn(const char *id, bool reread, const int fds[BROKER_SPAWN_FDS]);
 /* What is new of it. */
 enum broker_news {
     BROKER_NOTHING,

@@ -38,20 +38,20 @@ enum {
 struct sandbox_rules {
     /* [the broker] What the config says by now: rules whose paths count too,
      * for one question, or NULL. NULL: it never says anything else. */
-    const struct sandbox_rules *(*again)(const struct sandbox_rules *rules);
+    const struct sandbox_rules *(*reread)(const struct sandbox_rules *rules);
     const struct sandbox_path *paths;
     unsigned num_paths;
     unsigned needs; /* SANDBOX_* of the above */
     /* Sockets may be made there, by the broker only; NULL: nowhere. */
     const char *socket_dir;
-    const char *const *sockets; /* or these; only of what `again` returns */
+    const char *const *sockets; /* or these; only of what `reread` returns */
     unsigned num_sockets;
     /* Pictures may be read and written anywhere: what has a picture's name, and
      * is none yet or begins as one does. Broker only. */
     bool pictures;
     /* [a fork of the broker] Goes on as a process for `id`, and returns its
      * exit status: broker_spawn. NULL: there are none. */
-    int (*spawn)(const struct sandbox_rules *rules, const char *id, bool again,
+    int (*spawn)(const struct sandbox_rules *rules, const char *id, bool reread,
                  const int *fds);
     bool only_spawns; /* there is no sandbox; nothing else is the broker's */
     bool any_call;    /* system calls are not filtered */

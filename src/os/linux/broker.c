@@ -266,10 +266,10 @@ int broker_listen(const char *path, unsigned mode, struct err *e)
 
 /* ---- processes ---- */
 
-int broker_spawn(const char *id, bool again, const int fds[BROKER_SPAWN_FDS])
+int broker_spawn(const char *id, bool reread, const int fds[BROKER_SPAWN_FDS])
 {
     size_t len = strlen(id) + 1;
-    struct broker_question q = {.op = BROKER_SPAWN, .flags = again};
+    struct broker_question q = {.op = BROKER_SPAWN, .flags = reread};
     int all[BROKER_FDS_MAX], pair[2], rc;
 
     if (questions < 0)

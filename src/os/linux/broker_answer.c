@@ -43,7 +43,7 @@ static int refuse(struct broker_job *j)
 static int do_open(struct broker_job *j)
 {
     int flags = (int)j->q->flags | O_CLOEXEC, rc;
-    const struct sandbox_rules *again;
+    const struct sandbox_rules *now;
     const struct sandbox_path *rule;
     const char *rest;
 
@@ -54,10 +54,9 @@ static int do_open(struct broker_job *j)
         return j->fd < 0 ? -errno : 0;
     }
     rule = broker_rule_find(j->rules, j->path, broker_rights_for(flags), &rest);
-    again = !rule && j->rules->again ? j->rules->again(j->rules) : NULL;
-    if (again)
-        rule =
-            broker_rule_find(again, j->path, broker_rights_for(flags), &rest);
+    now = !rule && j->rules->reread ? j->rules->reread(j->rules) : NULL;
+    if (now)
+        rule = broker_rule_find(now, j->path, broker_rights_for(flags), &rest);
     if (rule) {
         j->fd = broker_rule_open(rule->path, rest, flags, j->q->mode & 0666);
         return j->fd < 0 ? -errno : 0;
@@ -146,11 +145,11 @@ static int do_unlink(struct broker_job *j)
 /* A device of the config as it is now may have its socket anywhere. */
 static bool is_named_socket(const struct broker_job *j)
 {
-    const struct sandbox_rules *again =
-        j->rules->again ? j->rules->again(j->rules) : NULL;
+    const struct sandbox_rules *now =
+        j->rules->reread ? j->rules->reread(j->rules) : NULL;
 
-    for (unsigned i = 0; again && i < again->num_sockets; i++) {
-        if (strcmp(again->sockets[i], j->path) == 0)
+    for (unsigned i = 0; now && i < now->num_sockets; i++) {
+        if (strcmp(now->sockets[i], j->path) == 0)
             return true;
     }
     return false;
