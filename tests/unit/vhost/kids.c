@@ -1,3 +1,7 @@
+/* A kid is this same program again, with the text of its device behind "child":
+ * connections come to it over its door, one after the other. Between it and the
+ * relay stands a struct between, which counts messages, and kills when one is
+ * due. */
 #include "kids.h"
 
 #include <errno.h>
@@ -10,6 +14,7 @@
 
 #include "base/log.h"
 #include "device/devices.h"
+#include "device_text.h"
 #include "loop/timer.h"
 #include "os/process.h"
 #include "os/sock.h"
@@ -21,22 +26,6 @@ extern char **environ;
 #define DOOR_FD 3
 
 /* ---- the child ---- */
-
-struct root {
-    struct conf_any device;
-};
-
-static const struct conf_key root_keys[] = {
-    {"device", CONF_UNION, CONF_AT(struct root, device), .required = true,
-     .of = &device_union},
-    {NULL},
-};
-
-static const struct conf_table root_table = {
-    .name = "test",
-    .size = sizeof(struct root),
-    .keys = root_keys,
-};
 
 struct server {
     struct loop loop;
@@ -73,13 +62,11 @@ static void on_disconnected(struct endpoint *ep, void *arg)
 static struct device *open_device(struct server *s, const char *config)
 {
     struct errs errs = ERRS_EMPTY;
+    struct conf_any conf;
     struct device *d;
-    void *root;
 
-    if (conf_read_text(&s->doc, &root, &root_table, config, strlen(config), "/",
-                       NULL, &errs) < 0 ||
-        device_type_of(&((struct root *)root)->device)
-                ->open(&d, &((struct root *)root)->device, &errs) < 0)
+    if (device_text_read(&conf, &s->doc, config, NULL, &errs) < 0 ||
+        device_type_of(&conf)->open(&d, &conf, &errs) < 0)
         fail_child(errs.list[0].text);
     errs_free(&errs);
     d->home = &s->loop;
@@ -369,14 +356,13 @@ void kids_start(struct rig *r, uint64_t bytes)
     assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
     close(fd);
     snprintf(k->config, sizeof(k->config),
-             "{\"device\": {\"id\": \"d\", \"type\": \"block\", \"store\": "
-             "{\"type\": \"file\", \"path\": \"%s\"}}}",
+             "'id': 'd', 'type': 'block', 'store': {'type': 'file', 'path': "
+             "'%s'}",
              path);
     snprintf(k->sticky, sizeof(k->sticky),
-             "{\"device\": {\"id\": \"d\", \"type\": \"block\", \"store\": "
-             "{\"type\": \"fault\", \"rules\": [{\"op\": \"write\", \"stuck\": "
-             "true, \"offset\": %u, \"length\": 512}], \"next\": "
-             "{\"type\": \"file\", \"path\": \"%s\"}}}}",
+             "'id': 'd', 'type': 'block', 'store': {'type': 'fault', 'rules': "
+             "[{'op': 'write', 'stuck': true, 'offset': %u, 'length': 512}], "
+             "'next': {'type': 'file', 'path': '%s'}}",
              KIDS_STUCK * 512, path);
     k->r = r;
     k->timer.fire = on_timer;
