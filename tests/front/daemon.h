@@ -60,8 +60,8 @@ void vub_config_whole(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void vub_arg(struct vub *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The program will have fd under the same number. */
 void vub_inherit(struct vub *v, int fd);
-/* Another program in the same directory, with the same config and arguments: one
- * that is to take over. Freed before v. */
+/* Another program in the same directory, with the same config and arguments:
+ * one that is to take over. Freed before v. */
 struct vub *vub_beside(struct vub *v);
 /* Starts it and waits until its sockets listen. Again, after it has ended:
  * with the same directory, config and arguments. */

@@ -179,8 +179,8 @@ static void read_one(const struct json *m, struct metrics *out)
             metrics_add_copy(out, f, h, "%s", labels);
     } else if (number_of(m, "value", &value)) {
         if (label[0])
-            metrics_add_about(out, f, value, label, json_member_string(m, "about"), "%s",
-                              labels);
+            metrics_add_about(out, f, value, label,
+                              json_member_string(m, "about"), "%s", labels);
         else
             metrics_add(out, f, value, "%s", labels);
     }
