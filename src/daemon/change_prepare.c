@@ -121,19 +121,22 @@ static int start_job(struct change *c, struct arrival *a, struct err *e)
     p->served = a->served ? a->served : served_new(&a->conf, a->doc);
     if (p->served)
         p->served->is_later = a->doc != c->changer->first;
+    /* Before the thread that opens it looks for it. */
+    if (p->served && !a->served) {
+        if (a->returns)
+            served_inherit(p->served, &a->heritage);
+        p->served->returns = a->returns;
+    }
     rc = p->served ? job_start(&a->job, c->changer->main, &prepare_ops, p, e)
                    : err_nomem(e);
     if (rc < 0) {
+        if (p->served && !a->served)
+            served_disinherit(p->served, &a->heritage);
         if (p->served == a->served)
             p->served = NULL;
         p->place = PLACE_NONE;
         end_preparation(p);
         return rc;
-    }
-    if (!a->served) {
-        if (a->returns)
-            served_inherit(p->served, &a->heritage);
-        p->served->returns = a->returns;
     }
     a->preparation = p;
     a->served = NULL;

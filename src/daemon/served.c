@@ -49,6 +49,15 @@ void served_inherit(struct served *s, struct heritage *h)
     *h = HERITAGE_NONE;
 }
 
+void served_disinherit(struct served *s, struct heritage *h)
+{
+    if (!s->inherits)
+        return;
+    *h = s->heritage;
+    s->heritage = HERITAGE_NONE;
+    s->inherits = false;
+}
+
 /* Its fds are somebody else's. */
 static void kept_is_taken(struct heritage *h)
 {

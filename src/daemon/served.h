@@ -121,6 +121,8 @@ struct served {
 struct served *served_new(const struct conf_any *conf, struct conf_doc *doc);
 /* It goes on with that, which is taken: before it is opened. */
 void served_inherit(struct served *s, struct heritage *h);
+/* It does not: h has it again, if it was given any. */
+void served_disinherit(struct served *s, struct heritage *h);
 /* Opens the device, or has its process do so. [any thread] */
 int served_open(struct served *s, struct errs *e);
 /* Takes its workers. */
