@@ -299,6 +299,11 @@ static void on_relay_closed(struct relay *r, void *arg)
 
     (void)r;
     i->relay_closed = true;
+    /* Of one that was never started nobody would be told that it has ended. */
+    if (i->process && !i->process->watched) {
+        process_drop(i->process, false);
+        i->process = NULL;
+    }
     if (!i->process) {
         be_closed(i);
         return;

@@ -593,10 +593,43 @@ static void another_config_may_not_suit_the_guest(void **state)
     vub_free(first);
 }
 
+/* Of an isolated device that was opened and never started. */
+static void one_that_gives_up_ends_its_processes_at_once(void **state)
+{
+    struct vub *first = start(DISK("f", "'queues': 2, ",
+                                   FILE_STORE) "," DISK("m", ISOLATED, MEMORY)),
+               *v = next(first);
+    struct front *f = front_new(first, "f", &(struct front_conf){.queues = 2});
+    struct front *m = front_new(first, "m", NULL);
+    struct load loads[2];
+
+    (void)state;
+    load_begin(&loads[0], f->vq[1], 0);
+    load_begin(&loads[1], m->vq[0], 0);
+    vub_arg(v, "--set");
+    vub_arg(v, "/devices/0/queues=1");
+    vub_spawn(v);
+    assert_true(vub_wait(v) > 0);
+    vub_log_wait(v, "are not offered here");
+    assert_int_equal(vub_log_count(v, "stopping without"), 0);
+    vub_free(v);
+    ask(first, "config.reload", "{}"); /* it is over by then */
+    for (unsigned n = 0; n < 100; n++) {
+        load_step(&loads[0]);
+        load_step(&loads[1]);
+    }
+    load_end(&loads[0]);
+    load_end(&loads[1]);
+    front_free(f);
+    front_free(m);
+    vub_free(first);
+}
+
 BEHAVE_MAIN(T(verified_load_goes_on), T(twenty_times_in_a_row),
             T(a_key_that_is_held_stays_held), T(what_is_in_memory_survives),
             T(a_picture_stays), T(all_types_go_on_together),
             T(isolated_devices_go_on),
             T(the_new_one_may_be_killed_at_any_point),
             T(the_old_one_may_be_killed_at_any_point),
-            T(another_config_may_not_suit_the_guest))
+            T(another_config_may_not_suit_the_guest),
+            T(one_that_gives_up_ends_its_processes_at_once))
