@@ -341,6 +341,8 @@ static void close_when_clear(struct relay *r)
 {
     if (!r->closing || r->sessions > 0 || r->legs > 0 || !r->closer)
         return;
+    /* One that nobody has gone on with: the closer has its fds to close. */
+    endpoint_visitor_drop(&r->visitor);
     /* No mail of its comes behind closed_later. */
     closer_free(r->closer);
     r->closer = NULL;

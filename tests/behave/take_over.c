@@ -593,6 +593,8 @@ static void another_config_may_not_suit_the_guest(void **state)
     vub_free(first);
 }
 
+#define MUCH (32 << 20) /* guest memory: a thread closes it */
+
 /* Of an isolated device that was opened and never started. */
 static void one_that_gives_up_ends_its_processes_at_once(void **state)
 {
@@ -600,10 +602,12 @@ static void one_that_gives_up_ends_its_processes_at_once(void **state)
                                    FILE_STORE) "," DISK("m", ISOLATED, MEMORY)),
                *v = next(first);
     struct front *f = front_new(first, "f", &(struct front_conf){.queues = 2});
-    struct front *m = front_new(first, "m", NULL);
+    struct front *m =
+        front_new(first, "m", &(struct front_conf){.mem_bytes = 2 * MUCH});
     struct load loads[2];
 
     (void)state;
+    memset(front_ptr(m, front_alloc(m, MUCH, 16)), 1, MUCH);
     load_begin(&loads[0], f->vq[1], 0);
     load_begin(&loads[1], m->vq[0], 0);
     vub_arg(v, "--set");
