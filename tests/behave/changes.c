@@ -16,7 +16,7 @@ static const char *work_until_answered(struct ctl *c, struct vq *q,
         blk_verify(q, *round % 512 * 8, 4096, *round);
         ++*round;
     } while (!front_wait_fd(c->fd, POLLIN, 0));
-    return ctl_line(c);
+    return ctl_answer(c);
 }
 
 static struct vub *with_images(const char *devices)
@@ -34,7 +34,7 @@ static struct vub *with_images(const char *devices)
     }
     vub_config(v, "%s", devices);
     vub_arg(v, "--set");
-    vub_arg(v, "/control=control.sock");
+    vub_arg(v, "/control=ctl");
     vub_arg(v, "--set");
     vub_arg(v, "/sandbox/paths=%s", v->dir); /* images that come later */
     vub_run(v);
@@ -45,7 +45,7 @@ static void a_guest_does_not_notice_the_changes_of_others(void **state)
 {
     struct vub *v = with_images(
         DISK("d", "", MEMORY) "," DISK("s", "'worker': 'w', ", IMAGE("s.img")));
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct front *f, *shares;
     uint64_t round = 0;
 
@@ -74,7 +74,7 @@ static void a_guest_does_not_notice_the_changes_of_others(void **state)
     assert_int_equal(vub_log_count(v, "s: front-end connected"), 1);
     front_free(shares);
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -85,7 +85,7 @@ static void what_is_in_flight_is_drained_in_bounded_time(void **state)
         "{'type': 'fault', 'next': " MEMORY ", 'rules':"
         " [{'op': 'read', 'offset': '1M', 'stuck': true}]}") "," DISK("e", "",
                                                                       MEMORY));
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct front *f = front_new(v, "d", NULL), *e = front_new(v, "e", NULL);
     struct blk_req *stuck = blk_new(f, 512);
     int64_t began;
@@ -103,7 +103,7 @@ static void what_is_in_flight_is_drained_in_bounded_time(void **state)
     assert_int_equal(access(vub_path(v, "d.sock"), F_OK), -1);
     front_free(f);
     front_free(e);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -111,7 +111,7 @@ static void what_is_in_flight_is_drained_in_bounded_time(void **state)
 static void an_image_goes_from_one_device_to_the_next(void **state)
 {
     struct vub *v = with_images(DISK("keep", "", MEMORY));
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     char buf[4096], got[4096];
 
     (void)state;
@@ -134,7 +134,7 @@ static void an_image_goes_from_one_device_to_the_next(void **state)
         front_need_hangup(f);
         front_free(f);
     }
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -157,7 +157,7 @@ static void requests_that_do_not_end_are_left_behind(void **state)
         vub_free(v);
         return;
     }
-    c = ctl_open(v);
+    c = ctl_new(v);
     e = front_new(v, "e", NULL);
     ctl_send(c, "device.remove", "'device': 'd'");
     need(work_until_answered(c, e->vq[0], &round),
@@ -175,14 +175,14 @@ static void requests_that_do_not_end_are_left_behind(void **state)
     need(ctl_ask(c, "device.add", "'config': " DISK("d", "", MEMORY)),
          "'result':{");
     front_free(e);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
 static void nothing_is_left_of_those_that_went(void **state)
 {
     struct vub *v = with_control(DISK("d", "", MEMORY));
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct footprint before = {0}, after;
     long rss = 0;
 
@@ -215,7 +215,7 @@ static void nothing_is_left_of_those_that_went(void **state)
     assert_true(vub_rss_kib(v) < rss + 2048);
 #endif
     (void)rss;
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -224,7 +224,7 @@ static void a_config_that_is_a_pipe_is_not_waited_for(void **state)
 {
     struct vub *v = with_control(DISK("d", "", MEMORY));
     const char *config = vub_path(v, "devices.json");
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
 
     (void)state;
     assert_int_equal(unlink(config) | mkfifo(config, 0600), 0);
@@ -232,7 +232,7 @@ static void a_config_that_is_a_pipe_is_not_waited_for(void **state)
          "is no file, and cannot be read a second time");
     vub_signal(v, SIGHUP);
     vub_log_wait(v, "the devices are as they were");
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 

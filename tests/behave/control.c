@@ -17,7 +17,7 @@ static void status_tells_of_a_session(void **state)
     struct vub *v =
         with_control(DISK("d", "'queues': 2, 'worker': ['a', 'b'], ", MEMORY));
     struct front_conf conf = {.queues = 2, .packed = true};
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct front *f;
     const char *line;
     char text[80];
@@ -48,7 +48,7 @@ static void status_tells_of_a_session(void **state)
     need(line, "'writes':5,");
     need(line, "'bytes_read':20480,'bytes_written':20480,'errors':0}");
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -59,7 +59,7 @@ static void what_is_in_flight_is_counted(void **state)
              "{'type': 'fault', 'next': " MEMORY
              ", 'rules': [{'op': 'any', 'offset': '1M', 'stuck': true}]}"));
     struct front *f = front_new(v, "d", NULL);
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct blk_req *r[3];
 
     (void)state;
@@ -70,7 +70,7 @@ static void what_is_in_flight_is_counted(void **state)
     blk_verify(f->vq[0], 0, 512, 1); /* by then they have been taken */
     need(ctl_ask(c, "status", ""), "'in_flight':3,");
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -78,7 +78,7 @@ static void stats_know_how_long_requests_took(void **state)
 {
     struct vub *v = with_control(DISK("d", "", MEMORY));
     struct front *f = front_new(v, "d", NULL);
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     uint8_t buf[4096];
 
     (void)state;
@@ -95,7 +95,7 @@ static void stats_know_how_long_requests_took(void **state)
          "vub_block_bytes_total{device=\\'d\\',queue=\\'0\\',"
          "operation=\\'read\\'} 20480\\u000a");
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -103,7 +103,7 @@ static void events_come_in_their_order(void **state)
 {
     struct vub *v =
         with_control(DISK("d", "", MEMORY) "," DISK("e", "", MEMORY));
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     struct front *f;
     struct blk_req *r;
     const char *line;
@@ -111,27 +111,27 @@ static void events_come_in_their_order(void **state)
     (void)state;
     need(ctl_ask(c, "events", ""), "'result':{}");
     f = front_new(v, "d", NULL);
-    need(ctl_line(c), "'params':{'event':'connect','device':'d','pid':");
+    need(ctl_answer(c), "'params':{'event':'connect','device':'d','pid':");
     r = blk_new(f, 512);
     r->data_gpa = UINT64_MAX;
     blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 512);
-    need(ctl_line(c),
+    need(ctl_answer(c),
          "'params':{'event':'ring.broken','device':'d','ring':0,'why':");
     need(ctl_ask(c, "block.resize", "'device':'e','size':'128M'"),
          "'params':{'event':'config','device':'e'}");
-    need(ctl_line(c), "'result':{'size':134217728,'was':67108864}");
+    need(ctl_answer(c), "'result':{'size':134217728,'was':67108864}");
     front_free(f);
-    line = ctl_line(c);
+    line = ctl_answer(c);
     need(line, "'params':{'event':'disconnect','device':'d','pid':");
     need(line, "'why':'it hung up'");
     /* And of one that is to blame. */
     f = front_new(v, "d", NULL);
-    need(ctl_line(c), "'params':{'event':'connect','device':'d','pid':");
+    need(ctl_answer(c), "'params':{'event':'connect','device':'d','pid':");
     assert_int_equal(send(f->sock, "what is that", 12, 0), 12);
-    need(ctl_line(c), "'params':{'event':'disconnect','device':'d','pid':");
+    need(ctl_answer(c), "'params':{'event':'disconnect','device':'d','pid':");
     front_need_hangup(f);
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -140,7 +140,7 @@ static void a_resize_reaches_the_guest(void **state)
     struct vub *v = with_control(DISK("d", "", MEMORY));
     struct front_conf conf = {.backend_channel = true};
     struct front *f = front_new(v, "d", &conf);
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     uint8_t zeros[4096] = {0}, buf[4096];
 
     (void)state;
@@ -167,7 +167,7 @@ static void a_resize_reaches_the_guest(void **state)
          "'result':{'size':201326592,'was':201326592}");
     assert_false(front_wait_fd(f->backend_fd, POLLIN, 0));
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -180,7 +180,7 @@ static void sizes_have_an_end(void **state)
     struct vub *v = with_control(DISK("d", "", MEMORY) "," DISK(
         "n", "", "{'type': 'null', 'size': '1M'}"));
     struct front *f = front_new(v, "n", NULL);
-    struct ctl *c = ctl_open(v);
+    struct ctl *c = ctl_new(v);
     uint8_t buf[512];
 
     (void)state;
@@ -205,7 +205,7 @@ static void sizes_have_an_end(void **state)
     need(ctl_ask(c, "block.resize", "'device':'d','size':'1G'"),
          "'result':{'size':1073741824,");
     front_free(f);
-    ctl_close(c);
+    ctl_free(c);
     vub_free(v);
 }
 
@@ -231,7 +231,7 @@ static void a_stuck_worker_does_not_stop_status(void **state)
 {
     pid_t held;
     struct vub *v = with_two(&held);
-    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+    struct ctl *c = ctl_new(v), *other = ctl_new(v);
     struct front *f = front_new(v, "e", NULL);
     const char *line;
 
@@ -241,7 +241,7 @@ static void a_stuck_worker_does_not_stop_status(void **state)
         /* Meanwhile others are served. */
         need(ctl_ask(other, "status", "'device':'e'"), "'state':'running'");
         blk_verify(f->vq[0], 0, 4096, i);
-        line = ctl_line(c);
+        line = ctl_answer(c);
         need(line, "{'id':'d','type':'block'");
         need(line, "'workers':['d'],'answers':false}");
         need(line, "'answers':true,'state':'running'");
@@ -249,8 +249,8 @@ static void a_stuck_worker_does_not_stop_status(void **state)
     let_go(held);
     need(ctl_ask(c, "status", "'device':'d'"), "'answers':true");
     front_free(f);
-    ctl_close(c);
-    ctl_close(other);
+    ctl_free(c);
+    ctl_free(other);
     vub_free(v);
 }
 
@@ -258,16 +258,16 @@ static void what_a_client_that_leaves_has_asked_for_does_not_begin(void **state)
 {
     pid_t held;
     struct vub *v = with_two(&held);
-    struct ctl *c, *other = ctl_open(v);
+    struct ctl *c, *other = ctl_new(v);
 
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
-        c = ctl_open(v);
+        c = ctl_new(v);
         ctl_send(c, "block.resize", "'device':'d','size':'128M'");
         ctl_send(c, "status", "");
         ctl_send(c, "log.level", "'level':'debug'");
-        need(ctl_line(c), "'was'"); /* all three are under way */
-        ctl_close(c);
+        need(ctl_answer(c), "'was'"); /* all three are under way */
+        ctl_free(c);
     }
     /* That they have gone is seen in the turn of the first call, if not
      * before. */
@@ -275,7 +275,7 @@ static void what_a_client_that_leaves_has_asked_for_does_not_begin(void **state)
         need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
     let_go(held);
     need(ctl_ask(other, "status", "'device':'d'"), "'size':67108864");
-    ctl_close(other);
+    ctl_free(other);
     vub_free(v);
 }
 
@@ -286,18 +286,18 @@ static void a_notification_is_done_though_its_client_has_left(void **state)
         "\"params\":{\"device\":\"d\",\"size\":\"128M\"}}\n";
     pid_t held;
     struct vub *v = with_two(&held);
-    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+    struct ctl *c = ctl_new(v), *other = ctl_new(v);
     const ssize_t len = sizeof(line) - 1;
 
     (void)state;
     assert_int_equal(send(c->fd, line, (size_t)len, MSG_NOSIGNAL), len);
     need(ctl_ask(c, "log.level", "'level':'debug'"), "'was'");
-    ctl_close(c);
+    ctl_free(c);
     for (unsigned i = 0; i < 2; i++)
         need(ctl_ask(other, "log.level", "'level':'debug'"), "'level'");
     let_go(held);
     need(ctl_ask(other, "status", "'device':'d'"), "'size':134217728");
-    ctl_close(other);
+    ctl_free(other);
     vub_free(v);
 }
 
@@ -305,7 +305,7 @@ static void a_stop_with_calls_under_way_is_clean(void **state)
 {
     pid_t held;
     struct vub *v = with_two(&held);
-    struct ctl *c = ctl_open(v), *other = ctl_open(v);
+    struct ctl *c = ctl_new(v), *other = ctl_new(v);
 
     (void)state;
     ctl_send(c, "block.resize", "'device':'d','size':'128M'");
@@ -316,18 +316,18 @@ static void a_stop_with_calls_under_way_is_clean(void **state)
          "'message':'the device is closing'");
     let_go(held);
     /* What was asked before the stop is done and answered. */
-    need(ctl_line(c), "'result':{'size':134217728,'was':67108864}");
-    need(ctl_line(c), "'result':{'size':134217728,'was':134217728}");
+    need(ctl_answer(c), "'result':{'size':134217728,'was':67108864}");
+    need(ctl_answer(c), "'result':{'size':134217728,'was':134217728}");
     assert_int_equal(vub_wait(v), 0);
-    ctl_close(c);
-    ctl_close(other);
+    ctl_free(c);
+    ctl_free(other);
     vub_free(v);
 }
 
 static void one_that_does_not_read_keeps_no_device_waiting(void **state)
 {
     struct vub *v = with_control(DISK("d", "", MEMORY));
-    struct ctl *deaf = ctl_open(v), *c = ctl_open(v);
+    struct ctl *deaf = ctl_new(v), *c = ctl_new(v);
     struct front *f;
 
     (void)state;
@@ -337,16 +337,16 @@ static void one_that_does_not_read_keeps_no_device_waiting(void **state)
         ctl_send(deaf, "help", "");
     for (unsigned i = 0; i < 100; i++) {
         f = front_new(v, "d", NULL);
-        need(ctl_line(c), "'connect'");
+        need(ctl_answer(c), "'connect'");
         blk_verify(f->vq[0], 0, 4096, i);
         front_free(f);
-        need(ctl_line(c), "'disconnect'");
+        need(ctl_answer(c), "'disconnect'");
     }
     for (unsigned i = 0; i < 150; i++)
-        while (strstr(ctl_line(deaf), "\"event\""))
+        while (strstr(ctl_answer(deaf), "\"event\""))
             ;
-    ctl_close(deaf);
-    ctl_close(c);
+    ctl_free(deaf);
+    ctl_free(c);
     vub_free(v);
 }
 

@@ -1,86 +1,46 @@
-/* behave/control.h: a client of the control socket, and threads of the program
- * that are held, for behaviour tests. */
+/* behave/control.h: for tests of the control socket itself: several clients
+ * (ctl.h) of one program, and threads of it that are held. */
 #ifndef BEHAVE_CONTROL_H
 #define BEHAVE_CONTROL_H
 
 #include <dirent.h>
 #include <poll.h>
 #include <sys/ptrace.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "behave.h"
+#include "ctl.h"
 
-struct ctl {
-    int fd;
-    size_t len;
-    char in[256 << 10];
-};
-
-static inline struct ctl *ctl_open(struct vub *v)
+static inline struct ctl *ctl_new(struct vub *v)
 {
-    struct ctl *c = calloc(1, sizeof(*c));
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct ctl *c = front_calloc(1, sizeof(*c));
 
-    assert_non_null(c);
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s",
-             vub_path(v, "control.sock"));
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        front_fail("cannot connect to %s", addr.sun_path);
+    ctl_open(c, v);
     return c;
 }
 
-static inline void ctl_close(struct ctl *c)
+static inline void ctl_free(struct ctl *c)
 {
-    close(c->fd);
+    ctl_close(c);
     free(c);
 }
 
-/* "method", and what stands in its params: single quotes become double. */
+/* params: what stands between the braces. */
 static inline void ctl_send(struct ctl *c, const char *method,
                             const char *params)
 {
-    char line[512];
-    int len = snprintf(line, sizeof(line),
-                       "{'jsonrpc':'2.0','id':1,'method':'%s','params':{%s}}\n",
-                       method, params);
+    char object[512];
 
-    for (char *p = line; *p; p++)
-        if (*p == '\'')
-            *p = '"';
-    assert_int_equal(send(c->fd, line, (size_t)len, MSG_NOSIGNAL), len);
-}
-
-/* The next line, good until the one after. */
-static inline const char *ctl_line(struct ctl *c)
-{
-    static char line[sizeof(c->in)];
-    char *end;
-    ssize_t n;
-
-    while (!(end = memchr(c->in, '\n', c->len))) {
-        if (!front_wait_fd(c->fd, POLLIN, front_timeout_ms()))
-            front_fail("the control socket says nothing");
-        n = read(c->fd, c->in + c->len, sizeof(c->in) - c->len);
-        if (n <= 0)
-            front_fail("the control socket has hung up");
-        c->len += (size_t)n;
-    }
-    *end = '\0';
-    memcpy(line, c->in, (size_t)(end - c->in) + 1);
-    c->len -= (size_t)(end - c->in) + 1;
-    memmove(c->in, end + 1, c->len);
-    return line;
+    assert_true(snprintf(object, sizeof(object), "{%s}", params) <
+                (int)sizeof(object));
+    ctl_call(c, method, object);
 }
 
 static inline const char *ctl_ask(struct ctl *c, const char *method,
                                   const char *params)
 {
     ctl_send(c, method, params);
-    return ctl_line(c);
+    return ctl_answer(c);
 }
 
 /* The same text with single quotes is in line. */
@@ -102,7 +62,7 @@ static inline struct vub *with_control(const char *devices)
 
     vub_config(v, "%s", devices);
     vub_arg(v, "--set");
-    vub_arg(v, "/control=control.sock");
+    vub_arg(v, "/control=ctl");
     vub_run(v);
     return v;
 }

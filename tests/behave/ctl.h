@@ -11,13 +11,13 @@
 
 struct ctl {
     int fd;
-    char buf[65536];
+    char buf[256 << 10];
     size_t len;
     unsigned id;
 };
 
 /* These devices, and a control socket, "ctl". */
-static void ctl_config(struct vub *v, const char *devices)
+static inline void ctl_config(struct vub *v, const char *devices)
 {
     vub_config_whole(v,
                      "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [%s]}",
@@ -25,7 +25,7 @@ static void ctl_config(struct vub *v, const char *devices)
 }
 
 /* A vub that has them. */
-static struct vub *ctl_start(const char *devices)
+static inline struct vub *ctl_start(const char *devices)
 {
     struct vub *v = vub_new();
 
@@ -34,7 +34,7 @@ static struct vub *ctl_start(const char *devices)
     return v;
 }
 
-static void ctl_open(struct ctl *c, struct vub *v)
+static inline void ctl_open(struct ctl *c, struct vub *v)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
 
@@ -46,7 +46,8 @@ static void ctl_open(struct ctl *c, struct vub *v)
 }
 
 /* Sends a call; ' stands for ". */
-static void ctl_call(struct ctl *c, const char *method, const char *params)
+static inline void ctl_call(struct ctl *c, const char *method,
+                            const char *params)
 {
     char line[8192];
     int n = snprintf(line, sizeof(line),
@@ -61,10 +62,10 @@ static void ctl_call(struct ctl *c, const char *method, const char *params)
     assert_int_equal(send(c->fd, line, (size_t)n, MSG_NOSIGNAL), n);
 }
 
-/* The next answer; good until the next call. */
-static const char *ctl_answer(struct ctl *c)
+/* The next line, an answer or an event; good until the one after. */
+static inline const char *ctl_answer(struct ctl *c)
 {
-    static char line[65536];
+    static char line[sizeof(c->buf)];
     char *end;
 
     while ((end = memchr(c->buf, '\n', c->len)) == NULL) {
@@ -83,7 +84,7 @@ static const char *ctl_answer(struct ctl *c)
     return line;
 }
 
-static void __attribute__((unused)) ctl_need(struct ctl *c, const char *text)
+static inline void ctl_need(struct ctl *c, const char *text)
 {
     const char *line = ctl_answer(c);
 
@@ -91,12 +92,12 @@ static void __attribute__((unused)) ctl_need(struct ctl *c, const char *text)
         front_fail("the answer is %s, without %s", line, text);
 }
 
-static bool __attribute__((unused)) ctl_has_answer(struct ctl *c)
+static inline bool ctl_has_answer(struct ctl *c)
 {
     return memchr(c->buf, '\n', c->len) || front_wait_fd(c->fd, 1, 0);
 }
 
-static void ctl_close(struct ctl *c)
+static inline void ctl_close(struct ctl *c)
 {
     close(c->fd);
 }
