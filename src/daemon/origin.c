@@ -1,3 +1,5 @@
+/* What is told of the start is noted while it goes on, since struct take_over
+ * ends with it. */
 #include "daemon/origin.h"
 
 #include <inttypes.h>

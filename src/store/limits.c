@@ -1,3 +1,5 @@
+/* Operations and bytes, each for all, for reads and for writes: the rows below
+ * are the names of both, wherever they are told or asked for. */
 #include "store/limits.h"
 
 #include "store/bucket.h"

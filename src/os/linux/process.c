@@ -1,3 +1,5 @@
+/* Signals, limits and descriptors as a server needs them, whoever has started
+ * it: a shell, a service manager, or the broker by a fork. */
 #include "os/process.h"
 
 #include <errno.h>
