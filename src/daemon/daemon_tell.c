@@ -122,7 +122,7 @@ static void tell_keeper(struct daemon *d)
 {
     const struct served *s = d->devices.list[0];
     struct json_out o = JSON_OUT_EMPTY;
-    char digest[20];
+    char digest[20], offered[20];
 
     keep_forget(s->common->id);
     json_add_bool(&o, "config_acts",
@@ -130,6 +130,9 @@ static void tell_keeper(struct daemon *d)
     snprintf(digest, sizeof(digest), "%" PRIx64,
              conf_digest(s->conf, &device_union));
     json_add_str(&o, "config", digest);
+    snprintf(offered, sizeof(offered), "%" PRIx64,
+             endpoint_offered(s->endpoint));
+    json_add_str(&o, "offers", offered);
     if (!o.failed)
         control_tell_keeper(&d->control, "ready", o.text);
     json_out_free(&o);

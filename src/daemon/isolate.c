@@ -433,8 +433,12 @@ int isolate_place(struct isolated *i, struct place *place,
         .told = on_told,
         .arg = i,
     };
-    int rc = relay_open(&i->relay, &conf, e);
+    int rc = 0;
 
+    if (visitor && visitor->said)
+        rc = process_suits(i->process, visitor->said, e);
+    if (rc == 0)
+        rc = relay_open(&i->relay, &conf, e);
     if (rc < 0)
         return rc;
     i->main = main;

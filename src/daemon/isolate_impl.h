@@ -59,6 +59,7 @@ struct isolate_process {
     int pid;
     bool ready;
     bool config_acts; /* as its device_ops say */
+    uint64_t offers;  /* features */
     unsigned given;   /* of kept memory */
 
     bool watched, talks;
@@ -73,6 +74,10 @@ struct isolate_process {
 struct isolate_process *process_new(struct isolated *i, struct err *e);
 /* [blocks] Until it has opened the device. */
 int process_wait(struct isolate_process *p, struct errs *e);
+/* Would it take what a front-end has said to another process? It is told that
+ * when there is no way back. */
+int process_suits(const struct isolate_process *p, struct transcript *said,
+                  struct err *e);
 /* From now on the owner is told: isolate_was_heard, isolate_lost. On failure it
  * is still to be dropped. */
 int process_watch(struct isolate_process *p, struct loop *loop, struct err *e);

@@ -2,6 +2,7 @@
  * That it has ended is known by the broker's word alone, behind all that it has
  * said itself; only then are its files and locks free for the next one. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "os/broker.h"
 #include "os/closer.h"
 #include "os/door.h"
+#include "vhost/transcript.h"
 
 /* Of a process that is not ready: errors of its config. */
 #define FIRST_WORDS_MAX (256u << 10)
@@ -216,6 +218,31 @@ int process_wait(struct isolate_process *p, struct errs *e)
     }
     free(w.text);
     return rc;
+}
+
+int process_suits(const struct isolate_process *p, struct transcript *said,
+                  struct err *e)
+{
+    const struct isolated *i = p->owner;
+    uint64_t more = transcript_features(said) & ~p->offers;
+
+    if (more)
+        return err_set(e, -EINVAL, i->conf.at,
+                       "SET_FEATURES, which another process has taken: "
+                       "features 0x%" PRIx64 " are not offered here",
+                       more);
+    for (unsigned n = 0; n < transcript_count(said); n++) {
+        const struct msg *m = transcript_at(said, n);
+
+        if (m->header.request == MSG_SET_VRING_NUM &&
+            m->payload.state.num > i->common->queue_size)
+            return err_set(
+                e, -EINVAL, i->conf.at,
+                "SET_VRING_NUM, which another process has taken: a "
+                "ring of %" PRIu32 " descriptors; 1 to %u are possible",
+                m->payload.state.num, (unsigned)i->common->queue_size);
+    }
+    return 0;
 }
 
 /* ---- while it is watched ---- */

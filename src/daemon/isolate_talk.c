@@ -56,6 +56,7 @@ static enum heard hear_ready(struct isolate_process *p,
         return HEARD_FAILED;
     }
     p->config_acts = json_member_true(params, "config_acts");
+    p->offers = strtoull(json_member_string(params, "offers"), NULL, 16);
     return HEARD_READY;
 }
 

@@ -28,6 +28,11 @@ struct device *endpoint_device(struct endpoint *ep)
     return ep->device;
 }
 
+uint64_t endpoint_offered(const struct endpoint *ep)
+{
+    return session_offered(ep->device);
+}
+
 const struct endpoint_conf *endpoint_conf(const struct endpoint *ep)
 {
     return &ep->conf;

@@ -126,6 +126,8 @@ void endpoint_stats(struct endpoint *ep, struct json_out *o);
 void endpoint_metrics(struct endpoint *ep, struct metrics *m);
 
 struct device *endpoint_device(struct endpoint *ep);
+/* The features that front-ends are offered. */
+uint64_t endpoint_offered(const struct endpoint *ep);
 /* [any] Counters of a queue, since endpoint_open; good until endpoint_free. */
 const struct ring_stats *endpoint_ring_stats(const struct endpoint *ep,
                                              unsigned queue);

@@ -558,7 +558,7 @@ static void need_failure(struct vub *first, struct vub *v, struct load *l,
         load_step(l);
 }
 
-static void another_config_may_not_suit_the_guest(void **state)
+static void suits_not(const char *devices)
 {
     static const struct {
         const char *set, *why;
@@ -567,13 +567,11 @@ static void another_config_may_not_suit_the_guest(void **state)
         {"/devices/0/queue_size=16", "SET_VRING_NUM"},
         {"/devices/0/store/path=other", "other"},
     };
-    struct vub *first =
-        start(DISK("f", "'queues': 2, ", FILE_STORE) "," KEYBOARD);
+    struct vub *first = start(devices);
     struct front *f = front_new(first, "f", &(struct front_conf){.queues = 2});
     struct input *in = input_new(first, "k", NULL, 64);
     struct load l;
 
-    (void)state;
     key(first, in, KEY_A, 1);
     load_begin(&l, f->vq[1], 0);
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
@@ -591,6 +589,18 @@ static void another_config_may_not_suit_the_guest(void **state)
     front_free(f);
     input_free(in);
     vub_free(first);
+}
+
+static void another_config_may_not_suit_the_guest(void **state)
+{
+    (void)state;
+    suits_not(DISK("f", "'queues': 2, ", FILE_STORE) "," KEYBOARD);
+}
+
+static void nor_one_of_an_isolated_device(void **state)
+{
+    (void)state;
+    suits_not(DISK("f", "'queues': 2, " ISOLATED, FILE_STORE) "," KEYBOARD);
 }
 
 #define MUCH (32 << 20) /* guest memory: a thread closes it */
@@ -636,4 +646,5 @@ BEHAVE_MAIN(T(verified_load_goes_on), T(twenty_times_in_a_row),
             T(the_new_one_may_be_killed_at_any_point),
             T(the_old_one_may_be_killed_at_any_point),
             T(another_config_may_not_suit_the_guest),
+            T(nor_one_of_an_isolated_device),
             T(one_that_gives_up_ends_its_processes_at_once))
