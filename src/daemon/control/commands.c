@@ -153,7 +153,8 @@ static const struct command_row own[] = {
     {"events", NULL,
      "Tell what happens from now on, each event as a notification: front-ends "
      "that connect and disconnect, rings that break, devices whose config "
-     "changes, iSCSI sessions that are lost and come back, a new log level.",
+     "changes, that come and go or have a new process, iSCSI sessions that "
+     "are lost and come back, a new log level.",
      .run = run_events},
     {"log.level", &level_table, "Change the log level.", .run = run_log_level},
     {"throttle.set", &throttle_set_table,
