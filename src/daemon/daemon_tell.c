@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/text.h"
 #include "iscsi/unit.h"
 #include "os/keep.h"
 #include "os/process.h"
@@ -105,11 +106,31 @@ void daemon_tell_close(void)
 
 /* ---- ready ---- */
 
+/* "block, 2 queues on worker a, b". */
+static void describe(const struct served *s, char *out, size_t room)
+{
+    const struct device_type *type = device_type_of(s->conf);
+    int named = s->common->worker.count;
+    unsigned queues = type->queues(s->conf->data);
+    size_t len = 0;
+
+    out[0] = '\0';
+    text_add(out, room, &len, "%s, %u queue%s", s->conf->table->name, queues,
+             queues == 1 ? "" : "s");
+    if (s->isolated)
+        text_add(out, room, &len, ", in a process of its own");
+    if (named == 0 && type->default_worker)
+        named = 1;
+    for (unsigned i = 0; i < (unsigned)named && i < queues; i++)
+        text_add(out, room, &len, "%s%s", i ? ", " : " on worker ",
+                 workers_name(s->conf, i));
+}
+
 void daemon_tell_where(const struct served *s)
 {
     char text[300];
 
-    served_describe(s, text, sizeof(text));
+    describe(s, text, sizeof(text));
     if (s->place.given < 0)
         log_info(s->common->id, "%s, at %s", text, s->place.path);
     else

@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "conf/text.h"
-#include "daemon/config.h"
 #include "daemon/isolate.h"
 
 /* ---- before it starts ---- */
@@ -244,25 +242,6 @@ void served_unref(struct served *s)
         s->events->unused(s, s->events->arg);
 }
 
-void served_describe(const struct served *s, char *out, size_t room)
-{
-    const struct device_type *type = device_type_of(s->conf);
-    int named = s->common->worker.count;
-    unsigned queues = type->queues(s->conf->data);
-    size_t len = 0;
-
-    out[0] = '\0';
-    text_add(out, room, &len, "%s, %u queue%s", s->conf->table->name, queues,
-             queues == 1 ? "" : "s");
-    if (s->isolated)
-        text_add(out, room, &len, ", in a process of its own");
-    if (named == 0 && type->default_worker)
-        named = 1;
-    for (unsigned i = 0; i < (unsigned)named && i < queues; i++)
-        text_add(out, room, &len, "%s%s", i ? ", " : " on worker ",
-                 workers_name(s->conf, i));
-}
-
 /* ---- on the home loop ---- */
 
 static void answer(struct served *s)
@@ -387,26 +366,6 @@ static void on_closed(struct endpoint *ep, void *arg)
     served_call_ended(s);
 }
 
-/* One that is told may answer, and others too. */
-static void cancel_calls(struct served *s)
-{
-    bool more = true;
-
-    while (more) {
-        more = false;
-        LIST_EACH (&s->calls, node) {
-            struct served_call *c =
-                container_of(node, struct served_call, node);
-
-            if (c->cancelled)
-                continue;
-            served_call_cancel(c);
-            more = true;
-            break;
-        }
-    }
-}
-
 /* Nothing is left of it when its process has ended. */
 static void on_isolated_closed(void *arg)
 {
@@ -452,7 +411,7 @@ static void do_close(struct served *s)
         isolate_close(s->isolated);
         return;
     }
-    cancel_calls(s);
+    served_cancel_calls(s);
     endpoint_close(s->endpoint, on_closed, s);
 }
 
@@ -479,7 +438,7 @@ static void do_suspend(struct served *s)
         isolate_suspend(s->isolated);
         return;
     }
-    cancel_calls(s);
+    served_cancel_calls(s);
     endpoint_suspend(s->endpoint, on_suspended, on_closed, s);
 }
 
@@ -488,47 +447,6 @@ static void on_ask(struct mail *m)
     struct served *s = container_of(m, struct served, ask);
 
     s->asked(s);
-}
-
-/* ---- calls, on the home loop ---- */
-
-struct endpoint *served_endpoint(const struct served *s)
-{
-    return s->start_rc < 0 ? NULL : s->endpoint;
-}
-
-struct device *served_call_begin(struct served *s, struct served_call *c,
-                                 struct call *call)
-{
-    *c = (struct served_call){.call = call};
-    list_init(&c->node);
-    if (!served_endpoint(s))
-        return NULL;
-    list_add(&s->calls, &c->node);
-    return endpoint_device(s->endpoint);
-}
-
-void served_call_cancel(struct served_call *c)
-{
-    if (!c->call || c->cancelled)
-        return;
-    c->cancelled = true;
-    if (c->call->cancel)
-        c->call->cancel(c->call);
-}
-
-void served_call_end(struct served_call *c)
-{
-    c->call = NULL;
-    list_del(&c->node);
-}
-
-void served_call_ended(struct served *s)
-{
-    if (!s->close_due || !list_empty(&s->calls))
-        return;
-    s->close_due = false;
-    answer(s);
 }
 
 /* ---- on the main loop ---- */

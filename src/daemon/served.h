@@ -172,8 +172,7 @@ void served_call_cancel(struct served_call *c);
  * the other. */
 void served_call_end(struct served_call *c);
 void served_call_ended(struct served *s);
-
-/* "block, 2 queues on a, b": for the log. */
-void served_describe(const struct served *s, char *out, size_t room);
+/* [home] All are told, served.c does it before the device closes. */
+void served_cancel_calls(struct served *s);
 
 #endif
