@@ -338,6 +338,7 @@ void isolate_lost(struct isolated *i, int how)
     log_limited(&i->lines, LOG_WARN, i->common->id,
                 "its process %d has ended%s (%s): another is started", p->pid,
                 was_ready ? "" : " before it was ready", i->reason);
+    i->state = ISOLATE_WAITING; /* for whom the next lines answer */
     process_drop(p, false);
     fail_waiting(i);
     relay_child_lost(i->relay);

@@ -125,6 +125,32 @@ static void a_device_in_a_process_of_its_own_is_served(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* Whoever has asked when it ends is answered then. */
+static void a_lost_process_is_not_said_to_run(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", APART, MEMORY));
+    struct ctl c, other;
+    const char *line;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_open(&other, v);
+    pid = need_process(&c, "d");
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_call(&other, "log.level",
+             "{'level': 'debug'}"); /* it has been read by now */
+    ctl_need(&other, "\"result\"");
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    line = ctl_answer(&c);
+    assert_non_null(strstr(line, "\"process\":{\"state\":\""));
+    assert_null(strstr(line, "\"state\":\"running\",\"restarts\":"));
+    ctl_close(&other);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 /* ---- kills under load ---- */
 
 /* The disk "d" is at work; its process is killed again and again. */
@@ -644,6 +670,7 @@ static void it_needs_no_sandbox(void **state)
 }
 
 BEHAVE_MAIN(T(a_device_in_a_process_of_its_own_is_served),
+            T(a_lost_process_is_not_said_to_run),
             T(a_disk_of_a_file_survives_its_process),
             T(a_disk_in_memory_survives_its_process),
             T(a_scsi_host_survives_its_process),
