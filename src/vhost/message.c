@@ -386,6 +386,7 @@ void session_handle(struct session *s, struct msg *m)
     log_debug(s->device->id, "%s, %u bytes, %u fds, flags 0x%x",
               msg_name(m->header.request, name), m->header.size, m->num_fds,
               m->header.flags);
+    s->heard |= !(m->header.flags & MSG_OF_RELAY);
     if (!form_is_good(s, t, m))
         return;
     s->msg = m;

@@ -61,6 +61,8 @@ enum { MSG_BACKEND_CONFIG_CHANGE = 2 };
 /* Ours, of a GET_VRING_BASE from a relay to its child: the ring stops because
  * another process goes on with it, and the guest is to notice nothing. */
 #define MSG_SUSPENDS (1u << 16)
+/* Likewise: the relay asks that, and no front-end. */
+#define MSG_OF_RELAY (1u << 17)
 
 struct msg_header {
     uint32_t request, flags, size; /* size: of the payload, bytes */

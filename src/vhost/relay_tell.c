@@ -27,7 +27,7 @@ static void ask_u64(struct relay_session *s, enum relay_asked asked,
 {
     const bool get = message_has_answer(request);
     const struct msg_header h = {
-        request, MSG_VERSION | (get ? 0 : MSG_NEED_REPLY),
+        request, MSG_VERSION | MSG_OF_RELAY | (get ? 0 : MSG_NEED_REPLY),
         get || request == MSG_RESET_DEVICE ? 0 : sizeof(value)};
 
     relay_ask(s, asked, &h, &value, NULL, 0);
@@ -41,7 +41,7 @@ bool relay_ask_message(struct relay_session *s, enum relay_asked asked,
     int fds[SOCK_FDS_MAX];
     unsigned num = 0;
 
-    h.flags &= ~MSG_SUSPENDS;
+    h.flags &= ~(MSG_SUSPENDS | MSG_OF_RELAY);
     h.flags = need_reply ? h.flags | MSG_NEED_REPLY : h.flags & ~MSG_NEED_REPLY;
     h.size = MIN(h.size, (uint32_t)sizeof(payload));
     if (h.request == MSG_SET_PROTOCOL_FEATURES && h.size == sizeof(payload.u64))

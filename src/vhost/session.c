@@ -324,11 +324,10 @@ static void on_end_later(struct mail *m)
 }
 
 /* Whoever has only looked if somebody listens is no front-end. By a door a
- * relay comes, which begins with its protocol features. */
+ * relay comes, which has questions of its own. */
 static bool has_said(const struct session *s)
 {
-    return conn_has_said(&s->conn) &&
-           (!s->visit || !s->said || transcript_count(s->said) > 1);
+    return s->visit ? s->heard : conn_has_said(&s->conn);
 }
 
 void session_end(struct session *s, enum log_level level, const char *why)

@@ -36,6 +36,7 @@ struct session {
     int peer_pid;
     unsigned peer_uid;
     uint64_t visit; /* its number at a door */
+    bool heard;     /* something of the front-end behind it */
 
     uint64_t protocol; /* protocol features acked */
     uint64_t features;

@@ -332,8 +332,10 @@ static void who_says_nothing_is_no_front_end(void **state)
     struct vub *v = vub_new();
 
     (void)state;
-    vub_config(v, DISK("d", "", MEMORY) ", " DISK(
-                      "e", "'isolation': 'process', ", MEMORY));
+    vub_config(v, getenv("VUB_TEST_ISOLATION")
+                      ? DISK("d", "", MEMORY) ", " DISK("e", "", MEMORY)
+                      : DISK("d", "", MEMORY) ", " DISK(
+                            "e", "'isolation': 'process', ", MEMORY));
     v->quiet = true;
     vub_run(v);
     for (unsigned i = 0; i < 2; i++) {
