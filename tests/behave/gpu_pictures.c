@@ -303,7 +303,7 @@ static void whoever_waits_outlives_guests(void **state)
 static void many_wait_at_a_busy_guest(void **state)
 {
     enum { CLIENTS = 60 };
-    struct ctl c[CLIENTS];
+    static struct ctl c[CLIENTS]; /* large, each */
     struct gpu_fb *fb;
     struct screen s;
 

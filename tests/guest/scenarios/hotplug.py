@@ -20,6 +20,14 @@ check() {
         "$(sha256sum </tmp/data | cut -d ' ' -f 1)"
 }
 
+# The driver tells of a size just before it is in place.
+has_sectors() {
+    for try in $(seq 1000); do
+        [ "$(cat /sys/block/$1/size)" != "$2" ] || break
+    done
+    is sectors "$(cat /sys/block/$1/size)" "$2"
+}
+
 is disks "$(count)" 2
 tell ready
 
@@ -36,26 +44,26 @@ fails ls -d /sys/class/scsi_device/*:0:2:0
 tell used
 
 hear "0:0 has grown"
-is sectors "$(cat /sys/block/$(disk 0 0)/size)" 65536
+has_sectors $(disk 0 0) 65536
 dd if=/dev/urandom of=/dev/$(disk 0 0) bs=1M seek=28 count=4 conv=fsync \\
     2>/dev/null
 tell used
 
 hear "0:1 has grown"
-is sectors "$(cat /sys/block/$(disk 0 1)/size)" 49152
+has_sectors $(disk 0 1) 49152
 dd if=/dev/urandom of=/dev/$(disk 0 1) bs=1M seek=16 count=8 conv=fsync \\
     2>/dev/null
 tell hash "$(hash /dev/$(disk 0 1) 8 16)"
 
 hear "0:1 has shrunk"
-is sectors "$(cat /sys/block/$(disk 0 1)/size)" 40960
+has_sectors $(disk 0 1) 40960
 fails dd if=/dev/zero of=/dev/$(disk 0 1) bs=1M seek=20 count=1
 check 0 1
 """
 
 
 def blocks(n):
-    """The driver's message, which comes once the size is in place."""
+    """The driver's message, just before the size is in place."""
     return f"] {n} 512-byte logical blocks"
 
 
