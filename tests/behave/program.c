@@ -261,7 +261,8 @@ static void manager_hears(int fd, const char *text)
     }
 }
 
-/* The thread of that name; 0: it is not to be seen. */
+/* The thread of that name, the last one: a sanitizer's has that of the first
+ * that is made. 0: it is not to be seen. */
 static pid_t thread_named(struct vub *v, const char *name)
 {
     char path[64], comm[32];
@@ -271,7 +272,7 @@ static pid_t thread_named(struct vub *v, const char *name)
 
     snprintf(path, sizeof(path), "/proc/%d/task", v->pid);
     dir = opendir(path);
-    while (dir && !found && (entry = readdir(dir)) != NULL) {
+    while (dir && (entry = readdir(dir)) != NULL) {
         FILE *f;
 
         snprintf(path, sizeof(path), "/proc/%d/task/%.16s/comm", v->pid,
