@@ -14,7 +14,11 @@ from rig import Client, Vub, connect, disk, errors, run, served, write
 def threads(vub):
     """Those that have a name of their own."""
     names = []
-    for task in os.listdir(f"/proc/{vub.process.pid}/task"):
+    tasks = sorted(os.listdir(f"/proc/{vub.process.pid}/task"), key=int)
+    with open(f"/proc/{vub.process.pid}/maps") as f:
+        if "libtsan" in f.read():
+            del tasks[1]  # the sanitizer's, by the name of the first worker
+    for task in tasks:
         try:
             with open(f"/proc/{vub.process.pid}/task/{task}/comm") as f:
                 names.append(f.read().strip())
