@@ -66,6 +66,15 @@ static uint64_t wanted(const struct viewer *v)
     return WIRE_F_EDID | (viewer_has_dmabufs(v) ? WIRE_F_DMABUF2 : 0);
 }
 
+/* It is another one than what the dma-bufs were shown to: SCANOUT is all that
+ * it may be told of them. */
+static void forget_dmabufs(struct viewer *v)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        if (v->views[i].mode.kind == VIEW_DMABUF)
+            v->views[i].mode.kind = VIEW_SURFACE;
+}
+
 static const char *on_features(struct viewer *v, const void *payload)
 {
     uint64_t offered;
@@ -78,6 +87,8 @@ static const char *on_features(struct viewer *v, const void *payload)
               "the front-end's display: features 0x%" PRIx64 ", of 0x%" PRIx64,
               v->features, offered);
     v->agree_due = true;
+    if (!(v->features & WIRE_F_DMABUF2))
+        forget_dmabufs(v);
     ask_edids(v);
     for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
         viewer_stir_scanout(v, i);

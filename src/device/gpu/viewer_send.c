@@ -241,6 +241,18 @@ static unsigned next_due(struct viewer *v)
     return i;
 }
 
+/* What another process has shown it as a dma-buf may be off by now: how that
+ * is said depends on the features, which it has not told then. */
+static bool may_show(const struct viewer *v)
+{
+    if (!v->shows || v->features_known)
+        return v->shows;
+    for (unsigned i = 0; i < ARRAY_LEN(v->views); i++)
+        if (v->views[i].mode.kind == VIEW_DMABUF)
+            return false;
+    return true;
+}
+
 /* False: there is nothing to say. */
 static bool compose(struct viewer *v)
 {
@@ -249,7 +261,7 @@ static bool compose(struct viewer *v)
     if (v->leaving)
         return false;
     compose_questions(v);
-    while (o->head_len == 0 && v->due && v->shows) {
+    while (o->head_len == 0 && v->due && may_show(v)) {
         unsigned i = next_due(v);
 
         compose_scanout(v, i);

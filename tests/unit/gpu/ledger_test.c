@@ -264,11 +264,23 @@ static bool hears_of(struct whole *d, uint32_t scanout, uint32_t width)
         receive(payload, h.size);
         memcpy(&m, payload, MIN(sizeof(m), h.size));
         free(payload);
+        assert_int_not_equal(h.request, WIRE_DMABUF_SCANOUT2);
         heard |= h.request == WIRE_SCANOUT && m.scanout == scanout &&
                  m.width == width;
         uv_run(&d->loop.uv, UV_RUN_NOWAIT);
     }
     return heard;
+}
+
+static void say_features(uint64_t features)
+{
+    const struct {
+        struct wire_header h;
+        uint8_t payload[8];
+    } reply = {{WIRE_GET_PROTOCOL_FEATURES, WIRE_REPLY, sizeof(features)},
+               {(uint8_t)features}};
+
+    assert_int_equal(send(display[1], &reply, sizeof(reply), 0), sizeof(reply));
 }
 
 static void open_display(void)
@@ -327,6 +339,25 @@ static void a_display_is_told_what_is_off_by_now(void **state)
     whole_start(d, legacy_world, false);
     give_display(d);
     assert_false(hears_of(d, 0, 0)); /* that is over */
+    whole_close(d);
+    close_display();
+}
+
+/* What was shown as a dma-buf it may not even know how to take. */
+static void another_display_hears_of_no_dmabufs(void **state)
+{
+    struct whole *d;
+
+    (void)state;
+    open_display();
+    legacy_leave(legacy_world, legacy_picture(), "");
+    d = whole_open("");
+    whole_start(d, legacy_world, false);
+    d->gpu->shown_before = 1u << GPU_SHOWN_DMABUF;
+    give_display(d);
+    assert_false(hears_of(d, 0, 64)); /* its features are waited for */
+    say_features(0);
+    assert_true(hears_of(d, 0, 64));
     whole_close(d);
     close_display();
 }
@@ -415,6 +446,7 @@ int main(void)
         LEGACY_TEST(an_event_that_the_driver_has_seen_is_over),
         LEGACY_TEST(a_display_is_told_what_there_is),
         LEGACY_TEST(a_display_is_told_what_is_off_by_now),
+        LEGACY_TEST(another_display_hears_of_no_dmabufs),
         LEGACY_TEST(pixels_that_are_not_there_are_not_saved),
         LEGACY_TEST(a_device_that_was_never_handed_on_has_no_arena),
         LEGACY_TEST(pixels_of_a_watched_device_are_kept_from_the_start),
