@@ -12,6 +12,7 @@
 #include "iscsi/unit.h"
 #include "os/keep.h"
 #include "os/process.h"
+#include "store/event.h"
 
 /* ---- events ---- */
 
@@ -79,6 +80,17 @@ static void on_iscsi(const struct iscsi_event *event, void *arg)
     control_event(&d->control, &o);
 }
 
+static bool wants_of_store(void *arg)
+{
+    return control_wants_events(&((struct daemon *)arg)->control);
+}
+
+/* [any of a device's loops] */
+static void on_store(struct json_out *members, void *arg)
+{
+    control_event(&((struct daemon *)arg)->control, members);
+}
+
 /* What an isolated device tells of itself. */
 static void on_told(struct served *s, struct json_out *members, void *arg)
 {
@@ -97,11 +109,13 @@ void daemon_tell_init(struct daemon *d)
 void daemon_tell_open(struct daemon *d)
 {
     iscsi_tell(on_iscsi, d);
+    store_tell(wants_of_store, on_store, d);
 }
 
 void daemon_tell_close(void)
 {
     iscsi_tell(NULL, NULL);
+    store_tell(NULL, NULL, NULL);
 }
 
 /* ---- ready ---- */

@@ -64,7 +64,7 @@ static enum heard hear_ready(struct isolate_process *p,
 static bool is_event_of_device(const struct json *params, const char *id)
 {
     static const char *const names[] = {"ring.broken", "config", "iscsi.lost",
-                                        "iscsi.back"};
+                                        "iscsi.back", "fault.fired"};
     const char *name = json_member_string(params, "event");
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)

@@ -12,6 +12,8 @@
 #include "device/command.h"
 #include "virtio/device.h"
 
+struct store;
+
 enum { ON_DISCONNECT_LISTEN, ON_DISCONNECT_EXIT };
 enum { ISOLATION_NONE, ISOLATION_PROCESS };
 
@@ -56,6 +58,9 @@ struct device_type {
     unsigned (*queues)(const void *conf);
     /* What it can be told over the control socket; NULL: nothing. */
     const struct command *commands;
+    /* [home] Its i-th store; NULL: it has fewer. For commands that are theirs:
+     * store/command.h. NULL: it has none. */
+    struct store *(*stores)(struct device *d, unsigned i);
     /* [home] Adds members to an object of its own: what there is to know of it
      * now, counters and all. NULL: nothing. */
     void (*status)(struct device *d, struct json_out *o);

@@ -103,11 +103,19 @@ static void on_changed(void *arg)
     store_tell_changed(&f->store);
 }
 
+static void on_dropped(void *arg, const char *why)
+{
+    store_tell_drop(&((struct store_filter *)arg)->store, why);
+}
+
 int store_filter_begin(struct store *s, struct loop *home, struct err *e)
 {
     struct store_filter *f = store_filter_of(s);
+    int rc = store_begin(f->next, home, on_changed, f, e);
 
-    return store_begin(f->next, home, on_changed, f, e);
+    if (rc == 0)
+        store_on_drop(f->next, on_dropped, f);
+    return rc;
 }
 
 void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg)
@@ -145,9 +153,9 @@ int store_filter_resize(struct store *s, uint64_t size, struct err *e)
     return rc;
 }
 
-void store_filter_status(const struct store *s, struct json_out *o)
+struct store *store_filter_next(const struct store *s)
 {
-    store_status(store_filter_of((struct store *)s)->next, o);
+    return store_filter_of((struct store *)s)->next;
 }
 
 int store_filter_sync(struct store *s)

@@ -42,7 +42,7 @@ int store_filter_acquire(struct store *s, struct err *e);
 void store_filter_release(struct store *s);
 int store_filter_refresh(struct store *s, struct err *e);
 int store_filter_resize(struct store *s, uint64_t size, struct err *e);
-void store_filter_status(const struct store *s, struct json_out *o);
+struct store *store_filter_next(const struct store *s);
 int store_filter_sync(struct store *s);
 int store_filter_keep(struct store *s, const char *name, struct err *e);
 int store_filter_save(struct store *s, struct err *e);

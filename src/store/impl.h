@@ -29,6 +29,15 @@ static inline void store_tell_changed(struct store *s)
         s->changed(s->changed_arg);
 }
 
+/* [home] The front-end is to be lost. From inside a submit too; true: it will
+ * be, which ends in a drain. False: nobody can do that. */
+static inline bool store_tell_drop(struct store *s, const char *why)
+{
+    if (s->dropped)
+        s->dropped(s->dropped_arg, why);
+    return s->dropped != NULL;
+}
+
 /* What a piece of kept memory of a store is called: "NAME.WHAT", where WHAT
  * says the layout. */
 int store_keep_name(char whole[KEEP_NAME_MAX + 1], const char *name,

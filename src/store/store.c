@@ -112,9 +112,17 @@ int store_begin(struct store *s, struct loop *home, void (*changed)(void *arg),
     return rc;
 }
 
+void store_on_drop(struct store *s, void (*dropped)(void *arg, const char *why),
+                   void *arg)
+{
+    s->dropped = dropped;
+    s->dropped_arg = arg;
+}
+
 void store_end(struct store *s, void (*gone)(void *arg), void *arg)
 {
     s->changed = NULL;
+    s->dropped = NULL;
     if (s->begun && s->ops->end)
         s->ops->end(s, gone, arg);
     else
@@ -152,8 +160,37 @@ int store_resize(struct store *s, uint64_t size, struct err *e)
     return s->ops->resize(s, size, e);
 }
 
+struct store *store_next(const struct store *s)
+{
+    return s->ops->next ? s->ops->next(s) : NULL;
+}
+
+void store_filters_status(const struct store *s, struct json_out *o)
+{
+    const struct store *next = store_next(s);
+
+    if (!next)
+        return;
+    json_begin(o, "filters", '[');
+    for (; next; s = next, next = store_next(s)) {
+        json_begin(o, NULL, '{');
+        json_add_str(o, "type", s->ops->type);
+        if (s->name)
+            json_add_str(o, "name", s->name);
+        if (s->ops->status)
+            s->ops->status(s, o);
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+}
+
 void store_status(const struct store *s, struct json_out *o)
 {
+    const struct store *next;
+
+    store_filters_status(s, o);
+    while ((next = store_next(s)) != NULL)
+        s = next;
     if (s->ops->status)
         s->ops->status(s, o);
 }

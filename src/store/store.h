@@ -17,6 +17,7 @@
 #ifndef VUB_STORE_STORE_H
 #define VUB_STORE_STORE_H
 
+#include <errno.h>
 #include <sys/uio.h>
 
 #include "base/base.h"
@@ -28,6 +29,7 @@
 struct loop;
 struct store;
 struct store_channel;
+struct store_command;
 struct store_req;
 
 /* Of a size: so that no sum of an offset and a length of a store wraps, in
@@ -50,6 +52,10 @@ enum {
 };
 
 enum { STORE_DONE, STORE_PENDING };
+
+/* A result that no disk has: the ring that the request came by breaks, since a
+ * filter was told to break it. */
+#define STORE_BREAKS_RING (-ENOTRECOVERABLE)
 
 struct store_req {
     enum store_op op;
@@ -111,9 +117,14 @@ struct store_ops {
     /* [home] Be of this size, whole blocks. NULL: its size is not ours. */
     int (*resize)(struct store *s, uint64_t size, struct err *e);
 
-    /* [home] Adds members to an object: what there is to know beside info.
-     * NULL: nothing. */
+    /* [home] Adds members to an object: what there is to know beside info, of
+     * itself and not of what it is around. NULL: nothing. */
     void (*status)(const struct store *s, struct json_out *o);
+
+    /* What it is around, of a filter. NULL: nothing. */
+    struct store *(*next)(const struct store *s);
+    /* What it can be told: store/command.h. NULL: nothing. */
+    const struct store_command *commands;
 
     /* [where it was opened, just now] See store_keep. Ends with close. NULL:
      * it has nothing to keep. */
@@ -137,11 +148,15 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     struct store_info info;
-    const char *id; /* of the device, for log lines */
+    const char *id;   /* of the device, for log lines */
+    const char *name; /* of a filter, by which commands find it; the config's.
+                       * NULL: none */
 
     /* store.c's */
     void (*changed)(void *arg);
     void *changed_arg;
+    void (*dropped)(void *arg, const char *why);
+    void *dropped_arg;
     bool begun;
 };
 
@@ -177,6 +192,11 @@ bool store_is_serial(const struct conf_any *c);
  * having asked. Then store_end comes before store_close. */
 int store_begin(struct store *s, struct loop *home, void (*changed)(void *arg),
                 void *arg, struct err *e);
+/* [home] After store_begin, until store_end: a filter may want the front-end to
+ * be lost, as if its connection had broken. dropped(arg, why) is called on
+ * home, perhaps from inside a submit; why: a clause, for people. */
+void store_on_drop(struct store *s, void (*dropped)(void *arg, const char *why),
+                   void *arg);
 /* [home] No channel is open; changed is not called any more. gone is, at once
  * or later. Safe without begin. */
 void store_end(struct store *s, void (*gone)(void *arg), void *arg);
@@ -193,8 +213,13 @@ int store_refresh(struct store *s, struct err *e);
 /* [home] Changes the size, at most STORE_SIZE_MAX, whose content is zeros where
  * it grows. */
 int store_resize(struct store *s, uint64_t size, struct err *e);
-/* [home] Adds members to an object: what the kind knows of itself. */
+/* What s is around. NULL: nothing. */
+struct store *store_next(const struct store *s);
+/* [home] Adds members to an object: "filters", a list, if s is one, and what
+ * the store below them knows of itself. */
 void store_status(const struct store *s, struct json_out *o);
+/* [home] Only the filters. */
+void store_filters_status(const struct store *s, struct json_out *o);
 /* [any thread; blocks] All completed writes are stable; a negative errno if
  * that is not known. For what is no request of a guest. */
 int store_sync(struct store *s);

@@ -100,6 +100,14 @@ static void host_config_changed(struct device *d)
         session_config_changed(ep->current);
 }
 
+static void host_drop(struct device *d, const char *why)
+{
+    struct endpoint *ep = d->host_data;
+
+    if (ep->current)
+        session_end(ep->current, LOG_WARN, why);
+}
+
 /* What another process goes on with is not shut down. */
 static void host_give_back(struct device *d, int fd)
 {
@@ -114,6 +122,7 @@ static void host_give_back(struct device *d, int fd)
 static const struct device_host host = {
     .started = host_started,
     .config_changed = host_config_changed,
+    .drop = host_drop,
     .give_back = host_give_back,
     .display_left = suspension_display_left,
 };

@@ -130,6 +130,9 @@ struct device_host {
     void (*started)(struct device *d, const struct err *e);
     /* [home] The config space has changed: tell the guest. */
     void (*config_changed)(struct device *d);
+    /* [home] Front-ends are to be lost, as if their connections had broken.
+     * NULL: nobody can do that. */
+    void (*drop)(struct device *d, const char *why);
     /* [home] Closes what display() gave, which may take long. */
     void (*give_back)(struct device *d, int fd);
     /* [home] display_leave is answered. */
@@ -177,6 +180,14 @@ static inline void device_config_changed(struct device *d)
 {
     if (d->host)
         d->host->config_changed(d);
+}
+
+/* [home] Any time: the front-end is lost, whatever it is at; why: a clause for
+ * people. Drains follow, from a turn of their own. */
+static inline void device_drop(struct device *d, const char *why)
+{
+    if (d->host && d->host->drop)
+        d->host->drop(d, why);
 }
 
 /* [home] fd is d's no more: closed, without waiting for that. */

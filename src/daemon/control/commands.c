@@ -1,5 +1,5 @@
-/* Our own commands first, then those of the device types, in the order of their
- * table. */
+/* Our own commands first, then those of the device types and of the stores, in
+ * the order of their tables. */
 #include "daemon/control/commands.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static void run_help(struct request *r)
         json_add_str(o, "name", row.name);
         json_add_str(o, "help", row.help);
         json_begin(o, "params", '[');
-        help_params(o, row.device ? &command_device_table : NULL);
+        help_params(o, command_common(&row));
         help_params(o, row.params);
         json_end(o, ']');
         json_end(o, '}');
@@ -108,6 +108,28 @@ const struct conf_table command_device_table = {
     .size = sizeof(struct command_device),
     .keys = device_keys,
 };
+
+static const struct conf_key store_keys[] = {
+    {"device", CONF_STR, CONF_AT(struct command_store, device.device),
+     .required = true, .min = 1, .help = "The id of the device."},
+    {"filter", CONF_STR, CONF_AT(struct command_store, filter), .min = 1,
+     .help = "The \"name\" that the config gives the filter, if the device has "
+             "more than one of the type."},
+    {NULL},
+};
+
+static const struct conf_table store_table = {
+    .name = "store",
+    .size = sizeof(struct command_store),
+    .keys = store_keys,
+};
+
+const struct conf_table *command_common(const struct command_row *row)
+{
+    if (row->store)
+        return &store_table;
+    return row->device ? &command_device_table : NULL;
+}
 
 /* Of those that ask all devices. */
 static const struct conf_key only_keys[] = {
@@ -189,6 +211,21 @@ static const struct command_row own[] = {
     {"quit", NULL, "Stop vub, as SIGTERM does.", .run = run_quit},
 };
 
+static bool store_row(unsigned i, struct command_row *row)
+{
+    const char *type;
+    const struct store_command *c = store_command_at(i, &type);
+
+    if (!c)
+        return false;
+    *row = (struct command_row){.name = c->name,
+                                .params = c->params,
+                                .help = c->help,
+                                .store = c,
+                                .store_type = type};
+    return true;
+}
+
 bool commands_at(unsigned i, struct command_row *row)
 {
     if (i < ARRAY_LEN(own)) {
@@ -210,7 +247,7 @@ bool commands_at(unsigned i, struct command_row *row)
             return true;
         }
     }
-    return false;
+    return store_row(i, row);
 }
 
 int commands_find(const char *name, struct command_row *row, struct errs *e)
@@ -268,8 +305,7 @@ void commands_help(FILE *f)
 
     for (unsigned i = 0; commands_at(i, &row); i++) {
         snprintf(usage, sizeof(usage), "%s", row.name);
-        add_usage(usage, sizeof(usage),
-                  row.device ? &command_device_table : NULL);
+        add_usage(usage, sizeof(usage), command_common(&row));
         add_usage(usage, sizeof(usage), row.params);
         fputs("  ", f);
         text_wrap(f, usage, 2, 6);
@@ -281,16 +317,18 @@ void commands_help(FILE *f)
 
 void commands_man(FILE *f)
 {
+    const struct conf_table *common;
     struct command_row row;
 
     for (unsigned i = 0; commands_at(i, &row); i++) {
         fprintf(f, ".It Cm %s\n", row.name);
         conf_man_text(f, row.help);
-        if (!row.params && !row.device)
+        common = command_common(&row);
+        if (!row.params && !common)
             continue;
         fputs(".Bl -tag -width Ds\n", f);
-        if (row.device)
-            conf_man_keys(f, command_device_table.keys);
+        if (common)
+            conf_man_keys(f, common->keys);
         if (row.params)
             conf_man_keys(f, row.params->keys);
         fputs(".El\n", f);

@@ -10,6 +10,7 @@
 
 #include "conf/conf.h"
 #include "device/devices.h"
+#include "store/command.h"
 
 struct request;
 
@@ -17,9 +18,11 @@ struct command_row {
     const char *name;
     const struct conf_table *params; /* NULL: none */
     const char *help;
-    void (*run)(struct request *r); /* of ours: it answers */
-    const struct command *device;   /* of a device type's */
-    const struct conf_table *type;  /* that one */
+    void (*run)(struct request *r);    /* of ours: it answers */
+    const struct command *device;      /* of a device type's */
+    const struct conf_table *type;     /* that one */
+    const struct store_command *store; /* of a store's */
+    const char *store_type;            /* that one */
 };
 
 /* What every command of a device has beside its own. */
@@ -27,6 +30,13 @@ struct command_device {
     const char *device;
 };
 extern const struct conf_table command_device_table;
+/* And of a store. */
+struct command_store {
+    struct command_device device; /* first: it may be read as that */
+    const char *filter;           /* NULL: any */
+};
+/* Of a row: what it has beside params. NULL: nothing. */
+const struct conf_table *command_common(const struct command_row *row);
 /* Of those for all devices, or for one. */
 extern const struct conf_table command_only_table;
 

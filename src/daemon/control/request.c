@@ -97,6 +97,21 @@ static void on_answered(struct call *call, const struct err *e)
     served_call_ended(s);
 }
 
+/* Among the stores of the device, the one that the command is for. */
+static void run_store(struct request *r, struct device *d)
+{
+    const struct device_type *type = device_type_of(r->served->conf);
+    struct store *s;
+    struct err e;
+
+    for (unsigned i = 0; type->stores && (s = type->stores(d, i)) != NULL; i++)
+        store_search(&r->search, s);
+    if (store_search_over(&r->search, &e) < 0)
+        call_fail(&r->call, &e);
+    else
+        r->store->run(r->search.found, &r->call);
+}
+
 static void on_there(struct mail *m)
 {
     struct request *r = container_of(m, struct request, there);
@@ -109,7 +124,10 @@ static void on_there(struct mail *m)
         return;
     }
     if (d) {
-        r->command->run(d, &r->call);
+        if (r->store)
+            run_store(r, d);
+        else
+            r->command->run(d, &r->call);
         return;
     }
     err_set(&e, -ENODEV, "/params/device", "the device is closed");
@@ -153,7 +171,7 @@ void request_cancel(struct request *r)
 {
     if (r->process_of)
         isolate_cancel(r->process_of->isolated, &r->process);
-    if (!r->command || r->under_way != 1)
+    if ((!r->command && !r->store) || r->under_way != 1)
         return;
     /* A notification is done, so it begins. */
     __atomic_store_n(&r->abandoned, r->rpc.id != NULL, __ATOMIC_RELAXED);
@@ -275,7 +293,7 @@ static int find_device(struct request *r, const struct command_row *row,
     if (!r->served)
         errs_add(e, -ENODEV, "/params/device", "there is no device \"%.64s\"",
                  id);
-    else if (r->served->conf->table != row->type)
+    else if (row->device && r->served->conf->table != row->type)
         errs_add(e, -EINVAL, "/params/device",
                  "\"%s\" is of the type %s; %s is for those of the type %s", id,
                  r->served->conf->table->name, row->name, row->type->name);
@@ -287,8 +305,8 @@ static int find_device(struct request *r, const struct command_row *row,
 static int read_params(struct request *r, const struct command_row *row,
                        struct errs *e)
 {
-    const struct conf_table *const tables[] = {
-        row->device ? &command_device_table : NULL, row->params};
+    const struct conf_table *const tables[] = {command_common(row),
+                                               row->params};
     void *out[2];
     int rc;
 
@@ -300,9 +318,14 @@ static int read_params(struct request *r, const struct command_row *row,
     r->call.doc = r->rpc.doc;
     r->call.params = r->rpc.params;
     r->call.dir = r->control->dir;
-    if (!row->device)
+    if (!tables[0])
         return 0;
     r->command = row->device;
+    r->store = row->store;
+    if (r->store)
+        r->search = (struct store_search){
+            .type = row->store_type,
+            .name = ((struct command_store *)out[0])->filter};
     return find_device(r, row, ((struct command_device *)out[0])->device, e);
 }
 
@@ -336,7 +359,7 @@ void request_run(struct control *control, struct client *client,
     }
     list_add(&client->requests, &r->node);
     client->num_requests++;
-    if (row.device)
+    if (row.device || row.store)
         send_home(r);
     else
         row.run(r);

@@ -13,6 +13,7 @@
 #include "daemon/control/client.h"
 #include "daemon/control/rpc.h"
 #include "daemon/isolate.h"
+#include "store/command.h"
 
 struct control;
 
@@ -23,10 +24,12 @@ struct request {
     struct list all;       /* the control's */
     struct rpc_request rpc;
 
-    struct call call;              /* args and out serve all commands */
-    const struct command *command; /* a device's; NULL: one of ours */
-    struct served *served;         /* that it is for */
-    struct turn turn;              /* changes.c's */
+    struct call call;                  /* args and out serve all commands */
+    const struct command *command;     /* a device's; NULL: another */
+    const struct store_command *store; /* a store's; NULL: another */
+    struct store_search search;        /* for that store */
+    struct served *served;             /* that it is for */
+    struct turn turn;                  /* changes.c's */
     struct served_call at_home;
     struct mail there, back, stop, stopped;
     struct isolate_call process; /* instead, if the device has one */

@@ -369,11 +369,18 @@ static void on_store_changed(void *arg)
     block_resized(arg);
 }
 
+static void on_store_dropped(void *arg, const char *why)
+{
+    device_drop(&((struct block *)arg)->device, why);
+}
+
 static int block_begin(struct device *d, struct err *e)
 {
     struct block *b = block_of(d);
     int rc = store_begin(b->store, d->home, on_store_changed, b, e);
 
+    if (rc == 0)
+        store_on_drop(b->store, on_store_dropped, b);
     if (rc == 0 && b->resync)
         cache_off(b);
     b->resync = false;
@@ -524,10 +531,16 @@ static unsigned block_queues(const void *conf)
     return ((const struct block_conf *)conf)->queues;
 }
 
+static struct store *block_store(struct device *d, unsigned i)
+{
+    return i == 0 ? block_of(d)->store : NULL;
+}
+
 static const struct device_type block_type = {
     .open = block_open,
     .queues = block_queues,
     .commands = block_commands,
+    .stores = block_store,
     .status = block_status,
     .metrics = block_metrics,
     .is_block = true,

@@ -63,6 +63,9 @@ void block_answer_result(struct block_ring *b, struct block_req *r)
     const struct store_req *s = &r->store;
 
     if (UNLIKELY(s->result < 0)) {
+        if (s->result == STORE_BREAKS_RING)
+            ring_break(chain_of_priv(r)->ring,
+                       "its store was told to break it");
         log_failure(b, s);
         block_answer(b, r, VIRTIO_BLK_S_IOERR);
         return;

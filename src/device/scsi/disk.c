@@ -198,13 +198,24 @@ static void on_store_changed(void *arg)
     resized(d);
 }
 
+static void on_store_dropped(void *arg, const char *why)
+{
+    struct lun *l = &((struct disk *)arg)->lun;
+
+    l->host->drop(l, why);
+}
+
 static int disk_begin(struct lun *l, struct err *e)
 {
     struct disk *d = disk_of(l);
+    int rc;
 
     if (l->found & LUN_STATE_KNOWN)
         recall(d);
-    return store_begin(d->store, l->loop, on_store_changed, d, e);
+    rc = store_begin(d->store, l->loop, on_store_changed, d, e);
+    if (rc == 0)
+        store_on_drop(d->store, on_store_dropped, d);
+    return rc;
 }
 
 static void disk_refresh(struct lun *l)
@@ -254,6 +265,12 @@ static void disk_status(struct lun *l, struct json_out *o)
     json_add_bool(o, "read_only", d->read_only);
     json_add_bool(o, "write_cache", d->wce);
     json_add_bool(o, "stopped", d->stopped);
+    store_filters_status(d->store, o);
+}
+
+static struct store *disk_made_of(struct lun *l)
+{
+    return disk_of(l)->store;
 }
 
 /* ---- life ---- */
@@ -368,5 +385,6 @@ const struct lun_ops lun_disk_ops = {
     .resize = disk_resize,
     .save = disk_save,
     .status = disk_status,
+    .store = disk_made_of,
     .close = disk_close,
 };

@@ -112,6 +112,7 @@ void disk_failed(struct disk *d, struct scsi_task *t)
         return;
     }
     log_failure(d, r);
+    t->breaks_ring = r->result == STORE_BREAKS_RING;
     if (r->op == STORE_READ) {
         asc = SCSI_ASC_UNRECOVERED_READ_ERROR;
     } else if (r->result == -ENOSPC || r->result == -EDQUOT) {

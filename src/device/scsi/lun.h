@@ -59,6 +59,7 @@ struct scsi_task {
     struct lun *lun;
     uint64_t tag; /* the guest's; not unique if it is wicked */
     enum scsi_attr attr;
+    bool breaks_ring;          /* the answer's: the store says so */
     bool repeated;             /* it was in flight when a back-end died, and may
                                 * have been executed */
     uint8_t cdb_len;           /* scsi_cdb_len() of it */
@@ -192,6 +193,8 @@ struct lun_ops {
      * is left to be saved. */
     int (*save)(struct lun *l, struct err *e);
     void (*status)(struct lun *l, struct json_out *o);
+    /* What it is made of. NULL: no store. */
+    struct store *(*store)(struct lun *l);
     /* No task is left. Calls gone, at once or later, and frees l before. */
     void (*close)(struct lun *l, void (*gone)(void *arg), void *arg);
 };
@@ -205,6 +208,8 @@ struct lun_host {
     /* Something about it has changed, which a guest is told of by an event
      * and, if `attention`, by a unit attention. */
     void (*changed)(struct lun *l, enum scsi_asc asc, bool attention);
+    /* The front-end is to be lost: device_drop. */
+    void (*drop)(struct lun *l, const char *why);
 };
 
 #define LUN_ATTENTIONS 4

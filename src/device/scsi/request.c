@@ -61,6 +61,8 @@ static void answer(struct scsi_task *t)
 
     if (UNLIKELY(t->cut != NULL))
         *t->cut = t->was;
+    if (UNLIKELY(t->breaks_ring))
+        ring_break(c->ring, "its store was told to break it");
     t->moved = MIN(t->moved, t->len);
     /* Mostly it has the guest's first piece to itself. */
     if (LIKELY(t->sense_room == SCSI_SENSE_MAX &&
@@ -247,6 +249,7 @@ static void handle(struct scsi *s, struct ring *q, struct chain *c)
     t->because = NULL;
     t->status = SCSI_GOOD;
     t->sense_len = 0;
+    t->breaks_ring = false;
     t->cut = NULL;
     t->sense_room = s->sense_size;
     if (UNLIKELY(c->in_len < sizeof(struct virtio_scsi_resp_cmd) +

@@ -112,11 +112,17 @@ static void on_lun_changed(struct lun *l, enum scsi_asc asc, bool attention)
         scsi_event_changed(l->scsi, l->target, l->lun, asc);
 }
 
+static void on_lun_drop(struct lun *l, const char *why)
+{
+    device_drop(&l->scsi->device, why);
+}
+
 const struct lun_host scsi_lun_host = {
     .task_done = scsi_on_task_done,
     .tmf_done = scsi_on_tmf_done,
     .started = on_lun_started,
     .changed = on_lun_changed,
+    .drop = on_lun_drop,
 };
 
 static void scsi_start(struct device *d, const struct device_start *start)
@@ -374,10 +380,22 @@ static unsigned scsi_queues(const void *conf)
     return SCSI_QUEUES_FIXED + ((const struct scsi_conf *)conf)->queues;
 }
 
+static struct store *scsi_store(struct device *d, unsigned i)
+{
+    LIST_EACH (&scsi_of(d)->luns, node) {
+        struct lun *l = container_of(node, struct lun, node);
+
+        if (l->ops->store && !l->leaves && i-- == 0)
+            return l->ops->store(l);
+    }
+    return NULL;
+}
+
 static const struct device_type scsi_type = {
     .open = scsi_open,
     .queues = scsi_queues,
     .commands = scsi_commands,
+    .stores = scsi_store,
     .status = scsi_status,
     .metrics = scsi_metrics,
     .is_block = true,
