@@ -1,119 +1,146 @@
-/* Filter `fault`: fails requests on purpose, so that a device and a guest can
- * be tested with errors that disks do not have every day.
+/* Filter `fault`: does requests wrongly on purpose, so that a device and a
+ * guest can be tested with what disks do not do every day.
  *
- *     {"type": "fault",
+ *     {"type": "fault", "seed": 7,
  *      "rules": [{"op": "write", "after": 10, "count": 1, "error": "ENOSPC"},
  *                {"op": "read", "offset": "1M", "length": 4096,
- *                 "stuck": true}],
+ *                 "outcome": "stuck"},
+ *                {"name": "liar", "op": "flush", "outcome": "drop",
+ *                 "armed": false}],
  *      "next": {"type": "file", "path": "debian.img"}}
  *
  * Rules are looked at in order; each counts the requests that match it, and
- * the first that is due decides. A stuck request is held until the device
- * gives it up (drain_timeout), and then fails with EIO. Which request is the
- * tenth depends on their order, hence info.serial. */
+ * the first that is due decides. A stuck request is held until fault.release,
+ * or until the device gives it up (drain_timeout), when it fails with EIO.
+ * Which request is the tenth depends on their order, hence info.serial; what
+ * is left to chance is drawn from a sequence of the rule's own, so the same
+ * requests in the same order end the same way. */
+#include "store/fault.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
-#include "store/filter.h"
+/* ---- events ---- */
 
-enum { OP_ANY = STORE_ZERO + 1 };
-
-struct rule_conf {
-    unsigned op;
-    uint32_t after, count;
-    unsigned error;
-    bool stuck;
-    uint64_t offset, length;
-};
-
-struct fault_conf {
-    struct conf_any next;
-    struct conf_anys rules;
-};
-
-struct fault_rule {
-    const struct rule_conf *conf;
-    uint64_t matched;
-};
-
-struct fault {
-    struct store_filter filter;
-    struct fault_rule *rules;
-    int num_rules;
-};
-
-struct fault_channel {
-    struct store_filter_channel filter;
-    struct list stuck;
-};
-
-/* In the order of error_words. */
-static const int errors[] = {EIO, ENOSPC, ENOMEM, EDQUOT, ENODEV, ETIMEDOUT};
-static const char *const error_words[] = {
-    "EIO", "ENOSPC", "ENOMEM", "EDQUOT", "ENODEV", "ETIMEDOUT", NULL};
-/* In the order of enum store_op. */
-static const char *const op_words[] = {"read", "write", "flush", "discard",
-                                       "zero", "any",   NULL};
-
-static struct fault *fault_of(struct store *s)
+static void tell(struct fault *f, const struct fault_rule *rule,
+                 const struct store_req *r)
 {
-    return container_of(s, struct fault, filter.store);
+    struct json_out o;
+
+    if (!store_event_begin(&o, "fault.fired", &f->filter.store, &f->limit))
+        return;
+    json_add_u64(&o, "rule", (uint64_t)(rule - f->rules));
+    if (rule->conf->name)
+        json_add_str(&o, "name", rule->conf->name);
+    json_add_str(&o, "outcome", fault_outcome_words[rule->conf->outcome]);
+    json_add_str(&o, "op", store_op_word(r->op));
+    json_add_u64(&o, "offset", r->offset);
+    json_add_u64(&o, "length", r->len);
+    json_add_u64(&o, "fired", rule->now.fired);
+    store_event_end(&o);
 }
 
-static struct fault_channel *channel_of(struct store_channel *ch)
-{
-    return container_of(ch, struct fault_channel, filter.ch);
-}
-
-static bool matches(const struct rule_conf *c, const struct store_req *r)
-{
-    if (c->op != OP_ANY && c->op != (unsigned)r->op)
-        return false;
-    if (!c->length && !c->offset)
-        return true;
-    if (r->op == STORE_FLUSH)
-        return false;
-    return ranges_meet(r->offset, r->len, c->offset,
-                       c->length ? c->length : UINT64_MAX - c->offset);
-}
-
-/* Counts the request; is it the rule's? */
-static bool is_due(struct fault_rule *rule, const struct store_req *r)
-{
-    const struct rule_conf *c = rule->conf;
-    uint64_t nth;
-
-    if (!matches(c, r))
-        return false;
-    nth = rule->matched++;
-    return nth >= c->after && (c->count == 0 || nth - c->after < c->count);
-}
+/* ---- requests ---- */
 
 static int fault_submit(struct store_channel *ch, struct store_req *r)
 {
     struct fault *f = fault_of(ch->store);
-    struct fault_channel *c = channel_of(ch);
+    struct fault_channel *c = fault_channel_of(ch);
+    struct fault_rule *rule = fault_decide(f, r);
 
-    for (int i = 0; i < f->num_rules; i++) {
-        if (!is_due(&f->rules[i], r))
-            continue;
-        if (f->rules[i].conf->stuck) {
-            list_add(&c->stuck, &r->node);
-            return STORE_PENDING;
-        }
-        r->result = -errors[f->rules[i].conf->error];
+    if (LIKELY(!rule))
+        return store_filter_forward(&c->filter, r);
+    tell(f, rule, r);
+    switch (rule->conf->outcome) {
+    case FAULT_ERROR:
+        r->result = fault_error(rule);
         return STORE_DONE;
+    case FAULT_BREAK:
+        r->result = STORE_BREAKS_RING;
+        return STORE_DONE;
+    case FAULT_STUCK:
+        r->progress = (uint64_t)(rule - f->rules);
+        list_add(&c->stuck, &r->node);
+        f->held++;
+        return STORE_PENDING;
+    case FAULT_DISCONNECT:
+        store_tell_drop(&f->filter.store, "filter fault was told to lose it");
+        return store_filter_forward(&c->filter, r);
+    default:
+        return fault_do(c, rule, r);
     }
-    return store_filter_forward(&c->filter, r);
+}
+
+static void release(struct fault_channel *c, struct store_req *r, int result)
+{
+    fault_of(c->filter.ch.store)->held--;
+    if (result < 0)
+        store_complete(r, result);
+    else if (store_filter_forward(&c->filter, r) == STORE_DONE)
+        store_complete(r, r->result);
+}
+
+/* First all are taken: who is told may change the list. */
+static unsigned take(struct fault_channel *c, struct list *mine,
+                     const struct fault_rule *rule, const void *owner)
+{
+    struct fault *f = fault_of(c->filter.ch.store);
+    unsigned count = 0;
+
+    list_init(mine);
+    LIST_EACH_SAFE (&c->stuck, at) {
+        struct store_req *r = container_of(at, struct store_req, node);
+
+        if ((rule && rule != &f->rules[r->progress]) ||
+            (owner && r->owner != owner))
+            continue;
+        list_del(at);
+        list_add(mine, at);
+        count++;
+    }
+    return count;
+}
+
+static void let_go(struct fault_channel *c, struct list *mine, int result)
+{
+    struct list *node;
+
+    while ((node = list_pop(mine)) != NULL)
+        release(c, container_of(node, struct store_req, node), result);
+}
+
+unsigned fault_release(struct fault *f, const struct fault_rule *rule,
+                       bool fail)
+{
+    unsigned count = 0;
+
+    /* Channels stay: none is closed from inside a done. */
+    LIST_EACH (&f->channels, node) {
+        struct fault_channel *c =
+            container_of(node, struct fault_channel, node);
+        struct list mine;
+
+        count += take(c, &mine, rule, NULL);
+        let_go(c, &mine, fail ? -EIO : 0);
+        store_kick(c->filter.next);
+    }
+    return count;
 }
 
 static void fault_drain(struct store_channel *ch, const void *owner,
                         bool cancel)
 {
-    if (cancel)
-        store_give_up(&channel_of(ch)->stuck, owner);
+    struct fault_channel *c = fault_channel_of(ch);
+    struct list mine;
+
+    if (cancel) {
+        take(c, &mine, NULL, owner);
+        let_go(c, &mine, -EIO);
+    }
     store_filter_drain(ch, owner, cancel);
 }
+
+/* ---- channels ---- */
 
 static int fault_channel_open(struct store_channel **out, struct store *s,
                               struct loop *loop, struct err *e)
@@ -125,27 +152,33 @@ static int fault_channel_open(struct store_channel **out, struct store *s,
         return err_nomem(e);
     list_init(&c->stuck);
     rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0)
+    if (rc < 0) {
         free(c);
-    else
-        *out = &c->filter.ch;
-    return rc;
+        return rc;
+    }
+    list_add(&fault_of(s)->channels, &c->node);
+    *out = &c->filter.ch;
+    return 0;
 }
 
 static void fault_channel_close(struct store_channel *ch)
 {
-    struct fault_channel *c = channel_of(ch);
+    struct fault_channel *c = fault_channel_of(ch);
 
     assert(list_empty(&c->stuck));
+    list_del(&c->node);
     store_filter_channel_close(&c->filter);
     free(c);
 }
+
+/* ---- life ---- */
 
 static void fault_close(struct store *s)
 {
     struct fault *f = fault_of(s);
 
     store_filter_close(&f->filter);
+    keep_drop(&f->kept);
     free(f->rules);
     free(f);
 }
@@ -163,12 +196,16 @@ static int fault_open(struct store **out, const struct conf_any *c,
         rc = errs_nomem(e);
         goto out;
     }
+    f->conf = conf;
     f->num_rules = conf->rules.count;
+    list_init(&f->channels);
     for (int i = 0; i < f->num_rules; i++)
         f->rules[i].conf = conf->rules.list[i].data;
+    fault_begin_anew(f, conf->seed);
     rc = store_filter_open(&f->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
+    f->filter.store.name = conf->name;
     *out = &f->filter.store;
     return 0;
 out:
@@ -184,6 +221,8 @@ static const struct store_ops fault_ops = {
     .open = fault_open,
     .close = fault_close,
     .next = store_filter_next,
+    .commands = fault_commands,
+    .status = fault_status,
     .begin = store_filter_begin,
     .end = store_filter_end,
     .acquire = store_filter_acquire,
@@ -191,7 +230,7 @@ static const struct store_ops fault_ops = {
     .refresh = store_filter_refresh,
     .resize = store_filter_resize,
     .sync = store_filter_sync,
-    .keep = store_filter_keep,
+    .keep = fault_keep,
     .save = store_filter_save,
     .channel_open = fault_channel_open,
     .channel_close = fault_channel_close,
@@ -200,41 +239,17 @@ static const struct store_ops fault_ops = {
     .drain = fault_drain,
 };
 
-static const struct conf_key rule_keys[] = {
-    {"op", CONF_CHOICE, CONF_AT(struct rule_conf, op), .def = "\"any\"",
-     .words = op_words, .help = "Which requests it is about."},
-    {"after", CONF_U32, CONF_AT(struct rule_conf, after), .def = "0",
-     .help = "How many of them pass first."},
-    {"count", CONF_U32, CONF_AT(struct rule_conf, count), .def = "0",
-     .help = "How many of them then fail; 0: all."},
-    {"error", CONF_CHOICE, CONF_AT(struct rule_conf, error), .def = "\"EIO\"",
-     .words = error_words,
-     .help = "What they fail with. A guest sees an I/O error in any case; the "
-             "log says which."},
-    {"stuck", CONF_BOOL, CONF_AT(struct rule_conf, stuck), .def = "false",
-     .help = "Do not fail them: hold them until the device gives them up."},
-    {"offset", CONF_SIZE, CONF_AT(struct rule_conf, offset), .def = "0",
-     .max = STORE_SIZE_MAX,
-     .help = "Only requests that touch bytes from here on."},
-    {"length", CONF_SIZE, CONF_AT(struct rule_conf, length), .def = "0",
-     .max = STORE_SIZE_MAX,
-     .help = "How many bytes from offset on; 0: to the end."},
-    {NULL},
-};
-
-static const struct conf_table rule_table = {
-    .name = "rule",
-    .size = sizeof(struct rule_conf),
-    .keys = rule_keys,
-    .help = "Which requests fail, and how.",
-};
-
 static const struct conf_key fault_keys[] = {
     {"next", CONF_UNION, CONF_AT(struct fault_conf, next), .required = true,
      .of = &store_union, .help = "The store that does the rest."},
     {"rules", CONF_TABLES, CONF_AT(struct fault_conf, rules),
-     .table = &rule_table,
+     .table = &fault_rule_table,
      .help = "Looked at in order; the first that is due decides."},
+    {"seed", CONF_SIZE, CONF_AT(struct fault_conf, seed), .def = "1",
+     .help = "Where what is left to chance begins: with the same seed and the "
+             "same requests all is the same."},
+    {"name", CONF_STR, CONF_AT(struct fault_conf, name), .min = 1,
+     .help = "By which commands find it, if its device has more of them."},
     {NULL},
 };
 
@@ -242,6 +257,6 @@ const struct conf_table fault_table = {
     .name = "fault",
     .size = sizeof(struct fault_conf),
     .keys = fault_keys,
-    .help = "A filter that fails requests on purpose, for tests.",
+    .help = "A filter that does requests wrongly on purpose, for tests.",
     .ops = &fault_ops,
 };

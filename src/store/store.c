@@ -221,6 +221,17 @@ const char *store_op_name(enum store_op op)
     return names[op];
 }
 
+const char *store_op_word(enum store_op op)
+{
+    static const char *const words[] = {
+        [STORE_READ] = "read",   [STORE_WRITE] = "write",
+        [STORE_FLUSH] = "flush", [STORE_DISCARD] = "discard",
+        [STORE_ZERO] = "zero",
+    };
+
+    return words[op];
+}
+
 int store_channel_open(struct store_channel **out, struct store *s,
                        struct loop *loop, struct err *e)
 {

@@ -234,6 +234,8 @@ void store_channel_close(struct store_channel *ch);
 
 /* "reading", for log lines. */
 const char *store_op_name(enum store_op op);
+/* "read", as configs and events have it. */
+const char *store_op_word(enum store_op op);
 
 /* Out of range, or a write to a read-only store, are -EIO and -EROFS, done;
  * callers check before. */

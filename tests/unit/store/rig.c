@@ -8,6 +8,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "conf/json.h"
+#include "store/command.h"
+
 struct root {
     struct conf_any store;
 };
@@ -101,6 +104,12 @@ static void on_changed(void *arg)
     ((struct rig *)arg)->changes++;
 }
 
+static void on_dropped(void *arg, const char *why)
+{
+    assert_non_null(why);
+    ((struct rig *)arg)->drops++;
+}
+
 static void on_ended(void *arg)
 {
     ((struct rig *)arg)->ended = true;
@@ -140,7 +149,103 @@ int rig_open(struct rig *rig, const char *config, bool read_only)
     }
     rc = store_begin(rig->store, &rig->loop, on_changed, rig, &e);
     assert_int_equal(rc, 0);
+    store_on_drop(rig->store, on_dropped, rig);
     return 0;
+}
+
+/* ---- commands ---- */
+
+struct told {
+    struct call call;
+    struct rig *rig;
+    bool answered;
+    int rc;
+};
+
+static void keep_told(struct rig *rig, const char *text)
+{
+    snprintf(rig->told, sizeof(rig->told), "%s", text ? text : "");
+    for (char *c = rig->told; *c; c++)
+        if (*c == '"')
+            *c = '\'';
+}
+
+static void on_answered(struct call *c, const struct err *e)
+{
+    struct told *t = container_of(c, struct told, call);
+
+    t->answered = true;
+    t->rc = e ? e->code : 0;
+    if (e)
+        print_message("%s: %s\n", e->where, e->text);
+    keep_told(t->rig, c->out.text);
+}
+
+static const struct store_command *command_named(const char *name,
+                                                 const char **type)
+{
+    const struct store_command *c;
+
+    for (unsigned i = 0; (c = store_command_at(i, type)) != NULL; i++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    fail_msg("there is no command %s", name);
+    return NULL;
+}
+
+int rig_tell(struct rig *rig, const char *command, const char *params)
+{
+    const char *type;
+    const struct store_command *c = command_named(command, &type);
+    const struct conf_table *const tables[] = {NULL, c->params};
+    struct store_search search = {.type = type};
+    struct told t = {.rig = rig};
+    struct conf_doc *doc = conf_new();
+    struct errs es = ERRS_EMPTY;
+    struct json *tree;
+    char text[512];
+    void *out[2];
+    struct err e;
+    int rc;
+
+    snprintf(text, sizeof(text), "{%s}", params);
+    for (char *p = text; *p; p++)
+        if (*p == '\'')
+            *p = '"';
+    tree = json_parse(text, strlen(text), &e);
+    assert_non_null(tree);
+    rc = conf_read_object(doc, out, tables, tree, "params", rig->dir, &es);
+    if (rc < 0)
+        print_message("%s: %s\n", es.list[0].where, es.list[0].text);
+    errs_free(&es);
+    if (rc == 0) {
+        store_search(&search, rig->store);
+        rc = store_search_over(&search, &e);
+        assert_int_equal(rc, 0);
+        t.call.args = out[1];
+        t.call.doc = doc;
+        t.call.params = tree;
+        t.call.dir = rig->dir;
+        t.call.answered = on_answered;
+        c->run(search.found, &t.call);
+        while (!t.answered)
+            uv_run(&rig->loop.uv, UV_RUN_ONCE);
+        json_out_free(&t.call.out);
+        rc = t.rc;
+    }
+    json_free(tree);
+    conf_free(doc);
+    return rc;
+}
+
+const char *rig_status(struct rig *rig)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    store_status(rig->store, &o);
+    keep_told(rig, o.text);
+    json_out_free(&o);
+    return rig->told;
 }
 
 void rig_known(struct rig *rig)

@@ -26,7 +26,8 @@ struct rig {
     FILE *answers;
     int port;
     bool ended;
-    unsigned changes;
+    unsigned changes, drops;
+    char told[2048];
     char dir[96];
 };
 
@@ -71,6 +72,13 @@ int rig_do(struct rig *rig, enum store_op op, unsigned flags, uint64_t offset,
 /* Fills r for the same, in pieces of `piece` bytes. */
 void rig_ask(struct ask *a, enum store_op op, unsigned flags, uint64_t offset,
              void *buf, uint64_t len, uint64_t piece);
+
+/* Tells the store, or what it is around, a command, by its parameters without
+ * "device". Returns 0, or the code of why it was not done, which is printed;
+ * members of the answer are in rig->told, with ' for ". */
+int rig_tell(struct rig *rig, const char *command, const char *params);
+/* What the store tells of itself in status, in rig->told. */
+const char *rig_status(struct rig *rig);
 
 /* Numbers that tell where in a disk they stand, and which writing it is. */
 void rig_pattern(void *buf, uint64_t len, uint64_t offset, unsigned seed);

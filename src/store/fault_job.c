@@ -1,0 +1,147 @@
+/* Requests that the filter `fault` does otherwise than asked: a part of them,
+ * at another place, or with bits of what was read changed when it is there.
+ *
+ * A job is the request below; its pieces of memory are the guest's, perhaps
+ * fewer of them. What chance decides is drawn when the request comes, not when
+ * it ends: the order of ends is nobody's. */
+#include <stdlib.h>
+
+#include "base/iov.h"
+#include "store/fault.h"
+
+struct job {
+    struct store_req req;
+    const struct fault_rule_conf *conf;
+    struct prng prng; /* for what is read */
+    int error;        /* that it ends with, if the store has none: 0 or less */
+    struct iovec iov[];
+};
+
+static void flip(const struct store_req *r, struct prng *p, uint32_t bits)
+{
+    for (uint32_t i = 0; i < bits; i++) {
+        uint64_t bit = prng_below(p, r->len * 8);
+        uint8_t byte;
+
+        iov_read(r->iov, r->iov_num, bit / 8, &byte, 1);
+        byte ^= (uint8_t)(1u << bit % 8);
+        iov_write(r->iov, r->iov_num, bit / 8, &byte, 1);
+    }
+}
+
+static void fill(const struct store_req *r, struct prng *p)
+{
+    struct iov_range left = iov_range(r->iov, r->iov_num, 0, r->len);
+    struct iovec v;
+    uint64_t x = 0;
+    unsigned n = 0;
+
+    while (iov_next(&left, &v))
+        for (size_t i = 0; i < v.iov_len; i++, x >>= 8) {
+            if (n++ % 8 == 0)
+                x = prng_next(p);
+            ((uint8_t *)v.iov_base)[i] = (uint8_t)x;
+        }
+}
+
+/* What r, above, ends with. */
+static int finish(struct job *j)
+{
+    int result = j->req.result;
+
+    if (result < 0)
+        return result;
+    if (j->conf->outcome == FAULT_FLIP)
+        flip(&j->req, &j->prng, j->conf->bits);
+    else if (j->conf->outcome == FAULT_GARBAGE)
+        fill(&j->req, &j->prng);
+    return j->error;
+}
+
+static void on_done(struct store_req *below)
+{
+    struct job *j = container_of(below, struct job, req);
+    struct store_req *r = below->above;
+    int result = finish(j);
+
+    free(j);
+    store_complete(r, result);
+}
+
+/* Whole blocks of it that are moved all the same. */
+static uint64_t part_of(const struct fault *f, const struct fault_rule_conf *c,
+                        const struct store_req *r)
+{
+    uint64_t bytes = 0;
+
+    if (r->op == STORE_FLUSH)
+        return 0;
+    if (c->has_bytes)
+        bytes = MIN(c->bytes, r->len);
+    else if (c->outcome == FAULT_SHORT)
+        bytes = r->len / 2;
+    return bytes & ~(uint64_t)(f->filter.store.info.block_size - 1);
+}
+
+/* Where it is done. A place of a store that is as long as the request has no
+ * other. */
+static uint64_t other_place(const struct fault *f, struct fault_rule *rule,
+                            const struct store_req *r)
+{
+    uint64_t block = f->filter.store.info.block_size;
+    uint64_t distance = (rule->conf->distance + block - 1) & ~(block - 1);
+    uint64_t size = store_size(&f->filter.store);
+    uint64_t last = size > r->len ? size - r->len : 0;
+
+    if (distance == 0)
+        return prng_below(&rule->now.prng, last / block + 1) * block;
+    if (r->offset <= last && distance <= last - r->offset)
+        return r->offset + distance;
+    return r->offset > distance ? r->offset - distance : 0;
+}
+
+int fault_do(struct fault_channel *c, struct fault_rule *rule,
+             struct store_req *r)
+{
+    const struct fault_rule_conf *conf = rule->conf;
+    struct fault *f = fault_of(c->filter.ch.store);
+    struct job *j;
+
+    j = malloc(sizeof(*j) + (size_t)r->iov_num * sizeof(j->iov[0]));
+    if (!j) {
+        r->result = -ENOMEM;
+        return STORE_DONE;
+    }
+    j->conf = conf;
+    j->error = conf->outcome == FAULT_SHORT ? fault_error(rule) : 0;
+    j->prng.state = prng_next(&rule->now.prng);
+    j->req = (struct store_req){
+        .op = r->op,
+        .flags = r->flags,
+        .offset = r->offset,
+        .len = r->len,
+        .iov = r->iov,
+        .iov_num = r->iov_num,
+        .done = on_done,
+        .owner = r->owner,
+        .above = r,
+    };
+    if (conf->outcome == FAULT_MISDIRECT) {
+        j->req.offset = other_place(f, rule, r);
+    } else if (conf->outcome == FAULT_SHORT || conf->outcome == FAULT_DROP) {
+        j->req.len = part_of(f, conf, r);
+        j->req.iov = j->iov;
+        j->req.iov_num = iov_cut(r->iov, r->iov_num, 0, j->req.len, j->iov);
+    }
+    fault_keep_rule(f, rule);
+    if (j->req.len == 0) { /* nothing of it is asked for, nor is a flush */
+        r->result = j->error;
+        free(j);
+        return STORE_DONE;
+    }
+    if (store_submit(c->filter.next, &j->req) == STORE_PENDING)
+        return STORE_PENDING;
+    r->result = finish(j);
+    free(j);
+    return STORE_DONE;
+}
