@@ -45,11 +45,9 @@ static bool has_rule(struct fault *f, struct call *c, const char *name)
 
     if (!name || next_rule(f, name, &i))
         return true;
-    err_set(
-        &e, -ENOENT, "/params/rule",
-        "the filter has no rule \"%.64s\": it has %d, the first of which is "
-        "0",
-        name, f->num_rules);
+    err_set(&e, -ENOENT, "/params/rule",
+            "the filter has no rule \"%.64s\": it has %d, numbered from 0 on",
+            name, f->num_rules);
     call_fail(c, &e);
     return false;
 }

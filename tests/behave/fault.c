@@ -1,0 +1,301 @@
+/* Disks and units that are made to fail: what a guest sees, what the control
+ * socket is told, and that with the same seed and the same requests everything
+ * ends the same way. */
+#include "base/prng.h"
+#include "ctl.h"
+#include "luns.h"
+
+#define STORE "{'type': 'memory', 'size': '8M'}"
+#define FAULT(keys) "{'type': 'fault', " keys ", 'next': " STORE "}"
+#define RULES(rules) FAULT("'rules': [" rules "]")
+/* A little of everything that a guest can survive. */
+#define CHANCE(seed)                                                           \
+    FAULT("'seed': " seed ", 'rules': ["                                       \
+          "{'op': 'read', 'per_million': 100000, 'outcome': 'flip'},"          \
+          "{'op': 'write', 'per_million': 50000, 'outcome': 'drop'},"          \
+          "{'op': 'write', 'per_million': 50000, 'outcome': 'misdirect',"      \
+          " 'distance': 0},"                                                   \
+          "{'op': 'write', 'per_million': 100000, 'outcome': 'short'},"        \
+          "{'per_million': 100000, 'error': 'ENOSPC'}]")
+
+#define REQUESTS 600
+#define PIECE 4096u
+#define PIECES 64u
+
+/* What came of a stream of requests: of each how it ended, and of all that was
+ * read a sum. */
+struct outcome {
+    uint8_t ends[REQUESTS];
+    uint64_t sum;
+};
+
+static void add(struct outcome *o, const uint8_t *data)
+{
+    for (unsigned i = 0; i < PIECE; i++)
+        o->sum = o->sum * 31 + data[i];
+}
+
+static void ask_disk(struct outcome *o, const char *seed_and_store)
+{
+    struct vub *v = vub_start(DISK("d", "'queues': 2, ", "%s"), seed_and_store);
+    struct front *f =
+        front_new(v, "d", &(struct front_conf){.queues = 2, .packed = true});
+    struct blk_req *r = blk_new(f, PIECE);
+    struct prng p = prng_of(5, 0);
+
+    memset(o, 0, sizeof(*o));
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        bool write = prng_below(&p, 2);
+        uint64_t at = prng_below(&p, PIECES) * (PIECE / 512);
+
+        if (write)
+            front_fill(r->data, PIECE, i);
+        blk_go(f->vq[i % 2], r, write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, at,
+               PIECE);
+        o->ends[i] = blk_wait(f->vq[i % 2], r);
+        if (!write)
+            add(o, r->data);
+    }
+    front_free(f);
+    vub_free(v);
+}
+
+static void ask_unit(struct outcome *o, const char *seed_and_store)
+{
+    struct vub *v = vub_start("{'id': 'san', 'type': 'scsi', 'queues': 2, "
+                              "'luns': [{'store': %s}]}",
+                              seed_and_store);
+    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct scsi_lun disk = scsi_at(0, 0);
+    struct scsi_req *r;
+    struct prng p = prng_of(5, 0);
+
+    memset(o, 0, sizeof(*o));
+    scsi_attend(s->queue[0], disk);
+    r = scsi_new(s, disk, PIECE);
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        bool write = prng_below(&p, 2);
+        uint64_t at = prng_below(&p, PIECES) * (PIECE / 512);
+        const struct scsi_answer *a;
+
+        if (write)
+            front_fill(r->data, PIECE, i);
+        scsi_go(s->queue[i % 2], r,
+                CDB_16(write ? SCSI_WRITE_16 : SCSI_READ_16, at, PIECE / 512),
+                write ? PIECE : 0, write ? 0 : PIECE);
+        a = scsi_wait(s->queue[i % 2], r);
+        o->ends[i] = (uint8_t)(a->status ^ a->key << 4 ^ a->asc >> 8);
+        if (!write)
+            add(o, r->data);
+    }
+    scsi_close(s);
+    vub_free(v);
+}
+
+static void the_same_seed_and_requests_end_the_same(void **state)
+{
+    static void (*const ask[])(struct outcome * o,
+                               const char *store) = {ask_disk, ask_unit};
+    static struct outcome first, again, other;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(ask); i++) {
+        unsigned failed = 0;
+
+        front_note("%s", i ? "scsi" : "block");
+        ask[i](&first, CHANCE("42"));
+        ask[i](&again, CHANCE("42"));
+        ask[i](&other, CHANCE("43"));
+        for (unsigned k = 0; k < REQUESTS; k++)
+            failed += first.ends[k] != 0;
+        assert_in_range(failed, 40, 200);
+        assert_memory_equal(first.ends, again.ends, sizeof(first.ends));
+        assert_true(first.sum == again.sum);
+        assert_true(first.sum != other.sum);
+        assert_true(memcmp(first.ends, other.ends, sizeof(first.ends)) != 0);
+    }
+    front_note(" ");
+}
+
+/* ---- what is no error of a disk ---- */
+
+static void a_disk_breaks_its_ring_and_no_other(void **state)
+{
+    struct vub *v = ctl_start(
+        DISK("d", "'queues': 2, ",
+             RULES("{'op': 'write', 'offset': '4M', 'outcome': 'break'}")));
+    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
+    struct blk_req *r = blk_new(f, 512);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "events", "{}");
+    ctl_need(&c, "result");
+    blk_verify(f->vq[0], 0, 512, 1);
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 8192, 512);
+    ctl_need(&c, "\"outcome\":\"break\"");
+    ctl_need(&c, "\"event\":\"ring.broken\",\"device\":\"d\",\"ring\":0,"
+                 "\"why\":\"its store was told to break it\"");
+    front_need_fd(f->vq[0]->err_fd, 1, "the ring's error");
+    blk_verify(f->vq[1], 0, 512, 2);
+    ctl_close(&c);
+    front_free(f);
+    f = front_new(v, "d", NULL);
+    blk_verify(f->vq[0], 0, 512, 3);
+    front_free(f);
+    vub_free(v);
+}
+
+static void a_unit_breaks_its_ring_and_no_other(void **state)
+{
+    struct vub *v =
+        vub_start(SAN("", LUN(0, 0,
+                              RULES("{'op': 'write', 'offset': '4M', "
+                                    "'outcome': 'break'}"))));
+    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct scsi_lun disk = scsi_at(0, 0);
+    struct scsi_req *r = scsi_new(s, disk, 512);
+
+    (void)state;
+    scsi_attend(s->queue[0], disk);
+    scsi_verify(s->queue[0], disk, 0, 512, 1);
+    scsi_go(s->queue[0], r, CDB_16(SCSI_WRITE_16, 8192, 1), 512, 0);
+    front_need_fd(s->queue[0]->err_fd, 1, "the ring's error");
+    vub_log_wait(v, "is broken: its store was told to break it");
+    scsi_verify(s->queue[1], disk, 0, 512, 2);
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* The request is done, and answered, before its connection is lost. */
+static void a_front_end_is_lost_and_comes_again(void **state)
+{
+    struct vub *v = ctl_start(DISK(
+        "d", "",
+        RULES("{'op': 'write', 'after': 1, 'count': 1, "
+              "'outcome': 'disconnect'}, {'op': 'flush', 'stuck': true}")));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "events", "{}");
+    ctl_need(&c, "result");
+    for (unsigned i = 0; i < 2; i++) {
+        char buf[512];
+
+        front_fill(buf, sizeof(buf), i);
+        blk_write(f->vq[0], i, buf, sizeof(buf));
+    }
+    ctl_need(&c, "\"outcome\":\"disconnect\"");
+    ctl_need(&c, "\"event\":\"disconnect\"");
+    front_need_hangup(f);
+    f->vq[0]->base = le16_load(&f->vq[0]->used->idx); /* nobody has said it */
+    front_resume(f);
+    blk_verify(f->vq[0], 8, 512, 3);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+static void a_unit_loses_its_front_end(void **state)
+{
+    struct vub *v =
+        vub_start(SAN("", LUN(0, 0,
+                              RULES("{'op': 'write', 'after': 1, 'count': 1, "
+                                    "'outcome': 'disconnect'}"))));
+    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct scsi_lun disk = scsi_at(0, 0);
+    char buf[512] = "x";
+
+    (void)state;
+    scsi_attend(s->queue[0], disk);
+    scsi_write(s->queue[0], disk, 0, buf, 512);
+    scsi_write(s->queue[0], disk, 8, buf, 512);
+    front_need_hangup(s->f);
+    scsi_close(s);
+    s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    scsi_attend(s->queue[0], disk);
+    scsi_verify(s->queue[0], disk, 8, 512, 3);
+    scsi_close(s);
+    vub_free(v);
+}
+
+/* ---- commands ---- */
+
+static void a_stuck_request_waits_for_a_word(void **state)
+{
+    struct vub *v = ctl_start(DISK(
+        "d", "", RULES("{'op': 'write', 'outcome': 'stuck', 'count': 1}")));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r = blk_new(f, 512);
+    struct ctl c;
+    char buf[512];
+
+    (void)state;
+    ctl_open(&c, v);
+    front_fill(r->data, 512, 7);
+    blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 0, 512);
+    blk_read(f->vq[0], 8, buf, 512); /* others pass */
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_need(&c, "\"filters\":[{\"type\":\"fault\",\"seed\":1,\"held\":1,"
+                 "\"rules\":[{\"op\":\"write\",\"outcome\":\"stuck\","
+                 "\"armed\":true,\"matched\":1,\"fired\":1}]}]");
+    ctl_call(&c, "fault.release", "{'device': 'd'}");
+    ctl_need(&c, "\"result\":{\"released\":1}");
+    assert_int_equal(blk_wait(f->vq[0], r), VIRTIO_BLK_S_OK);
+    blk_read(f->vq[0], 0, buf, 512);
+    assert_memory_equal(buf, r->data, 512);
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
+static void rules_are_armed_over_the_control_socket(void **state)
+{
+    struct vub *v = ctl_start(SAN(
+        "",
+        LUN(0, 0, RULES("{'name': 'w', 'op': 'write', 'armed': false}")) "," LUN(
+            0, 1,
+            FAULT(
+                "'name': 'other', 'rules': [{'armed': false}]"))) "," DISK("e",
+                                                                           "",
+                                                                           MEMORY));
+    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct scsi_lun a = scsi_at(0, 0), b = scsi_at(0, 1);
+    struct ctl c;
+    char buf[512] = "x";
+
+    (void)state;
+    ctl_open(&c, v);
+    scsi_attend(s->queue[0], a);
+    scsi_attend(s->queue[0], b);
+    ctl_call(&c, "fault.arm", "{'device': 'san'}");
+    ctl_need(&c, "has 2 stores of the type fault: give the config of the one");
+    ctl_call(&c, "fault.arm", "{'device': 'e'}");
+    ctl_need(&c, "the device has no store of the type fault");
+    ctl_call(&c, "fault.arm", "{'device': 'san', 'filter': 'nobody'}");
+    ctl_need(&c, "no store of the type fault with the name");
+    ctl_call(&c, "fault.arm", "{'device': 'san', 'filter': 'other'}");
+    ctl_need(&c, "\"result\":{\"rules\":1}");
+    scsi_write(s->queue[0], a, 0, buf, 512);
+    scsi_need_sense(
+        scsi_in(s->queue[0], b, CDB_16(SCSI_READ_16, 0, 1), buf, 512),
+        SCSI_MEDIUM_ERROR, 0x1100);
+    ctl_call(&c, "fault.disarm", "{'device': 'san', 'filter': 'other'}");
+    ctl_need(&c, "\"result\":{\"rules\":1}");
+    scsi_read(s->queue[0], b, 0, buf, 512);
+    ctl_call(&c, "status", "{'device': 'san'}");
+    ctl_need(&c, "\"filters\":[{\"type\":\"fault\",\"name\":\"other\"");
+    ctl_close(&c);
+    scsi_close(s);
+    vub_free(v);
+}
+
+BEHAVE_MAIN(T(the_same_seed_and_requests_end_the_same),
+            T(a_disk_breaks_its_ring_and_no_other),
+            T(a_unit_breaks_its_ring_and_no_other),
+            T(a_front_end_is_lost_and_comes_again),
+            T(a_unit_loses_its_front_end), T(a_stuck_request_waits_for_a_word),
+            T(rules_are_armed_over_the_control_socket))
