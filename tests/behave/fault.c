@@ -119,6 +119,17 @@ static void the_same_seed_and_requests_end_the_same(void **state)
 
 /* ---- what is no error of a disk ---- */
 
+/* Two events, which of an isolated device come either way. */
+static void need_both(struct ctl *c, const char *a, const char *b)
+{
+    const char *line = ctl_answer(c);
+    bool a_first = strstr(line, a) != NULL;
+
+    if (!a_first && !strstr(line, b))
+        front_fail("the event is %s, neither %s nor %s", line, a, b);
+    ctl_need(c, a_first ? b : a);
+}
+
 static void a_disk_breaks_its_ring_and_no_other(void **state)
 {
     struct vub *v = ctl_start(
@@ -134,9 +145,9 @@ static void a_disk_breaks_its_ring_and_no_other(void **state)
     ctl_need(&c, "result");
     blk_verify(f->vq[0], 0, 512, 1);
     blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 8192, 512);
-    ctl_need(&c, "\"outcome\":\"break\"");
-    ctl_need(&c, "\"event\":\"ring.broken\",\"device\":\"d\",\"ring\":0,"
-                 "\"why\":\"its store was told to break it\"");
+    need_both(&c, "\"outcome\":\"break\"",
+              "\"event\":\"ring.broken\",\"device\":\"d\",\"ring\":0,"
+              "\"why\":\"its store was told to break it\"");
     front_need_fd(f->vq[0]->err_fd, 1, "the ring's error");
     blk_verify(f->vq[1], 0, 512, 2);
     ctl_close(&c);
@@ -188,8 +199,7 @@ static void a_front_end_is_lost_and_comes_again(void **state)
         front_fill(buf, sizeof(buf), i);
         blk_write(f->vq[0], i, buf, sizeof(buf));
     }
-    ctl_need(&c, "\"outcome\":\"disconnect\"");
-    ctl_need(&c, "\"event\":\"disconnect\"");
+    need_both(&c, "\"outcome\":\"disconnect\"", "\"event\":\"disconnect\"");
     front_need_hangup(f);
     f->vq[0]->base = le16_load(&f->vq[0]->used->idx); /* nobody has said it */
     front_resume(f);
