@@ -22,9 +22,12 @@ static inline uint64_t prng_mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+/* What a number takes the state further: so any of a sequence can be had. */
+#define PRNG_STEP UINT64_C(0x9e3779b97f4a7c15)
+
 static inline uint64_t prng_next(struct prng *p)
 {
-    p->state += UINT64_C(0x9e3779b97f4a7c15);
+    p->state += PRNG_STEP;
     return prng_mix(p->state);
 }
 

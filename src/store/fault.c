@@ -136,6 +136,7 @@ static void fault_drain(struct store_channel *ch, const void *owner,
     if (cancel) {
         take(c, &mine, NULL, owner);
         let_go(c, &mine, -EIO);
+        steps_give_up(&c->steps, owner);
     }
     store_filter_drain(ch, owner, cancel);
 }
@@ -156,6 +157,7 @@ static int fault_channel_open(struct store_channel **out, struct store *s,
         free(c);
         return rc;
     }
+    steps_init(&c->steps, loop, fault_step);
     list_add(&fault_of(s)->channels, &c->node);
     *out = &c->filter.ch;
     return 0;
@@ -167,6 +169,7 @@ static void fault_channel_close(struct store_channel *ch)
 
     assert(list_empty(&c->stuck));
     list_del(&c->node);
+    steps_fini(&c->steps);
     store_filter_channel_close(&c->filter);
     free(c);
 }

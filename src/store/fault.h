@@ -12,6 +12,7 @@
 #include "store/command.h"
 #include "store/event.h"
 #include "store/filter.h"
+#include "store/steps.h"
 
 enum fault_outcome {
     FAULT_ERROR,      /* it fails */
@@ -74,6 +75,7 @@ struct fault_channel {
     struct store_filter_channel filter;
     struct list node; /* in fault->channels */
     struct list stuck;
+    struct steps steps; /* garbage that is much */
 };
 
 static inline struct fault *fault_of(const struct store *s)
@@ -108,6 +110,8 @@ void fault_status(const struct store *s, struct json_out *o);
  */
 int fault_do(struct fault_channel *c, struct fault_rule *rule,
              struct store_req *r);
+/* Does a little of one of the channel's steps. */
+void fault_step(struct store_req *r);
 
 /* ---- fault.c ---- */
 

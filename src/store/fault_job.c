@@ -9,6 +9,9 @@
 #include "base/iov.h"
 #include "store/fault.h"
 
+/* Of garbage: more than that takes some turns of the loop. */
+#define INLINE_BYTES (UINT64_C(256) << 10)
+
 struct job {
     struct store_req req;
     const struct fault_rule_conf *conf;
@@ -29,43 +32,59 @@ static void flip(const struct store_req *r, struct prng *p, uint32_t bits)
     }
 }
 
-static void fill(const struct store_req *r, struct prng *p)
+/* Garbage by its place in the request. r->one has where its sequence begins. */
+static void fill(struct store_req *r, struct iovec piece, uint64_t at)
 {
-    struct iov_range left = iov_range(r->iov, r->iov_num, 0, r->len);
-    struct iovec v;
-    uint64_t x = 0;
-    unsigned n = 0;
+    struct prng p = {r->one.iov_len};
+    uint64_t n = at - r->offset, x = 0;
 
-    while (iov_next(&left, &v))
-        for (size_t i = 0; i < v.iov_len; i++, x >>= 8) {
-            if (n++ % 8 == 0)
-                x = prng_next(p);
-            ((uint8_t *)v.iov_base)[i] = (uint8_t)x;
-        }
+    p.state += n / 8 * PRNG_STEP;
+    if (n % 8)
+        x = prng_next(&p) >> n % 8 * 8;
+    for (size_t i = 0; i < piece.iov_len; i++, n++, x >>= 8) {
+        if (n % 8 == 0)
+            x = prng_next(&p);
+        ((uint8_t *)piece.iov_base)[i] = (uint8_t)x;
+    }
 }
 
-/* What r, above, ends with. */
-static int finish(struct job *j)
+void fault_step(struct store_req *r)
 {
-    int result = j->req.result;
+    steps_move(r, INLINE_BYTES, fill);
+}
 
-    if (result < 0)
-        return result;
+/* What r, above, ends with: as submit has it. */
+static int finish(struct fault_channel *c, struct job *j)
+{
+    struct store_req *r = j->req.above;
+
+    r->result = j->req.result;
+    if (r->result < 0)
+        return STORE_DONE;
+    r->result = j->error;
     if (j->conf->outcome == FAULT_FLIP)
-        flip(&j->req, &j->prng, j->conf->bits);
-    else if (j->conf->outcome == FAULT_GARBAGE)
-        fill(&j->req, &j->prng);
-    return j->error;
+        flip(r, &j->prng, j->conf->bits);
+    if (j->conf->outcome != FAULT_GARBAGE)
+        return STORE_DONE;
+    r->progress = 0;
+    r->one.iov_len = j->prng.state;
+    if (r->len > INLINE_BYTES) {
+        steps_add(&c->steps, r);
+        return STORE_PENDING;
+    }
+    steps_move(r, r->len, fill);
+    return STORE_DONE;
 }
 
 static void on_done(struct store_req *below)
 {
     struct job *j = container_of(below, struct job, req);
     struct store_req *r = below->above;
-    int result = finish(j);
+    int rc = finish(fault_channel_of(r->channel), j);
 
     free(j);
-    store_complete(r, result);
+    if (rc == STORE_DONE)
+        store_complete(r, r->result);
 }
 
 /* Whole blocks of it that are moved all the same. */
@@ -106,6 +125,7 @@ int fault_do(struct fault_channel *c, struct fault_rule *rule,
     const struct fault_rule_conf *conf = rule->conf;
     struct fault *f = fault_of(c->filter.ch.store);
     struct job *j;
+    int rc;
 
     j = malloc(sizeof(*j) + (size_t)r->iov_num * sizeof(j->iov[0]));
     if (!j) {
@@ -141,7 +161,7 @@ int fault_do(struct fault_channel *c, struct fault_rule *rule,
     }
     if (store_submit(c->filter.next, &j->req) == STORE_PENDING)
         return STORE_PENDING;
-    r->result = finish(j);
+    rc = finish(c, j);
     free(j);
-    return STORE_DONE;
+    return rc;
 }

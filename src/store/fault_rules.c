@@ -245,7 +245,7 @@ static const struct conf_key rule_keys[] = {
      .help = "How many bytes of a short request are moved, whole blocks; by "
              "default half of them. Of a dropped write: by default none."},
     {"bits", CONF_U32, CONF_AT(struct fault_rule_conf, bits), .def = "1",
-     .min = 1, .max = 4096, .help = "How many bits flip, by the seed."},
+     .min = 1, .max = 256, .help = "How many bits flip, by the seed."},
     {"distance", CONF_SIZE, CONF_AT(struct fault_rule_conf, distance),
      .def = "4096", .max = STORE_SIZE_MAX,
      .help = "How many bytes further on a misdirected request is done, or, at "

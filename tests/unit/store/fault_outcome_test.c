@@ -111,6 +111,27 @@ static void garbage_is_all_other_and_the_same_each_time(void **state)
     assert_true(memcmp(first, buf, 8192) != 0);
 }
 
+/* It takes turns of the loop, and is what it would be in one. */
+static void much_garbage_is_the_same(void **state)
+{
+    static char large[600000 / 512 * 512], small[sizeof(large)];
+    struct rig *rig = *state;
+    struct ask a;
+
+    rig_open_with(rig, FAULT("{'outcome': 'garbage'}"));
+    rig_ask(&a, STORE_READ, 0, 0, large, sizeof(large), 4097);
+    rig_submit(rig, &a);
+    assert_false(a.done);
+    assert_int_equal(rig_wait(rig, &a), 0);
+    assert_int_equal(rig_tell(rig, "fault.reset", ""), 0);
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 512, small, 65536), 0);
+    assert_memory_equal(small, large, 65536);
+    rig_ask(&a, STORE_READ, 0, 0, large, sizeof(large), 1 << 20);
+    rig_submit(rig, &a);
+    store_drain(rig->ch, NULL, true);
+    assert_int_equal(rig_wait(rig, &a), -EIO);
+}
+
 static void a_dropped_write_is_said_to_be_done(void **state)
 {
     struct rig *rig = *state;
@@ -377,6 +398,7 @@ int main(void)
         RIG_TEST(a_short_read_moves_whole_blocks_of_what_it_is_told),
         RIG_TEST(bits_flip_in_what_is_read_and_not_on_the_disk),
         RIG_TEST(garbage_is_all_other_and_the_same_each_time),
+        RIG_TEST(much_garbage_is_the_same),
         RIG_TEST(a_dropped_write_is_said_to_be_done),
         RIG_TEST(a_misdirected_write_is_elsewhere),
         RIG_TEST(a_misdirected_request_stays_on_the_disk),
