@@ -17,7 +17,7 @@
 
 /* Kinds; a new one is a row here and one in store.c. */
 extern const struct conf_table file_table, memory_table, null_table,
-    fault_table, throttle_table, iscsi_store_table;
+    fault_table, throttle_table, iscsi_store_table, delay_table;
 
 /* A "size" that the config gives. */
 void store_check_size(uint64_t size, const char *at, struct errs *e);

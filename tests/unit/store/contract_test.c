@@ -62,6 +62,16 @@ static const struct kind kinds[] = {
      "{'type': 'fault', 'next': {'type': 'file', 'path': '@/disk',"
      " 'direct': true}}",
      .is_file = true, .keeps = true},
+    {"delay around a file",
+     "{'type': 'delay', 'all': {'distribution': 'uniform', 'us': 200,"
+     " 'spread_us': 200}, 'exact': true, 'next': {'type': 'file',"
+     " 'path': '@/disk'}}",
+     .is_file = true, .keeps = true},
+    {"delay around memory",
+     "{'type': 'delay', 'all': 'disk', 'rpm': 600000, 'rate': '100G',"
+     " 'seek_max_us': 500, 'exact': true,"
+     " 'next': {'type': 'memory', 'size': '8M'}}",
+     .keeps = true},
     {"iscsi", "{'type': 'iscsi', " URL "}", .target = "--lun 8M",
      .keeps = true},
     {"iscsi that asks for all data", "{'type': 'iscsi', " URL "}",
