@@ -158,9 +158,7 @@ static void wait_for_first(struct delay_channel *c)
     if (c->count == 0) {
         timer_stop(&c->timer);
         c->timer_ns = 0;
-        if (exact)
-            loop_spin_del(&c->spin);
-        return;
+        return; /* on_arm takes the spinner off */
     }
     first = c->heap[0].until_ns;
     if (c->timer_ns == first)
@@ -217,12 +215,19 @@ static bool on_poll(struct spin *s)
 }
 
 /* The timer wakes us two milliseconds before; from then on there is no sleep.
- */
+ * Nor is there when the last has gone from the spinner, once: whoever turns the
+ * loop sees that it has. */
 static bool on_arm(struct spin *s)
 {
     struct delay_channel *c = container_of(s, struct delay_channel, spin);
 
-    return c->count > 0 && c->heap[0].until_ns < loop_now_ns() + EXACT_NS;
+    if (on_poll(s))
+        return true;
+    if (c->count == 0) {
+        loop_spin_del(s);
+        return true;
+    }
+    return c->heap[0].until_ns < loop_now_ns() + EXACT_NS;
 }
 
 /* ---- requests ---- */
