@@ -167,21 +167,24 @@ struct store *store_next(const struct store *s)
 
 void store_filters_status(const struct store *s, struct json_out *o)
 {
-    const struct store *next = store_next(s);
+    const struct store *next;
+    bool any = false;
 
-    if (!next)
-        return;
-    json_begin(o, "filters", '[');
-    for (; next; s = next, next = store_next(s)) {
+    for (; (next = store_next(s)) != NULL; s = next) {
+        if (!s->ops->status)
+            continue;
+        if (!any)
+            json_begin(o, "filters", '[');
+        any = true;
         json_begin(o, NULL, '{');
         json_add_str(o, "type", s->ops->type);
         if (s->name)
             json_add_str(o, "name", s->name);
-        if (s->ops->status)
-            s->ops->status(s, o);
+        s->ops->status(s, o);
         json_end(o, '}');
     }
-    json_end(o, ']');
+    if (any)
+        json_end(o, ']');
 }
 
 void store_status(const struct store *s, struct json_out *o)

@@ -215,8 +215,8 @@ int store_refresh(struct store *s, struct err *e);
 int store_resize(struct store *s, uint64_t size, struct err *e);
 /* What s is around. NULL: nothing. */
 struct store *store_next(const struct store *s);
-/* [home] Adds members to an object: "filters", a list, if s is one, and what
- * the store below them knows of itself. */
+/* [home] Adds members to an object: "filters", a list of those that have
+ * something to tell, and what the store below them knows of itself. */
 void store_status(const struct store *s, struct json_out *o);
 /* [home] Only the filters. */
 void store_filters_status(const struct store *s, struct json_out *o);
