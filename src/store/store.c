@@ -87,11 +87,21 @@ int store_keep_name(char whole[KEEP_NAME_MAX + 1], const char *name,
     return 0;
 }
 
+static void look_if_serial(const struct conf_any *o, void *arg)
+{
+    for (const struct conf_table *const *t = store_tables; *t; t++)
+        if (*t == o->table && ((const struct store_ops *)(*t)->ops)->serial)
+            *(bool *)arg = true;
+}
+
 bool store_is_serial(const struct conf_any *c)
 {
-    const struct store_ops *ops = c->table ? c->table->ops : NULL;
+    bool serial = false;
+    const struct conf_visitor v = {.object = look_if_serial, .arg = &serial};
 
-    return ops && ops->serial;
+    if (c->table && c->data)
+        conf_visit(c->table, c->data, &v);
+    return serial;
 }
 
 void store_close(struct store *s)

@@ -306,6 +306,43 @@ static void nonsense_that_is_found_does_no_harm(void **state)
     watch(false);
 }
 
+/* Rules go on where they were, chance and all. */
+static void rules_of_faults_go_on(void **state)
+{
+    static const char first[] =
+        "{'type': 'fault', 'rules': [{'op': 'write', 'after': 2},"
+        " {'op': 'read', 'per_million': 500000}, {'armed': false}],"
+        " 'next': " MEMORY "}";
+    static const char other[] =
+        "{'type': 'fault', 'rules': [{'op': 'write', 'after': 3},"
+        " {'op': 'read', 'per_million': 500000}, {'armed': false}],"
+        " 'next': " MEMORY "}";
+    struct rig *rig = *state;
+    int ends[2][64];
+
+    open_kept(rig, first);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), 0);
+    for (unsigned i = 0; i < 64; i++)
+        ends[0][i] = rig_do(rig, STORE_READ, 0, 0, buf, 512);
+    assert_int_equal(rig_tell(rig, "fault.reset", ""), 0);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), 0);
+    for (unsigned i = 0; i < 32; i++)
+        ends[1][i] = rig_do(rig, STORE_READ, 0, 0, buf, 512);
+    assert_int_equal(rig_tell(rig, "fault.arm", "'rule': '2'"), 0);
+    assert_int_equal(rig_tell(rig, "fault.disarm", "'rule': '2'"), 0);
+    kill_and_open(rig, first);
+    for (unsigned i = 32; i < 64; i++)
+        ends[1][i] = rig_do(rig, STORE_READ, 0, 0, buf, 512);
+    assert_memory_equal(ends[0], ends[1], sizeof(ends[0]));
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), 0);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), -EIO);
+    kill_and_open(rig, other);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), 0);
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, 0, buf, 512), -EIO);
+    rig_close(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +355,7 @@ int main(void)
         RIG_TEST(what_lies_below_filters_is_kept_too),
         RIG_TEST(limits_that_were_set_hold_on),
         RIG_TEST(limits_that_a_config_has_changed_since_do_not),
+        RIG_TEST(rules_of_faults_go_on),
         RIG_TEST(nonsense_that_is_found_does_no_harm),
     };
 
