@@ -378,6 +378,5 @@ const struct conf_table delay_table = {
     .size = sizeof(struct delay_conf),
     .keys = delay_keys,
     .help = "A filter that makes requests take time.",
-    .check = delay_check,
     .ops = &delay_ops,
 };

@@ -47,7 +47,6 @@ struct delay_clock {
 };
 
 extern const struct conf_key delay_keys[];
-void delay_check(void *data, const char *at, struct errs *e);
 
 void delay_clock_init(struct delay_clock *c, const struct delay_conf *conf);
 /* When r is to go on, which comes now, to a store of `size` bytes; now_ns: at

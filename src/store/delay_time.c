@@ -33,7 +33,7 @@ static uint64_t part(uint64_t a, uint64_t b, uint64_t c)
 
 static uint64_t seek_ns(const struct delay_conf *c, uint64_t way, uint64_t size)
 {
-    uint64_t more = c->seek_max_us - c->seek_min_us;
+    uint64_t more = MAX(c->seek_max_us, c->seek_min_us) - c->seek_min_us;
     /* Of the way across, in 2^-32; its root in 2^-16, then in 2^-31. */
     uint64_t share =
         way < size ? part(way, UINT64_C(1) << 32, size) : UINT64_C(1) << 32;
@@ -59,7 +59,8 @@ static uint64_t disk_until_ns(struct delay_clock *c, const struct store_req *r,
                                             : c->arm.at - r->offset,
                       size);
     if (moves) {
-        ns += part(MIN(r->len, UINT64_C(1) << 40), SECOND_NS, conf->rate);
+        if (conf->rate)
+            ns += part(MIN(r->len, UINT64_C(1) << 40), SECOND_NS, conf->rate);
         c->arm.at = r->offset + r->len;
     }
     ns = MIN(ns, LONGEST_US * US_NS);
@@ -78,6 +79,7 @@ uint64_t delay_until_ns(struct delay_clock *c, const struct store_req *r,
 
     switch (t->kind) {
     case DELAY_UNIFORM:
+        spread = MIN(spread, ns); /* nothing takes less than no time */
         return now_ns + ns - spread + prng_below(&c->prng, 2 * spread + 1);
     case DELAY_NORMAL:
         /* 2^16 of the bell are a deviation. */
@@ -102,23 +104,6 @@ void delay_clock_init(struct delay_clock *c, const struct delay_conf *conf)
 static const char *const kind_words[] = {"fixed", "uniform", "normal", "disk",
                                          NULL};
 
-static void time_check(void *data, const char *at, struct errs *e)
-{
-    const struct delay_time_conf *t = data;
-
-    if (t->kind == DELAY_UNIFORM && t->spread_us > t->us)
-        errs_at(e, at, "spread_us",
-                "nothing takes less than no time: us is "
-                "less than that");
-    if ((t->kind == DELAY_FIXED || t->kind == DELAY_DISK) && t->spread_us)
-        errs_at(e, at, "spread_us", "\"%s\" has no spread",
-                kind_words[t->kind]);
-    if (t->kind == DELAY_DISK && t->us)
-        errs_at(e, at, "us",
-                "how long a disk takes is said by rpm, seek_min_us, "
-                "seek_max_us and rate");
-}
-
 static const struct conf_key time_keys[] = {
     {"distribution", CONF_CHOICE, CONF_AT(struct delay_time_conf, kind),
      .def = "\"fixed\"", .words = kind_words,
@@ -138,21 +123,12 @@ static const struct conf_table time_table = {
     .size = sizeof(struct delay_time_conf),
     .keys = time_keys,
     .help = "How long requests are held.",
-    .check = time_check,
 };
-
-void delay_check(void *data, const char *at, struct errs *e)
-{
-    const struct delay_conf *c = data;
-
-    if (c->seek_max_us < c->seek_min_us)
-        errs_at(e, at, "seek_max_us", "it is less than seek_min_us");
-}
 
 #define TIME_KEY(word, number, text)                                           \
     {                                                                          \
         word, CONF_TABLE, CONF_AT(struct delay_conf, op[number]),              \
-            .table = &time_table, .shorthand = "distribution",                 \
+            .table = &time_table,                                              \
             .seen_offset = CONF_SEEN(struct delay_conf, has_op[number]),       \
             .help = text                                                       \
     }
@@ -161,7 +137,6 @@ const struct conf_key delay_keys[] = {
     {"next", CONF_UNION, CONF_AT(struct delay_conf, next), .required = true,
      .of = &store_union, .help = "The store that does the rest."},
     {"all", CONF_TABLE, CONF_AT(struct delay_conf, all), .table = &time_table,
-     .shorthand = "distribution",
      .help = "How long requests are held of which nothing else is said. "
              "Default: they are not."},
     TIME_KEY("read", STORE_READ, "How long reads are held."),
@@ -178,8 +153,9 @@ const struct conf_key delay_keys[] = {
      .def = "16000", .max = LONGEST_US,
      .help = "Of a disk: microseconds that its arm takes all the way across."},
     {"rate", CONF_SIZE, CONF_AT(struct delay_conf, rate), .def = "\"150M\"",
-     .min = 1024, .max = UINT64_C(1) << 40,
-     .help = "Of a disk: bytes a second that move when they come by."},
+     .max = UINT64_C(1) << 40,
+     .help = "Of a disk: bytes a second that move when they come by; 0: in no "
+             "time."},
     {"exact", CONF_BOOL, CONF_AT(struct delay_conf, exact), .def = "false",
      .help = "Look at the clock all the time while a request is to go within "
              "the next milliseconds, which takes a whole core. Without, "

@@ -196,9 +196,6 @@ static void rule_check(void *data, const char *at, struct errs *e)
     if (c->op != FAULT_OP_ANY && !(ops_of(c->outcome) & OPS(c->op)))
         errs_at(e, at, "outcome", "\"%s\" is nothing that a %s can become",
                 fault_outcome_words[c->outcome], op_words[c->op]);
-    if (c->has_bytes && c->outcome != FAULT_SHORT && c->outcome != FAULT_DROP)
-        errs_at(e, at, "bytes",
-                "only outcomes \"short\" and \"drop\" move some bytes");
 }
 
 static const struct conf_key rule_keys[] = {

@@ -26,9 +26,10 @@ static void a_request_takes_its_time(void **state)
 
 static void a_disk_that_spins_serves(void **state)
 {
-    struct vub *v = vub_start(DISK("d", "'queues': 2, ",
-                                   DELAY("'all': 'disk', 'rpm': 60000, "
-                                         "'seek_max_us': 2000")));
+    struct vub *v =
+        vub_start(DISK("d", "'queues': 2, ",
+                       DELAY("'all': {'distribution': 'disk'}, 'rpm': 60000, "
+                             "'seek_max_us': 2000")));
 
     (void)state;
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {

@@ -68,7 +68,8 @@ static const struct kind kinds[] = {
      " 'path': '@/disk'}}",
      .is_file = true, .keeps = true},
     {"delay around memory",
-     "{'type': 'delay', 'all': 'disk', 'rpm': 600000, 'rate': '100G',"
+     "{'type': 'delay', 'all': {'distribution': 'disk'}, 'rpm': 600000, "
+     "'rate': '100G',"
      " 'seek_max_us': 500, 'exact': true,"
      " 'next': {'type': 'memory', 'size': '8M'}}",
      .keeps = true},
