@@ -35,6 +35,14 @@ void store_filter_channel_close(struct store_filter_channel *c);
 /* Sends r to next, as submit does; it ends as next ends it. */
 int store_filter_forward(struct store_filter_channel *c, struct store_req *r);
 
+/* The same without a request of our own, for a filter that does nothing when r
+ * ends, and need not know when. */
+static inline int store_filter_pass(struct store_channel *next,
+                                    struct store_req *r)
+{
+    return store_submit(next, r) == STORE_PENDING ? STORE_PASSED : STORE_DONE;
+}
+
 /* Rows of a filter's table that do no more than pass it on. */
 int store_filter_begin(struct store *s, struct loop *home, struct err *e);
 void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg);

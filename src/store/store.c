@@ -14,8 +14,9 @@
 #include "store/impl.h"
 
 static const struct conf_table *const store_tables[] = {
-    &file_table,     &memory_table,      &null_table,  &fault_table,
-    &throttle_table, &iscsi_store_table, &delay_table, NULL,
+    &file_table,  &memory_table,   &null_table,
+    &fault_table, &throttle_table, &iscsi_store_table,
+    &delay_table, &powercut_table, NULL,
 };
 
 const struct conf_union store_union = {
@@ -311,7 +312,9 @@ int store_submit(struct store_channel *ch, struct store_req *r)
         rc = bounce_submit(ch->bounce, r);
     else
         rc = ch->store->ops->submit(ch, r);
-    assert(rc == STORE_PENDING || r->result <= 0);
+    assert(rc != STORE_DONE || r->result <= 0);
+    if (rc == STORE_PASSED)
+        return STORE_PENDING; /* it is another channel's */
     if (rc == STORE_PENDING) {
         /* It is not completed before we return to the loop. */
         r->channel = ch;

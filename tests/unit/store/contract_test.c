@@ -73,6 +73,21 @@ static const struct kind kinds[] = {
      " 'seek_max_us': 500, 'exact': true,"
      " 'next': {'type': 'memory', 'size': '8M'}}",
      .keeps = true},
+    {"powercut around memory",
+     "{'type': 'powercut', 'next': {'type': 'memory', 'size': '8M'}}",
+     .keeps = true},
+    {"powercut with little cache around a file",
+     "{'type': 'powercut', 'cache': '64K',"
+     " 'next': {'type': 'file', 'path': '@/disk'}}",
+     .is_file = true, .keeps = true},
+    {"powercut around a direct file",
+     "{'type': 'powercut', 'next': {'type': 'file', 'path': '@/disk',"
+     " 'direct': true}}",
+     .is_file = true, .keeps = true},
+    {"powercut around large sectors",
+     "{'type': 'powercut', 'cache': '128K',"
+     " 'next': {'type': 'file', 'path': '@/node'}}",
+     .is_file = true, .keeps = true, .sector = 4096},
     {"iscsi", "{'type': 'iscsi', " URL "}", .target = "--lun 8M",
      .keeps = true},
     {"iscsi that asks for all data", "{'type': 'iscsi', " URL "}",

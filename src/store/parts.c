@@ -1,0 +1,76 @@
+#include "store/parts.h"
+
+#include <stdlib.h>
+
+#include "base/iov.h"
+
+void parts_init(struct parts *p)
+{
+    list_init(&p->spare);
+}
+
+void parts_fini(struct parts *p)
+{
+    struct list *node;
+
+    while ((node = list_pop(&p->spare)) != NULL) {
+        struct part *part = part_of(container_of(node, struct store_req, node));
+
+        free(part->iov);
+        free(part);
+    }
+}
+
+static bool make_room(struct part *part, int iov_num)
+{
+    struct iovec *iov;
+
+    if (part->room >= iov_num)
+        return true;
+    iov = realloc(part->iov, (size_t)iov_num * sizeof(*iov));
+    if (!iov)
+        return false;
+    part->iov = iov;
+    part->room = iov_num;
+    return true;
+}
+
+struct part *parts_get(struct parts *p, int iov_num)
+{
+    struct list *node = list_pop(&p->spare);
+    struct part *part =
+        node ? part_of(container_of(node, struct store_req, node))
+             : calloc(1, sizeof(*part));
+
+    if (!part)
+        return NULL;
+    list_init(&part->req.node);
+    if (!make_room(part, iov_num)) {
+        parts_put(p, part);
+        return NULL;
+    }
+    part->req = (struct store_req){.iov = part->iov};
+    return part;
+}
+
+void parts_put(struct parts *p, struct part *part)
+{
+    list_add(&p->spare, &part->req.node);
+}
+
+struct part *parts_of(struct parts *p, const struct store_req *r,
+                      uint64_t offset, uint64_t len)
+{
+    struct part *part = parts_get(p, r->iov_num);
+
+    if (!part)
+        return NULL;
+    part->req.op = r->op;
+    part->req.flags = r->flags;
+    part->req.offset = offset;
+    part->req.len = len;
+    part->req.owner = r->owner;
+    part->req.iov_num =
+        iov_cut(r->iov, r->iov_num, offset - r->offset, len, part->iov);
+    return part;
+}

@@ -1,0 +1,34 @@
+/* store/powercut.h: the power of a disk, for who cuts it. See powercut.c. */
+#ifndef VUB_STORE_POWERCUT_H
+#define VUB_STORE_POWERCUT_H
+
+#include "store/store.h"
+
+/* What becomes of writes that were not flushed. */
+enum power_outcome {
+    POWER_LOST,
+    POWER_KEPT,
+    POWER_TORN,      /* of each all, nothing or some sectors, by chance */
+    POWER_REORDERED, /* each or not, by chance, and in any order */
+    POWER_MIXED,     /* torn, and in any order */
+};
+
+/* One power cut; the caller's memory until over. */
+struct power_cut {
+    enum power_outcome how;
+    bool has_seed; /* else the config's, and a number of its own */
+    uint64_t seed;
+
+    uint64_t number;                     /* of the filter's: 1 and on */
+    uint64_t writes, kept, lost, torn;   /* of unflushed ones */
+    uint64_t sectors_kept, sectors_lost; /* of 512 bytes */
+    void (*over)(struct power_cut *cut, int result);
+    void *user;
+};
+
+/* [home] s is a powercut. Whoever uses it sees errors until its rings have
+ * stopped. over comes once, later or from inside: what the power cut has left
+ * is there. -EBUSY: one is under way, and over does not come. */
+int powercut_cut(struct store *s, struct power_cut *cut, struct err *e);
+
+#endif

@@ -1,0 +1,421 @@
+/* A disk that loses its power, against a model of it: every sector says which
+ * write it is of, and the model knows which ones it may be of. */
+#include "rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/prng.h"
+#include "store/powercut.h"
+
+#define SECTOR 512
+#define SECTORS 1024
+#define HISTORY 4096
+#define MEMORY                                                                 \
+    "{'type': 'powercut', 'next': {'type': 'memory', 'size': '512K'}}"
+#define SMALL                                                                  \
+    "{'type': 'powercut', 'cache': '64K',"                                     \
+    " 'next': {'type': 'memory', 'size': '512K'}}"
+#define FILE_BELOW                                                             \
+    "{'type': 'powercut', 'next': {'type': 'file', 'path': '@/disk'}}"
+
+/* Which writes were made since the last flush, and where. */
+struct written {
+    unsigned at, num;
+    uint64_t id;
+};
+
+struct model {
+    uint64_t now[SECTORS], stable[SECTORS];
+    struct written since[HISTORY];
+    unsigned num;
+    uint64_t id;
+};
+
+static struct model model;
+
+static void fill(char *buf, unsigned num, uint64_t id)
+{
+    memset(buf, (int)(id * 37), num * SECTOR);
+    for (unsigned i = 0; i < num; i++)
+        memcpy(buf + i * SECTOR, &id, sizeof(id));
+}
+
+/* Every byte of it is of one write. */
+static uint64_t id_of(const char *sector)
+{
+    char whole[SECTOR];
+    uint64_t id;
+
+    memcpy(&id, sector, sizeof(id));
+    fill(whole, 1, id);
+    assert_memory_equal(sector, whole, SECTOR);
+    return id;
+}
+
+static void do_write(struct rig *rig, unsigned at, unsigned num, unsigned flags)
+{
+    static char buf[SECTORS * SECTOR];
+    uint64_t id = ++model.id;
+
+    fill(buf, num, id);
+    assert_int_equal(rig_do(rig, STORE_WRITE, flags, at * SECTOR, buf,
+                            (uint64_t)num * SECTOR),
+                     0);
+    for (unsigned i = at; i < at + num; i++) {
+        model.now[i] = id;
+        if (flags & STORE_FUA)
+            model.stable[i] = id;
+    }
+    if (flags & STORE_FUA)
+        return;
+    assert_true(model.num < HISTORY);
+    model.since[model.num++] = (struct written){at, num, id};
+}
+
+static void do_flush(struct rig *rig)
+{
+    assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), 0);
+    memcpy(model.stable, model.now, sizeof(model.now));
+    model.num = 0;
+}
+
+static void do_zero(struct rig *rig, unsigned at, unsigned num)
+{
+    assert_int_equal(
+        rig_do(rig, STORE_ZERO, 0, at * SECTOR, NULL, (uint64_t)num * SECTOR),
+        0);
+    for (unsigned i = at; i < at + num; i++)
+        model.now[i] = model.stable[i] = 0;
+}
+
+/* Reads of any size see what was written last. */
+static void look(struct rig *rig, unsigned at, unsigned num)
+{
+    static char buf[SECTORS * SECTOR];
+
+    memset(buf, 0xa5, sizeof(buf));
+    assert_int_equal(
+        rig_do(rig, STORE_READ, 0, at * SECTOR, buf, (uint64_t)num * SECTOR),
+        0);
+    for (unsigned i = 0; i < num; i++)
+        assert_int_equal(id_of(buf + i * SECTOR), model.now[at + i]);
+}
+
+static void some_range(struct prng *g, unsigned *at, unsigned *num,
+                       unsigned most)
+{
+    *num = 1 + (unsigned)prng_below(g, most);
+    *at = (unsigned)prng_below(g, SECTORS - *num + 1);
+}
+
+/* The same for a seed. */
+static void act(struct rig *rig, struct prng *g, unsigned actions)
+{
+    unsigned at, num;
+
+    for (unsigned i = 0; i < actions; i++) {
+        unsigned what = (unsigned)prng_below(g, 100);
+
+        some_range(g, &at, &num, what % 10 ? 24 : 300);
+        if (what < 60)
+            do_write(rig, at, num, 0);
+        else if (what < 65)
+            do_write(rig, at, num, STORE_FUA);
+        else if (what < 68)
+            do_zero(rig, at, num);
+        else if (what < 70)
+            do_flush(rig);
+        else
+            look(rig, at, num);
+    }
+}
+
+static bool is_over;
+
+static void on_over(struct power_cut *cut, int result)
+{
+    (void)cut;
+    assert_int_equal(result, 0);
+    is_over = true;
+}
+
+static void reopen(struct rig *rig)
+{
+    store_channel_close(rig->ch);
+    rig_channel(rig, true);
+}
+
+static struct power_cut cut_power(struct rig *rig, enum power_outcome how,
+                                  uint64_t seed)
+{
+    struct power_cut cut = {
+        .how = how, .has_seed = true, .seed = seed, .over = on_over};
+    char buf[SECTOR];
+    struct err e;
+
+    is_over = false;
+    assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, SECTOR), -EIO);
+    while (!is_over)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    reopen(rig);
+    return cut;
+}
+
+static bool may_be(unsigned sector, uint64_t id)
+{
+    if (id == model.stable[sector])
+        return true;
+    for (unsigned i = 0; i < model.num; i++) {
+        const struct written *w = &model.since[i];
+
+        if (w->id == id && sector >= w->at && sector < w->at + w->num)
+            return true;
+    }
+    return false;
+}
+
+/* What there is now is what there is. */
+static void find(struct rig *rig)
+{
+    static char buf[SECTORS * SECTOR];
+
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
+    for (unsigned i = 0; i < SECTORS; i++) {
+        uint64_t id = id_of(buf + i * SECTOR);
+
+        assert_true(may_be(i, id));
+        model.now[i] = model.stable[i] = id;
+    }
+    model.num = 0;
+}
+
+static void begin(struct rig *rig, const char *config)
+{
+    memset(&model, 0, sizeof(model));
+    rig_open_with(rig, config);
+}
+
+static void reads_see_what_was_written_last(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(1, 0);
+
+    begin(rig, MEMORY);
+    act(rig, &g, 3000);
+    look(rig, 0, SECTORS);
+}
+
+static void a_cache_that_is_full_is_written_down(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(2, 0);
+
+    begin(rig, SMALL);
+    act(rig, &g, 3000);
+    look(rig, 0, SECTORS);
+}
+
+static void what_was_not_flushed_is_lost(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(3, 0);
+
+    begin(rig, MEMORY);
+    for (unsigned i = 0; i < 20; i++) {
+        struct power_cut cut;
+
+        act(rig, &g, 100);
+        cut = cut_power(rig, POWER_LOST, i);
+        assert_int_equal(cut.kept + cut.torn, 0);
+        memcpy(model.now, model.stable, sizeof(model.now));
+        model.num = 0;
+        look(rig, 0, SECTORS);
+    }
+}
+
+static void what_was_not_flushed_may_be_kept(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(4, 0);
+
+    begin(rig, MEMORY);
+    for (unsigned i = 0; i < 20; i++) {
+        act(rig, &g, 100);
+        assert_int_equal(cut_power(rig, POWER_KEPT, i).lost, 0);
+        look(rig, 0, SECTORS);
+        do_flush(rig);
+    }
+}
+
+/* The disk is below by then: what is flushed never changes by a cut. */
+static void what_is_left_is_old_or_new_sector_by_sector(void **state)
+{
+    static const enum power_outcome outcomes[] = {POWER_TORN, POWER_REORDERED,
+                                                  POWER_MIXED};
+    struct rig *rig = *state;
+    struct prng g = prng_of(5, 0);
+    uint64_t torn = 0, kept = 0, lost = 0;
+
+    begin(rig, SMALL);
+    for (unsigned i = 0; i < 60; i++) {
+        struct power_cut cut;
+
+        act(rig, &g, 100);
+        cut = cut_power(rig, outcomes[i % 3], i);
+        if (outcomes[i % 3] == POWER_REORDERED)
+            assert_true(cut.sectors_kept == 0 || cut.kept > 0);
+        torn += cut.torn;
+        kept += cut.kept;
+        lost += cut.lost;
+        find(rig);
+        look(rig, 0, SECTORS);
+    }
+    assert_true(torn > 20 && kept > 20 && lost > 20);
+}
+
+static void two_that_overlap_may_change_their_order(void **state)
+{
+    struct rig *rig = *state;
+    bool old = false, new = false, neither = false;
+
+    begin(rig, MEMORY);
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t first = model.id + 1;
+
+        do_write(rig, 8, 8, 0);
+        do_write(rig, 8, 8, 0);
+        cut_power(rig, POWER_REORDERED, i);
+        find(rig);
+        old |= model.now[8] == first;
+        new |= model.now[8] == first + 1;
+        neither |= model.now[8] < first;
+        assert_int_equal(model.now[8], model.now[15]);
+    }
+    assert_true(old && new &&neither);
+}
+
+static uint64_t outcome_of(struct rig *rig, uint64_t seed)
+{
+    static char buf[SECTORS * SECTOR];
+    struct prng g = prng_of(6, 0);
+    uint64_t sum = 0;
+
+    begin(rig, SMALL);
+    for (unsigned i = 0; i < 5; i++) {
+        act(rig, &g, 200);
+        cut_power(rig, POWER_MIXED, seed + i);
+        find(rig);
+    }
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
+    for (unsigned i = 0; i < SECTORS; i++)
+        sum = prng_mix(sum + id_of(buf + i * SECTOR));
+    rig_close(rig);
+    return sum;
+}
+
+static void the_same_seed_has_the_same_outcome(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t first = outcome_of(rig, 40);
+
+    assert_true(first == outcome_of(rig, 40));
+    assert_true(first != outcome_of(rig, 50));
+}
+
+static void a_disk_that_is_closed_is_written_down(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(7, 0);
+
+    rig_file(rig, "disk", SECTORS * SECTOR);
+    begin(rig, FILE_BELOW);
+    act(rig, &g, 300);
+    do_write(rig, 0, 100, 0);
+    rig_close(rig);
+    rig_open_with(rig, FILE_BELOW);
+    look(rig, 0, SECTORS);
+}
+
+static void requests_that_wait_when_the_power_goes_fail(void **state)
+{
+    struct rig *rig = *state;
+    struct ask *flush = malloc(sizeof(*flush));
+    struct power_cut cut = {.how = POWER_LOST, .over = on_over};
+    char buf[SECTOR];
+    struct err e;
+
+    rig_file(rig, "disk", SECTORS * SECTOR);
+    begin(rig, FILE_BELOW);
+    do_write(rig, 0, 100, 0);
+    rig_ask(flush, STORE_FLUSH, 0, 0, NULL, 0, 1);
+    assert_int_equal(store_submit(rig->ch, &flush->req), STORE_PENDING);
+    is_over = false;
+    assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
+    assert_int_equal(rig_wait(rig, flush), -EIO);
+    while (!is_over)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, SECTOR), -EIO);
+    reopen(rig);
+    memset(model.now, 0, sizeof(model.now));
+    look(rig, 0, SECTORS);
+    free(flush);
+}
+
+static void without_a_session_the_power_comes_back_at_once(void **state)
+{
+    struct rig *rig = *state;
+    struct power_cut cut = {.how = POWER_LOST, .over = on_over};
+    struct err e;
+
+    begin(rig, MEMORY);
+    do_write(rig, 0, 8, 0);
+    do_flush(rig);
+    do_write(rig, 4, 8, 0);
+    store_channel_close(rig->ch);
+    rig->ch = NULL;
+    is_over = false;
+    assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
+    while (!is_over)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(cut.writes, 1);
+    assert_int_equal(cut.sectors_lost, 8);
+    rig_channel(rig, true);
+    memcpy(model.now, model.stable, sizeof(model.now));
+    look(rig, 0, SECTORS);
+}
+
+static void what_cannot_be_written_down_fails_the_flush_and_stays(void **state)
+{
+    struct rig *rig = *state;
+
+    begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
+               " [{'op': 'write', 'count': 1}],"
+               " 'next': {'type': 'memory', 'size': '512K'}}}");
+    do_write(rig, 0, 8, 0);
+    assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), -EIO);
+    look(rig, 0, 16);
+    do_flush(rig);
+    cut_power(rig, POWER_LOST, 1);
+    look(rig, 0, 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(reads_see_what_was_written_last),
+        RIG_TEST(a_cache_that_is_full_is_written_down),
+        RIG_TEST(what_was_not_flushed_is_lost),
+        RIG_TEST(what_was_not_flushed_may_be_kept),
+        RIG_TEST(what_is_left_is_old_or_new_sector_by_sector),
+        RIG_TEST(two_that_overlap_may_change_their_order),
+        RIG_TEST(the_same_seed_has_the_same_outcome),
+        RIG_TEST(a_disk_that_is_closed_is_written_down),
+        RIG_TEST(requests_that_wait_when_the_power_goes_fail),
+        RIG_TEST(without_a_session_the_power_comes_back_at_once),
+        RIG_TEST(what_cannot_be_written_down_fails_the_flush_and_stays),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
