@@ -17,7 +17,8 @@
 
 /* Kinds; a new one is a row here and one in store.c. */
 extern const struct conf_table file_table, memory_table, null_table,
-    fault_table, throttle_table, iscsi_store_table, delay_table, powercut_table;
+    fault_table, throttle_table, iscsi_store_table, delay_table, powercut_table,
+    cow_table;
 
 /* A third answer of a kind's submit: the request itself went on to a channel
  * below, whose it is now, and ends there. See store_filter_pass. */

@@ -74,3 +74,57 @@ struct part *parts_of(struct parts *p, const struct store_req *r,
         iov_cut(r->iov, r->iov_num, offset - r->offset, len, part->iov);
     return part;
 }
+
+/* ---- splitting ---- */
+
+/* r->progress counts the parts that are below, and one for who sends them. */
+static bool part_over(struct store_req *r, int result)
+{
+    if (result < 0)
+        r->result = result;
+    return --r->progress == 0;
+}
+
+static void on_part(struct store_req *below)
+{
+    struct part *part = part_of(below);
+    struct store_req *r = below->above;
+    int result = below->result;
+
+    parts_put(part->user, part);
+    if (part_over(r, result))
+        store_complete(r, r->result);
+}
+
+void parts_split_begin(struct store_req *r)
+{
+    r->result = 0;
+    r->progress = 1;
+}
+
+void parts_split_send(struct parts *p, struct store_channel *next,
+                      struct store_req *r, uint64_t from, uint64_t to)
+{
+    struct part *part;
+
+    if (from == to)
+        return;
+    part = parts_of(p, r, from, to - from);
+    if (!part) {
+        r->result = -ENOMEM;
+        return;
+    }
+    part->req.done = on_part;
+    part->req.above = r;
+    part->user = p;
+    r->progress++;
+    if (store_submit(next, &part->req) == STORE_PENDING)
+        return;
+    part_over(r, part->req.result);
+    parts_put(p, part);
+}
+
+int parts_split_end(struct store_req *r)
+{
+    return part_over(r, 0) ? STORE_DONE : STORE_PENDING;
+}

@@ -32,6 +32,14 @@ void parts_put(struct parts *p, struct part *part);
 struct part *parts_of(struct parts *p, const struct store_req *r,
                       uint64_t offset, uint64_t len);
 
+/* The read r ends when all of the parts that it is split into have: begin,
+ * then send any number of ranges to channels below, then end, which returns
+ * what submit has to. Uses r->progress and r->result. */
+void parts_split_begin(struct store_req *r);
+void parts_split_send(struct parts *p, struct store_channel *next,
+                      struct store_req *r, uint64_t from, uint64_t to);
+int parts_split_end(struct store_req *r);
+
 static inline struct part *part_of(struct store_req *r)
 {
     return container_of(r, struct part, req);

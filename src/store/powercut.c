@@ -46,46 +46,6 @@ static struct powercut_channel *channel_of(struct store_channel *ch)
 
 /* ---- reads ---- */
 
-/* r->progress counts the parts that are below, and one for who sends them. */
-static bool part_over(struct store_req *r, int result)
-{
-    if (result < 0)
-        r->result = result;
-    return --r->progress == 0;
-}
-
-static void on_part(struct store_req *below)
-{
-    struct part *part = part_of(below);
-    struct store_req *r = below->above;
-    int result = below->result;
-
-    parts_put(&channel_of(r->channel)->parts, part);
-    if (part_over(r, result))
-        store_complete(r, r->result);
-}
-
-static void read_below(struct powercut_channel *c, struct store_req *r,
-                       uint64_t from, uint64_t to)
-{
-    struct part *part;
-
-    if (from == to)
-        return;
-    part = parts_of(&c->parts, r, from, to - from);
-    if (!part) {
-        r->result = -ENOMEM;
-        return;
-    }
-    part->req.done = on_part;
-    part->req.above = r;
-    r->progress++;
-    if (store_submit(c->filter.next, &part->req) == STORE_PENDING)
-        return;
-    part_over(r, part->req.result);
-    parts_put(&c->parts, part);
-}
-
 /* Copies what is cached, and reads the runs between that from below. */
 static int read_mixed(struct powercut_channel *c, struct store_req *r)
 {
@@ -93,8 +53,7 @@ static int read_mixed(struct powercut_channel *c, struct store_req *r)
     uint64_t end = r->offset + r->len, from = r->offset;
     unsigned first, num;
 
-    r->result = 0;
-    r->progress = 1;
+    parts_split_begin(r);
     for (uint64_t s = r->offset / SPOT_BYTES; s <= (end - 1) / SPOT_BYTES;
          s++) {
         uint64_t found =
@@ -106,12 +65,12 @@ static int read_mixed(struct powercut_channel *c, struct store_req *r)
 
             spot_run(&found, &first, &num);
             at = s * SPOT_BYTES + first * (uint64_t)SPOT_SECTOR;
-            read_below(c, r, from, at);
+            parts_split_send(&c->parts, c->filter.next, r, from, at);
             from = at + num * (uint64_t)SPOT_SECTOR;
         }
     }
-    read_below(c, r, from, end);
-    return part_over(r, 0) ? STORE_DONE : STORE_PENDING;
+    parts_split_send(&c->parts, c->filter.next, r, from, end);
+    return parts_split_end(r);
 }
 
 /* ---- our own channel ---- */

@@ -88,6 +88,7 @@ static void on_written(struct store_req *r)
     parts_put(&p->parts, part);
     p->spill.in_flight--;
     pump(p);
+    powercut_go_on(p); /* with what pump has sent, or what comes next */
 }
 
 static void send_run(struct powercut *p, struct cached *piece, unsigned first,

@@ -16,7 +16,8 @@
 static const struct conf_table *const store_tables[] = {
     &file_table,  &memory_table,   &null_table,
     &fault_table, &throttle_table, &iscsi_store_table,
-    &delay_table, &powercut_table, NULL,
+    &delay_table, &powercut_table, &cow_table,
+    NULL,
 };
 
 const struct conf_union store_union = {

@@ -1,0 +1,113 @@
+/* store/cow_impl.h: what the files of filter `cow` share.
+ *
+ * cow.c is the filter: its life and config; cow_request.c what becomes of a
+ * request; cow_overlay.c where written blocks are, and the map on a file;
+ * cow_task.c what is done on command. Threads: the home loop, on which its
+ * channels are, too (it is serial). */
+#ifndef VUB_STORE_COW_IMPL_H
+#define VUB_STORE_COW_IMPL_H
+
+#include "base/log.h"
+#include "loop/loop.h"
+#include "store/command.h"
+#include "store/filter.h"
+#include "store/parts.h"
+
+/* The map on a file is written in pages of so many bytes. */
+#define COW_PAGE_BYTES 4096u
+#define COW_PAGE_BLOCKS (COW_PAGE_BYTES * 8u)
+/* More blocks than this need more memory for a map than a slip of a config
+ * should take. */
+#define COW_BLOCKS_MAX (UINT64_C(1) << 36)
+
+struct cow_conf {
+    struct conf_any next;
+    const char *name, *overlay; /* NULL: none; memory */
+    uint64_t max_memory;        /* bytes; 0: no limit */
+    uint32_t block_size;
+};
+
+struct cow_task;
+
+struct cow {
+    struct store_filter filter;
+    const struct cow_conf *conf;
+    struct loop *home;
+    unsigned channels; /* of rings, and of a task */
+
+    struct store *over;        /* the overlay, as large as the disk or larger */
+    struct conf_doc *doc;      /* its config */
+    uint64_t blocks, data_len; /* data_len: where on a file the map's head is */
+    unsigned shift;            /* of the block size */
+    uint8_t *ours;             /* a bit for each block: it is in the overlay, */
+    uint8_t *taken;            /* and takes room there: it is not just zeros */
+    uint64_t map_len;          /* bytes of one of them, whole pages */
+    uint64_t num_taken, max_taken;
+    uint8_t *dirty; /* a byte for each page of `ours`: it is not on the file */
+    uint64_t num_dirty;
+    struct log_limit limit;
+    void (*gone)(void *arg); /* it ends when the task has; NULL: not yet */
+    void *gone_arg;
+    struct cow_task *task; /* NULL: nothing is done on command */
+};
+
+/* Writing the map: see cow_request.c. */
+struct cow_flush {
+    struct list waiting, now; /* requests */
+    bool busy;
+    struct store_req req;
+    struct iovec iov;
+    uint8_t *pages;   /* a copy of those that are written */
+    uint64_t *number; /* which ones */
+    uint64_t num, next;
+};
+
+struct cow_channel {
+    struct store_filter_channel filter;
+    struct store_channel *over;
+    struct parts parts;
+    struct list jobs;    /* those that put blocks into the overlay */
+    struct list waiting; /* requests that would be in the way of one */
+    bool going, again;
+    struct cow_flush flush;
+};
+
+static inline struct cow *cow_of(struct store *s)
+{
+    return container_of(s, struct cow, filter.store);
+}
+
+static inline struct cow_channel *cow_channel_of(struct store_channel *ch)
+{
+    return container_of(ch, struct cow_channel, filter.ch);
+}
+
+static inline bool cow_bit(const uint8_t *map, uint64_t block)
+{
+    return map[block / 8] & 1u << block % 8;
+}
+
+static inline bool cow_is_on_file(const struct cow *c)
+{
+    return c->conf->overlay != NULL;
+}
+
+/* cow_request.c */
+int cow_submit(struct store_channel *ch, struct store_req *r);
+void cow_kick(struct store_channel *ch);
+void cow_drain(struct store_channel *ch, const void *owner, bool cancel);
+void cow_channel_init(struct cow_channel *c);
+void cow_channel_fini(struct cow_channel *c);
+
+/* cow_overlay.c: the store that is the overlay, and what its map says. */
+int cow_overlay_open(struct cow *c, const char *at, struct errs *e);
+void cow_overlay_close(struct cow *c);
+void cow_set_ours(struct cow *c, uint64_t block, bool ours);
+void cow_set_taken(struct cow *c, uint64_t block, bool taken);
+
+/* cow_task.c */
+extern const struct store_command cow_commands[];
+/* The last channel of rings has closed. */
+void cow_task_rings_stopped(struct cow *c);
+
+#endif
