@@ -33,6 +33,10 @@ static const struct store_case store_cases[] = {
      .direct = true},
     {"fault around memory", "{'type': 'fault', 'rules': [],"
                             " 'next': {'type': 'memory', 'size': '8M'}}"},
+    {"powercut around memory", "{'type': 'powercut', 'cache': '256K',"
+                               " 'next': {'type': 'memory', 'size': '8M'}}"},
+    {"cow around memory",
+     "{'type': 'cow', 'next': {'type': 'memory', 'size': '8M'}}"},
 };
 
 /* A disk under test: device "d" with two queues on two workers (one, where
