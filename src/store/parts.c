@@ -70,8 +70,9 @@ struct part *parts_of(struct parts *p, const struct store_req *r,
     part->req.offset = offset;
     part->req.len = len;
     part->req.owner = r->owner;
-    part->req.iov_num =
-        iov_cut(r->iov, r->iov_num, offset - r->offset, len, part->iov);
+    if (r->iov_num)
+        part->req.iov_num =
+            iov_cut(r->iov, r->iov_num, offset - r->offset, len, part->iov);
     return part;
 }
 
