@@ -1,5 +1,5 @@
 /* Copy on write, against a model that is an array of bytes. */
-#include "rig.h"
+#include "lanes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +123,21 @@ static void writes_of_parts_of_a_block_at_once_are_all_there(void **state)
         rig_close(rig);
     }
     free(asks);
+}
+
+static void requests_of_many_at_once_do_not_harm_each_other(void **state)
+{
+    static const char *const configs[] = {MEMORY, LARGE, ON_FILE};
+    struct rig *rig = *state;
+
+    for (unsigned i = 0; i < ARRAY_LEN(configs); i++) {
+        rig_file(rig, "empty", DISK);
+        rename(rig_path(rig, "empty"), rig_path(rig, "disk"));
+        rig_open_with(rig, configs[i]);
+        lanes_run(rig, i, 300);
+        rig_close(rig);
+        unlink(rig_path(rig, "overlay"));
+    }
 }
 
 static void two_share_a_base(void **state)
@@ -341,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(a_disk_is_what_was_written_and_the_base_stays),
         RIG_TEST(writes_of_parts_of_a_block_at_once_are_all_there),
+        RIG_TEST(requests_of_many_at_once_do_not_harm_each_other),
         RIG_TEST(two_share_a_base),
         RIG_TEST(no_more_memory_than_is_allowed),
         RIG_TEST(an_overlay_on_a_file_is_there_again),

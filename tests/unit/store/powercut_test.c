@@ -1,6 +1,6 @@
 /* A disk that loses its power, against a model of it: every sector says which
  * write it is of, and the model knows which ones it may be of. */
-#include "rig.h"
+#include "lanes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +217,26 @@ static void a_cache_that_is_full_is_written_down(void **state)
     look(rig, 0, SECTORS);
 }
 
+static void requests_of_many_at_once_do_not_harm_each_other(void **state)
+{
+    static const char *const configs[] = {
+        "{'type': 'powercut', 'cache': '64K', 'next': {'type': 'memory',"
+        " 'size': '1M'}}",
+        "{'type': 'powercut', 'cache': '64K', 'next': {'type': 'file',"
+        " 'path': '@/disk', 'engine': 'threads'}}",
+        "{'type': 'powercut', 'next': {'type': 'file', 'path': '@/disk'}}",
+    };
+    struct rig *rig = *state;
+
+    for (unsigned i = 0; i < ARRAY_LEN(configs); i++) {
+        rig_file(rig, "empty", LANES_BYTES);
+        rename(rig_path(rig, "empty"), rig_path(rig, "disk"));
+        rig_open_with(rig, configs[i]);
+        lanes_run(rig, i, 400);
+        rig_close(rig);
+    }
+}
+
 static void what_was_not_flushed_is_lost(void **state)
 {
     struct rig *rig = *state;
@@ -406,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(reads_see_what_was_written_last),
         RIG_TEST(a_cache_that_is_full_is_written_down),
+        RIG_TEST(requests_of_many_at_once_do_not_harm_each_other),
         RIG_TEST(what_was_not_flushed_is_lost),
         RIG_TEST(what_was_not_flushed_may_be_kept),
         RIG_TEST(what_is_left_is_old_or_new_sector_by_sector),
