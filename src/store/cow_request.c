@@ -309,12 +309,17 @@ static void on_part(struct store_req *below)
 {
     struct part *part = part_of(below);
     struct job *j = part->user;
+    struct cow_channel *c = j->c;
+    bool inside = j->inside;
 
     if (below->result < 0)
         j->result = below->result;
-    parts_put(&j->c->parts, part);
-    if (--j->left == 0)
-        advance(j);
+    parts_put(&c->parts, part);
+    if (--j->left > 0)
+        return;
+    advance(j);
+    if (!inside)
+        store_kick(c->over);
 }
 
 static void send_part(struct job *j, struct store_channel *to,

@@ -140,6 +140,30 @@ static void requests_of_many_at_once_do_not_harm_each_other(void **state)
     }
 }
 
+/* Nobody else is there to kick: by engines that answer later. */
+static void a_part_of_a_block_is_written_alone(void **state)
+{
+    static const char *const overlays[] = {"", "'overlay': '@/overlay',"};
+    struct rig *rig = *state;
+    char config[256];
+
+    for (unsigned i = 0; i < ARRAY_LEN(overlays); i++) {
+        rig_numbers(rig, "disk", DISK);
+        rig_pattern(model, DISK, 0, 0);
+        snprintf(config, sizeof(config),
+                 "{'type': 'cow', %s 'next': {'type': 'file', 'engine':"
+                 " 'threads', 'path': '@/disk'}}",
+                 overlays[i]);
+        assert_int_equal(rig_open(rig, config, false), 0);
+        rig_channel(rig, false);
+        change(rig, 512, 512, 1, 0);
+        change(rig, 8192 + 512, 16384, 2, STORE_FUA);
+        assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), 0);
+        look(rig, 0, DISK);
+        rig_close(rig);
+    }
+}
+
 static void two_share_a_base(void **state)
 {
     struct rig *rig = *state, *other = malloc(sizeof(*other));
@@ -357,6 +381,7 @@ int main(void)
         RIG_TEST(a_disk_is_what_was_written_and_the_base_stays),
         RIG_TEST(writes_of_parts_of_a_block_at_once_are_all_there),
         RIG_TEST(requests_of_many_at_once_do_not_harm_each_other),
+        RIG_TEST(a_part_of_a_block_is_written_alone),
         RIG_TEST(two_share_a_base),
         RIG_TEST(no_more_memory_than_is_allowed),
         RIG_TEST(an_overlay_on_a_file_is_there_again),
