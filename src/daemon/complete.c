@@ -9,6 +9,7 @@
 #include "daemon/control/ctl_impl.h"
 #include "daemon/iscsi_list.h"
 #include "daemon/program.h"
+#include "daemon/trace.h"
 #include "loop/loop.h"
 
 #define DEVICES_MS 500
@@ -274,6 +275,7 @@ static void complete_vub(const struct typed *t)
         return; /* it has options, and is no other command */
     offer(t, "", "ctl", "", "Ask a running vub");
     offer(t, "", "iscsi-list", "", "List what an iSCSI portal has");
+    offer(t, "", "trace", "", "Show or replay a trace of requests");
     for (const struct conf_table *const *d = device_union.tables; *d; d++)
         offer(t, "", (*d)->name, "", "Be a program of one device");
 }
@@ -284,6 +286,26 @@ static void complete_iscsi_list(const struct typed *t)
 
     option_rows_add(&s, iscsi_list_rows);
     complete_options(t, &s);
+}
+
+static void complete_trace(const struct typed *t)
+{
+    struct option_scan s = {.count = 0};
+    struct trace_command_row row;
+    struct typed rest = *t;
+
+    for (unsigned i = 0; trace_commands_at(i, &row); i++) {
+        if (t->count == 1)
+            offer(t, "", row.name, "", row.help);
+        else if (strcmp(row.name, t->words[0]) == 0)
+            option_rows_add(&s, row.options);
+    }
+    if (t->count == 1 || s.count == 0)
+        return;
+    rest.words++;
+    rest.count--;
+    if (!complete_options(&rest, &s) && t->last[0] != '-')
+        puts(":files");
 }
 
 static void complete_program(const struct typed *t, const struct program *p)
@@ -313,6 +335,10 @@ static void complete(int count, char **words)
         t.words++;
         t.count--;
         complete_iscsi_list(&t);
+    } else if (t.count > 1 && strcmp(t.words[0], "trace") == 0) {
+        t.words++;
+        t.count--;
+        complete_trace(&t);
     } else {
         complete_vub(&t);
     }

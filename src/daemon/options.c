@@ -26,10 +26,13 @@ enum {
     OPT_PRINT_DOCS,
 };
 
-static const char *const docs_words[] = {
-    [DOCS_SCHEMA] = "schema",     [DOCS_KEYS] = "keys",
-    [DOCS_OPTIONS] = "options",   [DOCS_COMMANDS] = "commands",
-    [DOCS_PROGRAMS] = "programs", NULL};
+static const char *const docs_words[] = {[DOCS_SCHEMA] = "schema",
+                                         [DOCS_KEYS] = "keys",
+                                         [DOCS_OPTIONS] = "options",
+                                         [DOCS_COMMANDS] = "commands",
+                                         [DOCS_PROGRAMS] = "programs",
+                                         [DOCS_TRACE] = "trace",
+                                         NULL};
 
 static const struct option_row rows[] = {
     {OPT_CONFIG, "config", "FILE", "Serve the devices of this JSON file."},
@@ -87,6 +90,7 @@ void options_help(FILE *f)
     fputs("usage: vub --config FILE [OPTION...]\n"
           "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n"
           "       vub iscsi-list HOST[:PORT], see vub iscsi-list --help\n"
+          "       vub trace COMMAND FILE, see vub trace --help\n"
           "       vub block|scsi|input|gpu, see vub block --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);

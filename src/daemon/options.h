@@ -27,7 +27,8 @@ enum docs {
     DOCS_KEYS,
     DOCS_OPTIONS,
     DOCS_COMMANDS,
-    DOCS_PROGRAMS
+    DOCS_PROGRAMS,
+    DOCS_TRACE,
 };
 
 struct options {
