@@ -282,9 +282,13 @@ int trace_main(int argc, char **argv)
     if (status >= 0)
         return status;
     log_set(LOG_ERROR, LOG_TEXT); /* what fails is said here */
+    errno = 0;
     if (c->run(&o, &e) < 0)
-        return fail(EXIT_NOT_DONE, e.where, e.text);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return fail(EXIT_NOT_DONE, "", "cannot write to standard output");
-    return EXIT_DONE;
+        return e.code == -EPIPE ? EXIT_NOT_DONE
+                                : fail(EXIT_NOT_DONE, e.where, e.text);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_DONE;
+    if (errno == EPIPE) /* "| head" has seen enough */
+        return EXIT_NOT_DONE;
+    return fail(EXIT_NOT_DONE, "", "cannot write to standard output");
 }

@@ -245,11 +245,12 @@ static void tell(const struct summary *s, const struct trace_set *set)
 
 /* ---- JSON ---- */
 
-static void add_double(struct json_out *o, const char *key, double value)
+static void add_double(struct json_out *o, const char *key, double value,
+                       int digits)
 {
     char text[64];
 
-    snprintf(text, sizeof(text), "%.3f", value);
+    snprintf(text, sizeof(text), "%.*f", digits, value);
     json_add_raw(o, key, text);
 }
 
@@ -264,7 +265,7 @@ static void add_ops(struct json_out *o, const struct summary *s)
         json_begin(o, trace_op_name(i), '{');
         json_add_u64(o, "requests", op->count);
         json_add_u64(o, "errors", op->errors);
-        add_double(o, "bytes", op->bytes);
+        add_double(o, "bytes", op->bytes, 0);
         json_add_u64(o, "sequential", op->sequential);
         trace_add_quantiles(o, &op->took);
         json_end(o, '}');
@@ -283,7 +284,7 @@ static void add_spans(struct json_out *o, const struct summary *s)
         json_add_u64(o, "requests", p->submitted);
         json_add_u64(o, "bytes_read", p->bytes_read);
         json_add_u64(o, "bytes_written", p->bytes_written);
-        add_double(o, "depth", p->depth);
+        add_double(o, "depth", p->depth, 3);
         json_add_u64(o, "depth_max", p->depth_max);
         json_end(o, '}');
     }
@@ -303,7 +304,7 @@ static void add_regions(struct json_out *o, const struct summary *s)
         json_add_u64(o, "offset", r->index * s->region_bytes);
         json_add_u64(o, "reads", r->reads);
         json_add_u64(o, "others", r->others);
-        add_double(o, "bytes", r->bytes);
+        add_double(o, "bytes", r->bytes, 0);
         json_end(o, '}');
     }
     json_end(o, ']');
