@@ -23,7 +23,6 @@ extern const struct conf_table file_table, memory_table, null_table,
 /* A third answer of a kind's submit: the request itself went on to a channel
  * below, whose it is now, and ends there. See store_filter_pass. */
 #define STORE_PASSED 2
-fault_table, throttle_table, trace_table, iscsi_store_table;
 
 /* A "size" that the config gives. */
 void store_check_size(uint64_t size, const char *at, struct errs *e);
