@@ -409,6 +409,24 @@ static int open_file(const char *path, int *fd, struct err *e)
     return check_file(rc, e);
 }
 
+static bool is_same_file(const struct trace_writer *w)
+{
+    struct stat a, b;
+
+    return fstat(w->fds[0], &a) == 0 && fstat(w->fds[1], &b) == 0 &&
+           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int open_second(struct trace_writer *w, struct err *e)
+{
+    int rc = open_file(w->conf.second, &w->fds[1], e);
+
+    if (rc == 0 && is_same_file(w))
+        return err_set(e, -EINVAL, "",
+                       "it is the same file as the first: a ring has two");
+    return rc;
+}
+
 int trace_writer_open(struct trace_writer **out,
                       const struct trace_writer_conf *c, const char *at,
                       struct errs *e)
@@ -431,7 +449,7 @@ int trace_writer_open(struct trace_writer **out,
         errs_adopt(e, at, "path", &why);
         goto out;
     }
-    if (c->second && open_file(c->second, &w->fds[1], &why) < 0) {
+    if (c->second && open_second(w, &why) < 0) {
         errs_adopt(e, at, "second", &why);
         goto out;
     }

@@ -120,8 +120,8 @@ def allowed_rule(at):
         return True  # which of its keys go together
     if parts[-1].endswith("_burst"):
         return True  # of a limit that there is
-    return parts[-1] in ("size", "max_memory", "cache", "block_size", "id",
-                         "serial",
+    return parts[-1] in ("size", "max_memory", "max_size", "cache", "buffer",
+                         "block_size", "second", "id", "serial",
                          "logical_block_size", "physical_block_size", "socket",
                          "path", "poll_us", "worker", "fd", "match", "hotkey",
                          "source")

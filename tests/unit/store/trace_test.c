@@ -308,6 +308,16 @@ static void a_file_that_is_no_trace_is_left_alone(void **state)
     assert_int_equal(rmdir(rig_path(rig, "t.trace")), 0);
 }
 
+static void a_ring_s_files_are_two(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_file(rig, "t.trace", 0);
+    assert_int_equal(
+        symlink(rig_path(rig, "t.trace"), rig_path(rig, "u.trace")), 0);
+    refused(rig, TRACE(SECOND_FILE), "/store/second", "the same file");
+}
+
 static void an_old_trace_goes(void **state)
 {
     struct rig *rig = *state;
@@ -492,6 +502,7 @@ int main(void)
         TEST(what_is_lost_while_nothing_is_written_is_counted),
         TEST(who_never_gets_the_file_loses_all_and_leaves_it_alone),
         TEST(a_file_that_is_no_trace_is_left_alone),
+        TEST(a_ring_s_files_are_two),
         TEST(an_old_trace_goes),
         TEST(the_next_process_goes_on_in_the_file),
         TEST(what_is_written_is_read),
