@@ -84,7 +84,7 @@ int trace_each(const struct trace_options *o, struct trace_head *head,
                            struct err *e),
                void *arg, struct err *e)
 {
-    struct source s[2];
+    struct source s[2] = {{.path = NULL}};
     int opened = 0, rc = 0, first = 0;
 
     *torn = false;

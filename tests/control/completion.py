@@ -18,7 +18,9 @@ def offered(*words):
 
 
 def options_are_those_of_help():
-    for command in ([], ["ctl"], ["iscsi-list"], ["block"], ["gpu"]):
+    for command in ([], ["ctl"], ["iscsi-list"], ["block"], ["gpu"],
+                    ["trace", "print"], ["trace", "plot"],
+                    ["trace", "replay"]):
         text = subprocess.run([PROGRAM, *command, "--help"], text=True,
                               capture_output=True, check=True).stdout
         told = re.findall(r"^  (?:-\w, )?(--[-\w]+)", text, re.M)
@@ -49,6 +51,13 @@ def commands_and_their_parameters():
     assert offered("block", "--blk-file", "") == [":files"]
     assert offered("block", "-b", "") == [":files"]
     assert offered("input", "--no") == ["--no-grab"]
+    assert offered("t") == ["trace"]
+    assert offered("trace", "") == ["print", "summary", "plot", "replay"]
+    assert offered("trace", "su") == ["summary"]
+    assert offered("trace", "print", "x") == [":files"]
+    assert offered("trace", "plot", "--output", "") == [":files"]
+    assert offered("trace", "replay", "--timing=f") == ["--timing=fast"]
+    assert offered("trace", "none", "") == offered("trace", "p", "") == []
     assert offered("ctl", "sta") == ["status", "stats"]
     assert offered("ctl", "to") == ["top"]
     assert offered("ctl", "--json", "--socket", "x", "qu") == ["quit"]
