@@ -244,7 +244,8 @@ static void draw_legend(const struct plot *p)
 
     for (unsigned k = 0; k < KINDS; k++) {
         uint64_t count = k == ERRORS ? p->errors : histogram_count(&p->took[k]);
-        double x = LEFT + (n % 2) * (COLUMNS * CELL / 2.0), y = 38 + n / 2 * 14;
+        unsigned line = n / 2;
+        double x = LEFT + (n % 2) * (COLUMNS * CELL / 2.0), y = 38 + line * 14;
 
         if (count == 0)
             continue;
