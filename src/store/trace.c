@@ -281,18 +281,19 @@ static int trace_open(struct store **out, const struct conf_any *c,
                       bool read_only, const char *id, struct errs *e)
 {
     const struct trace_conf *conf = c->data;
-    const struct trace_writer_conf wanted = {
-        .path = conf->path,
-        .second = conf->second,
-        .max_size = conf->max_size,
-        .buffer = conf->buffer,
-        .id = id,
-    };
     struct trace *t = calloc(1, sizeof(*t));
+    struct trace_writer_conf wanted;
     int rc;
 
     if (!t)
         return errs_nomem(e);
+    wanted = (struct trace_writer_conf){
+        .path = conf->path,
+        .second = conf->second,
+        .max_size = conf->max_size,
+        .buffer = conf->buffer,
+        .store = &t->filter.store,
+    };
     rc = store_filter_open(&t->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
@@ -335,7 +336,6 @@ static void trace_end(struct store *s, void (*gone)(void *arg), void *arg)
 static void trace_status(const struct store *s, struct json_out *o)
 {
     trace_writer_status(trace_of(s)->writer, o);
-    store_filter_status(s, o);
 }
 
 /* One process writes a file to its end: the next one goes on in it. What is
@@ -371,6 +371,7 @@ static const struct store_ops trace_ops = {
     .open = trace_open,
     .close = trace_close,
     .status = trace_status,
+    .next = store_filter_next,
     .begin = trace_begin,
     .end = trace_end,
     .acquire = store_filter_acquire,

@@ -19,6 +19,7 @@
 #include "os/file.h"
 #include "os/random.h"
 #include "os/thread.h"
+#include "store/event.h"
 
 #define LOCK_AGAIN_MS 50
 
@@ -36,6 +37,7 @@ struct trace_writer {
     uint64_t at;   /* where it ends, bytes */
     bool not_ours; /* the lock was never had */
     struct log_limit limit;
+    struct store_event_limit events;
     struct trace_record gap; /* .len: lost by us, and not told yet */
 
     pthread_mutex_t lock; /* of what follows */
@@ -80,7 +82,7 @@ static int put(struct trace_writer *w, const uint8_t *bytes, uint64_t len)
             continue;
         if (n <= 0) {
             if (ftruncate(fd, (off_t)w->at) < 0)
-                log_limited(&w->limit, LOG_WARN, w->conf.id,
+                log_limited(&w->limit, LOG_WARN, w->conf.store->id,
                             "cannot cut off half a record of %s", w->conf.path);
             return n < 0 ? (int)n : -EIO;
         }
@@ -119,7 +121,7 @@ static void failed(struct trace_writer *w, int rc, uint64_t num)
 {
     uint64_t now = loop_now_ns() - w->head.start_ns;
 
-    log_limited(&w->limit, LOG_WARN, w->conf.id,
+    log_limited(&w->limit, LOG_WARN, w->conf.store->id,
                 "cannot write the trace %s: %s", path_now(w), strerror(-rc));
     if (w->gap.len == 0)
         w->gap.submit_ns = now;
@@ -192,7 +194,7 @@ static bool take_lock(struct trace_writer *w)
         if (stop)
             return false;
         if (!said)
-            log_info(w->conf.id,
+            log_info(w->conf.store->id,
                      "another writes the trace %s: it is waited for",
                      w->conf.path);
         said = true;
@@ -227,10 +229,17 @@ static int swap(struct trace_writer *w)
 
 static void end_full(struct trace_writer *w)
 {
+    struct json_out o;
+
     mark(w, TRACE_STOP);
     __atomic_store_n(&w->state, STATE_FULL, __ATOMIC_RELAXED);
-    log_info(w->conf.id, "the trace %s has its full size: it ends",
+    log_info(w->conf.store->id, "the trace %s has its full size: it ends",
              w->conf.path);
+    if (store_event_begin(&o, "trace.full", w->conf.store, &w->events)) {
+        json_add_str(&o, "path", w->conf.path);
+        json_add_u64(&o, "records", load(&w->records));
+        store_event_end(&o);
+    }
 }
 
 static int put_gap(struct trace_writer *w)
@@ -487,7 +496,7 @@ static int start(struct trace_writer *w, const struct trace_head *head,
     w->head.block_size = head->block_size;
     w->head.size = head->size;
     memcpy(w->head.store, head->store, sizeof(head->store));
-    snprintf(w->head.device, sizeof(w->head.device), "%s", w->conf.id);
+    snprintf(w->head.device, sizeof(w->head.device), "%s", w->conf.store->id);
     w->head.start_real_ns =
         (uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec;
     w->head.start_real_ns -= loop_now_ns() - w->head.start_ns;
@@ -572,7 +581,6 @@ void trace_writer_status(struct trace_writer *w, struct json_out *o)
 {
     static const char *const states[] = {"waiting", "writing", "full"};
 
-    json_begin(o, "trace", '{');
     json_add_str(o, "path", w->conf.path);
     if (w->conf.second)
         json_add_str(o, "second", w->conf.second);
@@ -581,5 +589,4 @@ void trace_writer_status(struct trace_writer *w, struct json_out *o)
     json_add_u64(o, "records", load(&w->records));
     json_add_u64(o, "lost", load(&w->lost));
     json_add_u64(o, "bytes", load(&w->bytes));
-    json_end(o, '}');
 }

@@ -29,7 +29,7 @@ struct trace_writer_conf {
     const char *path, *second; /* second: NULL: no ring */
     uint64_t max_size;         /* of all files, bytes; 0: none */
     uint64_t buffer;           /* bytes */
-    const char *id;            /* of the device */
+    const struct store *store; /* whose it is: for words and events */
 };
 
 /* Opens the files, which nobody has locked or changed by then: what is there

@@ -166,7 +166,35 @@ static void the_next_process_of_an_isolated_device_goes_on(void **state)
     vub_free(v);
 }
 
+static void who_listens_is_told_that_a_trace_is_full(void **state)
+{
+    struct vub *v = ctl_start(
+        DISK("d", "",
+             "{'type': 'trace', 'path': 't', 'max_size': '1M', "
+             "'next': {'type': 'fault', 'rules': [], 'next': " MEMORY "}}"));
+    struct front *f = front_new(v, "d", NULL);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "events", "{}");
+    ctl_need(&c, "\"result\"");
+    write_and_read(f->vq[0], 14000);
+    do
+        blk_flush(f->vq[0]);
+    while (!ctl_has_answer(&c));
+    ctl_need(&c, "\"event\":\"trace.full\",\"device\":\"d\",\"path\":");
+    ctl_close(&c);
+    ctl_open(&c, v);
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_need(&c, "\"state\":\"full\",\"records\":26206,");
+    ctl_close(&c);
+    front_free(f);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(requests_of_all_workers_are_in_the_trace),
             T(what_was_written_is_there_when_vub_is_killed),
             T(a_vub_that_takes_over_goes_on_in_the_trace),
-            T(the_next_process_of_an_isolated_device_goes_on))
+            T(the_next_process_of_an_isolated_device_goes_on),
+            T(who_listens_is_told_that_a_trace_is_full))
