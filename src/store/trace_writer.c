@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "loop/loop.h"
+#include "loop/watch.h"
 #include "os/broker.h"
+#include "os/event.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "os/thread.h"
@@ -31,6 +32,7 @@ struct trace_writer {
     struct trace_head head;
     bool goes_on;
     struct thread thread;
+    int ended; /* an eventfd, which the thread signals with its last breath */
 
     /* the thread's */
     unsigned now;  /* which of fds */
@@ -45,8 +47,7 @@ struct trace_writer {
     struct list full, free;
     unsigned num, max; /* batches that there are, may be */
     bool started, stop, joined;
-    struct loop *home;
-    struct mail mail;
+    struct watch watch; /* [home] of ended: a loop waits for what it watches */
     void (*gone)(void *arg);
     void *gone_arg;
 
@@ -327,10 +328,9 @@ static void run(void *arg)
         list_add(&w->free, node);
         __atomic_fetch_add(&w->num_free, 1, __ATOMIC_RELAXED);
     }
-    fcntl(w->fds[0], F_OFD_SETLK, &none);
-    if (w->home)
-        loop_post(w->home, &w->mail);
     pthread_mutex_unlock(&w->lock);
+    fcntl(w->fds[0], F_OFD_SETLK, &none);
+    event_signal(w->ended);
 }
 
 /* ---- for whoever has records ---- */
@@ -454,6 +454,12 @@ int trace_writer_open(struct trace_writer **out,
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->more, NULL);
     w->joined = true;
+    w->ended = event_open();
+    if (w->ended < 0) {
+        err_sys(&why, -w->ended, "", "cannot make an eventfd");
+        errs_adopt(e, at, "path", &why);
+        goto out;
+    }
     if (open_file(c->path, &w->fds[0], &why) < 0) {
         errs_adopt(e, at, "path", &why);
         goto out;
@@ -527,29 +533,48 @@ static void join(struct trace_writer *w)
     w->joined = true;
 }
 
-static void on_mail(struct mail *m)
+static void on_watch_gone(struct watch *watch)
 {
-    struct trace_writer *w = container_of(m, struct trace_writer, mail);
+    struct trace_writer *w = container_of(watch, struct trace_writer, watch);
 
-    join(w); /* it is on its way out */
     w->gone(w->gone_arg);
+}
+
+static void on_ended(struct watch *watch, int status, int events)
+{
+    struct trace_writer *w = container_of(watch, struct trace_writer, watch);
+
+    (void)status, (void)events;
+    join(w); /* it is on its way out */
+    watch_close(watch);
+}
+
+static void stop(struct trace_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->more);
+    pthread_mutex_unlock(&w->lock);
 }
 
 void trace_writer_end(struct trace_writer *w, struct loop *home,
                       void (*gone)(void *arg), void *arg)
 {
-    if (!w->started) {
+    if (w->joined) { /* it has never begun */
         gone(arg);
         return;
     }
-    w->mail.run = on_mail;
     w->gone = gone;
     w->gone_arg = arg;
-    pthread_mutex_lock(&w->lock);
-    w->home = home;
-    w->stop = true;
-    pthread_cond_signal(&w->more);
-    pthread_mutex_unlock(&w->lock);
+    w->watch.ready = on_ended;
+    w->watch.gone = on_watch_gone;
+    stop(w);
+    if (watch_open(&w->watch, home, w->ended) < 0) {
+        join(w);
+        gone(arg);
+    } else if (watch_start(&w->watch, UV_READABLE) < 0) {
+        on_ended(&w->watch, 0, 0);
+    }
 }
 
 static void free_all(struct list *batches)
@@ -562,16 +587,15 @@ static void free_all(struct list *batches)
 
 void trace_writer_close(struct trace_writer *w)
 {
-    pthread_mutex_lock(&w->lock);
-    w->stop = true;
-    pthread_cond_signal(&w->more);
-    pthread_mutex_unlock(&w->lock);
+    stop(w);
     join(w);
     free_all(&w->full);
     free_all(&w->free);
     for (int i = 0; i < 2; i++)
         if (w->fds[i] >= 0)
             close(w->fds[i]);
+    if (w->ended >= 0)
+        close(w->ended);
     pthread_cond_destroy(&w->more);
     pthread_mutex_destroy(&w->lock);
     free(w);

@@ -50,7 +50,7 @@ void trace_writer_go_on(struct trace_writer *w, struct trace_session s);
 int trace_writer_start(struct trace_writer *w, const struct trace_head *head,
                        struct err *e);
 /* [home] No batch comes any more. What was given is written; gone then, in a
- * turn of the loop, or at once. */
+ * turn of the loop, which does not end before, or at once. */
 void trace_writer_end(struct trace_writer *w, struct loop *home,
                       void (*gone)(void *arg), void *arg);
 /* Waits for the thread, if it has not ended. */
