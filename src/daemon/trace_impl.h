@@ -76,6 +76,13 @@ uint64_t trace_end_ns(const struct trace_set *s); /* at least 1 */
 bool trace_spans(const struct trace_set *s, struct trace_span *out,
                  unsigned num);
 
+/* ---- of replay: trace_store.c ---- */
+
+/* The store that the options name, opened and with its image lock. What is set
+ * is the caller's, also on failure. */
+int trace_open_store(const struct trace_options *o, struct conf_doc **doc,
+                     struct store **out, bool *acquired, struct err *e);
+
 /* ---- the commands ---- */
 
 int trace_print(const struct trace_options *o, struct err *e);

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config.h"
 #include "daemon/control/ctl.h"
 #include "daemon/trace_impl.h"
 #include "loop/loop.h"
@@ -305,125 +304,6 @@ static void on_timer(struct timer *t)
                        SIZE_WITHIN_MS / 1000));
 }
 
-/* ---- which store ---- */
-
-struct wanted {
-    struct conf_any store;
-};
-
-static const struct conf_key wanted_keys[] = {
-    {"store", CONF_UNION, CONF_AT(struct wanted, store), .required = true,
-     .of = &store_union, .help = "The store."},
-    {NULL},
-};
-
-static const struct conf_table wanted_table = {
-    .name = "replay",
-    .size = sizeof(struct wanted),
-    .keys = wanted_keys,
-    .help = "What a trace is replayed against.",
-};
-
-static int first_of(const struct errs *es, const char *file, struct err *e)
-{
-    const struct err *first = &es->list[0];
-
-    return err_set(e, first->code, file, "%s%s%s", first->where,
-                   first->where[0] ? ": " : "", first->text);
-}
-
-static int read_store(struct replay *p, const struct conf_any **out,
-                      struct err *e)
-{
-    struct errs errs = ERRS_EMPTY;
-    struct wanted *w;
-    char *text, *dir = realpath(".", NULL);
-    int n = asprintf(&text, "{\"store\": %s}", p->o->store), rc;
-
-    if (n < 0 || !dir) {
-        free(dir);
-        return err_nomem(e);
-    }
-    rc = conf_read_text(&p->doc, (void **)&w, &wanted_table, text, (size_t)n,
-                        dir, NULL, &errs);
-    if (rc < 0)
-        first_of(&errs, "--store", e);
-    else
-        *out = &w->store;
-    errs_free(&errs);
-    free(text);
-    free(dir);
-    return rc;
-}
-
-/* The store that a key of an object names; NULL: there is no such key. */
-static const struct conf_any *store_at(const struct conf_any *o,
-                                       const char *key)
-{
-    for (const struct conf_key *k = o->table->keys; k && k->name; k++)
-        if (k->type == CONF_UNION && k->of == &store_union &&
-            strcmp(k->name, key) == 0)
-            return (const void *)((const char *)o->data + k->offset);
-    return NULL;
-}
-
-static int find_store(const struct config *c, const char *id,
-                      const struct conf_any **out, struct err *e)
-{
-    const struct conf_any *s = NULL;
-    int i = 0;
-
-    while (i < c->devices.count && strcmp(config_device(c, i)->id, id) != 0)
-        i++;
-    if (i == c->devices.count)
-        return err_set(e, -ENOENT, "--device",
-                       "there is no device \"%.64s\" in this config", id);
-    s = store_at(&c->devices.list[i], "store");
-    if (!s)
-        return err_set(e, -EINVAL, "--device", "\"%.64s\" has no store", id);
-    /* What it would write over is perhaps what is replayed. */
-    while (strcmp(s->table->name, "trace") == 0)
-        s = store_at(s, "next");
-    *out = s;
-    return 0;
-}
-
-static int read_config(struct replay *p, const struct conf_any **out,
-                       struct err *e)
-{
-    const struct config_source source = {
-        .path = p->o->config, .log_level = -1, .log_format = -1};
-    struct errs errs = ERRS_EMPTY;
-    const struct config *c;
-    int rc = config_read(&p->doc, &c, &source, &errs);
-
-    if (rc < 0)
-        first_of(&errs, p->o->config, e);
-    else
-        rc = find_store(c, p->o->device, out, e);
-    errs_free(&errs);
-    return rc;
-}
-
-static int open_store(struct replay *p, struct err *e)
-{
-    const struct conf_any *c = NULL;
-    struct errs errs = ERRS_EMPTY;
-    int rc = p->o->store ? read_store(p, &c, e) : read_config(p, &c, e);
-
-    if (rc < 0)
-        return rc;
-    rc = store_open(&p->store, c, !p->o->write, "replay", &errs);
-    if (rc < 0)
-        first_of(&errs, p->o->store ? "--store" : p->o->config, e);
-    errs_free(&errs);
-    if (rc < 0)
-        return rc;
-    rc = store_acquire(p->store, e);
-    p->acquired = rc == 0;
-    return rc;
-}
-
 /* ---- telling ---- */
 
 static uint64_t sum(const uint64_t *of)
@@ -601,7 +481,7 @@ int trace_replay(const struct trace_options *o, struct err *e)
     p->set = &set;
     rc = prepare(p, e);
     if (rc == 0)
-        rc = open_store(p, e);
+        rc = trace_open_store(o, &p->doc, &p->store, &p->acquired, e);
     if (rc == 0)
         rc = run(p, e);
     if (rc == 0 && o->json)

@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "loop/watch.h"
-#include "os/broker.h"
 #include "os/event.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -381,43 +380,6 @@ uint64_t trace_writer_start_ns(const struct trace_writer *w)
 
 /* ---- life ---- */
 
-/* What is there and is no trace is somebody's: a slip in a config does not
- * cost a disk. */
-static int check_file(int fd, struct err *e)
-{
-    uint8_t bytes[8];
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct stat st;
-    ssize_t n;
-
-    if (fstat(fd, &st) < 0)
-        return err_sys(e, errno, "", "cannot look at it");
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, -EINVAL, "", "it is no regular file");
-    n = file_readv(fd, &iov, 1, 0, 0);
-    if (n < 0)
-        return err_sys(e, (int)-n, "", "cannot read it");
-    if (n > 0 && !trace_is_one(bytes, (size_t)n))
-        return err_set(e, -EEXIST, "",
-                       "there is a file by this name that is no trace: name "
-                       "another, or remove it");
-    return 0;
-}
-
-/* A file that is there needs no right to make one: see os/broker.h. */
-static int open_file(const char *path, int *fd, struct err *e)
-{
-    const int flags = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    int rc = broker_open(path, flags, 0);
-
-    if (rc == -ENOENT)
-        rc = broker_open(path, flags | O_CREAT, 0600);
-    if (rc < 0)
-        return broker_fail(e, rc, "open", path);
-    *fd = rc;
-    return check_file(rc, e);
-}
-
 static bool is_same_file(const struct trace_writer *w)
 {
     struct stat a, b;
@@ -428,7 +390,7 @@ static bool is_same_file(const struct trace_writer *w)
 
 static int open_second(struct trace_writer *w, struct err *e)
 {
-    int rc = open_file(w->conf.second, &w->fds[1], e);
+    int rc = trace_open_file(w->conf.second, &w->fds[1], e);
 
     if (rc == 0 && is_same_file(w))
         return err_set(e, -EINVAL, "",
@@ -460,7 +422,7 @@ int trace_writer_open(struct trace_writer **out,
         errs_adopt(e, at, "path", &why);
         goto out;
     }
-    if (open_file(c->path, &w->fds[0], &why) < 0) {
+    if (trace_open_file(c->path, &w->fds[0], &why) < 0) {
         errs_adopt(e, at, "path", &why);
         goto out;
     }
