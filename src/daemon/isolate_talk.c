@@ -63,9 +63,9 @@ static enum heard hear_ready(struct isolate_process *p,
 /* Those that are not told by us. */
 static bool is_event_of_device(const struct json *params, const char *id)
 {
-    static const char *const names[] = {"ring.broken", "config",
-                                        "iscsi.lost",  "iscsi.back",
-                                        "fault.fired", "trace.full"};
+    static const char *const names[] = {
+        "ring.broken", "config",     "iscsi.lost",  "iscsi.back",
+        "fault.fired", "trace.full", "powercut.cut"};
     const char *name = json_member_string(params, "event");
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)

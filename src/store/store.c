@@ -14,9 +14,9 @@
 #include "store/impl.h"
 
 static const struct conf_table *const store_tables[] = {
-    &file_table,     &memory_table,      &null_table,  &fault_table,
-    &throttle_table, &iscsi_store_table, &delay_table, &powercut_table,
-    &cow_table,      &trace_table,       NULL,
+    &file_table,     &memory_table, &null_table,  &iscsi_store_table,
+    &throttle_table, &fault_table,  &delay_table, &powercut_table,
+    &cow_table,      &trace_table,  NULL,
 };
 
 const struct conf_union store_union = {
