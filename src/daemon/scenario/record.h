@@ -67,10 +67,10 @@ struct record_filter {
 };
 
 struct record {
-    char *name;          /* of the scenario */
-    char *path;          /* its file */
-    char *version;       /* of vub */
-    char *started;       /* "2026-11-30T08:15:00Z" */
+    char *name;    /* of the scenario */
+    char *path;    /* its file */
+    char *version; /* of vub */
+    char *started; /* "2026-11-30T08:15:00Z" */
     uint64_t begin_ns, end_ns;
     bool passed;
     char *why; /* it failed outside of any step: vub has gone; NULL: no */
@@ -89,7 +89,10 @@ struct record {
 #define RECORD_EVENTS_MAX 20000
 
 /* record.c. They return what was added (good until the next is), NULL: out of
- * memory. Strings are copied. */
+ * memory. Strings are copied; those that are not given are "", but for turn
+ * and rule. Times, sizes and the like are the caller's to fill in. Of events
+ * beyond RECORD_EVENTS_MAX the oldest go, and the others move. What a caller
+ * puts into a record himself (name, why, answer...) is of malloc. */
 struct record_step *record_add_step(struct record *r, const char *place,
                                     const char *name, const char *kind,
                                     const char *args, const char *turn);
@@ -103,7 +106,7 @@ struct record_filter *record_add_filter(struct record *r, const char *device,
 struct record_picture *record_add_picture(struct record_step *s,
                                           const char *title, const char *path,
                                           const char *hash);
-void record_free(struct record *r);
+void record_free(struct record *r); /* what it has; r is empty then */
 
 /* progress.c: a line for each step that begins or ends, for people; on a
  * terminal the line of the step that runs is written over. */
