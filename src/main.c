@@ -1,6 +1,6 @@
 /* vub: options, config, run; or a program of one device, daemon/program.c; or
  * vub ctl, daemon/control/ctl.c; or vub iscsi-list; or vub trace; or vub
- * complete, for shells. Exit status: daemon/daemon.h. */
+ * scenario; or vub complete, for shells. Exit status: daemon/daemon.h. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "daemon/options.h"
 #include "daemon/print_args.h"
 #include "daemon/program.h"
+#include "daemon/scenario/scenario.h"
 #include "daemon/trace.h"
 #include "os/process.h"
 
@@ -78,6 +79,12 @@ static void print_docs(enum docs part)
         break;
     case DOCS_TRACE:
         trace_man(stdout);
+        break;
+    case DOCS_SCENARIO:
+        scenario_man(stdout);
+        break;
+    case DOCS_SCENARIO_SCHEMA:
+        conf_schema_write(stdout, &scenario_table);
         break;
     }
 }
@@ -165,6 +172,8 @@ int main(int argc, char **argv)
         return iscsi_list_main(argc - 1, argv + 1);
     if (!program && argc > 1 && strcmp(argv[1], "trace") == 0)
         return trace_main(argc - 1, argv + 1);
+    if (!program && argc > 1 && strcmp(argv[1], "scenario") == 0)
+        return scenario_main(argc - 1, argv + 1);
     if (!program && argc > 1 && strcmp(argv[1], "complete") == 0)
         return complete_main(argc - 1, argv + 1);
     name = program ? program_name(program) : "vub";

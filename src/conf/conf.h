@@ -47,6 +47,11 @@ enum conf_type {
     CONF_UNION,  /* struct conf_any: an object whose "type" picks a table */
     CONF_UNIONS, /* struct conf_anys: an array of such objects, min..max many */
     CONF_TABLES, /* struct conf_anys: the same, of objects by `table` */
+    CONF_REAL,   /* double: any number */
+    CONF_JSON,   /* const char *: whatever it is, as JSON; NULL: not given */
+    CONF_OBJECT, /* the same of an object, whose keys may be any */
+    CONF_KEYED,  /* struct conf_keyeds: an array of objects, min..max many, of
+                  * which each has one key that says what it is: `keyed` */
     CONF_ANY,    /* nothing is stored: accepted and ignored ("$schema") */
 };
 
@@ -60,6 +65,7 @@ struct conf_strs {
 
 struct conf_table;
 struct conf_union;
+struct conf_keyed;
 
 /* A struct that the reader allocated: of the size and by the keys of table.
  * Owned by the document. */
@@ -74,6 +80,20 @@ struct conf_anys {
     int count;
 };
 
+/* An element of a CONF_KEYED: {"wait": {"device": "disk"}, "name": "boot"}. */
+struct conf_keyed_one {
+    unsigned row;     /* which of its kind: "wait" */
+    void *common;     /* by the keys beside: "name" */
+    void *data[2];    /* by the row's tables, of the value: "device" */
+    const char *json; /* the value */
+    const char *at;
+};
+
+struct conf_keyeds {
+    struct conf_keyed_one *list;
+    int count;
+};
+
 struct conf_key {
     const char *name; /* NULL ends a table */
     enum conf_type type;
@@ -84,6 +104,7 @@ struct conf_key {
     const char *const *words; /* NULL-ended */
     const struct conf_table *table;
     const struct conf_union *of;
+    const struct conf_keyed *keyed;
     const char *shorthand;
     const char *help; /* one or two sentences, for the man page */
     bool only_read;   /* of a path: nobody writes there */
@@ -114,6 +135,19 @@ struct conf_union {
     const struct conf_key *common;          /* keys of every member, or NULL;
                                              * their struct starts each one's */
     const struct conf_table *const *tables; /* NULL-ended */
+};
+
+struct conf_keyed_row {
+    const char *name, *help;
+    const struct conf_table *tables[2]; /* NULL: none */
+};
+
+/* What the elements of a CONF_KEYED may be. */
+struct conf_keyed {
+    const char *what;                /* "step", for messages */
+    const struct conf_table *common; /* the keys that each may have beside */
+    /* The i-th; false: there are fewer. */
+    bool (*row)(unsigned i, struct conf_keyed_row *out);
 };
 
 struct conf_doc; /* a document: owns everything read from it */

@@ -46,6 +46,15 @@ static uint64_t add_texts(uint64_t sum, const struct conf_strs *texts)
     return sum;
 }
 
+static uint64_t add_keyeds(uint64_t sum, const struct conf_keyeds *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        sum = add(sum, &list->list[i].row, sizeof(list->list[i].row));
+        sum = add_text(sum, list->list[i].json);
+    }
+    return sum;
+}
+
 static uint64_t add_value(uint64_t sum, const struct conf_key *k,
                           const void *value)
 {
@@ -54,6 +63,8 @@ static uint64_t add_value(uint64_t sum, const struct conf_key *k,
         return add(sum, value, sizeof(bool));
     case CONF_STR:
     case CONF_PATH:
+    case CONF_JSON:
+    case CONF_OBJECT:
         return add_text(sum, *(const char *const *)value);
     case CONF_U32:
     case CONF_I32:
@@ -63,6 +74,8 @@ static uint64_t add_value(uint64_t sum, const struct conf_key *k,
         return add(sum, value, sizeof(uint32_t));
     case CONF_SIZE:
         return add(sum, value, sizeof(uint64_t));
+    case CONF_REAL:
+        return add(sum, value, sizeof(double));
     case CONF_STRS:
         return add_texts(sum, value);
     case CONF_TABLE:
@@ -73,6 +86,8 @@ static uint64_t add_value(uint64_t sum, const struct conf_key *k,
         return add_list(sum, value, k->of);
     case CONF_TABLES:
         return add_list(sum, value, NULL);
+    case CONF_KEYED:
+        return add_keyeds(sum, value);
     case CONF_ANY:
         break;
     }

@@ -26,6 +26,7 @@ void conf_man_keys(FILE *f, const struct conf_key *k);
 /* The unions that a table leads to, in the order met, each once. Returns how
  * many are in list, which has room for `max`. */
 #define CONF_UNIONS_MAX 16
+#define CONF_KEYEDS_MAX 4
 int conf_unions(const struct conf_table *t, const struct conf_union **list,
                 int count, int max);
 

@@ -41,8 +41,9 @@ static void put_key(FILE *f, const struct conf_key *k)
     fprintf(f, ".It Cm %s\n", k->name);
     if (k->type == CONF_UNION) {
         fprintf(f, "A %s, as below.", k->of->what);
-    } else if (k->type == CONF_UNIONS) {
-        fprintf(f, "A list of %ss, as below.", k->of->what);
+    } else if (k->type == CONF_UNIONS || k->type == CONF_KEYED) {
+        fprintf(f, "A list of %ss, as below.",
+                k->type == CONF_KEYED ? k->keyed->what : k->of->what);
     } else {
         text_expected(k, wanted, sizeof(wanted));
         wanted[0] = wanted[0] >= 'a' && wanted[0] <= 'z'

@@ -17,60 +17,6 @@
 /* Keys of one table: bits of a word. */
 #define KEYS_MAX 64
 
-/* ---- duplicates ---- */
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void check_names(struct reader *r, const struct place *p,
-                        const struct json *n)
-{
-    const char **names;
-    size_t count = 0;
-
-    for (const struct json *m = json_first(n); m; m = json_next(m))
-        count++;
-    if (count < 2)
-        return;
-    names = malloc(count * sizeof(*names));
-    if (!names) {
-        r->no_memory = true;
-        return;
-    }
-    count = 0;
-    for (const struct json *m = json_first(n); m; m = json_next(m))
-        names[count++] = json_name(m);
-    qsort(names, count, sizeof(*names), compare_names);
-    for (size_t i = 1; i < count; i++) {
-        struct place at = {p, names[i], 0};
-
-        if (strcmp(names[i - 1], names[i]) == 0 &&
-            (i == 1 || strcmp(names[i - 2], names[i]) != 0))
-            reader_fail(r, &at, "the key is given more than once");
-    }
-    free(names);
-}
-
-/* Of the whole tree, also where no table looks. */
-static void check_duplicates(struct reader *r, const struct place *p,
-                             const struct json *n)
-{
-    bool is_object = json_type(n) == JSON_OBJECT;
-    int index = 0;
-
-    if (!is_object && json_type(n) != JSON_ARRAY)
-        return;
-    if (is_object)
-        check_names(r, p, n);
-    for (const struct json *m = json_first(n); m; m = json_next(m)) {
-        struct place at = {p, is_object ? json_name(m) : NULL, index++};
-
-        check_duplicates(r, &at, m);
-    }
-}
-
 /* ---- objects ---- */
 
 /* An object of the file and the keys it may have: the table's own, and those
@@ -364,20 +310,17 @@ static bool read_element(struct reader *r, const struct json *n,
     return true;
 }
 
-/* Errors inside an element are not errors of the list's object: see
- * conf_table.check. */
-static void read_list(struct reader *r, const struct json *n,
-                      const struct place *p, const struct conf_key *k,
-                      struct conf_anys *out)
+/* Room for all elements of a list, of so many bytes each; NULL: it is none. */
+static void *make_list(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_key *k,
+                       size_t size)
 {
     char wanted[80];
     size_t count = 0;
-    unsigned errors, excused = r->excused;
-    int index = 0;
 
     if (json_type(n) != JSON_ARRAY) {
         reader_fail_type(r, p, k, n);
-        return;
+        return NULL;
     }
     for (const struct json *m = json_first(n); m; m = json_next(m))
         count++;
@@ -385,7 +328,19 @@ static void read_list(struct reader *r, const struct json *n,
         text_expected(k, wanted, sizeof(wanted));
         reader_fail(r, p, "must be %s, this has %zu", wanted, count);
     }
-    out->list = reader_alloc(r, count * sizeof(*out->list));
+    return reader_alloc(r, count * size);
+}
+
+/* Errors inside an element are not errors of the list's object: see
+ * conf_table.check. */
+static void read_list(struct reader *r, const struct json *n,
+                      const struct place *p, const struct conf_key *k,
+                      struct conf_anys *out)
+{
+    unsigned errors, excused = r->excused;
+    int index = 0;
+
+    out->list = make_list(r, n, p, k, sizeof(*out->list));
     if (!out->list)
         return;
     errors = errs_total(r->e);
@@ -396,6 +351,176 @@ static void read_list(struct reader *r, const struct json *n,
         out->count += k->type == CONF_UNIONS
                           ? read_union(r, m, &at, k->of, any)
                           : read_element(r, m, &at, k->table, any);
+    }
+    r->excused = excused + (errs_total(r->e) - errors);
+}
+
+/* ---- objects with a key that says what they are ---- */
+
+static bool keyed_row(const struct conf_keyed *d, const char *name,
+                      unsigned *which, struct conf_keyed_row *row)
+{
+    for (*which = 0; d->row(*which, row); ++*which)
+        if (strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
+static void fail_row(struct reader *r, const struct place *p,
+                     const struct conf_keyed *d)
+{
+    struct conf_keyed_row row;
+    const char *near = NULL;
+    unsigned best = UINT32_MAX;
+
+    for (unsigned i = 0; d->row(i, &row); i++)
+        if (text_is_slip(p->name, row.name, &best))
+            near = row.name;
+    if (near)
+        reader_fail(r, p, "there is no such %s; did you mean \"%s\"?", d->what,
+                    near);
+    else
+        reader_fail(r, p, "there is no such %s", d->what);
+}
+
+static bool is_common(const struct conf_keyed *d, const char *name)
+{
+    unsigned best = UINT32_MAX;
+
+    for (const struct conf_key *k = d->common->keys; k->name; k++)
+        if (strcmp(k->name, name) == 0 || text_is_slip(name, k->name, &best))
+            return true;
+    return false;
+}
+
+/* The member that says what n is; NULL: the error is said, and *meant what was
+ * meant to. */
+static const struct json *pick_row(struct reader *r, const struct json *n,
+                                   const struct place *p,
+                                   const struct conf_keyed *d, unsigned *which,
+                                   struct conf_keyed_row *row,
+                                   const struct json *meant[2])
+{
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        struct place at = {p, json_name(m), 0};
+
+        if (!keyed_row(d, at.name, which, row))
+            continue;
+        if (meant[0]) {
+            reader_fail(r, &at,
+                        "there is \"%s\" already, and a %s is one thing",
+                        json_name(meant[0]), d->what);
+            meant[1] = m;
+            return NULL;
+        }
+        meant[0] = m;
+    }
+    if (meant[0]) {
+        keyed_row(d, json_name(meant[0]), which, row);
+        return meant[0];
+    }
+    for (const struct json *m = json_first(n); m && !meant[0]; m = json_next(m))
+        if (!is_common(d, json_name(m)))
+            meant[0] = m;
+    if (meant[0]) {
+        const struct place at = {p, json_name(meant[0]), 0};
+
+        fail_row(r, &at, d);
+    } else {
+        reader_fail(r, p, "no key here says what the %s is to do", d->what);
+    }
+    return NULL;
+}
+
+/* The keys beside the one, or those that were meant to be it. */
+static void read_beside(struct reader *r, const struct json *n,
+                        const struct place *p, const struct conf_keyed *d,
+                        const struct json *const meant[2], void *data)
+{
+    const struct conf_key known[] = {
+        {.name = meant[0] ? json_name(meant[0]) : NULL, .type = CONF_ANY},
+        {.name = meant[1] ? json_name(meant[1]) : NULL, .type = CONF_ANY},
+        {.name = NULL},
+    };
+    struct object o = {.place = p, .tables = {d->common, NULL}};
+
+    o.keys[0] = d->common->keys;
+    o.keys[1] = known;
+    o.data[0] = o.data[1] = data;
+    read_object(r, n, &o);
+}
+
+/* The value of the one. */
+static void read_chosen(struct reader *r, const struct json *n,
+                        const struct place *p, const struct conf_keyed_row *row,
+                        struct conf_keyed_one *out)
+{
+    struct object o = {.place = p};
+    char is[80];
+
+    for (int i = 0; i < 2; i++) {
+        if (!row->tables[i])
+            continue;
+        o.tables[i] = row->tables[i];
+        o.keys[i] = row->tables[i]->keys;
+        o.data[i] = out->data[i] = reader_alloc(r, row->tables[i]->size);
+    }
+    if (r->no_memory)
+        return;
+    if (json_type(n) == JSON_OBJECT) {
+        read_object(r, n, &o);
+        return;
+    }
+    json_describe(n, is, sizeof(is));
+    reader_fail(r, p, "must be an object, not %s", is);
+}
+
+/* False: there is nothing in *out. */
+static bool read_keyed(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_keyed *d,
+                       struct conf_keyed_one *out)
+{
+    const struct json *meant[2] = {NULL, NULL}, *value;
+    struct conf_keyed_row row;
+    struct place below = {p, NULL, 0};
+    size_t room = place_pointer(p, NULL, 0) + 1;
+    char is[80], *at;
+
+    if (json_type(n) != JSON_OBJECT) {
+        json_describe(n, is, sizeof(is));
+        reader_fail(r, p, "must be an object, not %s", is);
+        return false;
+    }
+    value = pick_row(r, n, p, d, &out->row, &row, meant);
+    out->at = at = reader_alloc(r, room);
+    out->common = reader_alloc(r, d->common->size);
+    if (!at || !out->common)
+        return false;
+    place_pointer(p, at, room);
+    read_beside(r, n, p, d, meant, out->common);
+    if (!value)
+        return false;
+    below.name = json_name(value);
+    read_chosen(r, value, &below, &row, out);
+    out->json = reader_json(r, value);
+    return !r->no_memory;
+}
+
+static void read_keyeds(struct reader *r, const struct json *n,
+                        const struct place *p, const struct conf_key *k,
+                        struct conf_keyeds *out)
+{
+    unsigned errors, excused = r->excused;
+    int index = 0;
+
+    out->list = make_list(r, n, p, k, sizeof(*out->list));
+    if (!out->list)
+        return;
+    errors = errs_total(r->e);
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        struct place at = {p, NULL, index++};
+
+        out->count += read_keyed(r, m, &at, k->keyed, &out->list[out->count]);
     }
     r->excused = excused + (errs_total(r->e) - errors);
 }
@@ -417,6 +542,9 @@ static void read_value(struct reader *r, const struct json *n,
     case CONF_UNIONS:
     case CONF_TABLES:
         read_list(r, n, p, k, field);
+        break;
+    case CONF_KEYED:
+        read_keyeds(r, n, p, k, field);
         break;
     default:
         read_scalar(r, n, p, k, field);
@@ -440,7 +568,7 @@ int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
         json_describe(tree, is, sizeof(is));
         reader_fail(&r, &top, "the document must be an object, not %s", is);
     } else if (*out) {
-        check_duplicates(&r, &top, tree);
+        reader_check_duplicates(&r, &top, tree);
         object_init(&o, &top, root, NULL, *out);
         read_object(&r, tree, &o);
     }
@@ -472,7 +600,7 @@ int conf_read_object(struct conf_doc *doc, void *out[2],
         json_describe(n, is, sizeof(is));
         reader_fail(&r, o.place, "must be an object, not %s", is);
     } else if (!r.no_memory && n) {
-        check_duplicates(&r, o.place, n);
+        reader_check_duplicates(&r, o.place, n);
         read_object(&r, n, &o);
     } else if (!r.no_memory) {
         object_end(&r, &o, unexcused(&r));

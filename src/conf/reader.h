@@ -41,7 +41,14 @@ void reader_fail_type(struct reader *r, const struct place *p,
 void *reader_alloc(struct reader *r, size_t size);
 void *doc_alloc(struct conf_doc *doc, size_t size); /* conf.c's */
 
-/* Reads a value of any type but the four that hold objects. */
+/* n as JSON, the document's; NULL: noted likewise. */
+const char *reader_json(struct reader *r, const struct json *n);
+
+/* Says which keys are there more than once, in the whole tree. */
+void reader_check_duplicates(struct reader *r, const struct place *p,
+                             const struct json *n);
+
+/* Reads a value of any type but those that hold objects by tables. */
 void read_scalar(struct reader *r, const struct json *n, const struct place *p,
                  const struct conf_key *k, void *field);
 

@@ -21,6 +21,19 @@ static bool same_texts(const struct conf_strs *a, const struct conf_strs *b)
     return true;
 }
 
+/* By their texts: what stands beside is not looked at. */
+static bool same_keyeds(const struct conf_keyeds *a,
+                        const struct conf_keyeds *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (int i = 0; i < a->count; i++)
+        if (a->list[i].row != b->list[i].row ||
+            strcmp(a->list[i].json, b->list[i].json) != 0)
+            return false;
+    return true;
+}
+
 /* What becomes of live keys. */
 enum live { COMPARE, PASS_OVER, SWAP, TAKE };
 
@@ -75,6 +88,8 @@ static bool same_value(const struct conf_key *k, void *a, void *b,
         return *(const bool *)a == *(const bool *)b;
     case CONF_STR:
     case CONF_PATH:
+    case CONF_JSON:
+    case CONF_OBJECT:
         return same_text(*(const char *const *)a, *(const char *const *)b);
     case CONF_U32:
     case CONF_I32:
@@ -84,6 +99,8 @@ static bool same_value(const struct conf_key *k, void *a, void *b,
         return memcmp(a, b, sizeof(uint32_t)) == 0;
     case CONF_SIZE:
         return memcmp(a, b, sizeof(uint64_t)) == 0;
+    case CONF_REAL:
+        return *(const double *)a == *(const double *)b;
     case CONF_STRS:
         return same_texts(a, b);
     case CONF_TABLE:
@@ -94,6 +111,8 @@ static bool same_value(const struct conf_key *k, void *a, void *b,
         return same_lists(a, b, k->of, live);
     case CONF_TABLES:
         return same_lists(a, b, NULL, live);
+    case CONF_KEYED:
+        return same_keyeds(a, b);
     case CONF_ANY:
         break;
     }

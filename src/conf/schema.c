@@ -1,5 +1,6 @@
-/* Unions become "$defs", each one "oneOf" its members: stores may contain
- * stores. Everything else is written where it stands. */
+/* Unions, and what is told by a key, become "$defs", each one "oneOf" its
+ * members: stores may contain stores. Everything else is written where it
+ * stands. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -79,11 +80,11 @@ static void put_words(struct out *o, const char *const *words)
     close_in(o, ']');
 }
 
-static void put_ref(struct out *o, const struct conf_union *u)
+static void put_ref(struct out *o, const char *what)
 {
     char ref[64];
 
-    snprintf(ref, sizeof(ref), "#/$defs/%s", u->what);
+    snprintf(ref, sizeof(ref), "#/$defs/%s", what);
     put_text(o, "$ref", ref);
 }
 
@@ -157,7 +158,9 @@ static void put_list(struct out *o, const struct conf_key *k)
         put_u64(o, "maxItems", k->max);
     open_in(o, "items", '{');
     if (k->type == CONF_UNIONS)
-        put_ref(o, k->of);
+        put_ref(o, k->of->what);
+    else if (k->type == CONF_KEYED)
+        put_ref(o, k->keyed->what);
     else
         put_object(o, k->table, NULL, k->table->help);
     close_in(o, '}');
@@ -208,36 +211,43 @@ static void put_key(struct out *o, const struct conf_key *k)
             put_object(o, k->table, NULL, k->help ? NULL : k->table->help);
         break;
     case CONF_UNION:
-        put_ref(o, k->of);
+        put_ref(o, k->of->what);
         break;
     case CONF_UNIONS:
     case CONF_TABLES:
+    case CONF_KEYED:
         put_list(o, k);
         break;
+    case CONF_REAL:
+        put_text(o, "type", "number");
+        break;
+    case CONF_OBJECT:
+        put_text(o, "type", "object");
+        break;
+    case CONF_JSON:
     case CONF_ANY:
         break;
     }
     close_in(o, '}');
 }
 
-/* The inside of an object's schema. of: its union, for the common keys. help:
- * NULL if the key has said it. */
-static void put_object(struct out *o, const struct conf_table *t,
-                       const struct conf_union *of, const char *help)
+/* The inside of an object's schema, by one or two lists of keys. type: of a
+ * member of a union; NULL: it is none. help: NULL if it has been said. */
+static void put_members(struct out *o, const struct conf_key *const keys[2],
+                        const char *type, const char *help)
 {
-    const struct conf_key *keys[] = {of ? of->common : NULL, t->keys};
-    bool required = of != NULL;
+    bool required = type != NULL;
 
     put_text(o, "type", "object");
     if (help)
         put_text(o, "description", help);
     open_in(o, "properties", '{');
-    if (of) {
+    if (type) {
         open_in(o, "type", '{');
-        put_text(o, "const", t->name);
+        put_text(o, "const", type);
         close_in(o, '}');
     }
-    for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+    for (unsigned i = 0; i < 2; i++) {
         for (const struct conf_key *k = keys[i]; k && k->name; k++) {
             put_key(o, k);
             required = required || k->required;
@@ -246,9 +256,9 @@ static void put_object(struct out *o, const struct conf_table *t,
     close_in(o, '}');
     if (required) {
         open_in(o, "required", '[');
-        if (of)
+        if (type)
             put_text(o, NULL, "type");
-        for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+        for (unsigned i = 0; i < 2; i++) {
             for (const struct conf_key *k = keys[i]; k && k->name; k++) {
                 if (k->required)
                     put_text(o, NULL, k->name);
@@ -257,6 +267,15 @@ static void put_object(struct out *o, const struct conf_table *t,
         close_in(o, ']');
     }
     put_raw(o, "additionalProperties", "false");
+}
+
+/* of: its union, for the common keys; NULL: it is in none. */
+static void put_object(struct out *o, const struct conf_table *t,
+                       const struct conf_union *of, const char *help)
+{
+    const struct conf_key *const keys[] = {of ? of->common : NULL, t->keys};
+
+    put_members(o, keys, of ? t->name : NULL, help);
 }
 
 static void put_union(struct out *o, const struct conf_union *u)
@@ -272,47 +291,124 @@ static void put_union(struct out *o, const struct conf_union *u)
     close_in(o, '}');
 }
 
-static int unions_of_keys(const struct conf_key *k,
-                          const struct conf_union **list, int count, int max)
+/* An object of which one key says what it is, and the others go with any. */
+static void put_row(struct out *o, const struct conf_keyed *d,
+                    const struct conf_keyed_row *row)
+{
+    const struct conf_key *keys[2];
+
+    for (int i = 0; i < 2; i++)
+        keys[i] = row->tables[i] ? row->tables[i]->keys : NULL;
+    put_text(o, "type", "object");
+    open_in(o, "properties", '{');
+    open_in(o, row->name, '{');
+    put_members(o, keys, NULL, row->help);
+    close_in(o, '}');
+    for (const struct conf_key *k = d->common->keys; k->name; k++)
+        put_key(o, k);
+    close_in(o, '}');
+    open_in(o, "required", '[');
+    put_text(o, NULL, row->name);
+    close_in(o, ']');
+    put_raw(o, "additionalProperties", "false");
+}
+
+static void put_keyed(struct out *o, const struct conf_keyed *d)
+{
+    struct conf_keyed_row row;
+
+    open_in(o, d->what, '{');
+    open_in(o, "oneOf", '[');
+    for (unsigned i = 0; d->row(i, &row); i++) {
+        open_in(o, NULL, '{');
+        put_row(o, d, &row);
+        close_in(o, '}');
+    }
+    close_in(o, ']');
+    close_in(o, '}');
+}
+
+/* ---- what is said once, and referred to ---- */
+
+struct met {
+    const struct conf_union **unions;
+    int num_unions, max;
+    const struct conf_keyed *keyeds[CONF_KEYEDS_MAX];
+    int num_keyeds;
+};
+
+static void meet_keys(struct met *m, const struct conf_key *k);
+
+static void meet_table(struct met *m, const struct conf_table *t)
+{
+    if (t)
+        meet_keys(m, t->keys);
+}
+
+static void meet_union(struct met *m, const struct conf_union *u)
+{
+    for (int i = 0; i < m->num_unions; i++)
+        if (m->unions[i] == u)
+            return;
+    assert(m->num_unions < m->max);
+    m->unions[m->num_unions++] = u;
+    meet_keys(m, u->common);
+    for (int i = 0; u->tables[i]; i++)
+        meet_table(m, u->tables[i]);
+}
+
+static void meet_keyed(struct met *m, const struct conf_keyed *d)
+{
+    struct conf_keyed_row row;
+
+    for (int i = 0; i < m->num_keyeds; i++)
+        if (m->keyeds[i] == d)
+            return;
+    assert(m->num_keyeds < CONF_KEYEDS_MAX);
+    m->keyeds[m->num_keyeds++] = d;
+    for (unsigned i = 0; d->row(i, &row); i++) {
+        meet_table(m, row.tables[0]);
+        meet_table(m, row.tables[1]);
+    }
+}
+
+static void meet_keys(struct met *m, const struct conf_key *k)
 {
     for (; k && k->name; k++) {
-        bool is_new = k->of != NULL;
-
-        if (k->table)
-            count = conf_unions(k->table, list, count, max);
-        for (int i = 0; i < count && is_new; i++)
-            is_new = list[i] != k->of;
-        if (!is_new)
-            continue;
-        assert(count < max);
-        list[count++] = k->of;
-        count = unions_of_keys(k->of->common, list, count, max);
-        for (int i = 0; k->of->tables[i]; i++)
-            count = conf_unions(k->of->tables[i], list, count, max);
+        meet_table(m, k->table);
+        if (k->of)
+            meet_union(m, k->of);
+        if (k->keyed)
+            meet_keyed(m, k->keyed);
     }
-    return count;
 }
 
 int conf_unions(const struct conf_table *t, const struct conf_union **list,
                 int count, int max)
 {
-    return unions_of_keys(t->keys, list, count, max);
+    struct met m = {.unions = list, .num_unions = count, .max = max};
+
+    meet_table(&m, t);
+    return m.num_unions;
 }
 
 void conf_schema_write(FILE *f, const struct conf_table *root)
 {
     const struct conf_union *unions[CONF_UNIONS_MAX];
-    int count = conf_unions(root, unions, 0, CONF_UNIONS_MAX);
+    struct met m = {.unions = unions, .max = CONF_UNIONS_MAX};
     struct out o = {.f = f, .depth = 1, .first = true};
 
+    meet_table(&m, root);
     putc('{', f);
     put_text(&o, "$schema", "https://json-schema.org/draft/2020-12/schema");
     put_text(&o, "title", root->name);
     put_object(&o, root, NULL, root->help);
-    if (count) {
+    if (m.num_unions || m.num_keyeds) {
         open_in(&o, "$defs", '{');
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < m.num_unions; i++)
             put_union(&o, unions[i]);
+        for (int i = 0; i < m.num_keyeds; i++)
+            put_keyed(&o, m.keyeds[i]);
         close_in(&o, '}');
     }
     fputs("\n}\n", f);

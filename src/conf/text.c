@@ -218,15 +218,21 @@ void text_expected(const struct conf_key *k, char *out, size_t room)
                                              : "a string or an object");
         break;
     case CONF_UNION:
+    case CONF_OBJECT:
         text_add(out, room, &len, "an object");
+        break;
+    case CONF_REAL:
+        text_add(out, room, &len, "a number");
         break;
     case CONF_UNIONS:
     case CONF_TABLES:
+    case CONF_KEYED:
         text_add(out, room, &len, "a list");
         add_count(k, "object", out, room, &len);
         if (!k->min && !k->max)
             text_add(out, room, &len, " of objects");
         break;
+    case CONF_JSON:
     case CONF_ANY:
         text_add(out, room, &len, "anything");
         break;

@@ -1,6 +1,7 @@
 /* Values that are no objects. What is wrong is said in one way: what the key
  * wants, in the words of text_expected, and what the file has. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,16 @@ static const char *copy(struct reader *r, const char *s)
     if (p)
         memcpy(p, s, size);
     return p;
+}
+
+const char *reader_json(struct reader *r, const struct json *n)
+{
+    char *text = json_text(n);
+    const char *mine = text ? copy(r, text) : NULL;
+
+    r->no_memory |= !mine;
+    free(text);
+    return mine;
 }
 
 /* The string that n is, or NULL. */
@@ -261,10 +272,26 @@ void read_scalar(struct reader *r, const struct json *n, const struct place *p,
     case CONF_STRS:
         read_strs(r, n, p, k, field);
         break;
+    case CONF_REAL:
+        if (json_type(n) == JSON_NUMBER && isfinite(json_number(n)))
+            *(double *)field = json_number(n);
+        else
+            reader_fail_type(r, p, k, n);
+        break;
+    case CONF_OBJECT:
+        if (json_type(n) != JSON_OBJECT)
+            reader_fail_type(r, p, k, n);
+        else
+            *(const char **)field = reader_json(r, n);
+        break;
+    case CONF_JSON:
+        *(const char **)field = reader_json(r, n);
+        break;
     case CONF_TABLE:
     case CONF_UNION:
     case CONF_UNIONS:
     case CONF_TABLES:
+    case CONF_KEYED:
     case CONF_ANY:
         break;
     }

@@ -329,9 +329,10 @@ static int take_over(struct daemon *d)
 
 static int prepare_command(struct daemon *d)
 {
+    char *const shell[] = {"/bin/sh", "-c", (char *)d->how->run, NULL};
     struct err why;
 
-    if (!d->how->run || run_prepare(&d->run, d->how->run, d->conf, &d->sockets,
+    if (!d->how->run || run_prepare(&d->run, shell, d->conf, &d->sockets,
                                     d->ready_fd, &why) == 0)
         return 0;
     return errs_add(d->e, why.code, "--run", "%s", why.text);

@@ -32,6 +32,9 @@ static const char *const docs_words[] = {[DOCS_SCHEMA] = "schema",
                                          [DOCS_COMMANDS] = "commands",
                                          [DOCS_PROGRAMS] = "programs",
                                          [DOCS_TRACE] = "trace",
+                                         [DOCS_SCENARIO] = "scenario",
+                                         [DOCS_SCENARIO_SCHEMA] =
+                                             "scenario-schema",
                                          NULL};
 
 static const struct option_row rows[] = {

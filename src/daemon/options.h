@@ -29,6 +29,8 @@ enum docs {
     DOCS_COMMANDS,
     DOCS_PROGRAMS,
     DOCS_TRACE,
+    DOCS_SCENARIO,
+    DOCS_SCENARIO_SCHEMA,
 };
 
 struct options {

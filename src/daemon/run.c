@@ -19,8 +19,7 @@
 
 /* ---- variables ---- */
 
-/* "vm1-root" is VUB_VM1_ROOT. */
-static char *variable_of(const char *id)
+char *run_variable(const char *id)
 {
     char *name;
 
@@ -34,7 +33,7 @@ static char *variable_of(const char *id)
 
 static bool same_variable(const char *a, const char *b)
 {
-    char *x = variable_of(a), *y = variable_of(b);
+    char *x = run_variable(a), *y = run_variable(b);
     bool same = x && y && strcmp(x, y) == 0;
 
     free(x);
@@ -79,7 +78,7 @@ static bool add_variable(char **list, int *count, const char *id,
 
     if (!path)
         return true; /* a socket without a name cannot be named */
-    name = variable_of(id);
+    name = run_variable(id);
     done = name && asprintf(&list[*count], "%s=%s", name, path) >= 0;
     free(name);
     if (done)
@@ -160,7 +159,7 @@ uint64_t run_stop_ms(void)
     return LEAVE_MS + END_MS;
 }
 
-int run_prepare(struct run *r, const char *command, const struct config *c,
+int run_prepare(struct run *r, char *const *argv, const struct config *c,
                 const struct sockets *s, int ready_fd, struct err *e)
 {
     char **more = variables(c, s);
@@ -168,7 +167,7 @@ int run_prepare(struct run *r, const char *command, const struct config *c,
 
     if (!more)
         return err_nomem(e);
-    rc = child_prepare(&r->process, command, more, ready_fd, e);
+    rc = child_prepare(&r->process, argv, more, ready_fd, e);
     free_variables(more);
     return rc;
 }

@@ -22,11 +22,13 @@ struct run {
     bool open, asked;
 };
 
+/* "vm1-root" is VUB_VM1_ROOT; to be freed. NULL: no memory. */
+char *run_variable(const char *id);
 /* Can each device have a variable of its own? */
 int run_check(const struct config *c, struct errs *e);
-/* Makes what will be the command, while this process has its rights and holds
- * nothing but sockets. ready_fd is not for it. */
-int run_prepare(struct run *r, const char *command, const struct config *c,
+/* Makes what will be the command, argv as of child_prepare, while this process
+ * has its rights and holds nothing but sockets. ready_fd is not for it. */
+int run_prepare(struct run *r, char *const *argv, const struct config *c,
                 const struct sockets *s, int ready_fd, struct err *e);
 /* Starts it; ended is set, and comes once. On failure there is nothing to
  * end. */

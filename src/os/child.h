@@ -7,15 +7,17 @@
 struct child {
     int pid; /* 0: there is none */
     int go, told;
+    const char *path; /* the program, the caller's */
 };
 
-/* Makes the process that is to be /bin/sh -c command, and waits: what this one
+/* Makes the process that is to be argv (NULL-ended), whose first is a path, and
+ * waits: what this one
  * gives up after (os/sandbox.h) it keeps. It will have our standard fds but for
  * `leave` (-1: all), and nothing else that is ours: signals and limits are as
  * they were given to us. Its environment is ours with `more` ("NAME=value",
  * NULL-ended) in front. It gets SIGTERM when this process ends, however that
  * is. */
-int child_prepare(struct child *c, const char *command, char *const *more,
+int child_prepare(struct child *c, char *const *argv, char *const *more,
                   int leave, struct err *e);
 /* Starts it. */
 int child_go(struct child *c, struct err *e);

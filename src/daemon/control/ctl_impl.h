@@ -23,8 +23,10 @@ struct ctl {
     char *path; /* of the socket */
     int fd;
     uint64_t deadline_ns; /* 0: none */
-    char *in;             /* what has come: in_len bytes, [0, line) is told */
-    size_t in_len, in_room, line;
+    /* What has come: in_len bytes, [0, line) is told, and there is no end of a
+     * line in so many behind. */
+    char *in;
+    size_t in_len, in_room, line, seen;
 };
 
 /* "vub: where: text" to standard error. The status to exit with. */
@@ -37,6 +39,11 @@ int ctl_connect(struct ctl *c);
 int ctl_send(struct ctl *c, const char *line);
 /* The next line, without its end; good until the next. NULL: *rc says why. */
 char *ctl_next_line(struct ctl *c, int *rc);
+/* For who waits himself: what has come by now is taken, 0 or negative errno,
+ * -EAGAIN if that is nothing; and the next line of what was, as above, NULL:
+ * there is no whole one. */
+int ctl_receive(struct ctl *c);
+char *ctl_take_line(struct ctl *c);
 /* Why the connection has failed is told. The exit status. */
 int ctl_fail_wire(const struct ctl *c, int rc);
 /* One call, and whatever else comes is left out. The whole line that answers;

@@ -107,9 +107,9 @@ static int send_bytes(struct ctl *c, const char *line, size_t len)
     return 0;
 }
 
-static int receive(struct ctl *c)
+int ctl_receive(struct ctl *c)
 {
-    int fds[SOCK_FDS_ROOM], rc;
+    int fds[SOCK_FDS_ROOM];
     unsigned num_fds = 0;
     size_t room = MAX(c->in_room, 4096u);
     ssize_t n;
@@ -124,15 +124,7 @@ static int receive(struct ctl *c)
         c->in = in;
         c->in_room = room;
     }
-    for (;;) {
-        n = sock_recv(c->fd, c->in + c->in_len, room - c->in_len, fds,
-                      &num_fds);
-        if (n != -EAGAIN)
-            break;
-        rc = wait_for(c, false);
-        if (rc < 0)
-            return rc;
-    }
+    n = sock_recv(c->fd, c->in + c->in_len, room - c->in_len, fds, &num_fds);
     for (unsigned i = 0; i < num_fds; i++)
         close(fds[i]);
     if (n <= 0)
@@ -141,28 +133,42 @@ static int receive(struct ctl *c)
     return 0;
 }
 
+char *ctl_take_line(struct ctl *c)
+{
+    char *start, *end;
+
+    if (!c->in)
+        return NULL;
+    start = c->in + c->line;
+    end = memchr(start + c->seen, '\n', c->in_len - c->line - c->seen);
+    if (end) {
+        *end = '\0';
+        c->line = (size_t)(end - c->in) + 1;
+        c->seen = 0;
+        return start;
+    }
+    if (c->line)
+        memmove(c->in, start, c->in_len - c->line);
+    c->in_len -= c->line;
+    c->seen = c->in_len;
+    c->line = 0;
+    return NULL;
+}
+
 char *ctl_next_line(struct ctl *c, int *rc)
 {
-    size_t seen = 0;
-    char *end;
+    char *line;
 
-    if (c->line) {
-        memmove(c->in, c->in + c->line, c->in_len - c->line);
-        c->in_len -= c->line;
-        c->line = 0;
-    }
     for (;;) {
-        end = c->in ? memchr(c->in + seen, '\n', c->in_len - seen) : NULL;
-        if (end)
-            break;
-        seen = c->in_len;
-        *rc = receive(c);
+        line = ctl_take_line(c);
+        if (line)
+            return line;
+        *rc = ctl_receive(c);
+        if (*rc == -EAGAIN)
+            *rc = wait_for(c, false);
         if (*rc < 0)
             return NULL;
     }
-    *end = '\0';
-    c->line = (size_t)(end - c->in) + 1;
-    return c->in;
 }
 
 int ctl_fail_wire(const struct ctl *c, int rc)

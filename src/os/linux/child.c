@@ -34,7 +34,7 @@ static void keep_standard_fds(void)
 }
 
 /* What was ignored when we were started stays so: nohup(1). */
-static void reset_signals(void)
+void child_reset_signals(void)
 {
     struct sigaction sa;
 
@@ -59,7 +59,7 @@ _Noreturn static void be_child(char *const *argv, char *const *envp,
         _exit(127);
     keep_standard_fds();
     setrlimit(RLIMIT_NOFILE, &process_files);
-    reset_signals();
+    child_reset_signals();
     sigprocmask(SIG_SETMASK, mask, NULL);
     execve(argv[0], argv, envp);
     why = errno;
@@ -70,9 +70,7 @@ _Noreturn static void be_child(char *const *argv, char *const *envp,
 
 /* ---- in the parent ---- */
 
-/* more, then what of our own environment has none of its names. NULL: no
- * memory. The strings stay whose they are. */
-static char **environment(char *const *more)
+char **child_environment(char *const *more)
 {
     size_t count = 0, num_more = 0, n;
     char **list;
@@ -118,11 +116,10 @@ static void close_pair(int pair[2])
     }
 }
 
-int child_prepare(struct child *c, const char *command, char *const *more,
+int child_prepare(struct child *c, char *const *argv, char *const *more,
                   int leave, struct err *e)
 {
-    char *argv[] = {"/bin/sh", "-c", (char *)command, NULL};
-    char **envp = environment(more);
+    char **envp = child_environment(more);
     pid_t parent = getpid(), pid = -1;
     int go[2] = {-1, -1}, told[2] = {-1, -1}, why;
     sigset_t all, mask;
@@ -145,7 +142,7 @@ int child_prepare(struct child *c, const char *command, char *const *more,
     why = errno;
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     if (pid > 0) {
-        *c = (struct child){(int)pid, go[1], told[0]};
+        *c = (struct child){(int)pid, go[1], told[0], argv[0]};
         go[1] = told[0] = -1; /* the child's struct's */
     }
 out:
@@ -157,6 +154,7 @@ out:
 
 int child_go(struct child *c, struct err *e)
 {
+    const char *path = c->path;
     int why = 0;
 
     if (write(c->go, "", 1) != 1)
@@ -165,7 +163,7 @@ int child_go(struct child *c, struct err *e)
         why = wait_for_exec(c->told);
     if (why) {
         child_drop(c);
-        return err_sys(e, why, "", "cannot start /bin/sh");
+        return err_sys(e, why, "", "cannot start %s", path);
     }
     close(c->go);
     close(c->told);

@@ -1,0 +1,318 @@
+/* One step after the other, until one fails; then what can still be found out
+ * is: pictures of what GPUs show, what filters have counted; then all processes
+ * end, whoever started them; and what did not come to run is in the record,
+ * too. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "daemon/scenario/engine.h"
+#include "loop/loop.h"
+
+#define MS_NS UINT64_C(1000000)
+#define LAST_LOOK_MS 10000 /* for pictures and counters, in the end */
+#define END_MS 5000        /* that processes have before they are killed */
+#define KILL_MS 5000       /* and then, before they are left */
+
+/* ---- the record of a step ---- */
+
+/* "wait disk", "run vm", "sleep". */
+static void describe(const struct conf_keyed_one *s, char *out, size_t room)
+{
+    static const char *const keys[] = {"device", "process", "event", "command"};
+    const struct plan_kind *k = plan_kind(s);
+    const char *what = NULL;
+    size_t len;
+
+    for (unsigned i = 0; i < ARRAY_LEN(keys) && !what; i++)
+        for (unsigned t = 0; t < 2 && !what; t++)
+            what = plan_string(k->row.tables[t], s->data[t], keys[i]);
+    if (!what) {
+        snprintf(out, room, "%s", k->row.name);
+        return;
+    }
+    len = strlen(what) > 80 ? utf8_cut(what, 80) : strlen(what);
+    snprintf(out, room, "%s %.*s", k->row.name, (int)len, what);
+}
+
+static struct record_step *
+add_step(struct engine *g, const struct conf_keyed_one *s, const char *turn)
+{
+    const struct plan_common *common = s->common;
+    char made[160];
+
+    describe(s, made, sizeof(made));
+    return record_add_step(&g->record, s->at,
+                           common->name ? common->name : made,
+                           plan_kind(s)->row.name, s->json, turn);
+}
+
+static const struct repeat_step *repeat_of(const struct conf_keyed_one *s)
+{
+    return plan_kind(s)->row.tables[0] == &repeat_table ? s->data[0] : NULL;
+}
+
+/* What does not run any more. */
+static void add_rest(struct engine *g, const struct conf_keyeds *steps,
+                     int from, const char *turn)
+{
+    for (int i = from; i < steps->count; i++) {
+        const struct repeat_step *r = repeat_of(&steps->list[i]);
+
+        if (r)
+            add_rest(g, &r->steps, 0, NULL);
+        else
+            add_step(g, &steps->list[i], turn);
+    }
+}
+
+/* ---- steps ---- */
+
+static void set_deadline(struct engine *g, uint32_t ms)
+{
+    g->timeout_ms = ms;
+    g->deadline_ns = loop_now_ns() + ms * MS_NS;
+}
+
+static bool run_step(struct engine *g, const struct conf_keyed_one *s,
+                     const char *turn)
+{
+    const struct plan_common *common = s->common;
+    struct record_step *r = add_step(g, s, turn);
+    struct err e;
+    int rc;
+
+    if (!r)
+        return false;
+    g->step = g->record.num_steps - 1;
+    r->result = STEP_RUNS;
+    r->begin_ns = loop_now_ns();
+    progress_step_begins(g->progress, r);
+    set_deadline(g, common->has_timeout ? common->timeout_ms
+                                        : g->scenario->plan->timeout_ms);
+    rc = plan_kind(s)->run(g, s, &e);
+    r = engine_step(g);
+    r->end_ns = loop_now_ns();
+    r->result = rc < 0 ? STEP_FAILED : STEP_PASSED;
+    if (rc < 0)
+        r->why = strdup(e.text);
+    progress_step_ends(g->progress, r);
+    runners_sweep(&g->runners);
+    return rc == 0;
+}
+
+static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
+                      const char *turn);
+
+static bool run_repeat(struct engine *g, const struct repeat_step *r)
+{
+    char turn[40];
+
+    for (uint32_t i = 0; i < r->times; i++) {
+        snprintf(turn, sizeof(turn), "%u of %u", i + 1, r->times);
+        if (!run_steps(g, &r->steps, turn))
+            return false;
+    }
+    return true;
+}
+
+static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
+                      const char *turn)
+{
+    for (int i = 0; i < steps->count; i++) {
+        const struct repeat_step *r = repeat_of(&steps->list[i]);
+
+        if (r ? run_repeat(g, r) : run_step(g, &steps->list[i], turn))
+            continue;
+        add_rest(g, steps, i + 1, turn);
+        return false;
+    }
+    return true;
+}
+
+/* ---- when it is over ---- */
+
+/* Of each scanout that shows something: with the step that has failed. */
+static void look_at_screen(struct engine *g, const char *device,
+                           unsigned scanouts)
+{
+    struct err e;
+
+    for (unsigned i = 0; i < scanouts; i++) {
+        char *path = engine_picture_path(g, NULL);
+
+        /* One that is off shows nothing. */
+        if (path)
+            engine_picture(g, device, i, true, path, &e);
+        free(path);
+    }
+}
+
+#define SCREENS_MAX 64
+
+static void look_at_screens(struct engine *g)
+{
+    struct {
+        char *device;
+        unsigned scanouts;
+    } screens[SCREENS_MAX];
+    const struct json *status, *list;
+    unsigned n = 0;
+    struct err e;
+
+    if (!g->report || g->peer.gone)
+        return;
+    status = engine_ask(g, "status", NULL, &e);
+    list = status ? json_member(status, "devices") : NULL;
+    for (const struct json *d = list ? json_first(list) : NULL;
+         d && n < SCREENS_MAX; d = json_next(d)) {
+        const struct json *scanouts = json_member(d, "scanouts");
+
+        if (strcmp(json_member_string(d, "type"), "gpu") != 0 || !scanouts)
+            continue;
+        screens[n].device = strdup(json_member_string(d, "id"));
+        screens[n].scanouts = 0;
+        if (!screens[n].device)
+            break;
+        for (const struct json *s = json_first(scanouts); s; s = json_next(s))
+            screens[n].scanouts++;
+        n++;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        look_at_screen(g, screens[i].device, screens[i].scanouts);
+        free(screens[i].device);
+    }
+}
+
+static void add_filter(struct engine *g, const char *device, const char *filter,
+                       const char *rule, const struct json *n)
+{
+    char *text = json_text(n);
+    struct record_filter *f = NULL;
+
+    if (text)
+        f = record_add_filter(&g->record, device, filter, rule, text);
+    if (f) {
+        f->matched = (uint64_t)json_member_number(n, "matched");
+        f->fired = (uint64_t)json_member_number(n, "fired");
+    }
+    free(text);
+}
+
+static void add_rules(struct engine *g, const char *device, const char *filter,
+                      const struct json *rules)
+{
+    unsigned index = 0;
+    char number[16];
+
+    for (const struct json *r = json_first(rules); r; r = json_next(r)) {
+        const char *name = json_member_string(r, "name");
+
+        snprintf(number, sizeof(number), "%u", index++);
+        add_filter(g, device, filter, name[0] ? name : number, r);
+    }
+}
+
+static void add_filters(struct engine *g, const char *device,
+                        const struct json *list)
+{
+    char title[160];
+
+    for (const struct json *f = json_first(list); f; f = json_next(f)) {
+        const struct json *rules = json_member(f, "rules");
+        const char *name = json_member_string(f, "name");
+
+        snprintf(title, sizeof(title), "%s%s%.100s",
+                 json_member_string(f, "type"), name[0] ? ", " : "", name);
+        add_filter(g, device, title, NULL, f);
+        if (rules && json_type(rules) == JSON_ARRAY)
+            add_rules(g, device, title, rules);
+    }
+}
+
+/* Wherever in what is told of a device: units of a SCSI host have their own. */
+static void find_filters(struct engine *g, const char *device,
+                         const struct json *n)
+{
+    if (json_type(n) != JSON_OBJECT && json_type(n) != JSON_ARRAY)
+        return;
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        if (json_type(n) == JSON_OBJECT && json_type(m) == JSON_ARRAY &&
+            strcmp(json_name(m), "filters") == 0)
+            add_filters(g, device, m);
+        else
+            find_filters(g, device, m);
+    }
+}
+
+static void count_filters(struct engine *g)
+{
+    const struct json *stats, *list;
+    struct err e;
+
+    if (g->peer.gone)
+        return;
+    stats = engine_ask(g, "stats", NULL, &e);
+    list = stats ? json_member(stats, "devices") : NULL;
+    for (const struct json *d = list ? json_first(list) : NULL; d;
+         d = json_next(d))
+        find_filters(g, json_member_string(d, "id"), d);
+}
+
+/* Until no process is there that we, or one of ours, have started. False: there
+ * still are some. */
+static bool wait_for_none(struct engine *g, uint32_t ms)
+{
+    unsigned signals = g->num_signals;
+    struct err e;
+
+    set_deadline(g, ms);
+    while (runners_reap(&g->runners)) {
+        if (engine_turn(g, 0, "", &e) < 0)
+            return false;
+        if (g->num_signals != signals)
+            return false; /* once more: somebody has no patience */
+    }
+    return true;
+}
+
+static void end_processes(struct engine *g)
+{
+    uint64_t until;
+
+    if (!runners_reap(&g->runners))
+        return;
+    runners_signal(&g->runners, SIGTERM);
+    subprocess_signal_all(SIGTERM);
+    if (wait_for_none(g, END_MS))
+        return;
+    /* Those that one of them leaves are ours then, and killed, too. */
+    until = loop_now_ns() + KILL_MS * MS_NS;
+    do
+        subprocess_signal_all(SIGKILL);
+    while (!wait_for_none(g, 50) && loop_now_ns() < until);
+}
+
+static void note_processes(struct engine *g)
+{
+    for (unsigned i = 0; i < g->runners.count; i++)
+        runner_note(&g->runners, g->runners.list[i]);
+}
+
+bool walk(struct engine *g)
+{
+    bool passed = run_steps(g, &g->scenario->plan->steps, NULL);
+
+    g->cleaning = true;
+    set_deadline(g, LAST_LOOK_MS);
+    if (!passed && g->record.num_steps)
+        look_at_screens(g);
+    count_filters(g);
+    note_processes(g);
+    end_processes(g);
+    note_processes(g);
+    return passed;
+}
