@@ -101,6 +101,28 @@ static bool stdout_is_written(void)
     return false;
 }
 
+/* Together with the config, which is good. */
+static bool check_scenario(const struct options *o, const struct config *c)
+{
+    const char *path = o->how.scenario;
+    struct errs e = ERRS_EMPTY;
+    int rc = 0;
+
+    if (!path)
+        return true;
+    if (!c->has_control)
+        rc = errs_add(&e, -EINVAL, "/control",
+                      "is missing: a scenario asks vub over its control "
+                      "socket");
+    tell_all(o->config, &e);
+    errs_free(&e);
+    if (scenario_check(path, o->action == ACTION_RUN, c, &e) < 0)
+        rc = -EINVAL;
+    tell_all(path, &e);
+    errs_free(&e);
+    return rc == 0;
+}
+
 /* What is done with a config. program: NULL, or whose options it is. */
 static int serve(const struct options *o, const struct program *program)
 {
@@ -122,6 +144,8 @@ static int serve(const struct options *o, const struct program *program)
         goto out;
     source.again = true;
     config_set_log(&source, &config->log);
+    if (!check_scenario(o, config))
+        goto out;
     if (o->action == ACTION_RUN) {
         status = daemon_run(config, doc, &source, &o->how, &e);
     } else if (o->action == ACTION_PRINT_ARGS) {
@@ -130,6 +154,8 @@ static int serve(const struct options *o, const struct program *program)
                      : EXIT_CLEAN;
     } else {
         printf("%s: no errors\n", o->config);
+        if (o->how.scenario)
+            printf("%s: no errors\n", o->how.scenario);
         status = EXIT_CLEAN;
     }
 out:

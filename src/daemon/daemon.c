@@ -76,8 +76,8 @@ static void be_ready(struct daemon *d)
 
     daemon_tell_ready(d);
     take_over_close(&d->take_over);
-    if (d->how->run && run_start(&d->run, &d->main, &why) < 0) {
-        d->rc = errs_add(d->e, why.code, "--run", "%s", why.text);
+    if (d->run.option && run_start(&d->run, &d->main, &why) < 0) {
+        d->rc = errs_add(d->e, why.code, d->run.option, "%s", why.text);
         daemon_stop(d);
     }
     changer_over(&d->changer);
@@ -210,7 +210,7 @@ static int open_main_loop(struct daemon *d)
     d->hand_over.devices = &d->devices;
     d->hand_over.changer = &d->changer;
     d->hand_over.service = &d->service;
-    d->hand_over.has_command = d->how->run != NULL;
+    d->hand_over.has_command = d->run.option != NULL;
     hand_over_init(&d->hand_over);
     return daemon_stop_open(d);
 }
@@ -327,15 +327,40 @@ static int take_over(struct daemon *d)
     return rc;
 }
 
+/* A scenario is a program that asks this one, over the control socket. */
+static int prepare_scenario(struct daemon *d, struct err *why)
+{
+    const struct daemon_conf *how = d->how;
+    const char *socket = d->sockets.control.path;
+    const char *argv[] = {
+        "/proc/self/exe", "scenario", "--socket",    socket, "--report",
+        how->report,      "--",       how->scenario, NULL};
+
+    if (!socket)
+        return err_set(why, -EINVAL, "",
+                       "the control socket was given to vub, and has no name "
+                       "by which it could be asked");
+    if (!how->report) {
+        argv[4] = "--";
+        argv[5] = how->scenario;
+        argv[6] = NULL;
+    }
+    return run_prepare(&d->run, (char *const *)argv, d->conf, &d->sockets,
+                       d->ready_fd, why);
+}
+
 static int prepare_command(struct daemon *d)
 {
     char *const shell[] = {"/bin/sh", "-c", (char *)d->how->run, NULL};
     struct err why;
+    int rc = 0;
 
-    if (!d->how->run || run_prepare(&d->run, shell, d->conf, &d->sockets,
-                                    d->ready_fd, &why) == 0)
-        return 0;
-    return errs_add(d->e, why.code, "--run", "%s", why.text);
+    if (d->how->run)
+        rc = run_prepare(&d->run, shell, d->conf, &d->sockets, d->ready_fd,
+                         &why);
+    else if (d->how->scenario)
+        rc = prepare_scenario(d, &why);
+    return rc < 0 ? errs_add(d->e, rc, d->run.option, "%s", why.text) : 0;
 }
 
 /* Up to where the workers run; else the exit status, and why in e. */
@@ -345,7 +370,7 @@ static int begin(struct daemon *d)
         return EXIT_RUN_TIME;
     if (take_sockets(d) < 0)
         return EXIT_USAGE;
-    if (d->how->run && run_check(d->conf, d->e) < 0)
+    if (d->run.option && run_check(&d->run, d->conf, d->e) < 0)
         return EXIT_USAGE;
     if (confine_prepare(&d->confine, d->conf, d->doc, d->reload.source,
                         d->how->isolated ? config_device(d->conf, 0)->id : NULL,
@@ -417,6 +442,8 @@ int daemon_run(const struct config *c, struct conf_doc *doc,
     int status;
 
     d.control.dir = conf_dir(doc);
+    d.run.option = how->run ? "--run" : how->scenario ? "--scenario" : NULL;
+    d.run.what = how->run ? "the command" : "the scenario";
     origin_begin(&d.origin);
     d.changer = (struct changer){.main = &d.main,
                                  .devices = &d.devices,

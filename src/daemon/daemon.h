@@ -11,8 +11,11 @@ struct isolate_ends; /* isolate.h */
 
 /* What the command line says of it. */
 struct daemon_conf {
-    int ready_fd;    /* gets a line, and is closed; -1: none */
-    const char *run; /* a command; NULL: none */
+    int ready_fd;         /* gets a line, and is closed; -1: none */
+    const char *run;      /* a command; NULL: none */
+    const char *scenario; /* a file, read without errors, to be run as a command
+                           * is; NULL: none */
+    const char *report;   /* of that, a directory; NULL: none */
     bool exit_with_parent;
     /* This is the process of an isolated device, the config's only one: its
      * ends, taken. NULL: it is not. */

@@ -89,10 +89,10 @@ static void on_command_ended(struct run *r, int status)
 
     d->status = status;
     if (status > 128)
-        log_info(NULL, "stopping: signal %d has ended the command",
-                 status - 128);
+        log_info(NULL, "stopping: signal %d has ended %s", status - 128,
+                 r->what);
     else
-        log_info(NULL, "stopping: the command has ended with status %d",
+        log_info(NULL, "stopping: %s has ended with status %d", r->what,
                  status);
     daemon_stop(d);
 }

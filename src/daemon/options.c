@@ -15,6 +15,8 @@ enum {
     OPT_SET,
     OPT_READY_FD,
     OPT_RUN,
+    OPT_SCENARIO,
+    OPT_REPORT,
     OPT_EXIT_WITH_PARENT,
     OPT_TAKE_OVER,
     OPT_PRINT_ARGS,
@@ -55,6 +57,14 @@ static const struct option_row rows[] = {
      "ends, "
      "with its exit status. In its environment VUB_ID is the socket of the "
      "device ID in capitals, and VUB_CONTROL the control socket."},
+    {OPT_SCENARIO, "scenario", "FILE",
+     "Run this scenario when every socket listens, and end when it ends: with "
+     "status 0 if it has passed, 1 if it has failed. It is read before "
+     "anything starts; with --check it is only read. Needs \"control\" in the "
+     "config. Not with --run."},
+    {OPT_REPORT, "report", "PATH",
+     "Of --scenario: a directory, which is made if it is missing, for "
+     "report.html, junit.xml, pictures, and what processes have written."},
     {OPT_EXIT_WITH_PARENT, "exit-with-parent", NULL,
      "End, as on SIGTERM, when the process that has started this one ends.",
      .shared = true},
@@ -62,7 +72,8 @@ static const struct option_row rows[] = {
      "Take over from a vub that runs, which ends then: sockets, and front-ends "
      "with their guests, who notice a pause and nothing else. SOCKET is the "
      "control socket of that vub; by default it is where this config has its "
-     "own. If it comes to nothing the other goes on. Not with --run.",
+     "own. If it comes to nothing the other goes on. Not with --run or "
+     "--scenario.",
      .optional = true},
     {OPT_PRINT_ARGS, "print-args", "VMM",
      "Print how a VMM is started that uses the devices of this config, with a "
@@ -94,6 +105,7 @@ void options_help(FILE *f)
           "       vub ctl COMMAND [KEY=VALUE...], see vub ctl --help\n"
           "       vub iscsi-list HOST[:PORT], see vub iscsi-list --help\n"
           "       vub trace COMMAND FILE, see vub trace --help\n"
+          "       vub scenario FILE, see vub scenario --help\n"
           "       vub block|scsi|input|gpu, see vub block --help\n\n"
           "Serves vhost-user devices to virtual machines.\n\n",
           f);
@@ -144,6 +156,17 @@ static int parse_fd(const char *text, int *out, struct err *e)
     return 0;
 }
 
+static int take_path(const char **out, const char *arg, const char *where,
+                     struct err *e)
+{
+    if (*out)
+        return err_set(e, -EINVAL, where, "is given twice");
+    if (!arg[0])
+        return err_set(e, -EINVAL, where, "needs a path");
+    *out = arg;
+    return 0;
+}
+
 int options_take(struct options *o, int id, char *arg, struct err *e)
 {
     switch (id) {
@@ -171,6 +194,10 @@ int options_take(struct options *o, int id, char *arg, struct err *e)
             return err_set(e, -EINVAL, "--run", "needs a command");
         o->how.run = arg;
         return 0;
+    case OPT_SCENARIO:
+        return take_path(&o->how.scenario, arg, "--scenario", e);
+    case OPT_REPORT:
+        return take_path(&o->how.report, arg, "--report", e);
     case OPT_EXIT_WITH_PARENT:
         o->how.exit_with_parent = true;
         return 0;
@@ -236,6 +263,32 @@ void options_add_shared(struct option_scan *s)
             s->rows[s->count++] = r;
 }
 
+/* Which options go together. */
+static int check_together(const struct options *o, struct err *e)
+{
+    const struct daemon_conf *how = &o->how;
+
+    if (how->take_over && how->run)
+        return err_set(e, -EINVAL, "--take-over",
+                       "takes over front-ends that run: there is no command to "
+                       "be started by --run");
+    if (how->take_over && how->scenario)
+        return err_set(e, -EINVAL, "--take-over",
+                       "takes over front-ends that run: a scenario begins "
+                       "without them; vub scenario runs one on a vub that "
+                       "serves already");
+    if (how->scenario && how->run)
+        return err_set(e, -EINVAL, "--scenario",
+                       "has steps that run commands: it does not go with "
+                       "--run");
+    if (how->report && !how->scenario)
+        return err_set(e, -EINVAL, "--report",
+                       "is that of a scenario: give --scenario, too");
+    if (!o->config)
+        return err_set(e, -EINVAL, "--config", "is missing; see vub --help");
+    return 0;
+}
+
 int options_parse(struct options *o, int argc, char **argv, struct err *e)
 {
     struct option_scan s = {.program = "vub", .take = take, .arg = o};
@@ -250,12 +303,8 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
     else if (o->action < ACTION_HELP && used < argc)
         rc = err_set(e, -EINVAL, argv[used],
                      "is no option; the config is named by --config");
-    else if (o->action < ACTION_HELP && o->how.take_over && o->how.run)
-        rc = err_set(e, -EINVAL, "--take-over",
-                     "takes over front-ends that run: there is no command to "
-                     "be started by --run");
-    else if (o->action < ACTION_HELP && !o->config)
-        rc = err_set(e, -EINVAL, "--config", "is missing; see vub --help");
+    else if (o->action < ACTION_HELP)
+        rc = check_together(o, e);
     if (rc < 0)
         options_free(o);
     return rc;

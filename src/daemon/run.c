@@ -41,7 +41,7 @@ static bool same_variable(const char *a, const char *b)
     return same;
 }
 
-int run_check(const struct config *c, struct errs *e)
+int run_check(const struct run *r, const struct config *c, struct errs *e)
 {
     int rc = 0;
 
@@ -59,13 +59,14 @@ int run_check(const struct config *c, struct errs *e)
         }
         if (other)
             rc = errs_at(e, c->devices.list[i].at, "id",
-                         "%s and \"%s\" (%s) have the same variable for --run",
-                         id, other, what);
+                         "%s and \"%s\" (%s) have the same variable for %s", id,
+                         other, what, r->option);
     }
     if (c->sandbox.enabled && c->sandbox.user)
         rc = errs_at(e, "/sandbox", "user",
-                     "does not go with --run: the command would be a process "
-                     "of another user, which vub could not end");
+                     "does not go with %s: %s would be a process of another "
+                     "user, which vub could not end",
+                     r->option, r->what);
     return rc;
 }
 
@@ -134,7 +135,7 @@ static void on_impatient(struct timer *t)
 {
     struct run *r = container_of(t, struct run, patience);
 
-    log_warn(NULL, "the command does not end; %s",
+    log_warn(NULL, "%s does not end; %s", r->what,
              r->asked ? "it is killed" : "it gets SIGTERM");
     run_stop(r, SIGTERM);
 }

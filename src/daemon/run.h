@@ -1,4 +1,5 @@
-/* daemon/run.h: --run: the command that vub is there for.
+/* daemon/run.h: --run: the command that vub is there for; or --scenario: a
+ * program of ours (scenario/scenario.h) that is started as one.
  *
  * It starts when everything is served, with $VUB_<ID> for each device's socket
  * and $VUB_CONTROL, has our standard input and output, and ends vub when it
@@ -12,6 +13,8 @@
 #include "os/child.h"
 
 struct run {
+    const char *option;                       /* which; NULL: there is none */
+    const char *what;                         /* "the command" */
     void (*ended)(struct run *r, int status); /* 128 + N: by signal N */
 
     /* run.c's */
@@ -25,7 +28,7 @@ struct run {
 /* "vm1-root" is VUB_VM1_ROOT; to be freed. NULL: no memory. */
 char *run_variable(const char *id);
 /* Can each device have a variable of its own? */
-int run_check(const struct config *c, struct errs *e);
+int run_check(const struct run *r, const struct config *c, struct errs *e);
 /* Makes what will be the command, argv as of child_prepare, while this process
  * has its rights and holds nothing but sockets. ready_fd is not for it. */
 int run_prepare(struct run *r, char *const *argv, const struct config *c,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/json.h"
 #include "daemon/scenario/plan.h"
@@ -319,12 +320,19 @@ void scenario_free(struct scenario *s)
     *s = (struct scenario){.doc = NULL};
 }
 
-int scenario_check(const char *path, const struct config *c, struct errs *e)
+int scenario_check(const char *path, bool again, const struct config *c,
+                   struct errs *e)
 {
     struct plan_devices devices = {NULL, 0};
     struct scenario s;
+    struct stat st;
     int rc;
 
+    /* What cannot be looked at cannot be opened either, which says why. */
+    if (again && stat(path, &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        return errs_add(e, -ESPIPE, "",
+                        "is no file, and cannot be read a second time");
     if (plan_devices_of(&devices, c))
         rc = scenario_read(&s, path, &devices, e);
     else

@@ -38,13 +38,15 @@ const struct option_row scenario_options[] = {
 
 /* ---- texts ---- */
 
+/* As vub tells of its config: for people and editors. */
 static void tell(const char *file, const struct err *e)
 {
-    char line[2 * ERR_WHERE_BYTES + sizeof(*e)];
-
-    snprintf(line, sizeof(line), "%s%s%s", e->where, e->where[0] ? ": " : "",
-             e->text);
-    ctl_fail(file, line);
+    show_text(stderr, file);
+    fputs(": ", stderr);
+    show_text(stderr, e->where);
+    fputs(e->where[0] ? ": " : "", stderr);
+    show_text(stderr, e->text);
+    putc('\n', stderr);
 }
 
 static int wrong(const char *where, const char *text)
@@ -55,13 +57,15 @@ static int wrong(const char *where, const char *text)
 
 static int wrong_all(const char *file, struct errs *e)
 {
-    char rest[80];
+    struct err rest;
 
     for (int i = 0; i < e->count; i++)
         tell(file, &e->list[i]);
     if (e->more) {
-        snprintf(rest, sizeof(rest), "there are %u more errors", e->more);
-        ctl_fail(file, rest);
+        err_set(&rest, -EINVAL, "",
+                "there %s %u more error%s; repair these first",
+                e->more == 1 ? "is" : "are", e->more, e->more == 1 ? "" : "s");
+        tell(file, &rest);
     }
     errs_free(e);
     return SCENARIO_WRONG;

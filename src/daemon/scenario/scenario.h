@@ -23,8 +23,9 @@ extern const struct conf_table scenario_table;
 int scenario_main(int argc, char **argv);
 
 /* Is the file a scenario that this config can be asked for? All that is wrong
- * is in e. */
-int scenario_check(const char *path, const struct config *c, struct errs *e);
+ * is in e. again: it will be read once more, which not every file can be. */
+int scenario_check(const char *path, bool again, const struct config *c,
+                   struct errs *e);
 
 /* Its options, and the kinds of steps, in mdoc. */
 void scenario_man(FILE *f);
