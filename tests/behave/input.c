@@ -9,7 +9,14 @@
     "'preset': '" preset "'}}"
 
 enum { SYN, EVKEY, REL, ABS, LED = 0x11 };
-enum { KEY_A = 30, KEY_B = 48, KEY_SHIFT = 42, BTN_TOUCH = 0x14a };
+enum {
+    KEY_A = 30,
+    KEY_B = 48,
+    KEY_SHIFT = 42,
+    BTN_LEFT = 0x110,
+    BTN_MIDDLE = 0x112,
+    BTN_TOUCH = 0x14a
+};
 
 /* ---- the control socket ---- */
 
@@ -167,6 +174,78 @@ static void a_text_is_typed(void **state)
     ctl_need(&c, "character 2");
     input_free(in);
     ctl_close(&c);
+    vub_free(v);
+}
+
+static void a_place_is_clicked(void **state)
+{
+    struct vub *v = ctl_start(KEY("p", "tablet") "," KEY("t", "touch"));
+    struct input *in = input_new(v, "p", NULL, 4);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    in->hold = true; /* each frame waits for the guest to take the one before */
+    ctl_call(&c, "input.click",
+             "{'device': 'p', 'x': 1023, 'y': 0, 'width': 1024, 'height': 768,"
+             " 'button': 'middle', 'count': 2, 'gap_ms': 1}");
+    input_need(in, ABS, 0, 32752);
+    input_need(in, ABS, 1, 21);
+    input_need(in, SYN, 0, 0);
+    for (int i = 0; i < 4; i++) {
+        struct input_ev ev;
+
+        front_settle(in->f);
+        assert_false(input_take(in, &ev));
+        input_refill(in, 4);
+        input_need(in, EVKEY, BTN_MIDDLE, i % 2 == 0);
+        input_need(in, SYN, 0, 0);
+    }
+    assert_false(ctl_has_answer(&c));
+    input_refill(in, 4);
+    ctl_need(&c, "\"clicks\":2,\"at\":[32752,21]");
+    input_free(in);
+    in = input_new(v, "t", NULL, 8);
+    ctl_call(&c, "input.click",
+             "{'device': 't', 'x': 0, 'y': 0, 'width': 1, 'height': 2}");
+    input_need(in, ABS, 0x39, 1);
+    input_need(in, ABS, 0x35, 16384);
+    input_need(in, ABS, 0x36, 8192);
+    input_need(in, ABS, 0, 16384);
+    input_need(in, ABS, 1, 8192);
+    input_need(in, EVKEY, BTN_TOUCH, 1);
+    input_need(in, SYN, 0, 0);
+    input_need(in, ABS, 0x39, -1);
+    input_need(in, EVKEY, BTN_TOUCH, 0);
+    input_need(in, SYN, 0, 0);
+    ctl_need(&c, "\"clicks\":1,\"at\":[16384,8192]");
+    ctl_call(&c, "input.click",
+             "{'device': 't', 'x': 5, 'y': 0, 'width': 5, 'height': 2}");
+    ctl_need(&c, "5 is outside");
+    input_free(in);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+/* The client hangs up while a button is down. */
+static void a_click_that_nobody_waits_for_lets_go(void **state)
+{
+    struct vub *v = ctl_start(KEY("p", "tablet"));
+    struct input *in = input_new(v, "p", NULL, 4);
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "input.click",
+             "{'device': 'p', 'x': 0, 'y': 0, 'width': 1, 'height': 1,"
+             " 'hold_ms': 60000}");
+    input_need(in, ABS, 0, 16384);
+    input_need(in, ABS, 1, 16384);
+    input_need(in, SYN, 0, 0);
+    input_need_frame(in, EVKEY, BTN_LEFT, 1);
+    ctl_close(&c);
+    input_need_frame(in, EVKEY, BTN_LEFT, 0);
+    input_free(in);
     vub_free(v);
 }
 
@@ -425,6 +504,7 @@ static void a_device_that_stops_ends_its_calls(void **state)
 
 BEHAVE_MAIN(T(the_config_space_answers), T(events_arrive_on_every_kind_of_ring),
             T(a_frame_that_fits_calls_once), T(a_text_is_typed),
+            T(a_place_is_clicked), T(a_click_that_nobody_waits_for_lets_go),
             T(the_guest_sets_leds),
             T(a_held_key_goes_up_when_the_front_end_hangs_up),
             T(a_held_key_goes_up_before_a_ring_has_stopped),

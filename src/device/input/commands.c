@@ -1,4 +1,5 @@
-/* What an input device can be told: a frame, or a text to type.
+/* What an input device can be told: a frame, or a text to type. Clicks are in
+ * click.c.
  *
  * Both go the way that the source's own events go, behind those that wait
  * already, and are answered when the guest has taken them (events.c says when
@@ -12,6 +13,7 @@
  * text is for the driver that listens when it begins: what a driver that goes
  * has not got is not typed to the next one. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,168 +23,19 @@
 #include "device/input/keymap.h"
 #include "device/input/kinds.h"
 #include "device/input/names.h"
-#include "loop/timer.h"
+#include "device/input/waiting.h"
 
 #define TEXT_BYTES_MAX 16384 /* is looked through in one turn of the loop */
-#define TIMEOUT_MS "5000"
-#define TIMEOUT_MAX_MS 3600000
 
-/* A call that waits for the guest. It is freed when the call is answered, its
- * frame decided and its timer closed. */
-struct waiting {
-    struct input *in;  /* until the call is answered */
-    struct call *call; /* NULL: answered */
-    struct timer timer;
-    bool has_timer;
-    bool frame_is_out; /* on_sent comes */
-    uint32_t timeout_ms;
-    /* When the guest has taken the frame. */
-    void (*taken)(struct waiting *w);
-
-    /* a text */
+/* The call that types a text. */
+struct typing {
+    struct waiting w;
     const char *at; /* what is not yet typed */
     unsigned map;
     uint32_t pace_ms;
-    bool paused;       /* for its pace */
     uint64_t began_ns; /* with this character */
     uint64_t typed;    /* characters that the guest has taken */
 };
-
-/* ---- the life of a call that waits ---- */
-
-static void free_if_over(struct waiting *w)
-{
-    if (!w->call && !w->frame_is_out && !w->has_timer)
-        free(w);
-}
-
-static void on_timer_gone(struct timer *t)
-{
-    struct waiting *w = container_of(t, struct waiting, timer);
-
-    w->has_timer = false;
-    free_if_over(w);
-}
-
-/* e NULL: it is done. w may be gone then. */
-static void answer(struct waiting *w, const struct err *e)
-{
-    struct call *c = w->call;
-
-    if (w->in->typing == w)
-        w->in->typing = NULL;
-    w->call = NULL;
-    w->in = NULL;
-    timer_close(&w->timer);
-    if (e)
-        call_fail(c, e);
-    else
-        call_done(c);
-}
-
-static void give_up(struct waiting *w, int code, const char *why)
-{
-    struct err e;
-
-    if (w->at)
-        err_set(&e, code, "/params/text",
-                "%s; characters that have arrived: %llu", why,
-                (unsigned long long)w->typed);
-    else
-        err_set(&e, code, "/params/events", "%s", why);
-    answer(w, &e);
-}
-
-static void type_on(struct waiting *w);
-
-static void on_timer(struct timer *t)
-{
-    struct waiting *w = container_of(t, struct waiting, timer);
-
-    if (!w->call)
-        return;
-    if (w->paused)
-        type_on(w);
-    else
-        give_up(w, -ETIMEDOUT, "the guest does not take what is sent");
-}
-
-static void on_cancel(struct call *c)
-{
-    give_up(c->user, -ECANCELED, "nobody waits any more");
-}
-
-static const char *why_lost(const struct waiting *w)
-{
-    return w->in->events.ring
-               ? "too many events wait for the guest: they were dropped"
-               : "the guest has gone";
-}
-
-static void on_sent(void *arg, bool taken)
-{
-    struct waiting *w = arg;
-
-    w->frame_is_out = false;
-    if (!w->call)
-        free_if_over(w);
-    else if (taken)
-        w->taken(w);
-    else
-        give_up(w, -EPIPE, why_lost(w));
-}
-
-static struct waiting *waiting_new(struct input *in, struct call *c,
-                                   uint32_t timeout_ms)
-{
-    struct waiting *w = calloc(1, sizeof(*w));
-    struct err e;
-
-    if (!w) {
-        err_nomem(&e);
-        call_fail(c, &e);
-        return NULL;
-    }
-    w->in = in;
-    w->call = c;
-    w->timeout_ms = timeout_ms;
-    w->timer.fire = on_timer;
-    w->timer.gone = on_timer_gone;
-    timer_open(&w->timer, in->device.home);
-    w->has_timer = true;
-    c->user = w;
-    c->cancel = on_cancel;
-    return w;
-}
-
-/* Sends a frame, and waits until the guest has taken it. */
-static void send_and_wait(struct waiting *w, const struct input_event16 *ev,
-                          unsigned n)
-{
-    switch (events_frame(w->in, ev, n, on_sent, w)) {
-    case FRAME_WAITS:
-        w->frame_is_out = true;
-        timer_start(&w->timer, w->timeout_ms);
-        break;
-    case FRAME_EMPTY: /* a repeat; keys of a text are the device's */
-        w->taken(w);
-        break;
-    case FRAME_LOST:
-        give_up(w, -EPIPE, why_lost(w));
-        break;
-    }
-}
-
-static bool refuse_without_driver(struct input *in, struct call *c)
-{
-    struct err e;
-
-    if (in->events.ring)
-        return false;
-    err_set(&e, -ENOTCONN, "/params/device", "no driver of a guest listens");
-    call_fail(c, &e);
-    return true;
-}
 
 /* ---- input.send ---- */
 
@@ -286,7 +139,15 @@ static int read_frame(const struct input *in, const struct conf_anys *list,
 
 static void frame_taken(struct waiting *w)
 {
-    answer(w, NULL);
+    waiting_answer(w, NULL);
+}
+
+static void give_up_send(struct waiting *w, int code, const char *why)
+{
+    struct err e;
+
+    err_set(&e, code, "/params/events", "%s", why);
+    waiting_answer(w, &e);
 }
 
 static void run_send(struct device *d, struct call *c)
@@ -298,19 +159,20 @@ static void run_send(struct device *d, struct call *c)
     struct err e;
     int n;
 
-    if (refuse_without_driver(in, c))
+    if (waiting_refused(in, c))
         return;
     n = read_frame(in, &args->events, frame, &e);
     if (n < 0) {
         call_fail(c, &e);
         return;
     }
-    w = waiting_new(in, c, args->timeout_ms);
+    w = waiting_new(in, c, args->timeout_ms, sizeof(*w));
     if (!w)
         return;
     json_add_u64(&c->out, "events", (uint64_t)n);
     w->taken = frame_taken;
-    send_and_wait(w, frame, (unsigned)n);
+    w->give_up = give_up_send;
+    waiting_send(w, frame, (unsigned)n);
 }
 
 /* ---- input.type ---- */
@@ -371,10 +233,10 @@ static void send_key(struct input *in, uint16_t key, int32_t value)
 
 /* All keys of a character, so that whoever goes on with the device has all of
  * them, or none; how the last one goes up is waited for. */
-static void send_stroke(struct waiting *w, const struct stroke *s)
+static void send_stroke(struct typing *t, const struct stroke *s)
 {
     uint16_t keys[ARRAY_LEN(held_keys) + 1], last;
-    struct input *in = w->in;
+    struct input *in = t->w.in;
     unsigned n = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(held_keys); i++)
@@ -392,43 +254,57 @@ static void send_stroke(struct waiting *w, const struct stroke *s)
         last = KEY_SPACE;
         send_key(in, last, 1);
     }
-    send_and_wait(w,
-                  (const struct input_event16[]){{EV_KEY, last, 0},
-                                                 {EV_SYN, SYN_REPORT, 0}},
-                  2);
-    events_release(in); /* w may be gone */
+    waiting_send(&t->w,
+                 (const struct input_event16[]){{EV_KEY, last, 0},
+                                                {EV_SYN, SYN_REPORT, 0}},
+                 2);
+    events_release(in); /* t may be gone */
+}
+
+static struct typing *typing_of(struct waiting *w)
+{
+    return container_of(w, struct typing, w);
+}
+
+static void give_up_type(struct waiting *w, int code, const char *why)
+{
+    struct err e;
+
+    err_set(&e, code, "/params/text",
+            "%s; characters that have arrived: %" PRIu64, why,
+            typing_of(w)->typed);
+    waiting_answer(w, &e);
 }
 
 /* The next character, if there is one. */
 static void type_on(struct waiting *w)
 {
+    struct typing *t = typing_of(w);
     struct stroke s;
     size_t n;
 
-    w->paused = false;
-    if (!*w->at) {
-        json_add_u64(&w->call->out, "characters", w->typed);
-        answer(w, NULL);
+    if (!*t->at) {
+        json_add_u64(&w->call->out, "characters", t->typed);
+        waiting_answer(w, NULL);
         return;
     }
-    n = utf8_char(w->at, strnlen(w->at, 4));
-    keymap_find(w->map, w->at, n, &s); /* check_text has found it */
-    w->at += n;
-    w->began_ns = loop_now_ns();
-    send_stroke(w, &s);
+    n = utf8_char(t->at, strnlen(t->at, 4));
+    keymap_find(t->map, t->at, n, &s); /* check_text has found it */
+    t->at += n;
+    t->began_ns = loop_now_ns();
+    send_stroke(t, &s);
 }
 
 static void character_taken(struct waiting *w)
 {
-    uint64_t took_ms = (loop_now_ns() - w->began_ns) / 1000000;
+    struct typing *t = typing_of(w);
+    uint64_t took_ms = (loop_now_ns() - t->began_ns) / 1000000;
 
-    w->typed++;
-    if (took_ms >= w->pace_ms || !*w->at) {
+    t->typed++;
+    if (took_ms >= t->pace_ms || !*t->at)
         type_on(w);
-        return;
-    }
-    w->paused = true;
-    timer_start(&w->timer, w->pace_ms - took_ms);
+    else
+        waiting_pause(w, t->pace_ms - took_ms, type_on);
 }
 
 static void run_type(struct device *d, struct call *c)
@@ -436,9 +312,10 @@ static void run_type(struct device *d, struct call *c)
     const struct type_args *args = c->args;
     struct input *in = input_of(d);
     struct waiting *w;
+    struct typing *t;
     struct err e = {0};
 
-    if (refuse_without_driver(in, c))
+    if (waiting_refused(in, c))
         return;
     if (in->typing)
         err_set(&e, -EBUSY, "/params/device",
@@ -449,21 +326,25 @@ static void run_type(struct device *d, struct call *c)
         call_fail(c, &e);
         return;
     }
-    w = waiting_new(in, c, args->timeout_ms);
+    w = waiting_new(in, c, args->timeout_ms, sizeof(*t));
     if (!w)
         return;
     in->typing = w;
-    w->at = args->text;
-    w->map = args->keymap;
-    w->pace_ms = args->pace_ms;
+    t = typing_of(w);
+    t->at = args->text;
+    t->map = args->keymap;
+    t->pace_ms = args->pace_ms;
     w->taken = character_taken;
+    w->give_up = give_up_type;
     type_on(w);
 }
 
 void commands_driver_gone(struct input *in)
 {
     if (in->typing)
-        give_up(in->typing, -EPIPE, "the guest has gone");
+        in->typing->give_up(in->typing, -EPIPE, "the guest has gone");
+    if (in->clicking)
+        in->clicking->give_up(in->clicking, -EPIPE, "the guest has gone");
 }
 
 /* ---- tables ---- */
@@ -492,7 +373,7 @@ static const struct conf_key send_keys[] = {
      .help = "The events of one frame, which the guest gets together. The "
              "SYN_REPORT at its end may be left out."},
     {"timeout_ms", CONF_U32, CONF_AT(struct send_args, timeout_ms),
-     .def = TIMEOUT_MS, .min = 1, .max = TIMEOUT_MAX_MS,
+     .def = WAITING_TIMEOUT_MS, .min = 1, .max = WAITING_MAX_MS,
      .help = "How long the guest may take, milliseconds. After that the call "
              "fails, but the frame stays on its way."},
     {NULL},
@@ -512,11 +393,11 @@ static const struct conf_key type_keys[] = {
     {"keymap", CONF_CHOICE, CONF_AT(struct type_args, keymap), .def = "\"us\"",
      .words = keymap_words, .help = "The keymap that the guest has."},
     {"pace_ms", CONF_U32, CONF_AT(struct type_args, pace_ms), .def = "0",
-     .max = TIMEOUT_MAX_MS,
+     .max = WAITING_MAX_MS,
      .help = "Milliseconds from one character to the next, at least. 0: the "
              "next one follows when the guest has taken the one before."},
     {"timeout_ms", CONF_U32, CONF_AT(struct type_args, timeout_ms),
-     .def = TIMEOUT_MS, .min = 1, .max = TIMEOUT_MAX_MS,
+     .def = WAITING_TIMEOUT_MS, .min = 1, .max = WAITING_MAX_MS,
      .help = "How long the guest may take for a character, milliseconds."},
     {NULL},
 };
@@ -537,6 +418,11 @@ const struct command input_commands[] = {
      "character that the keymap does not have is an error before anything is "
      "typed.",
      run_type},
+    {"input.click", &click_table,
+     "Click at a pixel of a screen that a tablet or touch screen points at, "
+     "and wait until the guest has taken it: the button or finger goes down "
+     "when the guest has taken the place, and up when it has taken that.",
+     click_command},
     {"input.replay", &replay_command_table,
      "Start, stop, step or rewind an input device whose source is a replay; "
      "tell where it is.",

@@ -69,6 +69,14 @@ struct inherited {
 
 struct waiting;
 
+/* What the click that is under way holds down; click.c. */
+struct click_hold {
+    uint16_t holds_key; /* BTN_*; 0: none */
+    bool holds_slot;
+    uint8_t slot;
+    int32_t id; /* of the last finger */
+};
+
 struct input {
     struct device device;
     const struct input_conf *conf;
@@ -80,7 +88,9 @@ struct input {
     struct events events;
     struct input_stats stats;
     struct log_limit limit; /* of lines that a guest can cause */
-    struct waiting *typing; /* commands.c: the call that types; NULL: none */
+    /* The calls that type and click; NULL: none. */
+    struct waiting *typing, *clicking;
+    struct click_hold click;
     struct kept kept;
     struct inherited *inherited; /* NULL: nothing, or it is used up */
     bool has_note;               /* the source's is what it noted before */
@@ -141,8 +151,14 @@ void kept_listens(struct input *in, bool listens);
 
 /* commands.c */
 extern const struct command input_commands[];
-/* The driver that a text is typed to listens no more. */
+/* The driver that a text is typed to, or that is clicked for, listens no
+ * more. */
 void commands_driver_gone(struct input *in);
+
+/* click.c */
+/* s, which is that of the source, becomes what it is without the click; false:
+ * that is the same. */
+bool click_released(const struct input *in, struct input_state *s);
 
 /* status.c */
 void status_ring_kick(struct input *in, struct ring *q);

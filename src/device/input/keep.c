@@ -104,16 +104,18 @@ void kept_queue(struct input *in)
 {
     const struct events *ev = &in->events;
     struct queue_part part;
+    struct input_state state;
 
     if (!in->kept.at || in->device.suspends || in->inherited || ev->held)
         return;
     memset(&part, 0, sizeof(part));
     part.put = ev->put;
-    part.behind = ev->behind;
     part.note = in->source->note;
-    if (ev->behind)
-        keep_pair_write(in->kept.at + source_offset(), &ev->source,
-                        sizeof(ev->source));
+    state = ev->source;
+    /* Whoever goes on does not go on with a click. */
+    part.behind = click_released(in, &state) || ev->behind;
+    if (part.behind)
+        keep_pair_write(in->kept.at + source_offset(), &state, sizeof(state));
     keep_pair_write(in->kept.at + queue_offset(), &part, sizeof(part));
 }
 

@@ -14,4 +14,8 @@ extern const struct conf_table virtual_table;
 extern const struct conf_table replay_command_table;
 void replay_command(struct device *d, struct call *c);
 
+/* input.click, likewise: click.c. */
+extern const struct conf_table click_table;
+void click_command(struct device *d, struct call *c);
+
 #endif

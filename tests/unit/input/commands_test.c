@@ -3,96 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "device/input/keymap.h"
-#include "pad.h"
-
-struct asked {
-    struct call call;
-    struct conf_doc *doc;
-    bool answered;
-    struct err e; /* code 0: done */
-};
-
-static void on_answered(struct call *c, const struct err *e)
-{
-    struct asked *a = container_of(c, struct asked, call);
-
-    assert_false(a->answered);
-    a->answered = true;
-    if (e)
-        a->e = *e;
-}
-
-/* params as in a call, ' standing for ". Freed by done(). */
-static struct asked *ask(struct pad *p, const char *name, const char *params)
-{
-    struct asked *a = calloc(1, sizeof(*a));
-    const struct command *c = input_commands;
-    struct errs errs = ERRS_EMPTY;
-    char text[4096];
-    void *args;
-
-    assert_non_null(a);
-    while (strcmp(c->name, name) != 0)
-        c++;
-    assert_true(strlen(params) < sizeof(text));
-    strcpy(text, params);
-    for (char *at = text; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    if (conf_read_text(&a->doc, &args, c->params, text, strlen(text), "/", NULL,
-                       &errs) < 0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    a->call.args = args;
-    a->call.out = JSON_OUT_EMPTY;
-    a->call.answered = on_answered;
-    json_begin(&a->call.out, NULL, '{');
-    c->run(p->device, &a->call);
-    return a;
-}
-
-static void done(struct asked *a)
-{
-    assert_true(a->answered);
-    json_out_free(&a->call.out);
-    conf_free(a->doc);
-    free(a);
-}
-
-static void expect_error(struct asked *a, int code, const char *where,
-                         const char *text)
-{
-    assert_true(a->answered);
-    assert_int_equal(a->e.code, code);
-    assert_string_equal(a->e.where, where);
-    assert_string_equal(a->e.text, text);
-    done(a);
-}
-
-static void expect_done(struct asked *a, const char *out)
-{
-    assert_true(a->answered);
-    if (a->e.code)
-        fail_msg("%s: %s", a->e.where, a->e.text);
-    json_end(&a->call.out, '}');
-    assert_string_equal(a->call.out.text, out);
-    done(a);
-}
-
-static struct pad *listening(const char *preset)
-{
-    struct pad *p = pad_preset(preset);
-
-    pad_start(p, false, 64, 64);
-    pad_settle(p);
-    return p;
-}
 
 /* ---- input.send ---- */
 
 static void a_frame_is_answered_when_it_is_taken(void **state)
 {
-    struct pad *p = listening("tablet");
+    struct pad *p = pad_listening("tablet");
     struct asked *a =
         ask(p, "input.send",
             "{'events': [{'type': 'EV_ABS', 'code': 'ABS_X', 'value': 5},"
@@ -105,7 +23,7 @@ static void a_frame_is_answered_when_it_is_taken(void **state)
     assert_false(a->answered); /* the guest has it, but has not dealt with it */
     assert_int_equal(pad_take(p, true), 4);
     pad_settle(p);
-    expect_done(a, "{\"events\":4}");
+    ask_expect_done(a, "{\"events\":4}");
     pad_expect(p, EV_ABS, ABS_X, 5);
     pad_expect(p, EV_REL, REL_WHEEL, -1);
     pad_expect(p, EV_KEY, BTN_LEFT, 1);
@@ -114,7 +32,7 @@ static void a_frame_is_answered_when_it_is_taken(void **state)
             "{'events': [{'code': 'BTN_LEFT'},"
             " {'code': 'SYN_REPORT'}]}");
     pad_play(p);
-    expect_done(a, "{\"events\":2}");
+    ask_expect_done(a, "{\"events\":2}");
     pad_expect(p, EV_KEY, BTN_LEFT, 0);
     pad_expect_syn(p);
     pad_free(p);
@@ -122,12 +40,12 @@ static void a_frame_is_answered_when_it_is_taken(void **state)
 
 static void what_cannot_be_sent_is_told_with_its_place(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
 
     (void)state;
 #define BAD(events, where, text)                                               \
-    expect_error(ask(p, "input.send", "{'events': [" events "]}"), -EINVAL,    \
-                 "/params/events/" where, text)
+    ask_expect_error(ask(p, "input.send", "{'events': [" events "]}"),         \
+                     -EINVAL, "/params/events/" where, text)
     BAD("{'code': 'KEY_A'}, {'code': 'KEY_ANY'}", "1/code",
         "there is no event \"KEY_ANY\": names are like \"KEY_A\"");
     BAD("{'code': '30'}", "0/code", "a number needs a type beside it");
@@ -153,23 +71,18 @@ static void without_a_driver_it_fails_at_once(void **state)
     struct asked *a;
 
     (void)state;
-    expect_error(ask(p, "input.send", "{'events': [{'code': 'KEY_A'}]}"),
-                 -ENOTCONN, "/params/device", "no driver of a guest listens");
-    expect_error(ask(p, "input.type", "{'text': 'x'}"), -ENOTCONN,
-                 "/params/device", "no driver of a guest listens");
+    ask_expect_error(ask(p, "input.send", "{'events': [{'code': 'KEY_A'}]}"),
+                     -ENOTCONN, "/params/device",
+                     "no driver of a guest listens");
+    ask_expect_error(ask(p, "input.type", "{'text': 'x'}"), -ENOTCONN,
+                     "/params/device", "no driver of a guest listens");
     pad_start(p, false, 64, 64);
     a = ask(p, "input.send", "{'events': [{'code': 'KEY_A', 'value': 1}]}");
     pad_settle(p);
     pad_stop(p);
     pad_settle(p);
-    expect_error(a, -EPIPE, "/params/events", "the guest has gone");
+    ask_expect_error(a, -EPIPE, "/params/events", "the guest has gone");
     pad_free(p);
-}
-
-static void run_until_answered(struct pad *p, struct asked *a)
-{
-    while (!a->answered)
-        uv_run(&p->loop.uv, UV_RUN_ONCE);
 }
 
 static void a_guest_that_takes_nothing_is_not_waited_for(void **state)
@@ -181,9 +94,9 @@ static void a_guest_that_takes_nothing_is_not_waited_for(void **state)
     pad_start(p, false, 8, 0);
     a = ask(p, "input.send",
             "{'events': [{'code': 'KEY_A', 'value': 1}], 'timeout_ms': 20}");
-    run_until_answered(p, a);
-    expect_error(a, -ETIMEDOUT, "/params/events",
-                 "the guest does not take what is sent");
+    ask_wait(p, a);
+    ask_expect_error(a, -ETIMEDOUT, "/params/events",
+                     "the guest does not take what is sent");
     /* It comes nevertheless, and harms nobody. */
     for (uint16_t i = 0; i < 8; i++)
         pad_offer(p, i, 8, true);
@@ -201,14 +114,14 @@ static void a_call_that_is_given_up_is_answered(void **state)
     pad_start(p, false, 8, 0);
     a = ask(p, "input.send", "{'events': [{'code': 'KEY_A', 'value': 1}]}");
     a->call.cancel(&a->call);
-    expect_error(a, -ECANCELED, "/params/events", "nobody waits any more");
+    ask_expect_error(a, -ECANCELED, "/params/events", "nobody waits any more");
     a = ask(p, "input.type", "{'text': 'ab'}");
     a->call.cancel(&a->call);
-    expect_error(a, -ECANCELED, "/params/text",
-                 "nobody waits any more; characters that have arrived: 0");
+    ask_expect_error(a, -ECANCELED, "/params/text",
+                     "nobody waits any more; characters that have arrived: 0");
     a = ask(p, "input.type", "{'text': 'c'}"); /* the device is free again */
     a->call.cancel(&a->call);
-    done(a);
+    asked_free(a);
     pad_free(p);
 }
 
@@ -289,7 +202,7 @@ static void type_all(const char *map, unsigned index, const char *text)
         pad_play(p);
         assert_true(a->answered);
         assert_int_equal(a->e.code, 0);
-        done(a);
+        asked_free(a);
         read_text(p, index, out);
         assert_string_equal(out, text);
         assert_false(pad_holds(p));
@@ -309,46 +222,47 @@ static void what_is_typed_is_what_is_read(void **state)
 
 static void what_the_keymap_has_not_is_not_typed(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
     struct asked *a;
 
     (void)state;
-    expect_error(ask(p, "input.type", "{'text': 'caf\303\251 au lait'}"),
-                 -EINVAL, "/params/text",
-                 "character 4, \"\303\251\", is not in the keymap \"us\"");
-    expect_error(ask(p, "input.type", "{'text': 'a\\u0001'}"), -EINVAL,
-                 "/params/text",
-                 "character 2, \"\", is not in the keymap \"us\"");
+    ask_expect_error(ask(p, "input.type", "{'text': 'caf\303\251 au lait'}"),
+                     -EINVAL, "/params/text",
+                     "character 4, \"\303\251\", is not in the keymap \"us\"");
+    ask_expect_error(ask(p, "input.type", "{'text': 'a\\u0001'}"), -EINVAL,
+                     "/params/text",
+                     "character 2, \"\", is not in the keymap \"us\"");
     a = ask(p, "input.type", "{'text': ''}");
-    expect_done(a, "{\"characters\":0}");
+    ask_expect_done(a, "{\"characters\":0}");
     pad_play(p);
     pad_expect_none(p);
     pad_free(p);
-    p = listening("mouse");
-    expect_error(ask(p, "input.type", "{'text': 'a'}"), -EINVAL, "/params/text",
-                 "the device has no keys for character 1, \"a\"");
+    p = pad_listening("mouse");
+    ask_expect_error(ask(p, "input.type", "{'text': 'a'}"), -EINVAL,
+                     "/params/text",
+                     "the device has no keys for character 1, \"a\"");
     pad_free(p);
 }
 
 static void one_text_at_a_time(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
     struct asked *a = ask(p, "input.type", "{'text': 'one\\n'}");
 
     (void)state;
-    expect_error(ask(p, "input.type", "{'text': 'two'}"), -EBUSY,
-                 "/params/device", "another text is being typed on it");
+    ask_expect_error(ask(p, "input.type", "{'text': 'two'}"), -EBUSY,
+                     "/params/device", "another text is being typed on it");
     pad_play(p);
-    expect_done(a, "{\"characters\":4}");
+    ask_expect_done(a, "{\"characters\":4}");
     a = ask(p, "input.type", "{'text': 'two'}");
     pad_play(p);
-    expect_done(a, "{\"characters\":3}");
+    ask_expect_done(a, "{\"characters\":3}");
     pad_free(p);
 }
 
 static void a_pace_is_kept(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
     uint64_t began = loop_now_ns(), took;
     struct asked *a = ask(p, "input.type", "{'text': 'abc', 'pace_ms': 30}");
 
@@ -359,7 +273,7 @@ static void a_pace_is_kept(void **state)
             uv_run(&p->loop.uv, UV_RUN_ONCE);
     }
     took = loop_now_ns() - began;
-    expect_done(a, "{\"characters\":3}");
+    ask_expect_done(a, "{\"characters\":3}");
     assert_true(took >= 59 * 1000000u); /* none after the last */
     pad_free(p);
 }
@@ -377,9 +291,10 @@ static void a_guest_that_stops_reading_stops_the_text(void **state)
     pad_settle(p);
     while (!a->answered) /* takes no more */
         uv_run(&p->loop.uv, UV_RUN_ONCE);
-    expect_error(a, -ETIMEDOUT, "/params/text",
-                 "the guest does not take what is sent; characters that have "
-                 "arrived: 1");
+    ask_expect_error(
+        a, -ETIMEDOUT, "/params/text",
+        "the guest does not take what is sent; characters that have "
+        "arrived: 1");
     pad_play(p);
     assert_false(pad_holds(p));
     pad_free(p);
@@ -394,7 +309,7 @@ static void restart(struct pad *p)
 
 static void a_text_is_not_typed_to_the_next_driver(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
     struct asked *a;
 
     (void)state;
@@ -402,26 +317,26 @@ static void a_text_is_not_typed_to_the_next_driver(void **state)
     a = ask(p, "input.type", "{'text': 'ab', 'pace_ms': 20}");
     pad_play(p);
     restart(p);
-    expect_error(a, -EPIPE, "/params/text",
-                 "the guest has gone; characters that have arrived: 1");
+    ask_expect_error(a, -EPIPE, "/params/text",
+                     "the guest has gone; characters that have arrived: 1");
     /* While the guest has not taken what it was sent. */
     a = ask(p, "input.type", "{'text': 'cd'}");
     pad_settle(p);
     restart(p);
-    expect_error(a, -EPIPE, "/params/text",
-                 "the guest has gone; characters that have arrived: 0");
+    ask_expect_error(a, -EPIPE, "/params/text",
+                     "the guest has gone; characters that have arrived: 0");
     /* When it has, but nobody has told yet. */
     a = ask(p, "input.type", "{'text': 'ef'}");
     pad_settle(p);
     pad_take(p, true);
     p->device->ops->ring_kick(p->device, &p->events->ring);
     restart(p);
-    expect_error(a, -EPIPE, "/params/text",
-                 "the guest has gone; characters that have arrived: 0");
+    ask_expect_error(a, -EPIPE, "/params/text",
+                     "the guest has gone; characters that have arrived: 0");
     /* Keys of other texts than these. */
     a = ask(p, "input.type", "{'text': 'x'}");
     pad_play(p);
-    expect_done(a, "{\"characters\":1}");
+    ask_expect_done(a, "{\"characters\":1}");
     for (unsigned i = 0; i < p->num_seen; i++)
         assert_false(p->seen[i].code == KEY_B || p->seen[i].code == KEY_D ||
                      p->seen[i].code == KEY_F);
@@ -434,10 +349,11 @@ static void a_text_is_not_looked_at_if_nobody_listens(void **state)
     struct pad *p = pad_preset("mouse");
 
     (void)state;
-    expect_error(ask(p, "input.type", "{'text': '\303\251'}"), -ENOTCONN,
-                 "/params/device", "no driver of a guest listens");
-    expect_error(ask(p, "input.send", "{'events': [{'code': 'KEY_NO'}]}"),
-                 -ENOTCONN, "/params/device", "no driver of a guest listens");
+    ask_expect_error(ask(p, "input.type", "{'text': '\303\251'}"), -ENOTCONN,
+                     "/params/device", "no driver of a guest listens");
+    ask_expect_error(ask(p, "input.send", "{'events': [{'code': 'KEY_NO'}]}"),
+                     -ENOTCONN, "/params/device",
+                     "no driver of a guest listens");
     pad_free(p);
 }
 
@@ -470,11 +386,11 @@ static void a_text_has_a_length(void **state)
 
 static void a_frame_that_the_guest_does_not_get_is_answered(void **state)
 {
-    struct pad *p = listening("keyboard");
+    struct pad *p = pad_listening("keyboard");
 
     (void)state;
     /* The guest repeats by itself. */
-    expect_done(
+    ask_expect_done(
         ask(p, "input.send", "{'events': [{'code': 'KEY_A', 'value': 2}]}"),
         "{\"events\":2}");
     pad_play(p);
