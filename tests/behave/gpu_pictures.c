@@ -242,6 +242,43 @@ static void a_reference_is_waited_for(void **state)
     screen_close(&s);
 }
 
+/* A guest with a clock in its corner, which never rests. */
+static void what_masks_hide_is_not_waited_for(void **state)
+{
+#define CLOCK                                                                  \
+    "'masks': [{'x': 90, 'y': 0, 'width': 10, 'height': 8},"                   \
+    " {'x': 1000, 'y': 1000, 'width': 1, 'height': 1}]"
+    char hash[40], params[256];
+    struct gpu_fb *fb;
+    struct screen s;
+    struct ctl c, settled;
+
+    (void)state;
+    screen_open(&s, SCREEN(""), NULL);
+    fb = show(&s, 1);
+    set(&s, fb, 89, 7, 0x111111);
+    ctl_call(&s.c, "gpu.hash", "{'device': 'screen', " CLOCK "}");
+    strcpy(hash, hash_of(ctl_answer(&s.c)));
+    ctl_call(&s.c, "gpu.screenshot",
+             "{'device': 'screen', 'path': 'a.png', " CLOCK "}");
+    assert_string_equal(hash_of(ctl_answer(&s.c)), hash);
+    wait_for(&s, &c, "'changed': true, " CLOCK);
+    wait_for(&s, &settled, "'settled_ms': 100, " CLOCK);
+    for (uint32_t i = 0; !ctl_has_answer(&settled); i++)
+        set(&s, fb, 90 + i % 10, i / 10 % 8, i);
+    need_answer(&settled, hash);
+    assert_false(ctl_has_answer(&c));
+    wait_for(&s, &settled, "'picture': 'a.png', 'timeout_ms': 0, " CLOCK);
+    need_answer(&settled, hash);
+    set(&s, fb, 89, 7, 0x222222);
+    need_answer(&c, "\"result\"");
+    snprintf(params, sizeof(params), "'hash': '%s', 'timeout_ms': 0, " CLOCK,
+             hash);
+    wait_for(&s, &c, params);
+    need_answer(&c, "it is not the one that is waited for");
+    screen_close(&s);
+}
+
 static void a_cursor_is_part_of_the_picture_unless_it_is_left_out(void **state)
 {
     struct ctl with, without;
@@ -393,7 +430,7 @@ BEHAVE_MAIN(T(a_picture_has_one_hash_however_it_is_asked_for),
             T(a_change_is_waited_for),
             T(a_change_before_the_call_is_not_missed),
             T(a_guest_that_draws_settles_when_it_stops),
-            T(a_reference_is_waited_for),
+            T(a_reference_is_waited_for), T(what_masks_hide_is_not_waited_for),
             T(a_cursor_is_part_of_the_picture_unless_it_is_left_out),
             T(whoever_waits_outlives_guests), T(many_wait_at_a_busy_guest),
             T(a_client_that_hangs_up_waits_no_more), T(calls_end_with_vub))

@@ -22,6 +22,7 @@ struct shot_args {
     const char *path; /* NULL: gpu.hash */
     unsigned format;  /* PICTURE_* */
     bool has_format;
+    struct conf_anys masks; /* struct rect */
 };
 
 #define SHOTS_AT_WORK 4
@@ -37,6 +38,7 @@ struct shot {
                            * thread needs them */
     /* The thread's. */
     struct picture *picture;
+    struct masks *masks; /* NULL: none */
     const char *path;
     unsigned format;
     struct picture_hash hash;
@@ -48,7 +50,8 @@ static void shot_run(void *arg)
 {
     struct shot *s = arg;
 
-    if (picture_hash(s->picture, &s->hash) < 0)
+    picture_blacken(s->picture, s->masks);
+    if (picture_hash(s->picture, NULL, &s->hash) < 0)
         err_nomem(&s->e);
     else if (s->path)
         picture_save(s->picture, s->path, s->format, &s->bytes, &s->e);
@@ -95,6 +98,7 @@ static void shot_release(void *arg)
     struct shot *s = arg;
 
     picture_unref(s->picture);
+    masks_unref(s->masks);
     conf_free(s->doc);
     free(s);
 }
@@ -174,7 +178,8 @@ static void run_shot(struct device *d, struct call *c)
     if (!kept_has_scanout(g, c, a->scanout))
         return;
     s = calloc(1, sizeof(*s));
-    if (!s) {
+    if (!s || masks_new(&s->masks, &a->masks) < 0) {
+        free(s);
         err_nomem(&e);
         call_fail(c, &e);
         return;
@@ -285,11 +290,10 @@ static const char *const format_words[] = {
 
 #define SHOT_KEYS                                                              \
     SCANOUT_KEY(struct shot_args),                                             \
-    {                                                                          \
-        "cursor", CONF_BOOL, CONF_AT(struct shot_args, cursor),                \
-            .def = "true",                                                     \
-            .help = "With the guest's cursor, as one would see it."            \
-    }
+        {"cursor", CONF_BOOL, CONF_AT(struct shot_args, cursor),               \
+         .def = "true",                                                        \
+         .help = "With the guest's cursor, as one would see it."},             \
+        MASKS_KEY(struct shot_args)
 
 static const struct conf_key screenshot_keys[] = {
     SHOT_KEYS,

@@ -10,6 +10,8 @@ struct look_part {
     struct looking *who;       /* the loop's; NULL: it has gone */
     struct picture *reference; /* a ref; NULL: none */
     unsigned tolerance;
+    struct masks *masks; /* a ref; NULL: none */
+    struct picture_hash hash;
     uint64_t different;
 };
 
@@ -18,7 +20,6 @@ struct look {
     struct list node;      /* of those that wait for the thread */
     struct picture *picture;
     uint64_t taken_ns;
-    struct picture_hash hash;
     int rc;
     unsigned num;
     struct look_part parts[LOOKING_MAX];
@@ -35,17 +36,32 @@ struct looker {
 
 /* ---- the thread's part ---- */
 
+/* Those before it that have the same masks see the same. */
+static int hash_part(struct look *l, unsigned i)
+{
+    struct look_part *part = &l->parts[i];
+
+    for (unsigned k = 0; k < i; k++)
+        if (masks_same(l->parts[k].masks, part->masks)) {
+            part->hash = l->parts[k].hash;
+            return 0;
+        }
+    return picture_hash(l->picture, part->masks, &part->hash);
+}
+
 static void look_run(void *arg)
 {
     struct look *l = arg;
     const struct picture *p = l->picture, *r;
 
-    l->rc = picture_hash(p, &l->hash);
-    for (unsigned i = 0; i < l->num; i++) {
-        r = l->parts[i].reference;
+    for (unsigned i = 0; i < l->num && l->rc == 0; i++) {
+        struct look_part *part = &l->parts[i];
+
+        l->rc = hash_part(l, i);
+        r = part->reference;
         if (r && r->width == p->width && r->height == p->height)
-            l->parts[i].different =
-                picture_different(p, r, l->parts[i].tolerance);
+            part->different =
+                picture_different(p, r, part->masks, part->tolerance);
     }
 }
 
@@ -53,8 +69,10 @@ static void look_release(void *arg)
 {
     struct look *l = arg;
 
-    for (unsigned i = 0; i < l->num; i++)
+    for (unsigned i = 0; i < l->num; i++) {
         picture_unref(l->parts[i].reference);
+        masks_unref(l->parts[i].masks);
+    }
     picture_unref(l->picture);
     free(l);
 }
@@ -65,7 +83,7 @@ static void tell(struct look *l, const struct err *e)
 {
     for (unsigned i = 0; i < l->num; i++) {
         const struct look_part *p = &l->parts[i];
-        const struct seen seen = {l->hash, l->picture->width,
+        const struct seen seen = {p->hash, l->picture->width,
                                   l->picture->height, p->different,
                                   l->taken_ns};
         struct looking *who = p->who;
@@ -134,6 +152,7 @@ static void join(struct look *l, struct looking *who)
     p->who = who;
     p->reference = who->reference ? picture_ref(who->reference) : NULL;
     p->tolerance = who->tolerance;
+    p->masks = masks_ref(who->masks);
     who->part = p;
     who->due = false;
 }
@@ -238,7 +257,9 @@ void looking_end(struct looking *l)
     if (l->part)
         l->part->who = NULL;
     picture_unref(l->reference);
+    masks_unref(l->masks);
     l->reference = NULL;
+    l->masks = NULL;
 }
 
 void looking_now(struct looking *l)

@@ -29,6 +29,7 @@ struct looking {
     struct picture *reference; /* a ref; NULL: none. What a look has begun with
                                 * is not changed by another one */
     unsigned tolerance;
+    struct masks *masks; /* a ref; NULL: none. Of the hash, too */
     void (*seen)(struct looking *l, const struct seen *s);
     /* Why there was nothing to see, as picture_take says; from inside
      * looking_now too. Either may end it. */
@@ -45,7 +46,7 @@ struct looking {
 /* What is not look.c's alone has been set. -ENOMEM. Nothing is looked at yet.
  */
 int looking_begin(struct looking *l, struct gpu *g);
-/* Nothing is called any more; l may be freed. The reference is given back. */
+/* Nothing is called any more; l may be freed. Its refs are given back. */
 void looking_end(struct looking *l);
 /* At what is shown now, whatever is under way, and at all that comes. */
 void looking_now(struct looking *l);

@@ -1,4 +1,6 @@
-/* Pictures: taken, hashed, compared.
+/* Pictures: taken, hashed, compared. What masks hide is left out row by row, as
+ * the one pass goes on: which pixels of a row are looked at is the same for
+ * many rows.
  *
  * The cursor's place is that of its image's upper left corner. The spec only
  * says "position"; Linux puts there where the image begins (its plane's crtc_x
@@ -122,32 +124,130 @@ void picture_rgb(const struct picture *p, size_t first, size_t num,
     }
 }
 
-int picture_hash(const struct picture *p, struct picture_hash *out)
+/* What becomes of pixels, in their order: those that are looked at, and those
+ * that masks hide (NULL: nothing). num of them that follow each other: of a row,
+ * or of many. */
+struct pass {
+    void (*look)(struct pass *pass, size_t first, size_t num);
+    void (*hide)(struct pass *pass, size_t first, size_t num);
+};
+
+static void hide(struct pass *pass, size_t first, size_t num)
+{
+    if (pass->hide && num > 0)
+        pass->hide(pass, first, num);
+}
+
+static void pass_row(struct pass *pass, size_t row, uint32_t width,
+                     const struct span *span, unsigned n)
+{
+    uint32_t x = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        hide(pass, row + x, span[i].x - x);
+        pass->look(pass, row + span[i].x, span[i].width);
+        x = span[i].x + span[i].width;
+    }
+    hide(pass, row + x, width - x);
+}
+
+static void pass_over(struct pass *pass, const struct picture *p,
+                      const struct masks *m)
+{
+    struct span span[MASK_SPANS_MAX];
+    uint32_t until;
+
+    for (uint32_t y = 0; y < p->height; y = until) {
+        unsigned n = mask_spans(m, y, p->width, span, &until);
+
+        until = MIN(until, p->height);
+        if (n == 1 && span[0].width == p->width)
+            pass->look(pass, (size_t)y * p->width,
+                       (size_t)(until - y) * p->width);
+        else
+            for (; y < until; y++)
+                pass_row(pass, (size_t)y * p->width, p->width, span, n);
+    }
+}
+
+struct hashing {
+    struct pass pass;
+    const struct picture *p;
+    XXH3_state_t *state;
+};
+
+static void hash_pixels(struct pass *pass, size_t first, size_t num)
+{
+    struct hashing *h = container_of(pass, struct hashing, pass);
+    uint8_t band[3 * BAND_PIXELS];
+
+    for (size_t n; num > 0; num -= n, first += n) {
+        n = MIN(num, (size_t)BAND_PIXELS);
+        picture_rgb(h->p, first, n, band);
+        XXH3_128bits_update(h->state, band, 3 * n);
+    }
+}
+
+static void hash_black(struct pass *pass, size_t first, size_t num)
+{
+    static const uint8_t black[3 * BAND_PIXELS];
+    struct hashing *h = container_of(pass, struct hashing, pass);
+
+    (void)first;
+    for (size_t n; num > 0; num -= n) {
+        n = MIN(num, (size_t)BAND_PIXELS);
+        XXH3_128bits_update(h->state, black, 3 * n);
+    }
+}
+
+int picture_hash(const struct picture *p, const struct masks *m,
+                 struct picture_hash *out)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t all = (size_t)p->width * p->height, n;
-    XXH3_state_t *state = XXH3_createState();
-    uint8_t band[3 * BAND_PIXELS];
+    struct hashing h = {{hash_pixels, hash_black}, p, XXH3_createState()};
     XXH128_canonical_t hash;
     char head[PICTURE_PPM_HEAD];
 
-    if (!state)
+    if (!h.state)
         return -ENOMEM;
-    XXH3_128bits_reset(state);
-    XXH3_128bits_update(state, head, picture_ppm_head(p, head));
-    for (size_t at = 0; at < all; at += n) {
-        n = MIN(all - at, (size_t)BAND_PIXELS);
-        picture_rgb(p, at, n, band);
-        XXH3_128bits_update(state, band, 3 * n);
-    }
-    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
-    XXH3_freeState(state);
+    XXH3_128bits_reset(h.state);
+    XXH3_128bits_update(h.state, head, picture_ppm_head(p, head));
+    pass_over(&h.pass, p, m);
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(h.state));
+    XXH3_freeState(h.state);
     for (unsigned i = 0; i < sizeof(hash.digest); i++) {
         out->digits[2 * i] = digits[hash.digest[i] >> 4];
         out->digits[2 * i + 1] = digits[hash.digest[i] & 15];
     }
     out->digits[PICTURE_HASH_DIGITS] = '\0';
     return 0;
+}
+
+struct blackening {
+    struct pass pass;
+    struct picture *p;
+};
+
+static void leave_pixels(struct pass *pass, size_t first, size_t num)
+{
+    (void)pass;
+    (void)first;
+    (void)num;
+}
+
+static void blacken_pixels(struct pass *pass, size_t first, size_t num)
+{
+    struct blackening *b = container_of(pass, struct blackening, pass);
+
+    memset(b->p->argb + first, 0, num * PIXEL_BYTES);
+}
+
+void picture_blacken(struct picture *p, const struct masks *m)
+{
+    struct blackening b = {{leave_pixels, blacken_pixels}, p};
+
+    if (m)
+        pass_over(&b.pass, p, m);
 }
 
 static bool differ(uint32_t a, uint32_t b, unsigned tolerance)
@@ -161,14 +261,30 @@ static bool differ(uint32_t a, uint32_t b, unsigned tolerance)
     return false;
 }
 
-uint64_t picture_different(const struct picture *a, const struct picture *b,
-                           unsigned tolerance)
+struct comparing {
+    struct pass pass;
+    const struct picture *a, *b;
+    unsigned tolerance;
+    uint64_t different;
+};
+
+static void compare_pixels(struct pass *pass, size_t first, size_t num)
 {
-    size_t all = (size_t)a->width * a->height;
+    struct comparing *c = container_of(pass, struct comparing, pass);
+    const uint32_t *a = c->a->argb + first, *b = c->b->argb + first;
     uint64_t n = 0;
 
-    for (size_t i = 0; i < all; i++)
-        if ((a->argb[i] ^ b->argb[i]) & 0xffffff)
-            n += differ(a->argb[i], b->argb[i], tolerance);
-    return n;
+    for (size_t i = 0; i < num; i++)
+        if ((a[i] ^ b[i]) & 0xffffff)
+            n += differ(a[i], b[i], c->tolerance);
+    c->different += n;
+}
+
+uint64_t picture_different(const struct picture *a, const struct picture *b,
+                           const struct masks *m, unsigned tolerance)
+{
+    struct comparing c = {{compare_pixels, NULL}, a, b, tolerance, 0};
+
+    pass_over(&c.pass, a, m);
+    return c.different;
 }

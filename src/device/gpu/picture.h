@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "device/gpu/rect.h"
+#include "device/gpu/mask.h"
 
 /* Of all large pictures in memory, of all devices: two of the largest. Others
  * are bounded by how many calls there may be, so that a guest with a vast
@@ -47,12 +47,15 @@ void picture_unref(struct picture *p); /* p may be NULL */
 struct picture *picture_take(struct gpu *g, unsigned i, bool cursor,
                              struct err *e);
 
-/* -ENOMEM. */
-int picture_hash(const struct picture *p, struct picture_hash *out);
+/* What masks hide of p is black from now on. m may be NULL, in these three. */
+void picture_blacken(struct picture *p, const struct masks *m);
+/* As if they had been blackened. -ENOMEM. */
+int picture_hash(const struct picture *p, const struct masks *m,
+                 struct picture_hash *out);
 /* How many pixels differ by more than `tolerance` in one of their channels.
  * They have the same sides. */
 uint64_t picture_different(const struct picture *a, const struct picture *b,
-                           unsigned tolerance);
+                           const struct masks *m, unsigned tolerance);
 
 /* `num` pixels from the index `first` on, as bytes: red, green, blue. */
 void picture_rgb(const struct picture *p, size_t first, size_t num,

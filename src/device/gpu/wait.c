@@ -4,7 +4,10 @@
  * "changed" means. A reference is read first, by a thread; the wait begins when
  * that is done. A scanout that is off is waited for. A wait whose time is over
  * is answered when what is under way has been looked at, so that a timeout of 0
- * is a question about the present. */
+ * is a question about the present.
+ *
+ * What masks hide is black, for hashes too: whatever is waited for, it does not
+ * matter what is there. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,6 +36,7 @@ struct wait_args {
     const char *picture; /* path */
     uint32_t tolerance, max_different;
     bool has_tolerance, has_max_different;
+    struct conf_anys masks; /* struct rect */
     uint32_t timeout_ms;
 };
 
@@ -375,7 +379,9 @@ static struct wait *wait_new(struct gpu *g, struct call *c)
                                   .tolerance = a->tolerance,
                                   .seen = on_seen,
                                   .not_seen = on_not_seen};
-    if (looking_begin(&w->looking, g) < 0) {
+    if (masks_new(&w->looking.masks, &a->masks) < 0 ||
+        looking_begin(&w->looking, g) < 0) {
+        masks_unref(w->looking.masks);
         err_nomem(&e);
         kept_fail(&w->kept, &e);
         free(w);
@@ -473,6 +479,7 @@ static const struct conf_key wait_keys[] = {
     {"max_different", CONF_U32, CONF_AT(struct wait_args, max_different),
      .def = "0", .seen_offset = CONF_SEEN(struct wait_args, has_max_different),
      .help = "How many pixels may be further away than that."},
+    MASKS_KEY(struct wait_args),
     {"timeout_ms", CONF_U32, CONF_AT(struct wait_args, timeout_ms),
      .def = "30000", .max = TIMEOUT_MAX_MS,
      .help = "How long to wait, milliseconds; the call fails then, and says "

@@ -44,9 +44,9 @@ static void the_hash_is_what_xxh128sum_says_of_the_ppm_file(void **state)
     struct picture_hash hash;
 
     (void)state;
-    assert_int_equal(picture_hash(p, &hash), 0);
+    assert_int_equal(picture_hash(p, NULL, &hash), 0);
     assert_string_equal(hash.digits, "0dfadfbda63f81ca8622ef2530339d2b");
-    assert_int_equal(picture_hash(q, &hash), 0);
+    assert_int_equal(picture_hash(q, NULL, &hash), 0);
     assert_string_equal(hash.digits, "c34fc1fff6ff746509207233dde54d1b");
     picture_unref(p);
     picture_unref(q);
@@ -57,23 +57,140 @@ static void pixels_differ_by_more_than_the_tolerance_or_not(void **state)
     struct picture *a = made(5, 3, small), *b = made(5, 3, small);
 
     (void)state;
-    assert_int_equal(picture_different(a, b, 0), 0);
+    assert_int_equal(picture_different(a, b, NULL, 0), 0);
     for (int i = 0; i < 15; i++)
         b->argb[i] ^= 0xff000000u; /* means nothing */
-    assert_int_equal(picture_different(a, b, 0), 0);
+    assert_int_equal(picture_different(a, b, NULL, 0), 0);
     b->argb[0] += 0x000003;
     b->argb[4] -= 0x040000;
     b->argb[14] += 0x000100;
-    assert_int_equal(picture_different(a, b, 0), 3);
-    assert_int_equal(picture_different(a, b, 1), 2);
-    assert_int_equal(picture_different(b, a, 3), 1);
-    assert_int_equal(picture_different(b, a, 4), 0);
+    assert_int_equal(picture_different(a, b, NULL, 0), 3);
+    assert_int_equal(picture_different(a, b, NULL, 1), 2);
+    assert_int_equal(picture_different(b, a, NULL, 3), 1);
+    assert_int_equal(picture_different(b, a, NULL, 4), 0);
     a->argb[7] = 0;
     b->argb[7] = 0xffffff;
-    assert_int_equal(picture_different(b, a, 254), 1);
-    assert_int_equal(picture_different(b, a, 255), 0);
+    assert_int_equal(picture_different(b, a, NULL, 254), 1);
+    assert_int_equal(picture_different(b, a, NULL, 255), 0);
     picture_unref(a);
     picture_unref(b);
+}
+
+/* ---- masks ---- */
+
+static struct masks *masks_of(const struct rect *rect, unsigned n)
+{
+    struct conf_any any[MASKS_MAX];
+    struct masks *m;
+
+    for (unsigned i = 0; i < n; i++)
+        any[i] = (struct conf_any){.data = (void *)&rect[i]};
+    assert_int_equal(masks_new(&m, &(struct conf_anys){any, (int)n}), 0);
+    return m;
+}
+
+static bool is_hidden(const struct rect *rect, unsigned n, uint32_t x,
+                      uint32_t y)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (x >= rect[i].x && x - rect[i].x < rect[i].width && y >= rect[i].y &&
+            y - rect[i].y < rect[i].height)
+            return true;
+    return false;
+}
+
+/* Pixel by pixel. */
+static void check_masks(const struct rect *rect, unsigned n, uint32_t width,
+                        uint32_t height)
+{
+    struct masks *m = masks_of(rect, n);
+    struct picture *p = made(width, height, small), *q, *black;
+    struct picture_hash masked, plain;
+    uint64_t seen = 0;
+
+    q = made(width, height, small);
+    black = made(width, height, small);
+    for (uint32_t y = 0; y < height; y++)
+        for (uint32_t x = 0; x < width; x++) {
+            uint32_t *at = &q->argb[y * width + x];
+
+            *at ^= 0xffffff; /* differs in all channels */
+            if (is_hidden(rect, n, x, y))
+                black->argb[y * width + x] = 0;
+            else
+                seen++;
+        }
+    assert_int_equal(picture_different(p, q, m, 0), seen);
+    assert_int_equal(picture_hash(p, m, &masked), 0);
+    assert_int_equal(picture_hash(black, NULL, &plain), 0);
+    assert_string_equal(masked.digits, plain.digits);
+    picture_blacken(p, m);
+    assert_int_equal(picture_different(p, black, NULL, 0), 0);
+    picture_unref(p);
+    picture_unref(q);
+    picture_unref(black);
+    masks_unref(m);
+}
+
+static void what_masks_hide_is_not_looked_at(void **state)
+{
+    static const struct rect rects[] = {
+        {0, 0, 1, 1},      {4, 2, 3, 2},          {5, 3, 10, 1},
+        {0, 9, 20, 1},     {19, 0, 1, 10},        {2, 2, 2, 2},
+        {18, 8, 100, 100}, {7, 0, 1, 16384},      {0, 5, 16384, 1},
+        {20, 0, 5, 5},     {0, 10, 5, 5},         {16384, 16384, 1, 16384},
+        {6, 2, 1, 5},      {16384, 0, 16384, 10}, {12, 0, 2, 2},
+    };
+
+    (void)state;
+    check_masks(NULL, 0, 20, 10);
+    for (unsigned i = 0; i < ARRAY_LEN(rects); i++)
+        for (unsigned n = 1; i + n <= ARRAY_LEN(rects); n++)
+            check_masks(&rects[i], n, 20, 10);
+    check_masks(rects, ARRAY_LEN(rects), 1, 1);
+}
+
+/* As many as there may be, anywhere, of a picture with longer rows than bands
+ * have pixels. */
+static void so_it_is_with_any_masks(void **state)
+{
+    uint32_t seed = 1;
+
+    (void)state;
+    for (unsigned i = 0; i < 40; i++) {
+        struct rect rects[MASKS_MAX];
+
+        for (unsigned k = 0; k < MASKS_MAX; k++) {
+            uint32_t *side = &rects[k].x;
+
+            for (unsigned s = 0; s < 4; s++) {
+                seed = seed * 1664525 + 1013904223;
+                side[s] =
+                    (seed >> 16) % (i % 2 && s % 2 == 0 ? 9000 : 12) + s / 2;
+            }
+        }
+        if (i % 2)
+            check_masks(rects, MASKS_MAX, 9001, 7);
+        else
+            check_masks(rects, MASKS_MAX, 17, 13);
+    }
+}
+
+static void masks_that_hide_all_leave_nothing(void **state)
+{
+    static const struct rect all = {0, 0, GPU_SIDE_MAX, GPU_SIDE_MAX};
+    struct masks *m = masks_of(&all, 1);
+    struct picture *p = made(9, 9, small), *q = made(9, 9, large);
+    struct picture_hash a, b;
+
+    (void)state;
+    assert_int_equal(picture_different(p, q, m, 0), 0);
+    assert_int_equal(picture_hash(p, m, &a), 0);
+    assert_int_equal(picture_hash(q, m, &b), 0);
+    assert_string_equal(a.digits, b.digits);
+    picture_unref(p);
+    picture_unref(q);
+    masks_unref(m);
 }
 
 static void a_picture_has_a_size_that_can_be(void **state)
@@ -222,7 +339,7 @@ static void a_ppm_file_comes_back_as_it_was(void **state)
     assert_non_null(q);
     assert_int_equal(q->width, 640);
     assert_int_equal(q->height, 480);
-    assert_int_equal(picture_different(p, q, 0), 0);
+    assert_int_equal(picture_different(p, q, NULL, 0), 0);
     picture_unref(p);
     picture_unref(q);
 }
@@ -402,6 +519,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_hash_is_what_xxh128sum_says_of_the_ppm_file),
         TEST(pixels_differ_by_more_than_the_tolerance_or_not),
+        TEST(what_masks_hide_is_not_looked_at),
+        TEST(so_it_is_with_any_masks),
+        TEST(masks_that_hide_all_leave_nothing),
         TEST(a_picture_has_a_size_that_can_be),
         TEST(there_is_room_for_two_of_the_largest),
         TEST(a_picture_is_what_the_scanout_shows_when_it_is_taken),

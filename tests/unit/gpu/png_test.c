@@ -204,7 +204,7 @@ static void a_png_file_comes_back_as_it_was(void **state)
     assert_non_null(q);
     assert_int_equal(q->width, 333);
     assert_int_equal(q->height, 77);
-    assert_int_equal(picture_different(p, q, 0), 0);
+    assert_int_equal(picture_different(p, q, NULL, 0), 0);
     picture_unref(p);
     picture_unref(q);
 }

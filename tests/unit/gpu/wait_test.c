@@ -296,6 +296,150 @@ static void a_reference_that_cannot_be_read_is_told(void **state)
                  -EINVAL, "/params/picture", "/dev/zero is no regular file");
 }
 
+/* ---- masks ---- */
+
+#define CLOCK "'masks': [{'x': 30, 'y': 0, 'width': 10, 'height': 5}]"
+
+static void what_a_mask_hides_is_no_change(void **state)
+{
+    struct asked *a = ask(stage, "gpu.wait", "{'changed': true, " CLOCK "}");
+    struct asked *b = ask(stage, "gpu.wait", "{'changed': true}");
+
+    (void)state;
+    stage_set(stage, 30, 4, 0x123456);
+    expect_done(stage, b, ANSWER);
+    all_looked(stage);
+    assert_false(a->answered);
+    stage_set(stage, 29, 4, 0x123456);
+    expect_done(stage, a, ANSWER);
+}
+
+static void a_clock_does_not_keep_a_picture_from_settling(void **state)
+{
+    struct asked *a;
+
+    (void)state;
+    be_busy(1);
+    a = ask(stage, "gpu.wait",
+            "{'settled_ms': 30, 'masks': [{'x': 0, 'y': 0, 'width': 1,"
+            " 'height': 1}]}");
+    assert_true(waited_ms(a) >= 30);
+    expect_done(stage, a, ANSWER);
+    timer_close(&busy);
+}
+
+static void a_reference_is_not_compared_where_a_mask_is(void **state)
+{
+    (void)state;
+    save("a.png");
+    for (uint32_t i = 30; i < 40; i++)
+        stage_set(stage, i, 2, ~stage->pixels[80 + i]);
+    expect_error(stage, ask(stage, "gpu.wait", NOW "}"), -ETIMEDOUT,
+                 "/params/timeout_ms", "*more than 0: 10");
+    expect_done(stage, ask(stage, "gpu.wait", NOW ", " CLOCK "}"), ANSWER);
+    stage_set(stage, 3, 2, ~stage->pixels[83]);
+    expect_error(stage, ask(stage, "gpu.wait", NOW ", " CLOCK "}"), -ETIMEDOUT,
+                 "/params/timeout_ms", "*more than 0: 1");
+}
+
+/* The hash is of the picture with black where masks are, in every command, and
+ * so is the file. */
+static void a_masked_picture_has_one_hash(void **state)
+{
+    char hash[64];
+    struct asked *a = ask(stage, "gpu.hash", "{" CLOCK "}");
+
+    (void)state;
+    answer_wait(stage, a);
+    snprintf(hash, sizeof(hash), "%.32s",
+             strstr(a->call.out.text, "\"hash\":\"") + 8);
+    expect_hash(a, hash);
+    assert_string_not_equal(hash, hash_now(stage));
+    expect_hash(ask(stage, "gpu.screenshot", "{'path': 'm.png', " CLOCK "}"),
+                hash);
+    stage_set(stage, 39, 0, 0x654321);
+    a = ask(stage, "gpu.wait", "{'hash': '%s', 'timeout_ms': 0, " CLOCK "}",
+            hash);
+    expect_hash(a, hash);
+    expect_error(stage,
+                 ask(stage, "gpu.wait",
+                     "{'changed': true, 'from': '%s', 'timeout_ms': 0, " CLOCK
+                     "}",
+                     hash),
+                 -ETIMEDOUT, "/params/timeout_ms", "*it has not changed");
+    for (uint32_t y = 0; y < 5; y++)
+        for (uint32_t x = 30; x < 40; x++)
+            stage_set(stage, x, y, 0);
+    expect_hash(ask(stage, "gpu.hash", "{}"), hash);
+    expect_done(stage,
+                ask(stage, "gpu.wait", "{'picture': 'm.png', 'timeout_ms': 0}"),
+                ANSWER);
+}
+
+/* They mask nothing there, but do if the guest shows a larger picture. */
+static void masks_may_be_outside(void **state)
+{
+    struct asked *a;
+
+    (void)state;
+#define OUTSIDE                                                                \
+    "'masks': [{'x': 40, 'y': 30, 'width': 16384, 'height': 16384},"           \
+    " {'x': 16384, 'y': 16384, 'width': 1, 'height': 1}]"
+    expect_hash(ask(stage, "gpu.hash", "{" OUTSIDE "}"), hash_now(stage));
+    stage_show(stage, 50, 40);
+    a = ask(stage, "gpu.wait", "{'changed': true, " OUTSIDE "}");
+    stage_set(stage, 40, 30, 0x123456);
+    all_looked(stage);
+    assert_false(a->answered);
+    stage_set(stage, 39, 30, 0x123456);
+    expect_done(stage, a, ANSWER);
+}
+
+/* They share looks, and one who goes takes nothing from the others. */
+static void many_wait_with_masks(void **state)
+{
+    struct asked *a[LOOKING_MAX];
+
+    (void)state;
+    for (unsigned i = 0; i < LOOKING_MAX; i++)
+        a[i] = ask(stage, "gpu.wait",
+                   "{'changed': true, 'masks': [{'x': %u, 'y': 0,"
+                   " 'width': 1, 'height': 1}]}",
+                   i / 2);
+    stage_set(stage, 3, 0, 0x010101);
+    a[0]->call.cancel(&a[0]->call);
+    expect_canceled(a[0]);
+    for (unsigned i = 1; i < LOOKING_MAX; i++)
+        if (i / 2 != 3)
+            expect_done(stage, a[i], ANSWER);
+    all_looked(stage);
+    assert_false(a[6]->answered || a[7]->answered);
+    stage_set(stage, 4, 0, 0x010101);
+    expect_done(stage, a[6], ANSWER);
+    expect_done(stage, a[7], ANSWER);
+}
+
+static void masks_have_bounds(void **state)
+{
+    char text[4096] = "{'masks': [";
+
+    (void)state;
+    for (unsigned i = 0; i < 65; i++)
+        strcat(text, "{'x': 0, 'y': 0, 'width': 1, 'height': 1},");
+    strcpy(text + strlen(text) - 1, "]}");
+    expect_refused("gpu.wait", text, "/masks",
+                   "must be a list of at most 64 objects, this has 65");
+    expect_refused(
+        "gpu.hash", "{'masks': [{'x': 0, 'y': 0, 'width': 0, 'height': 1}]}",
+        "/masks/0/width", "must be a whole number from 1 to 16384, not 0");
+    expect_refused("gpu.hash",
+                   "{'masks': [{'x': 0, 'y': 16385, 'width': 1, 'height': 1}]}",
+                   "/masks/0/y",
+                   "must be a whole number from 0 to 16384, not 16385");
+    expect_refused("gpu.hash", "{'masks': [{'x': 0, 'y': 1, 'width': 1}]}",
+                   "/masks/0/height", "is missing");
+}
+
 /* ---- a scanout that is off ---- */
 
 static void a_scanout_that_is_off_is_waited_for(void **state)
@@ -606,6 +750,13 @@ int main(void)
         TEST(a_reference_is_waited_for),
         TEST(a_reference_may_differ_a_little),
         TEST(a_reference_that_cannot_be_read_is_told),
+        TEST(what_a_mask_hides_is_no_change),
+        TEST(a_clock_does_not_keep_a_picture_from_settling),
+        TEST(a_reference_is_not_compared_where_a_mask_is),
+        TEST(a_masked_picture_has_one_hash),
+        TEST(masks_may_be_outside),
+        TEST(many_wait_with_masks),
+        TEST(masks_have_bounds),
         TEST(a_scanout_that_is_off_is_waited_for),
         TEST(what_is_not_there_in_time_is_told),
         TEST(a_call_that_is_given_up_is_answered_at_once),
