@@ -138,7 +138,7 @@ static void picture(struct record_step *s, const char *title, uint32_t width,
     snprintf(path, sizeof(path), "%s/screen-%u.png", dir, ++number);
     if (picture_save(p, path, PICTURE_PNG, &bytes, &e) < 0)
         fail(e.text);
-    if (picture_hash(p, &hash) < 0)
+    if (picture_hash(p, NULL, &hash) < 0)
         fail("no hash");
     pic = got(record_add_picture(s, title, path, hash.digits));
     pic->width = width;
