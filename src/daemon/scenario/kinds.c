@@ -14,6 +14,11 @@
 
 static const char *const until_words[] = {"connected", "running", "gone", NULL};
 
+const char *plan_until(const struct wait_step *s)
+{
+    return until_words[s->until];
+}
+
 static const struct conf_key wait_keys[] = {
     {"device", CONF_STR, CONF_AT(struct wait_step, device), .required = true,
      .min = 1, .help = "The id of the device."},

@@ -51,6 +51,8 @@ struct wait_step {
     unsigned until; /* UNTIL_* */
 };
 
+const char *plan_until(const struct wait_step *s); /* the word */
+
 struct event_step {
     const char *event, *device; /* device NULL: of any, or of none */
     const char *match;          /* an object; NULL: any */

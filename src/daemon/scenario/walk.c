@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "daemon/scenario/engine.h"
+#include "daemon/scenario/steps.h"
 #include "loop/loop.h"
 
 #define MS_NS UINT64_C(1000000)
@@ -19,7 +20,7 @@
 
 /* ---- the record of a step ---- */
 
-/* "wait disk", "run vm", "sleep". */
+/* "fault.arm disk", "run vm", "config.reload". */
 static void describe(const struct conf_keyed_one *s, char *out, size_t room)
 {
     static const char *const keys[] = {"device", "process", "event", "command"};
@@ -30,12 +31,19 @@ static void describe(const struct conf_keyed_one *s, char *out, size_t room)
     for (unsigned i = 0; i < ARRAY_LEN(keys) && !what; i++)
         for (unsigned t = 0; t < 2 && !what; t++)
             what = plan_string(k->row.tables[t], s->data[t], keys[i]);
+    if (!what && k->run == step_sleep) {
+        snprintf(out, room, "sleep %u ms",
+                 ((const struct sleep_step *)s->data[0])->ms);
+        return;
+    }
     if (!what) {
         snprintf(out, room, "%s", k->row.name);
         return;
     }
     len = strlen(what) > 80 ? utf8_cut(what, 80) : strlen(what);
-    snprintf(out, room, "%s %.*s", k->row.name, (int)len, what);
+    snprintf(out, room, "%s %.*s%s%s", k->row.name, (int)len, what,
+             k->run == step_wait ? " " : "",
+             k->run == step_wait ? plan_until(s->data[0]) : "");
 }
 
 static struct record_step *
@@ -135,30 +143,41 @@ static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
 
 /* ---- when it is over ---- */
 
-/* Of each scanout that shows something: with the step that has failed. */
-static void look_at_screen(struct engine *g, const char *device,
-                           unsigned scanouts)
-{
-    struct err e;
-
-    for (unsigned i = 0; i < scanouts; i++) {
-        char *path = engine_picture_path(g, NULL);
-
-        /* One that is off shows nothing. */
-        if (path)
-            engine_picture(g, device, i, true, path, &e);
-        free(path);
-    }
-}
+/* Scanouts that show something. */
+struct screen {
+    char *device;
+    unsigned scanout;
+};
 
 #define SCREENS_MAX 64
 
+/* Those of a GPU, by its status. */
+static unsigned find_screens(const struct json *d, struct screen *list,
+                             unsigned room)
+{
+    const struct json *scanouts =
+        json_member(json_member(d, "gpu"), "scanouts");
+    unsigned n = 0;
+
+    if (!scanouts || json_type(scanouts) != JSON_ARRAY)
+        return 0;
+    for (const struct json *s = json_first(scanouts); s && n < room;
+         s = json_next(s)) {
+        const struct json *shown = json_member(s, "shown");
+
+        if (!shown || json_type(shown) == JSON_NULL)
+            continue;
+        list[n].device = strdup(json_member_string(d, "id"));
+        list[n].scanout = (unsigned)json_member_number(s, "scanout");
+        n += list[n].device != NULL;
+    }
+    return n;
+}
+
+/* Pictures of all, with the step that has failed. */
 static void look_at_screens(struct engine *g)
 {
-    struct {
-        char *device;
-        unsigned scanouts;
-    } screens[SCREENS_MAX];
+    struct screen screens[SCREENS_MAX];
     const struct json *status, *list;
     unsigned n = 0;
     struct err e;
@@ -167,22 +186,16 @@ static void look_at_screens(struct engine *g)
         return;
     status = engine_ask(g, "status", NULL, &e);
     list = status ? json_member(status, "devices") : NULL;
-    for (const struct json *d = list ? json_first(list) : NULL;
-         d && n < SCREENS_MAX; d = json_next(d)) {
-        const struct json *scanouts = json_member(d, "scanouts");
-
-        if (strcmp(json_member_string(d, "type"), "gpu") != 0 || !scanouts)
-            continue;
-        screens[n].device = strdup(json_member_string(d, "id"));
-        screens[n].scanouts = 0;
-        if (!screens[n].device)
-            break;
-        for (const struct json *s = json_first(scanouts); s; s = json_next(s))
-            screens[n].scanouts++;
-        n++;
-    }
+    for (const struct json *d = list ? json_first(list) : NULL; d;
+         d = json_next(d))
+        n += find_screens(d, screens + n, SCREENS_MAX - n);
     for (unsigned i = 0; i < n; i++) {
-        look_at_screen(g, screens[i].device, screens[i].scanouts);
+        char *path = engine_picture_path(g, NULL);
+
+        if (path)
+            engine_picture(g, screens[i].device, screens[i].scanout, true, path,
+                           &e);
+        free(path);
         free(screens[i].device);
     }
 }
