@@ -170,7 +170,7 @@ static void put_nav(FILE *f, const struct record *r)
             "<li><a href=\"#timeline\">Timeline</a></li>\n"
             "<li><a href=\"#steps\">Steps <span>%u</span></a></li>\n"
             "<li><a href=\"#pictures\">Pictures <span>%u</span></a></li>\n"
-            "<li><a href=\"#fired\">Filters <span>%u</span></a></li>\n"
+            "<li><a href=\"#fired\">Fired <span>%u</span></a></li>\n"
             "<li><a href=\"#events\">Events <span>%u</span></a></li>\n"
             "<li><a href=\"#processes\">Processes <span>%u</span></a></li>\n"
             "</ul></nav>\n",

@@ -65,11 +65,16 @@ const char *report_png_read(struct report_png *out, const char *path,
                             const char *report, size_t max);
 void report_png_free(struct report_png *png);
 void report_put_base64(FILE *f, const uint8_t *bytes, size_t len);
-/* The link to a file that lies beside the report, percent-encoded, or nothing
- * and false: it lies elsewhere. */
-bool report_put_link(FILE *f, const char *path, const char *report);
+/* Does a file lie in the directory of the report? */
+bool report_is_beside(const char *path, const char *report);
+/* The link to such a file: "./", and its name percent-encoded. */
+void report_put_link(FILE *f, const char *path);
 
 /* ---- of a record ---- */
+
+/* The status of a process that was ended by a scenario which was over, or by
+ * its step: no failure. */
+#define REPORT_STOPPED (128 + 15)
 
 /* When it has ended, or the scenario has. */
 uint64_t report_end(const struct record *r, uint64_t end_ns);

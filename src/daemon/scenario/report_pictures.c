@@ -1,5 +1,6 @@
-/* The pictures, in the order in which they were first seen. The same one is
- * there once, with how often it was taken. A click makes it as large as it is:
+/* The pictures, those of what has failed first, then in the order in which
+ * they were first seen. The same one is there once, with how often it was
+ * taken. A click makes it as large as it is:
  * the picture is the summary of a <details>, and the style does the rest, so
  * it is in the page once and no script is needed. */
 #include <inttypes.h>
@@ -26,11 +27,9 @@ static void put_title(const struct pictures *p, const struct report_shot *shot)
 static void put_image(struct pictures *p, const struct report_shot *shot,
                       unsigned num)
 {
-    /* What passed leaves half to what has failed. */
-    size_t keep = shot->failed ? 0 : REPORT_PICTURES_BYTES / 2;
     struct report_png png;
-    const char *why = report_png_read(&png, shot->picture->path, p->path,
-                                      p->left > keep ? p->left - keep : 0);
+    const char *why =
+        report_png_read(&png, shot->picture->path, p->path, p->left);
 
     if (why) {
         fprintf(p->f, "<p class=\"missing\">not in this page: %s</p>\n", why);
@@ -75,6 +74,16 @@ static void put_caption(const struct pictures *p,
     fputs("</span></figcaption>\n", p->f);
 }
 
+static void put_picture(struct pictures *p, const struct report_shot *shot,
+                        unsigned num)
+{
+    fprintf(p->f, "<figure id=\"picture-%u\" class=\"%s\">\n", num,
+            shot->failed ? "failed" : "");
+    put_image(p, shot, num);
+    put_caption(p, shot);
+    fputs("</figure>\n", p->f);
+}
+
 void report_pictures(FILE *f, const struct record *r,
                      const struct report_shots *shots, const char *path)
 {
@@ -87,18 +96,16 @@ void report_pictures(FILE *f, const struct record *r,
     if (shots->num == 0)
         fputs("<p class=\"none\">No picture was taken.</p>\n", f);
     fputs("<div class=\"grid\">\n", f);
+    for (unsigned i = 0; i < shots->num; i++)
+        if (shots->list[i].failed)
+            put_picture(&p, &shots->list[i], i + 1);
     for (unsigned i = 0; i < shots->num; i++) {
-        const struct report_shot *shot = &shots->list[i];
-
-        if (i >= REPORT_PICTURES_MAX && !shot->failed) {
-            left_out++;
+        if (shots->list[i].failed)
             continue;
-        }
-        fprintf(f, "<figure id=\"picture-%u\" class=\"%s\">\n", i + 1,
-                shot->failed ? "failed" : "");
-        put_image(&p, shot, i + 1);
-        put_caption(&p, shot);
-        fputs("</figure>\n", f);
+        if (i < REPORT_PICTURES_MAX)
+            put_picture(&p, &shots->list[i], i + 1);
+        else
+            left_out++;
     }
     fputs("</div>\n", f);
     if (left_out)

@@ -120,26 +120,21 @@ void report_put_base64(FILE *f, const uint8_t *bytes, size_t len)
 
 /* ---- links ---- */
 
-/* The name of what lies in the report's directory itself; NULL. */
-static const char *beside(const char *path, const char *report)
+bool report_is_beside(const char *path, const char *report)
 {
     const char *name = strrchr(path, '/'), *slash = strrchr(report, '/');
-    size_t len = slash ? (size_t)(slash - report) : 0;
 
     if (!name)
-        return *path ? path : NULL;
-    if (!slash || (size_t)(name - path) != len || !name[1] ||
-        memcmp(path, report, len) != 0)
-        return NULL;
-    return name + 1;
+        return *path;
+    return slash && name[1] && name - path == slash - report &&
+           memcmp(path, report, (size_t)(slash - report)) == 0;
 }
 
-bool report_put_link(FILE *f, const char *path, const char *report)
+void report_put_link(FILE *f, const char *path)
 {
-    const char *name = beside(path, report);
+    const char *name = strrchr(path, '/');
 
-    if (!name)
-        return false;
+    name = name ? name + 1 : path;
     /* So that no name is taken for a scheme. */
     fputs("./", f);
     for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
@@ -149,5 +144,4 @@ bool report_put_link(FILE *f, const char *path, const char *report)
         else
             fprintf(f, "%%%02X", *c);
     }
-    return true;
 }

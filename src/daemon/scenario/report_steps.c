@@ -11,13 +11,15 @@
 
 #include "daemon/scenario/report_impl.h"
 
-#define HEAD_ROWS 1000 /* of more than REPORT_STEPS_MAX */
+#define HEAD_ROWS 1000 /* of more than REPORT_STEPS_MAX; whole chunks */
 #define NEXT_ROWS 100  /* after the last that has run */
 #define ARGS_BYTES (8u << 10)
 #define ANSWER_BYTES (16u << 10)
 #define FAILED_BYTES (64u << 10) /* of an answer of what has failed */
 #define WHY_BYTES (8u << 10)
 #define PLACES_MAX 40 /* rows of a repeat's table */
+#define PLAIN_MAX 200 /* one below the other; more are in chunks */
+#define CHUNK 100
 
 struct steps {
     FILE *f;
@@ -46,8 +48,9 @@ struct report_rows report_rows_of(const struct record *r)
             last = i;
     last = MIN(n, last + NEXT_ROWS);
     last = MAX(last, REPORT_STEPS_MAX + 0u);
-    return (struct report_rows){r, HEAD_ROWS,
-                                last - (REPORT_STEPS_MAX - HEAD_ROWS), last};
+    return (struct report_rows){
+        r, HEAD_ROWS, (last - (REPORT_STEPS_MAX - HEAD_ROWS)) / CHUNK * CHUNK,
+        last};
 }
 
 bool report_has_row(const struct report_rows *rows, unsigned step)
@@ -230,9 +233,9 @@ static void put_gap(struct steps *st)
 {
     if (st->gap)
         fprintf(st->f,
-                "<li class=\"gap\">%u steps are left out here, none of which "
-                "has failed.</li>\n",
-                st->gap);
+                "<li class=\"gap\">%u step%s left out here, none of which has "
+                "failed.</li>\n",
+                st->gap, st->gap == 1 ? " is" : "s are");
     st->gap = 0;
 }
 
@@ -377,13 +380,13 @@ static void put_repeat_line(const struct steps *st, struct span s)
             result == STEP_FAILED ? " open" : "");
     put_badge(st->f, result);
     fprintf(st->f,
-            "<span class=\"number\">%u&#8211;%u</span><span class=\"name\">"
-            "Repeat: ",
-            s.begin + 1, s.end);
+            "<span class=\"number\">%u</span><span class=\"name\">Repeat: ",
+            s.begin + 1);
     if (turns)
         fprintf(st->f, "%u turn%s, ", turns, turns == 1 ? "" : "s");
-    fprintf(st->f, "%u steps</span><span class=\"took\">%s</span></summary>\n",
-            s.end - s.begin, report_time(time_of(st->r, s), took));
+    fprintf(st->f,
+            "steps %u to %u</span><span class=\"took\">%s</span></summary>\n",
+            s.begin + 1, s.end, report_time(time_of(st->r, s), took));
 }
 
 static void put_repeat(struct steps *st, struct span s)
@@ -405,6 +408,55 @@ static void put_repeat(struct steps *st, struct span s)
     fputs("</ol></div></details></li>\n", st->f);
 }
 
+/* ---- many steps that are not repeated ---- */
+
+static void put_chunk(struct steps *st, struct span s)
+{
+    enum step_result result = result_of(st->r, s);
+    char took[REPORT_TIME_BYTES];
+
+    if (rows_in(st, s) == 0) {
+        st->gap += s.end - s.begin;
+        return;
+    }
+    put_gap(st);
+    fprintf(st->f, "<li class=\"turn %s\"><details%s><summary>",
+            report_result(result), result == STEP_FAILED ? " open" : "");
+    put_badge(st->f, result);
+    fprintf(st->f,
+            "<span class=\"name\">Steps %u to %u</span><span class=\"took\">"
+            "%s</span></summary>\n<ol>\n",
+            s.begin + 1, s.end, report_time(time_of(st->r, s), took));
+    for (unsigned i = s.begin; i < s.end; i++)
+        put_step(st, i);
+    put_gap(st);
+    fputs("</ol></details></li>\n", st->f);
+}
+
+static void put_plain(struct steps *st, struct span s)
+{
+    struct span part;
+
+    if (s.end - s.begin <= PLAIN_MAX) {
+        for (unsigned i = s.begin; i < s.end; i++)
+            put_step(st, i);
+        return;
+    }
+    for (unsigned i = s.begin; i < s.end; i = part.end) {
+        part = (struct span){i, MIN(s.end, i - i % CHUNK + CHUNK)};
+        put_chunk(st, part);
+    }
+}
+
+static struct span plain_span(const struct record *r, unsigned i)
+{
+    struct span s = {i, i + 1};
+
+    while (s.end < r->num_steps && !r->steps[s.end].turn)
+        s.end++;
+    return s;
+}
+
 void report_steps(FILE *f, const struct record *r,
                   const struct report_shots *shots)
 {
@@ -421,14 +473,15 @@ void report_steps(FILE *f, const struct record *r,
         fputs("<p class=\"none\">No step has run.</p>\n", f);
     fputs("<ol>\n", f);
     for (unsigned i = 0; i < r->num_steps;) {
-        struct span s = {i, i + 1};
+        struct span s;
 
-        if (r->steps[i].turn)
+        if (r->steps[i].turn) {
             s = repeat_span(r, i);
-        if (s.end - s.begin > 1)
             put_repeat(&st, s);
-        else
-            put_step(&st, i);
+        } else {
+            s = plain_span(r, i);
+            put_plain(&st, s);
+        }
         i = s.end;
     }
     put_gap(&st);

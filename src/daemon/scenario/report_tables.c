@@ -174,6 +174,8 @@ static void put_status(FILE *f, const struct record_process *p)
 {
     if (p->status < 0)
         fputs("<span class=\"badge running\">not ended</span>", f);
+    else if (p->status == REPORT_STOPPED)
+        fputs("<span class=\"badge stopped\">stopped</span>", f);
     else if (p->status > 128)
         fprintf(f, "<span class=\"badge failed\">signal %d</span>",
                 p->status - 128);
@@ -184,20 +186,23 @@ static void put_status(FILE *f, const struct record_process *p)
 
 static void put_log(FILE *f, const struct record_process *p, const char *path)
 {
-    const char *name = p->log_path ? strrchr(p->log_path, '/') : NULL;
+    const char *name;
 
     if (!p->log_path)
         return;
-    fputs("<p class=\"links\">All of it: <a href=\"", f);
-    if (report_put_link(f, p->log_path, path)) {
+    name = strrchr(p->log_path, '/');
+    fputs("<p class=\"links\">All of it: ", f);
+    if (report_is_beside(p->log_path, path)) {
+        fputs("<a href=\"", f);
+        report_put_link(f, p->log_path);
         fputs("\">", f);
         report_put_line(f, name ? name + 1 : p->log_path, 200);
         fputs("</a></p>\n", f);
         return;
     }
-    fputs("#processes\">", f);
+    fputs("<code>", f);
     report_put_line(f, p->log_path, 500);
-    fputs("</a></p>\n", f);
+    fputs("</code></p>\n", f);
 }
 
 static void put_process(FILE *f, const struct record *r,

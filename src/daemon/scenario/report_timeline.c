@@ -18,8 +18,9 @@
 #define RIGHT 990.0
 #define TOP 30.0 /* of it the axis */
 #define ROW 20.0
-#define GAP 12.0 /* between steps, events and processes */
-#define STEP_ROWS 60
+#define GAP 12.0     /* between steps, events and processes */
+#define STEP_ROWS 60 /* as long as each step has one; else */
+#define MERGED_ROWS 24
 #define EVENT_ROWS 12
 #define PROCESS_ROWS 40
 #define LABEL 34 /* letters */
@@ -35,7 +36,7 @@ struct bar {
 
 struct row {
     unsigned first; /* of its steps or events */
-    unsigned num, places;
+    unsigned last, num, places;
     struct bar bar; /* one that may still grow; num: 0: none */
     double x;       /* of the last mark */
     unsigned marks; /* in it */
@@ -88,8 +89,10 @@ static void put_tick_text(FILE *f, double at, double tick)
         fprintf(f, "%.0f min", at / 60e9);
     else if (tick >= 1e9)
         fprintf(f, "%.0f s", at / 1e9);
+    else if (tick >= 1e8)
+        fprintf(f, "%.1f s", at / 1e9);
     else if (tick >= 1e6)
-        fprintf(f, "%.*f s", tick >= 1e8 ? 1 : tick >= 1e7 ? 2 : 3, at / 1e9);
+        fprintf(f, "%.0f ms", at / 1e6);
     else
         fprintf(f, "%.2f ms", at / 1e6);
 }
@@ -124,7 +127,8 @@ static void put_row(const struct timeline *t, unsigned stripe)
                 "<rect class=\"stripe\" x=\"0\" y=\"%.0f\" width=\"%.0f\" "
                 "height=\"%.0f\"/>\n",
                 t->y, WIDTH, ROW);
-    fprintf(t->f, "<text class=\"label\" x=\"8\" y=\"%.0f\">", t->y + 14);
+    fprintf(t->f, "<text clip-path=\"url(#labels)\" x=\"8\" y=\"%.0f\">",
+            t->y + 14);
 }
 
 static void put_bar_place(const struct timeline *t, const char *class,
@@ -196,7 +200,7 @@ static void put_step_label(const struct timeline *t, const struct row *row)
     const struct record_step *s = &t->r->steps[row->first];
 
     if (row->places > 1) {
-        fprintf(t->f, "steps from %u", row->first + 1);
+        fprintf(t->f, "steps %u to %u", row->first + 1, row->last + 1);
     } else if (row->num > 1) {
         report_put_line(t->f, s->name, LABEL - 7);
         fprintf(t->f, " &#215; %u", row->num);
@@ -206,12 +210,17 @@ static void put_step_label(const struct timeline *t, const struct row *row)
     fputs("</text>\n", t->f);
 }
 
+static unsigned step_rows(unsigned places)
+{
+    return places > STEP_ROWS ? MERGED_ROWS : places;
+}
+
 /* A row whose bars are drawn one after the other: of[] is the place of each
  * step among `places`. */
 static void put_step_rows(struct timeline *t, const unsigned *of,
                           unsigned places, unsigned num_run)
 {
-    unsigned num = MIN(places, (unsigned)STEP_ROWS);
+    unsigned num = step_rows(places);
     struct row rows[STEP_ROWS] = {{0}};
     double top = t->y;
     unsigned last = UINT32_MAX;
@@ -224,6 +233,7 @@ static void put_step_rows(struct timeline *t, const unsigned *of,
         row = &rows[(uint64_t)of[i] * num / places];
         if (row->num++ == 0)
             row->first = i;
+        row->last = i;
         if (last == UINT32_MAX || of[i] > last) {
             row->places++;
             last = of[i];
@@ -333,7 +343,9 @@ static void put_process_rows(struct timeline *t, unsigned num)
         put_row(t, i);
         report_put_line(t->f, p->name, LABEL);
         fputs("</text>\n", t->f);
-        put_bar_place(t, "process", p->status > 0 ? "failed" : "ended",
+        put_bar_place(t, "process",
+                      p->status > 0 && p->status != REPORT_STOPPED ? "failed"
+                                                                   : "ended",
                       x_of(t, p->begin_ns), x_of(t, end));
         report_put_line(t->f, p->name, 100);
         if (p->status >= 0)
@@ -404,7 +416,7 @@ static void draw(struct timeline *t, const unsigned *place,
     const struct record *r = t->r;
     unsigned num_run, places = places_run(r, place, &num_run),
                       processes = MIN(r->num_processes, PROCESS_ROWS + 0u);
-    double height = TOP + ROW * MIN(places, (unsigned)STEP_ROWS);
+    double height = TOP + ROW * step_rows(places);
 
     if (kinds)
         height += GAP + ROW * MIN(kinds, (unsigned)EVENT_ROWS);
@@ -417,6 +429,10 @@ static void draw(struct timeline *t, const unsigned *place,
             "of events over time; the parts below have the same as "
             "text\">\n",
             WIDTH, height + 6);
+    fprintf(t->f,
+            "<clipPath id=\"labels\"><rect width=\"%.0f\" height=\"%.0f\"/>"
+            "</clipPath>\n",
+            LEFT - 6, height);
     t->y = TOP;
     put_axis(t, height);
     if (places)
