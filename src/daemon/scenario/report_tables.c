@@ -205,6 +205,17 @@ static void put_log(FILE *f, const struct record_process *p, const char *path)
     fputs("</code></p>\n", f);
 }
 
+/* Worth a look: it went wrong, or was there when a step did. */
+static bool is_open(const struct record *r, const struct record_process *p)
+{
+    const struct record_step *s = report_failed(r);
+
+    if (p->status > 0 && p->status != REPORT_STOPPED)
+        return true;
+    return !r->passed &&
+           (!s || report_end(r, p->end_ns) >= report_end(r, s->end_ns));
+}
+
 static void put_process(FILE *f, const struct record *r,
                         const struct record_process *p, const char *path,
                         size_t max)
@@ -213,7 +224,7 @@ static void put_process(FILE *f, const struct record *r,
     char took[REPORT_TIME_BYTES];
 
     fprintf(f, "<li class=\"process\"><details%s><summary>",
-            !r->passed || p->status > 0 ? " open" : "");
+            is_open(r, p) ? " open" : "");
     put_status(f, p);
     fputs("<span class=\"name\">", f);
     report_put_line(f, p->name, 200);

@@ -332,37 +332,61 @@ static void put_event_rows(struct timeline *t, const unsigned *of,
 
 /* ---- processes ---- */
 
-static void put_process_rows(struct timeline *t, unsigned num)
+static int name_order(const void *context, unsigned a, unsigned b)
 {
+    const struct record_process *processes = context;
+
+    return strcmp(processes[a].name, processes[b].name);
+}
+
+static void put_process(const struct timeline *t,
+                        const struct record_process *p)
+{
+    uint64_t end = report_end(t->r, p->end_ns);
+    bool failed = p->status > 0 && p->status != REPORT_STOPPED;
     char took[REPORT_TIME_BYTES];
 
-    for (unsigned i = 0; i < num; i++, t->y += ROW) {
-        const struct record_process *p = &t->r->processes[i];
-        uint64_t end = report_end(t->r, p->end_ns);
+    put_bar_place(t, "process", failed ? "failed" : "ended",
+                  x_of(t, p->begin_ns), x_of(t, end));
+    report_put_line(t->f, p->name, 100);
+    if (p->status >= 0)
+        fprintf(t->f, ", status %d", p->status);
+    fprintf(t->f, ", %s</title></rect>\n",
+            report_time(end > p->begin_ns ? end - p->begin_ns : 0, took));
+}
 
-        put_row(t, i);
-        report_put_line(t->f, p->name, LABEL);
+/* Those of one name have one row: they came one after the other. */
+static void put_process_rows(struct timeline *t, const unsigned *of,
+                             unsigned names)
+{
+    unsigned num = MIN(names, (unsigned)PROCESS_ROWS), next = 0;
+    unsigned bars = MIN(t->r->num_processes, (unsigned)REPORT_BARS_MAX);
+    double top = t->y;
+
+    for (unsigned i = 0; i < t->r->num_processes && next < num; i++) {
+        if (of[i] != next)
+            continue;
+        t->y = top + next * ROW;
+        put_row(t, next++);
+        report_put_line(t->f, t->r->processes[i].name, LABEL);
         fputs("</text>\n", t->f);
-        put_bar_place(t, "process",
-                      p->status > 0 && p->status != REPORT_STOPPED ? "failed"
-                                                                   : "ended",
-                      x_of(t, p->begin_ns), x_of(t, end));
-        report_put_line(t->f, p->name, 100);
-        if (p->status >= 0)
-            fprintf(t->f, ", status %d", p->status);
-        fprintf(t->f, ", %s</title></rect>\n",
-                report_time(end > p->begin_ns ? end - p->begin_ns : 0, took));
     }
+    for (unsigned i = 0; i < bars; i++) {
+        t->y = top + of[i] * ROW;
+        if (of[i] < num)
+            put_process(t, &t->r->processes[i]);
+    }
+    t->y = top + num * ROW;
 }
 
 /* ---- all of it ---- */
 
-static void put_band(const struct timeline *t, const char *title)
+static void put_band(const struct timeline *t)
 {
     fprintf(t->f,
             "<line class=\"band\" x1=\"0\" y1=\"%.1f\" x2=\"%.0f\" "
-            "y2=\"%.1f\"/><title>%s</title>\n",
-            t->y - GAP / 2, WIDTH, t->y - GAP / 2, title);
+            "y2=\"%.1f\"/>\n",
+            t->y - GAP / 2, WIDTH, t->y - GAP / 2);
 }
 
 /* Where it went wrong, through all rows. */
@@ -380,7 +404,7 @@ static void put_failure(const struct timeline *t, double height)
             x, TOP - 8, x, height);
 }
 
-static void put_caption(FILE *f, const struct record *r, unsigned num_run)
+static void put_caption(FILE *f, unsigned num_run, unsigned names)
 {
     fputs("<figcaption><span class=\"key passed\"></span>passed "
           "<span class=\"key failed\"></span>failed "
@@ -389,9 +413,8 @@ static void put_caption(FILE *f, const struct record *r, unsigned num_run)
           f);
     if (num_run > REPORT_BARS_MAX)
         fprintf(f, ". Of %u steps, neighbours are drawn as one bar", num_run);
-    if (r->num_processes > PROCESS_ROWS)
-        fprintf(f, ". The last %u processes are left out here",
-                r->num_processes - PROCESS_ROWS);
+    if (names > PROCESS_ROWS)
+        fprintf(f, ". %u processes are left out here", names - PROCESS_ROWS);
     fputs("</figcaption>\n", f);
 }
 
@@ -410,69 +433,75 @@ static unsigned places_run(const struct record *r, const unsigned *of,
     return num;
 }
 
-static void draw(struct timeline *t, const unsigned *place,
-                 const unsigned *kind, unsigned kinds)
+/* For each step, event and process the row that it is in. */
+struct rows {
+    unsigned *place, *kind, *name;
+    unsigned places, kinds, names;
+};
+
+static void draw(struct timeline *t, const struct rows *rows)
 {
     const struct record *r = t->r;
-    unsigned num_run, places = places_run(r, place, &num_run),
-                      processes = MIN(r->num_processes, PROCESS_ROWS + 0u);
+    unsigned num_run, places = places_run(r, rows->place, &num_run);
     double height = TOP + ROW * step_rows(places);
 
-    if (kinds)
-        height += GAP + ROW * MIN(kinds, (unsigned)EVENT_ROWS);
-    if (processes)
-        height += GAP + ROW * processes;
+    if (rows->kinds)
+        height += GAP + ROW * MIN(rows->kinds, (unsigned)EVENT_ROWS);
+    if (rows->names)
+        height += GAP + ROW * MIN(rows->names, (unsigned)PROCESS_ROWS);
     fprintf(t->f,
             "<figure><div class=\"scroll\" tabindex=\"0\" role=\"group\" "
             "aria-label=\"Timeline\">\n<svg viewBox=\"0 0 %.0f %.0f\" "
             "role=\"group\" aria-label=\"Bars of steps and processes and marks "
             "of events over time; the parts below have the same as "
-            "text\">\n",
-            WIDTH, height + 6);
-    fprintf(t->f,
-            "<clipPath id=\"labels\"><rect width=\"%.0f\" height=\"%.0f\"/>"
-            "</clipPath>\n",
-            LEFT - 6, height);
+            "text\">\n<clipPath id=\"labels\"><rect width=\"%.0f\" "
+            "height=\"%.0f\"/></clipPath>\n",
+            WIDTH, height + 6, LEFT - 6, height);
     t->y = TOP;
     put_axis(t, height);
     if (places)
-        put_step_rows(t, place, places, num_run);
-    if (kinds) {
+        put_step_rows(t, rows->place, places, num_run);
+    if (rows->kinds) {
         t->y += GAP;
-        put_band(t, "events");
-        put_event_rows(t, kind, kinds);
+        put_band(t);
+        put_event_rows(t, rows->kind, rows->kinds);
     }
-    if (processes) {
+    if (rows->names) {
         t->y += GAP;
-        put_band(t, "processes");
-        put_process_rows(t, processes);
+        put_band(t);
+        put_process_rows(t, rows->name, rows->names);
     }
     put_failure(t, height);
     fputs("</svg></div>\n", t->f);
-    put_caption(t->f, r, num_run);
+    put_caption(t->f, num_run, rows->names);
     fputs("</figure>\n", t->f);
 }
 
 bool report_timeline(FILE *f, const struct record *r)
 {
-    unsigned places = 0, kinds = 0;
-    unsigned *place =
-                 report_groups(r->num_steps, place_order, r->steps, &places),
-             *kind =
-                 report_groups(r->num_events, event_order, r->events, &kinds);
     uint64_t total = r->end_ns > r->begin_ns ? r->end_ns - r->begin_ns : 0;
     struct timeline t = {.f = f,
                          .r = r,
                          .listed = report_rows_of(r),
                          .total_ns = MAX(total, 1000u)};
+    struct rows rows = {NULL};
+    bool ok;
 
+    rows.place =
+        report_groups(r->num_steps, place_order, r->steps, &rows.places);
+    rows.kind =
+        report_groups(r->num_events, event_order, r->events, &rows.kinds);
+    rows.name =
+        report_groups(r->num_processes, name_order, r->processes, &rows.names);
+    ok = rows.place && rows.kind && rows.name;
     fputs("<section id=\"timeline\" aria-labelledby=\"timeline-h\">\n"
           "<h2 id=\"timeline-h\">Timeline</h2>\n",
           f);
-    if (place && kind)
-        draw(&t, place, kind, kinds);
+    if (ok)
+        draw(&t, &rows);
     fputs("</section>\n", f);
-    free(place);
-    free(kind);
-    return place && kind;
+    free(rows.place);
+    free(rows.kind);
+    free(rows.name);
+    return ok;
 }
