@@ -19,12 +19,13 @@ PACKAGES_GUEST=(
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;
+# chromium reads reports of scenarios, with letters of fonts-dejavu-core;
 # dpkg-dev, lintian and groff make and judge the package; libvirt runs what
 # --print-args=libvirt prints.
 PACKAGES_TEST=(
     clang libclang-rt-dev clang-tidy clang-format
     fio qemu-utils strace umockdev tgt sg3-utils libiscsi-bin
-    libdrm-dev libdrm-tests
+    libdrm-dev libdrm-tests chromium fonts-dejavu-core
     dpkg-dev lintian groff-base libvirt-daemon
     libvirt-daemon-driver-qemu libvirt-clients
 )

@@ -10,6 +10,7 @@ import base64
 import fcntl
 import json
 import os
+import pathlib
 import select
 import subprocess
 import sys
@@ -31,6 +32,10 @@ OPTIONS = [
 
 class Failed(Exception):
     pass
+
+
+def url_of(path):
+    return pathlib.Path(path).absolute().as_uri()
 
 
 def _high(fd):
@@ -153,8 +158,7 @@ class Page:
     def go(self, path):
         """Opens a file, and waits until all of it is there."""
         self.browser.events.clear()
-        answer = self.call("Page.navigate",
-                           url="file://" + os.path.abspath(path))
+        answer = self.call("Page.navigate", url=url_of(path))
         if answer.get("errorText"):
             raise Failed(answer["errorText"])
         self.browser.wait("Page.loadEventFired", self.session)

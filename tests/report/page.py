@@ -225,7 +225,8 @@ class Report(pages.Page):
         self.assertTrue(self.run_js(
             "document.querySelector('#step-20001 > details').open"))
         left = self.texts(".gap") + self.texts(".note")
-        for text in ("17000 steps are left out here", "events before these were not kept",
+        for text in ("17000 steps are left out here",
+                     "events before these were not kept",
                      "events are left out here", "100 more are left out"):
             self.assertTrue(any(text in t for t in left), (text, left[:9]))
 

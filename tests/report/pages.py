@@ -78,7 +78,7 @@ class Page(unittest.TestCase):
 
     def sound(self):
         """Parts, ids, links, names for who cannot see; and nobody is asked."""
-        own = "file://" + os.path.abspath(self.path)
+        own = chromium.url_of(self.path)
         strange = [url[:80] for url in self.page.asked()
                    if url != own and not url.startswith("data:image/png;")]
         self.assertEqual(strange, [])

@@ -40,7 +40,7 @@ void report_put_value(FILE *f, const char *s, size_t max);
 /* One line of at most so many characters; "..." if there was more. */
 void report_put_line(FILE *f, const char *s, unsigned characters);
 
-/* "412 ms", "3.21 s", "12 min 03 s". */
+/* "20 us", "412 ms", "3.21 s", "12 min 03 s". */
 #define REPORT_TIME_BYTES 48
 const char *report_time(uint64_t ns, char out[REPORT_TIME_BYTES]);
 

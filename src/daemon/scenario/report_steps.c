@@ -20,6 +20,7 @@
 #define PLACES_MAX 40 /* rows of a repeat's table */
 #define PLAIN_MAX 200 /* one below the other; more are in chunks */
 #define CHUNK 100
+#define BRIEF 120 /* characters of arguments, beside the name */
 
 struct steps {
     FILE *f;
@@ -258,7 +259,9 @@ static void put_step(struct steps *st, unsigned i)
     fprintf(st->f, "<span class=\"number\">%u</span><span class=\"name\">",
             i + 1);
     report_put_line(st->f, s->name, 200);
-    fputs("</span><code class=\"kind\">", st->f);
+    fputs("</span><code class=\"brief\">", st->f);
+    report_put_line(st->f, s->args, BRIEF);
+    fputs("</code><code class=\"kind\">", st->f);
     report_put_line(st->f, s->kind, 60);
     fprintf(st->f, "</code><span class=\"took\">%s</span></summary>\n",
             s->begin_ns ? report_time(report_took(st->r, s), took) : "");

@@ -96,7 +96,11 @@ static const char *const lines[] = {
     ".number { color: var(--muted); min-width: 2.2em; text-align: right; flex: "
     "none;",
     "  font-variant-numeric: tabular-nums; }",
-    ".name { flex: 1 1 auto; overflow-wrap: anywhere; min-width: 0; }",
+    ".name { flex: 0 1 auto; overflow-wrap: anywhere; min-width: 0; }",
+    ".brief { flex: 1 1 0; min-width: 0; white-space: nowrap; color: "
+    "var(--muted);",
+    "  overflow: hidden; text-overflow: ellipsis; }",
+    "details[open] > summary > .brief { visibility: hidden; }",
     ".kind { color: var(--muted); flex: none; max-width: 40%;",
     "  overflow-wrap: anywhere; }",
     ".took { margin-left: auto; flex: none; min-width: 5em; text-align: right;",
@@ -196,7 +200,7 @@ static const char *const lines[] = {
     ".chips li { background: var(--idle-soft); border-radius: 99px;",
     "  padding: .1rem .7rem; font-size: .88rem; }",
     "@media (max-width: 40rem) {",
-    "  .kind { display: none; }",
+    "  .kind, .brief { display: none; }",
     "  .body { padding-left: .5rem; }",
     "  li > details > summary { gap: .4rem; }",
     "  li > details > summary .badge { min-width: 0; }",

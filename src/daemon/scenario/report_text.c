@@ -219,7 +219,7 @@ const char *report_time(uint64_t ns, char out[REPORT_TIME_BYTES])
     uint64_t ms = (ns + 500000) / 1000000, s = ms / 1000;
 
     if (ns < 1000000)
-        snprintf(out, REPORT_TIME_BYTES, "%.2f ms", (double)ns / 1e6);
+        snprintf(out, REPORT_TIME_BYTES, "%" PRIu64 " us", ns / 1000);
     else if (ms < 1000)
         snprintf(out, REPORT_TIME_BYTES, "%" PRIu64 " ms", ms);
     else if (s < 60)

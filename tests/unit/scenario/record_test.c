@@ -165,14 +165,14 @@ static void the_last_word_says_why(void **state)
     char *text = printed(run_none, &r, 3);
 
     (void)state;
-    assert_string_equal(text, "FAILED: x, 0 of 3 steps in 0.00 ms\n"
+    assert_string_equal(text, "FAILED: x, 0 of 3 steps in 0 us\n"
                               "        vub has gone\n");
     free(text);
     free(r.why);
     r.why = NULL;
     r.passed = true;
     text = printed(run_none, &r, 0);
-    assert_string_equal(text, "passed: x, 0 of 0 steps in 0.00 ms\n");
+    assert_string_equal(text, "passed: x, 0 of 0 steps in 0 us\n");
     free(text);
     record_free(&r);
     progress_close(NULL);
