@@ -4,6 +4,7 @@
  *   passed   a boot, with pictures, events and processes
  *   failed   the same, where a picture never came
  *   turns    fifty turns of six steps
+ *   nested   repeats in a repeat; one fails in a turn of a turn
  *   many     2000 steps, each of its own
  *   vast     more of all than a page may have
  *   hostile  texts of strangers who would like to be more than text
@@ -293,6 +294,38 @@ static void turns(void)
     process("vm", "qemu", "ok\n", 0, BEGIN, now);
 }
 
+#define INNER "/steps/0/repeat/steps/1/repeat/steps/"
+
+static void nested(void)
+{
+    char turn[32];
+
+    for (unsigned i = 1; i <= 2; i++) {
+        snprintf(turn, sizeof(turn), "%u of 3", i);
+        step("/steps/0/repeat/steps/0", "start", "run", "{}", turn, 30);
+        for (unsigned j = 1; j <= 2; j++) {
+            struct record_step *s;
+            char inner[32];
+
+            snprintf(inner, sizeof(inner), "%u of 2", j);
+            step(INNER "0", "type", "input.type", "{}", inner, 20);
+            s = step(INNER "1", "see", "gpu.wait", "{}", inner, 40);
+            if (i == 2 && j == 1) {
+                failed(s, "it was not seen");
+                break;
+            }
+        }
+        if (r.passed)
+            step("/steps/0/repeat/steps/2", "stop", "stop", "{}", turn, 10);
+        else
+            got(record_add_step(&r, "/steps/0/repeat/steps/2", "stop", "stop",
+                                "{}", turn));
+    }
+    not_run("/steps/1/repeat/steps/0", "never", "sleep", "{}");
+    not_run("/steps/2", "last", "sleep", "{}");
+    r.end_ns = now;
+}
+
 static void many(unsigned num)
 {
     char place[64], name[64];
@@ -395,6 +428,8 @@ int main(int argc, char **argv)
         filters();
     } else if (strcmp(kind, "turns") == 0) {
         turns();
+    } else if (strcmp(kind, "nested") == 0) {
+        nested();
     } else if (strcmp(kind, "many") == 0) {
         many(2000);
     } else if (strcmp(kind, "vast") == 0) {

@@ -153,7 +153,7 @@ class Report(pages.Page):
 
     def test_the_timeline_has_a_bar_for_each_step(self):
         for kind, bars in (("passed", 9), ("failed", 7), ("turns", 302),
-                           ("many", 2000), ("error", 1), ("empty", 0)):
+                           ("nested", 9), ("many", 2000), ("error", 1), ("empty", 0)):
             self.open(kind)
             self.assertEqual(self.count("#timeline .bar"), bars, kind)
             self.assertEqual(self.run_js(
@@ -204,6 +204,22 @@ class Report(pages.Page):
                     "#steps .turn:first-child > details').forEach(d => "
                     "d.open = true)")
         self.shoot("turns-open")
+
+    def test_a_turn_that_failed_is_open(self):
+        self.open("nested")
+        self.assertEqual(self.run_js(
+            "[...document.querySelectorAll('#steps details[open] > summary "
+            "> .name')].map(e => e.textContent)"),
+            ["Repeat: 2 turns, steps 1 to 10", "Turn 1 of 2", "see"])
+        self.assertTrue(self.run_js(
+            "document.querySelector('#step-9 .why').checkVisibility()"))
+        self.assertEqual(self.texts("#steps .turn > details > summary .name"),
+                         ["Turn 1 of 3", "Turn 1 of 2", "Turn 2 of 2",
+                          "Turn 1 of 3", "Turn 2 of 3", "Turn 1 of 2",
+                          "Turn 2 of 3"])
+        self.assertEqual(self.texts("#summary .where"),
+                         ["Step 9, see, turn 1 of 2"])
+        self.shoot("nested")
 
     def test_the_same_picture_is_there_once(self):
         self.open("turns")
