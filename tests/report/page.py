@@ -210,13 +210,17 @@ class Report(pages.Page):
         self.assertEqual(self.run_js(
             "[...document.querySelectorAll('#steps details[open] > summary "
             "> .name')].map(e => e.textContent)"),
-            ["Repeat: 2 turns, steps 1 to 10", "Turn 1 of 2", "see"])
+            ["Repeat: 2 turns, steps 1 to 10", "Turn 2 of 3",
+             "Repeat: 1 turn, steps 8 to 9", "Turn 1 of 2", "see"])
         self.assertTrue(self.run_js(
             "document.querySelector('#step-9 .why').checkVisibility()"))
-        self.assertEqual(self.texts("#steps .turn > details > summary .name"),
-                         ["Turn 1 of 3", "Turn 1 of 2", "Turn 2 of 2",
-                          "Turn 1 of 3", "Turn 2 of 3", "Turn 1 of 2",
-                          "Turn 2 of 3"])
+        turns = "#steps > ol > li > details > .body > ol > .turn > details"
+        self.assertEqual(self.texts(turns + " > summary .name"),
+                         ["Turn 1 of 3", "Turn 2 of 3"])
+        self.assertEqual(self.texts(turns + " > ol > li > details > summary "
+                                            ".name"),
+                         ["start", "Repeat: 2 turns, steps 2 to 5", "stop",
+                          "start", "Repeat: 1 turn, steps 8 to 9", "stop"])
         self.assertEqual(self.texts("#summary .where"),
                          ["Step 9, see, turn 1 of 2"])
         self.shoot("nested")

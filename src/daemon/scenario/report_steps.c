@@ -62,57 +62,50 @@ bool report_has_row(const struct report_rows *rows, unsigned step)
 
 /* ---- spans ---- */
 
-/* The outermost repeat that a step is in: so many bytes of its place. */
-static size_t repeat_of(const struct record_step *s)
+/* The next repeat that a step is in, of which so many bytes of its place tell;
+ * `from`: of the one before. 0: there is none, or it has not run. */
+static size_t repeat_of(const struct record_step *s, size_t from)
 {
-    const char *in = s->turn ? strstr(s->place, "/repeat/") : NULL;
+    const char *in = s->turn ? strstr(s->place + from, "/repeat/") : NULL;
 
-    if (in)
-        return (size_t)(in - s->place) + strlen("/repeat");
-    return s->turn ? strlen(s->place) : 0;
+    return in ? (size_t)(in - s->place) + strlen("/repeat") : 0;
 }
 
-/* And the innermost. */
-static size_t turn_of(const struct record_step *s)
+/* Which of the repeat's own steps it is, or is inside of. */
+static unsigned long child_of(const struct record_step *s, size_t repeat)
 {
-    size_t len = 0;
+    size_t skip = repeat + strlen("/steps/");
 
-    for (const char *in = s->place; (in = strstr(in, "/repeat/")); in++)
-        len = (size_t)(in - s->place) + strlen("/repeat");
-    return len;
+    return strlen(s->place) > skip ? strtoul(s->place + skip, NULL, 10) : 0;
 }
 
-static bool same_place(const struct record_step *a, const struct record_step *b,
-                       size_t len)
+/* What is of the same repeat as step i, in a row. */
+static struct span repeat_span(const struct record *r, unsigned i, unsigned end,
+                               size_t repeat)
 {
-    return strncmp(a->place, b->place, len) == 0;
-}
-
-/* All that is of the same repeat as step i. */
-static struct span repeat_span(const struct record *r, unsigned i)
-{
+    const char *place = r->steps[i].place;
     struct span s = {i, i + 1};
-    size_t len = repeat_of(&r->steps[i]);
 
-    while (s.end < r->num_steps && r->steps[s.end].turn &&
-           repeat_of(&r->steps[s.end]) == len &&
-           same_place(&r->steps[s.end], &r->steps[i], len))
+    while (s.end < end && strncmp(r->steps[s.end].place, place, repeat) == 0 &&
+           r->steps[s.end].place[repeat] == '/')
         s.end++;
     return s;
 }
 
-/* And of the same turn, before `end`. A step that has been there begins the
- * next, for turns of an inner repeat have the same names each time. */
-static struct span turn_span(const struct record *r, unsigned i, unsigned end)
+/* And of the same turn: it goes on as long as its steps do. Those of a repeat
+ * inside it are of one of them. */
+static struct span turn_span(const struct record *r, unsigned i, unsigned end,
+                             size_t repeat)
 {
     struct span s = {i, i + 1};
-    size_t len = turn_of(&r->steps[i]);
+    unsigned long child = child_of(&r->steps[i], repeat), next;
 
-    while (s.end < end && strcmp(r->steps[s.end].turn, r->steps[i].turn) == 0 &&
-           turn_of(&r->steps[s.end]) == len &&
-           same_place(&r->steps[s.end], &r->steps[i], len) &&
-           strcmp(r->steps[s.end].place, r->steps[i].place) != 0)
-        s.end++;
+    for (; s.end < end; s.end++, child = next) {
+        next = child_of(&r->steps[s.end], repeat);
+        if (next < child ||
+            (next == child && repeat_of(&r->steps[s.end], repeat) == 0))
+            break;
+    }
     return s;
 }
 
@@ -270,7 +263,7 @@ static void put_step(struct steps *st, unsigned i)
     fputs("</div></details></li>\n", st->f);
 }
 
-/* ---- repeats ---- */
+/* ---- times of a repeat ---- */
 
 /* How long a step of a repeat took over its turns. */
 struct place_times {
@@ -337,80 +330,6 @@ static void put_repeat_table(const struct steps *st, struct span s)
     fputs("</tbody></table></div>\n", st->f);
 }
 
-static void put_turn(struct steps *st, struct span s)
-{
-    enum step_result result = result_of(st->r, s);
-    char took[REPORT_TIME_BYTES];
-
-    if (rows_in(st, s) == 0) {
-        st->gap += s.end - s.begin;
-        return;
-    }
-    put_gap(st);
-    fprintf(st->f, "<li class=\"turn %s\"><details%s><summary>",
-            report_result(result), result == STEP_FAILED ? " open" : "");
-    put_badge(st->f, result);
-    fputs("<span class=\"name\">Turn ", st->f);
-    report_put_line(st->f, st->r->steps[s.begin].turn, 100);
-    fprintf(st->f, "</span><span class=\"took\">%s</span></summary>\n<ol>\n",
-            report_time(time_of(st->r, s), took));
-    for (unsigned i = s.begin; i < s.end; i++)
-        put_step(st, i);
-    put_gap(st);
-    fputs("</ol></details></li>\n", st->f);
-}
-
-/* How often it was begun; 0: an inner repeat comes first, so it is not seen. */
-static unsigned turns_of(const struct record *r, struct span s)
-{
-    const struct record_step *first = &r->steps[s.begin];
-    unsigned num = 0;
-
-    if (turn_of(first) != repeat_of(first))
-        return 0;
-    for (unsigned i = s.begin; i < s.end; i++)
-        num += strcmp(r->steps[i].place, first->place) == 0;
-    return num;
-}
-
-static void put_repeat_line(const struct steps *st, struct span s)
-{
-    enum step_result result = result_of(st->r, s);
-    unsigned turns = turns_of(st->r, s);
-    char took[REPORT_TIME_BYTES];
-
-    fprintf(st->f, "<details%s><summary>",
-            result == STEP_FAILED ? " open" : "");
-    put_badge(st->f, result);
-    fprintf(st->f,
-            "<span class=\"number\">%u</span><span class=\"name\">Repeat: ",
-            s.begin + 1);
-    if (turns)
-        fprintf(st->f, "%u turn%s, ", turns, turns == 1 ? "" : "s");
-    fprintf(st->f,
-            "steps %u to %u</span><span class=\"took\">%s</span></summary>\n",
-            s.begin + 1, s.end, report_time(time_of(st->r, s), took));
-}
-
-static void put_repeat(struct steps *st, struct span s)
-{
-    struct span turn;
-
-    put_gap(st);
-    fprintf(st->f, "<li class=\"repeat %s\">",
-            report_result(result_of(st->r, s)));
-    put_repeat_line(st, s);
-    fputs("<div class=\"body\">", st->f);
-    put_repeat_table(st, s);
-    fputs("<ol>\n", st->f);
-    for (unsigned i = s.begin; i < s.end; i = turn.end) {
-        turn = turn_span(st->r, i, s.end);
-        put_turn(st, turn);
-    }
-    put_gap(st);
-    fputs("</ol></div></details></li>\n", st->f);
-}
-
 /* ---- many steps that are not repeated ---- */
 
 static void put_chunk(struct steps *st, struct span s)
@@ -451,13 +370,106 @@ static void put_plain(struct steps *st, struct span s)
     }
 }
 
-static struct span plain_span(const struct record *r, unsigned i)
-{
-    struct span s = {i, i + 1};
+/* ---- repeats, and what is in them ---- */
 
-    while (s.end < r->num_steps && !r->steps[s.end].turn)
-        s.end++;
-    return s;
+static void put_items(struct steps *st, struct span s, size_t repeat);
+
+/* "7 of 50", as a step of the turn itself has it; of others it is another. */
+static const char *turn_name(const struct record *r, struct span s,
+                             size_t repeat)
+{
+    for (unsigned i = s.begin; i < s.end; i++)
+        if (r->steps[i].turn && repeat_of(&r->steps[i], repeat) == 0)
+            return r->steps[i].turn;
+    return NULL;
+}
+
+static void put_turn(struct steps *st, struct span s, size_t repeat,
+                     unsigned number)
+{
+    enum step_result result = result_of(st->r, s);
+    const char *name = turn_name(st->r, s, repeat);
+    char took[REPORT_TIME_BYTES];
+
+    if (rows_in(st, s) == 0) {
+        st->gap += s.end - s.begin;
+        return;
+    }
+    put_gap(st);
+    fprintf(st->f, "<li class=\"turn %s\"><details%s><summary>",
+            report_result(result), result == STEP_FAILED ? " open" : "");
+    put_badge(st->f, result);
+    fputs("<span class=\"name\">Turn ", st->f);
+    if (name)
+        report_put_line(st->f, name, 100);
+    else
+        fprintf(st->f, "%u", number);
+    fprintf(st->f, "</span><span class=\"took\">%s</span></summary>\n<ol>\n",
+            report_time(time_of(st->r, s), took));
+    put_items(st, s, repeat);
+    put_gap(st);
+    fputs("</ol></details></li>\n", st->f);
+}
+
+static unsigned count_turns(const struct record *r, struct span s,
+                            size_t repeat)
+{
+    unsigned num = 0;
+
+    for (unsigned i = s.begin; i < s.end; num++)
+        i = turn_span(r, i, s.end, repeat).end;
+    return num;
+}
+
+static void put_repeat(struct steps *st, struct span s, size_t repeat)
+{
+    enum step_result result = result_of(st->r, s);
+    unsigned turns = count_turns(st->r, s, repeat), number = 0;
+    char took[REPORT_TIME_BYTES];
+    struct span turn;
+
+    if (rows_in(st, s) == 0) {
+        st->gap += s.end - s.begin;
+        return;
+    }
+    put_gap(st);
+    fprintf(st->f, "<li class=\"repeat %s\"><details%s><summary>",
+            report_result(result), result == STEP_FAILED ? " open" : "");
+    put_badge(st->f, result);
+    fprintf(st->f,
+            "<span class=\"number\">%u</span><span class=\"name\">Repeat: %u "
+            "turn%s, steps %u to %u</span><span class=\"took\">%s</span>"
+            "</summary>\n<div class=\"body\">",
+            s.begin + 1, turns, turns == 1 ? "" : "s", s.begin + 1, s.end,
+            report_time(time_of(st->r, s), took));
+    put_repeat_table(st, s);
+    fputs("<ol>\n", st->f);
+    for (unsigned i = s.begin; i < s.end; i = turn.end) {
+        turn = turn_span(st->r, i, s.end, repeat);
+        put_turn(st, turn, repeat, ++number);
+    }
+    put_gap(st);
+    fputs("</ol></div></details></li>\n", st->f);
+}
+
+/* What is in a turn of a repeat; 0: in the scenario. */
+static void put_items(struct steps *st, struct span s, size_t repeat)
+{
+    for (unsigned i = s.begin; i < s.end;) {
+        size_t inner = repeat_of(&st->r->steps[i], repeat);
+        struct span part = {i, i + 1};
+
+        if (inner) {
+            part = repeat_span(st->r, i, s.end, inner);
+            put_repeat(st, part, inner);
+        } else {
+            while (part.end < s.end &&
+                   repeat_of(&st->r->steps[part.end], repeat) == 0)
+                part.end++;
+            put_plain(st, part);
+        }
+        i = part.end;
+    }
 }
 
 void report_steps(FILE *f, const struct record *r,
@@ -475,18 +487,7 @@ void report_steps(FILE *f, const struct record *r,
     if (r->num_steps == 0)
         fputs("<p class=\"none\">No step has run.</p>\n", f);
     fputs("<ol>\n", f);
-    for (unsigned i = 0; i < r->num_steps;) {
-        struct span s;
-
-        if (r->steps[i].turn) {
-            s = repeat_span(r, i);
-            put_repeat(&st, s);
-        } else {
-            s = plain_span(r, i);
-            put_plain(&st, s);
-        }
-        i = s.end;
-    }
+    put_items(&st, (struct span){0, r->num_steps}, 0);
     put_gap(&st);
     fputs("</ol>\n</section>\n", f);
 }
