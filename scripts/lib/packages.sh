@@ -17,6 +17,10 @@ PACKAGES_GUEST=(
     python3 qemu-system-x86 'busybox-static|busybox' e2fsprogs fdisk
     util-linux evtest systemd
 )
+# What guests of config/rigs run.
+PACKAGES_RIGS=(
+    sqlite3
+)
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;
 # chromium reads reports of scenarios, with letters of fonts-dejavu-core;

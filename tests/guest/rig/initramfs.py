@@ -36,6 +36,7 @@ KITS = {
     "conformance": (("iscsi-test-cu",), ("virtio_scsi", "sg")),
     "gpu": (("modetest",), ("virtio_gpu",)),
     "udmabuf": ((), ()),
+    "database": (("sqlite3",), ()),
     "systemd": (manager.PROGRAMS, ("evdev",)),
     "systemd-newer": (manager.PROGRAMS, ("evdev",)),
 }

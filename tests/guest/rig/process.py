@@ -20,13 +20,15 @@ def _die_with_the_rig():
 
 
 class Process:
-    """name.log in the directory `logs` gets what it prints."""
+    """name.log in the directory `logs` gets what it prints. on_line(text), if
+    given, is called for each line of it."""
 
     # Called when it has ended, before that is judged: what it said last may
     # still wait in a socket.
     last_words = None
 
-    def __init__(self, loop, name, argv, logs, pass_fds=(), env=None):
+    def __init__(self, loop, name, argv, logs, pass_fds=(), env=None,
+                 on_line=None):
         self.loop = loop
         self.name = name
         self.status = None
@@ -38,7 +40,7 @@ class Process:
             start_new_session=True)  # a terminal's Ctrl-C is the rig's alone
         self.pid = self._popen.pid
         self.output = Lines(loop, os.dup(self._popen.stdout.fileno()),
-                            os.path.join(logs, name + ".log"))
+                            os.path.join(logs, name + ".log"), on_line)
         self._popen.stdout.close()
         self._pidfd = os.pidfd_open(self.pid)
         loop.watch(self._pidfd, self._on_end)

@@ -3,6 +3,7 @@
 A scenario is a function run(rig). It passes when it returns, the vubs it left
 running end cleanly on SIGTERM, and nothing died on the way."""
 
+import glob
 import os
 import shutil
 import sys
@@ -85,9 +86,9 @@ class Rig:
     def scsi(self, vub, device="san", **options):
         return Scsi(vub.socket(device), **options)
 
-    def process(self, name, argv):
+    def process(self, name, argv, **more):
         """Another program of this machine."""
-        process = Process(self.loop, name, argv, self.logs)
+        process = Process(self.loop, name, argv, self.logs, **more)
         self._processes.append(process)
         return process
 
@@ -134,8 +135,10 @@ class Rig:
             shutil.rmtree(self.dir)
 
     def show_logs(self):
-        for name in sorted(os.listdir(self.logs)):
-            with open(os.path.join(self.logs, name), errors="replace") as f:
+        for path in sorted(glob.glob(os.path.join(self.logs, "**", "*.log"),
+                                     recursive=True)):
+            name = os.path.relpath(path, self.logs)
+            with open(path, errors="replace") as f:
                 lines = f.read().splitlines()
             if lines:
                 print(f"--- {name}, last of {len(lines)} lines")

@@ -1,0 +1,125 @@
+"""The rigs of config/rigs: what each needs to be run, and a run of it.
+
+An example is a directory with devices.json, scenario.json, perhaps more
+scenarios, and guest.sh, which is what its guest does. The scenario starts QEMU
+itself; only the guest's kernel and root are made here, and handed on in the
+environment, by names that every example uses alike."""
+
+import os
+import shlex
+import signal
+import xml.etree.ElementTree
+
+from . import initramfs, kernel
+from .loop import Failure
+from .qemu import accelerator
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), *[".."] * 3))
+RIGS = os.path.join(ROOT, "config", "rigs")
+END_SECONDS = 300
+STOP_SECONDS = 45
+
+# The kit of initramfs.py that the guest of each is made of, and programs of
+# our own, by the names that the build has for them.
+GUESTS = {
+    "power-cuts": ("plain", ["guest_records"]),
+    "database-eio": ("database", []),
+}
+
+
+def names():
+    return sorted(GUESTS)
+
+
+def prepare(name, cache, tools, initrd):
+    """Makes the guest of an example, its root at the path `initrd`. Returns
+    the variables that its scenario uses."""
+    kit, programs = GUESTS[name]
+    k = kernel.find(cache, newer=kit in kernel.NEWER_KITS)
+    with open(os.path.join(RIGS, name, "guest.sh")) as f:
+        script = f.read()
+    initramfs.build(initrd, initramfs.base(cache, k, kit), script,
+                    [os.path.join(tools, program) for program in programs])
+    emulated = accelerator() != "kvm"
+    return {
+        "RIG_KERNEL": os.path.abspath(k.image),
+        "RIG_INITRD": os.path.abspath(initrd),
+        "RIG_ACCEL": accelerator(),
+        # For LD_PRELOAD: QEMU 7.2 wants KVM for GPUs and input devices.
+        "RIG_PRELOAD": os.path.abspath(
+            os.path.join(tools, "libguest_nokvm.so")) if emulated else "",
+    }
+
+
+def command(vub, name, scenario, report, runtime_dir):
+    """The command line that runs it."""
+    directory = os.path.relpath(os.path.join(RIGS, name))
+    return [vub, "--config", os.path.join(directory, "devices.json"),
+            "--scenario", os.path.join(directory, scenario),
+            "--report", report, "--set", f"/runtime_dir={runtime_dir}"]
+
+
+def show(variables, argv):
+    """As somebody would type it."""
+    lines = [f"export {name}={shlex.quote(value)}"
+             for name, value in variables.items()]
+    return "\n".join([*lines, shlex.join(argv)])
+
+
+class Run:
+    """What came of a scenario. status: vub's exit status. output: the lines
+    that it printed. steps: of each step of the JUnit file its name and what
+    it failed of, or None."""
+
+    def __init__(self, status, output, report):
+        self.status = status
+        self.output = output
+        self.report = report
+        self.steps = []
+        path = os.path.join(report, "junit.xml")
+        if not os.path.exists(path):
+            raise Failure(f"there is no {path}")
+        self.junit = xml.etree.ElementTree.parse(path).getroot()
+        for case in self.junit.iter("testcase"):
+            wrong = case.find("failure")
+            if wrong is None:
+                wrong = case.find("error")
+            if wrong is None:
+                wrong = case.find("skipped")
+            self.steps.append((case.get("name"), None if wrong is None else
+                               wrong.get("message") or wrong.text or "failed"))
+
+    def failures(self):
+        return [step for step in self.steps if step[1] is not None]
+
+    def log(self, name):
+        """The lines of what the process `name` of the scenario has written."""
+        with open(os.path.join(self.report, name + ".log"),
+                  errors="replace") as f:
+            return f.read().splitlines()
+
+    def need_passed(self):
+        if self.status != 0 or self.failures():
+            raise Failure(f"exit status {self.status}, "
+                          f"these steps failed: {self.failures()}")
+        if not os.path.getsize(os.path.join(self.report, "report.html")):
+            raise Failure("the report is empty")
+
+
+def run(rig, name, scenario="scenario.json", sets=(), seconds=END_SECONDS):
+    """Runs a scenario of an example to its end."""
+    variables = prepare(name, rig.cache, rig.tools, rig.path("guest.cpio"))
+    report = os.path.join(rig.logs, "report")
+    argv = command(rig.binary, name, scenario, report, rig.dir)
+    for one in sets:
+        argv += ["--set", one]
+    rig.note(f"{name}, {scenario}: {accelerator()}")
+    process = rig.process("vub", argv, env={**os.environ, **variables},
+                          on_line=rig.note)
+    try:
+        status = process.wait_end(seconds, f"{scenario} of {name} to end")
+    except Failure:
+        process.signal(signal.SIGTERM)  # it ends QEMU, and writes the report
+        process.wait_end(STOP_SECONDS)
+        raise
+    return Run(status, process.output.lines, report)
