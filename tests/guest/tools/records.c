@@ -34,6 +34,7 @@
 #define TOO_MANY 4000 /* the power should have gone by then */
 #define STATES UINT64_C(0x8000000000000000)
 #define NOISE_PAGES 64
+#define NOISE_MAX 8 /* pages at a time */
 #define PAGE 4096
 
 /* As in the kernel's fs/ext4/ext4.h, which user space has no header of. */
@@ -132,11 +133,18 @@ static bool make_noise(struct writer *w)
 {
     static uint8_t page[PAGE];
     uint64_t state = w->seed + w->records;
-    off_t at = (off_t)(next(&state) % NOISE_PAGES) * PAGE;
+    unsigned pages = (unsigned)(next(&state) % NOISE_MAX);
+    bool good = true;
 
     memset(page, (int)w->records, sizeof(page));
-    return pwrite(w->noise_fd, page, PAGE, at) == PAGE &&
-           sync_file_range(w->noise_fd, at, PAGE, SYNC_FILE_RANGE_WRITE) == 0;
+    for (unsigned i = 0; i < pages && good; i++) {
+        off_t at = (off_t)(next(&state) % NOISE_PAGES) * PAGE;
+
+        good =
+            pwrite(w->noise_fd, page, PAGE, at) == PAGE &&
+            sync_file_range(w->noise_fd, at, PAGE, SYNC_FILE_RANGE_WRITE) == 0;
+    }
+    return good;
 }
 
 static bool step(struct writer *w)
