@@ -625,6 +625,15 @@ static const struct store_ops powercut_ops = {
     .drain = powercut_drain,
 };
 
+static void powercut_check(void *data, const char *at, struct errs *e)
+{
+    const struct powercut_conf *conf = data;
+
+    if (conf->sector & (conf->sector - 1))
+        errs_at(e, at, "sector", "%" PRIu32 " is not a power of two",
+                conf->sector);
+}
+
 static const struct conf_key powercut_keys[] = {
     {"next", CONF_UNION, CONF_AT(struct powercut_conf, next), .required = true,
      .of = &store_union, .help = "The store that keeps what was flushed."},
@@ -634,6 +643,11 @@ static const struct conf_key powercut_keys[] = {
      .min = 64 << 10, .max = UINT64_C(1) << 30,
      .help = "How much memory writes that are not flushed may take. The oldest "
              "are written down when it is full."},
+    {"sector", CONF_U32, CONF_AT(struct powercut_conf, sector), .def = "512",
+     .min = SPOT_SECTOR, .max = SPOT_BYTES,
+     .help = "What the disk writes as a whole, bytes: a power cut tears no "
+             "write inside of one. Never less than what the store below has "
+             "as its block."},
     {"seed", CONF_U32, CONF_AT(struct powercut_conf, seed), .def = "1",
      .help = "What a power cut leaves is drawn by chance: the same seed, the "
              "same writes, the same outcome."},
@@ -645,5 +659,6 @@ const struct conf_table powercut_table = {
     .size = sizeof(struct powercut_conf),
     .keys = powercut_keys,
     .help = "A filter with a volatile write cache, whose power can be cut.",
+    .check = powercut_check,
     .ops = &powercut_ops,
 };

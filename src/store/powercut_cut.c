@@ -41,14 +41,14 @@ static struct lot draw(struct prng *g, enum power_outcome how, uint64_t write)
     return l;
 }
 
-/* Whole blocks of the store, by chance. */
-static uint64_t draw_sectors(struct prng *g, unsigned block_sectors)
+/* Whole ones of what is written as a whole, by chance. */
+static uint64_t draw_sectors(struct prng *g, unsigned whole)
 {
     uint64_t chance = prng_next(g), sectors = 0;
 
-    for (unsigned i = 0; i < 64; i += block_sectors)
+    for (unsigned i = 0; i < 64; i += whole)
         if (chance & UINT64_C(1) << i)
-            sectors |= spot_mask(i, block_sectors);
+            sectors |= spot_mask(i, whole);
     return sectors;
 }
 
@@ -68,7 +68,8 @@ static void count(struct power_cut *cut, const struct lot *l)
 void powercut_choose(struct powercut *p, struct power_cut *cut)
 {
     struct prng g = prng_of(cut->seed, cut->has_seed ? 0 : cut->number);
-    unsigned block_sectors = p->filter.store.info.block_size / SPOT_SECTOR;
+    unsigned whole =
+        MAX(p->filter.store.info.block_size, p->conf->sector) / SPOT_SECTOR;
     struct lot lot = {.write = UINT64_MAX};
 
     LIST_EACH (&p->cache.ages, node) {
@@ -82,7 +83,7 @@ void powercut_choose(struct powercut *p, struct power_cut *cut)
         piece->rank = lot.rank;
         piece->todo = lot.fate == FATE_LOST ? 0 : piece->live;
         if (lot.fate == FATE_TORN)
-            piece->todo &= draw_sectors(&g, block_sectors);
+            piece->todo &= draw_sectors(&g, whole);
         lot.kept += (unsigned)__builtin_popcountll(piece->todo);
         lot.lost += (unsigned)__builtin_popcountll(piece->live & ~piece->todo);
     }

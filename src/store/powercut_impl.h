@@ -32,6 +32,7 @@ struct powercut_conf {
     struct conf_any next;
     const char *name; /* NULL: none */
     uint64_t cache;   /* bytes */
+    uint32_t sector;  /* bytes */
     uint32_t seed;
 };
 

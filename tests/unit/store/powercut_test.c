@@ -295,6 +295,28 @@ static void what_is_left_is_old_or_new_sector_by_sector(void **state)
     assert_true(torn > 20 && kept > 20 && lost > 20);
 }
 
+/* Writes of everything: what is left of each is whole sectors of its. */
+static void a_sector_is_never_torn(void **state)
+{
+    static char buf[SECTORS * SECTOR];
+    struct rig *rig = *state;
+    uint64_t torn = 0;
+
+    begin(rig, "{'type': 'powercut', 'sector': 4096, 'next': {'type':"
+               " 'memory', 'size': '512K'}}");
+    for (unsigned i = 0; i < 40; i++) {
+        do_write(rig, 3, 128, 0);
+        torn += cut_power(rig, POWER_TORN, i).torn;
+        assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
+        for (unsigned s = 3; s < 130; s++)
+            if ((s + 1) % 8)
+                assert_int_equal(id_of(buf + s * SECTOR),
+                                 id_of(buf + (s + 1) * SECTOR));
+        find(rig);
+    }
+    assert_true(torn > 5);
+}
+
 static void two_that_overlap_may_change_their_order(void **state)
 {
     struct rig *rig = *state;
@@ -430,6 +452,7 @@ int main(void)
         RIG_TEST(what_was_not_flushed_is_lost),
         RIG_TEST(what_was_not_flushed_may_be_kept),
         RIG_TEST(what_is_left_is_old_or_new_sector_by_sector),
+        RIG_TEST(a_sector_is_never_torn),
         RIG_TEST(two_that_overlap_may_change_their_order),
         RIG_TEST(the_same_seed_has_the_same_outcome),
         RIG_TEST(a_disk_that_is_closed_is_written_down),
