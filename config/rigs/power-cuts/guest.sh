@@ -9,7 +9,6 @@
 number=0
 acknowledged=/tmp/acknowledged
 
-
 mkfs.ext4 -q -b 4096 /dev/vda  # as large disks have it
 mount -t ext4 /dev/vda /mnt
 sync

@@ -33,7 +33,7 @@
 #define PER_STATE 8
 #define TOO_MANY 4000 /* the power should have gone by then */
 #define STATES UINT64_C(0x8000000000000000)
-#define NOISE_PAGES 64
+#define NOISE_PLACES 64
 #define NOISE_MAX 8 /* pages at a time */
 #define PAGE 4096
 
@@ -129,22 +129,18 @@ static bool replace_state(struct writer *w)
     return true;
 }
 
+/* In one piece, which can be torn. */
 static bool make_noise(struct writer *w)
 {
-    static uint8_t page[PAGE];
+    static uint8_t pages[NOISE_MAX * PAGE];
     uint64_t state = w->seed + w->records;
-    unsigned pages = (unsigned)(next(&state) % NOISE_MAX);
-    bool good = true;
+    size_t len = (1 + next(&state) % NOISE_MAX) * PAGE;
+    off_t at = (off_t)(next(&state) % NOISE_PLACES) * PAGE;
 
-    memset(page, (int)w->records, sizeof(page));
-    for (unsigned i = 0; i < pages && good; i++) {
-        off_t at = (off_t)(next(&state) % NOISE_PAGES) * PAGE;
-
-        good =
-            pwrite(w->noise_fd, page, PAGE, at) == PAGE &&
-            sync_file_range(w->noise_fd, at, PAGE, SYNC_FILE_RANGE_WRITE) == 0;
-    }
-    return good;
+    memset(pages, (int)w->records, len);
+    return pwrite(w->noise_fd, pages, len, at) == (ssize_t)len &&
+           sync_file_range(w->noise_fd, at, (off_t)len,
+                           SYNC_FILE_RANGE_WRITE) == 0;
 }
 
 static bool step(struct writer *w)
