@@ -5,7 +5,9 @@ scenarios, and guest.sh, which is what its guest does. The scenario starts QEMU
 itself; only the guest's kernel and root are made here, and handed on in the
 environment, by names that every example uses alike."""
 
+import json
 import os
+import re
 import shlex
 import signal
 import xml.etree.ElementTree
@@ -18,6 +20,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), *[".."] * 3))
 RIGS = os.path.join(ROOT, "config", "rigs")
 END_SECONDS = 300
 STOP_SECONDS = 45
+STEP = re.compile(r"\[ *\d+/\d+\] ")  # begins, or has passed
 
 # The kit of initramfs.py that the guest of each is made of, and programs of
 # our own, by the names that the build has for them.
@@ -92,6 +95,16 @@ class Run:
     def failures(self):
         return [step for step in self.steps if step[1] is not None]
 
+    def answers(self, kind):
+        """What was answered to each step of that kind that has no name of its
+        own."""
+        answers = []
+        for case in self.junit.iter("testcase"):
+            out = case.find("system-out")
+            if f" {kind} " in case.get("name") and out is not None:
+                answers.append(json.loads(out.text))
+        return answers
+
     def log(self, name):
         """The lines of what the process `name` of the scenario has written."""
         with open(os.path.join(self.report, name + ".log"),
@@ -115,7 +128,8 @@ def run(rig, name, scenario="scenario.json", sets=(), seconds=END_SECONDS):
         argv += ["--set", one]
     rig.note(f"{name}, {scenario}: {accelerator()}")
     process = rig.process("vub", argv, env={**os.environ, **variables},
-                          on_line=rig.note)
+                          on_line=lambda line: STEP.match(line) or
+                          rig.note(line))
     try:
         status = process.wait_end(seconds, f"{scenario} of {name} to end")
     except Failure:
