@@ -26,17 +26,20 @@ round() {
     tell dark
 }
 
+# lost WHAT: and what the kernel says of it.
+lost() {
+    dmesg | tail -n 5
+    tell lost "$*"
+    return 1
+}
+
 power() {
-    mount -t ext4 /dev/vda /mnt || {
-        tell lost everything: it cannot be mounted
-        return 1
-    }
+    mount -t ext4 /dev/vda /mnt || lost everything: it cannot be mounted
     guest_records check $acknowledged
     umount /mnt
     e2fsck -fn /dev/vda >/tmp/e2fsck 2>&1 || {
         cat /tmp/e2fsck
-        tell lost the form: e2fsck finds errors
-        return 1
+        lost the form: e2fsck finds errors
     }
     mount -t ext4 /dev/vda /mnt
     tell whole $number
