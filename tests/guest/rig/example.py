@@ -113,8 +113,8 @@ class Run:
 
     def need_passed(self):
         if self.status != 0 or self.failures():
-            raise Failure(f"exit status {self.status}, "
-                          f"these steps failed: {self.failures()}")
+            raise Failure(f"exit status {self.status}, what failed first is "
+                          f"{self.failures()[:1]}")
         if not os.path.getsize(os.path.join(self.report, "report.html")):
             raise Failure("the report is empty")
 
