@@ -37,9 +37,13 @@ KITS = {
     "gpu": (("modetest",), ("virtio_gpu",)),
     "udmabuf": ((), ()),
     "database": (("sqlite3",), ()),
+    "installer": (("whiptail",), ("virtio_input", "evdev", "virtio_gpu")),
+    "raid": (("mdadm",), ("raid1",)),
     "systemd": (manager.PROGRAMS, ("evdev",)),
     "systemd-newer": (manager.PROGRAMS, ("evdev",)),
 }
+# Files that a kit's programs read, by their paths here and there.
+FILES = {"installer": ("/lib/terminfo/l/linux",)}
 # Looked for after PATH: a user's PATH has no sbin.
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 HERE = os.path.join(os.path.dirname(__file__), "..", "initramfs")
@@ -111,6 +115,8 @@ def base(cache, kernel, kit):
             archive.file("modules/" + name, read_module(path))
         archive.file("modules/order", "".join(
             name + "\n" for name in names).encode())
+        for path in FILES.get(kit, ()):
+            archive.file(path, _read(path))
         if with_manager:
             manager.add(archive, _add_program)
         for path in scripts:
