@@ -33,7 +33,7 @@ def main():
                                 os.path.join(report, "guest.cpio"))
     # A short path: a socket's ends at 107 bytes.
     argv = example.command(chosen.vub, chosen.name, chosen.scenario, report,
-                           tempfile.mkdtemp(prefix="vub-rig-"))
+                           tempfile.mkdtemp(prefix="vub-rig-"), variables)
     text = example.show(variables, argv)
     if chosen.prepare:
         print(text)

@@ -15,7 +15,8 @@ page() {
 # console's memory, so that it comes between no two bytes of whiptail's.
 clock() {
     columns=$(stty size </dev/tty1 | cut -d ' ' -f 2)
-    while sleep 1; do
+    until [ -e /tmp/no-clock ]; do
+        sleep 1
         date +%H:%M:%S | tr -d '\n' |
             dd of=/dev/vcs1 bs=1 seek=$((columns - 8)) conv=notrunc 2>/dev/null
     done
@@ -40,6 +41,7 @@ install_to() {
     echo 90
     umount /mnt
     echo 100
+    tell page full >/dev/ttyS1
     sleep 2 # so that whoever looks sees that it has come to its end
 }
 
@@ -74,11 +76,14 @@ install_to /dev/$disk |
     setsid sh -c 'exec 3<>/dev/tty1 >&3 && exec whiptail "$@"' whiptail \
         --backtitle "$TITLE" --title ' Installing ' \
         --gauge "Writing to $disk ..." 7 50 0
-kill $clock
+touch /tmp/no-clock
+wait $clock
 printf '\033[0;37;44m\033[2J\033[?25l\033[1;1H%s\033[12;20H%s\033[14;20H%s' \
     "$TITLE" "$name is installed on $disk." \
     'Take the medium out, and restart.' >/dev/tty1
 tell page done
 guest_button 17 32 '    Restart    ' >/dev/tty1 </dev/tty1
-printf '\033[0m\033[2J\033[H%s' 'Restarting ...' >/dev/tty1
-tell page restart
+printf '\033[0m\033[2J\033[H%s' 'Press Enter to switch the machine off.' \
+    >/dev/tty1
+tell page off
+read -r _ </dev/tty1

@@ -27,7 +27,12 @@ STEP = re.compile(r"\[ *\d+/\d+\] ")  # begins, or has passed
 GUESTS = {
     "power-cuts": ("plain", ["guest_records"]),
     "database-eio": ("database", []),
+    "installer": ("installer", ["guest_button"]),
+    "raid1": ("raid", ["guest_steady"]),
 }
+# Empty files for disks of those that keep what was written: where the config
+# has its path, the variable that has it too, and bytes.
+IMAGES = {"installer": ("/devices/4/store/path", "RIG_TARGET", 64 << 20)}
 
 
 def names():
@@ -44,7 +49,7 @@ def prepare(name, cache, tools, initrd):
     initramfs.build(initrd, initramfs.base(cache, k, kit), script,
                     [os.path.join(tools, program) for program in programs])
     emulated = accelerator() != "kvm"
-    return {
+    variables = {
         "RIG_KERNEL": os.path.abspath(k.image),
         "RIG_INITRD": os.path.abspath(initrd),
         "RIG_ACCEL": accelerator(),
@@ -52,14 +57,33 @@ def prepare(name, cache, tools, initrd):
         "RIG_PRELOAD": os.path.abspath(
             os.path.join(tools, "libguest_nokvm.so")) if emulated else "",
     }
+    if name in IMAGES:
+        _, variable, size = IMAGES[name]
+        path = os.path.join(os.path.dirname(os.path.abspath(initrd)),
+                            "disk.img")
+        with open(path, "wb") as f:
+            f.truncate(size)
+        variables[variable] = path
+    return variables
 
 
-def command(vub, name, scenario, report, runtime_dir):
+def sets(name, variables):
+    """What an example's config is to say otherwise: values for --set."""
+    if name not in IMAGES:
+        return []
+    where, variable, _ = IMAGES[name]
+    return [f"{where}={variables[variable]}"]
+
+
+def command(vub, name, scenario, report, runtime_dir, variables):
     """The command line that runs it."""
     directory = os.path.relpath(os.path.join(RIGS, name))
-    return [vub, "--config", os.path.join(directory, "devices.json"),
+    argv = [vub, "--config", os.path.join(directory, "devices.json"),
             "--scenario", os.path.join(directory, scenario),
-            "--report", report, "--set", f"/runtime_dir={runtime_dir}"]
+            "--report", report]
+    for one in [f"/runtime_dir={runtime_dir}", *sets(name, variables)]:
+        argv += ["--set", one]
+    return argv
 
 
 def show(variables, argv):
@@ -123,7 +147,7 @@ def run(rig, name, scenario="scenario.json", sets=(), seconds=END_SECONDS):
     """Runs a scenario of an example to its end."""
     variables = prepare(name, rig.cache, rig.tools, rig.path("guest.cpio"))
     report = os.path.join(rig.logs, "report")
-    argv = command(rig.binary, name, scenario, report, rig.dir)
+    argv = command(rig.binary, name, scenario, report, rig.dir, variables)
     for one in sets:
         argv += ["--set", one]
     rig.note(f"{name}, {scenario}: {accelerator()}")
