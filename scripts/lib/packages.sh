@@ -19,7 +19,7 @@ PACKAGES_GUEST=(
 )
 # What guests of config/rigs run.
 PACKAGES_RIGS=(
-    sqlite3
+    sqlite3 whiptail mdadm
 )
 # qemu-utils has qemu-storage-daemon and qemu-img, which know image locks;
 # umockdev has what is loaded into vub; libdrm is what guests show pictures with;

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import xml.etree.ElementTree
 
@@ -75,9 +76,9 @@ def sets(name, variables):
     return [f"{where}={variables[variable]}"]
 
 
-def command(vub, name, scenario, report, runtime_dir, variables):
-    """The command line that runs it."""
-    directory = os.path.relpath(os.path.join(RIGS, name))
+def command(vub, name, scenario, report, runtime_dir, variables, rigs=RIGS):
+    """The command line that runs it. rigs: where the examples are."""
+    directory = os.path.relpath(os.path.join(rigs, name))
     argv = [vub, "--config", os.path.join(directory, "devices.json"),
             "--scenario", os.path.join(directory, scenario),
             "--report", report]
@@ -129,6 +130,16 @@ class Run:
                 answers.append(json.loads(out.text))
         return answers
 
+    def need_failed(self, step, text):
+        """That step has failed, because of something that has this text in
+        it, and vub says so by its exit status."""
+        if self.status != 1:
+            raise Failure(f"exit status {self.status}, not 1")
+        why = dict(self.failures()).get(step)
+        if why is None or text not in why:
+            raise Failure(f"\"{step}\" should have failed of \"{text}\"; "
+                          f"these did: {self.failures()}")
+
     def log(self, name):
         """The lines of what the process `name` of the scenario has written."""
         with open(os.path.join(self.report, name + ".log"),
@@ -143,11 +154,28 @@ class Run:
             raise Failure("the report is empty")
 
 
-def run(rig, name, scenario="scenario.json", sets=(), seconds=END_SECONDS):
+def spoilt(rig, name, spoil):
+    """A copy of an example with something wrong, where `rigs` of run() says
+    that it is: spoil(path, scenario) is called with the copy's directory and
+    what its scenario.json has, to change."""
+    path = rig.path(os.path.join("rigs", name))
+    shutil.copytree(os.path.join(RIGS, name), path)
+    file = os.path.join(path, "scenario.json")
+    with open(file) as f:
+        scenario = json.load(f)
+    spoil(path, scenario)
+    with open(file, "w") as f:
+        json.dump(scenario, f)
+    return os.path.dirname(path)
+
+
+def run(rig, name, scenario="scenario.json", sets=(), seconds=END_SECONDS,
+        rigs=RIGS):
     """Runs a scenario of an example to its end."""
     variables = prepare(name, rig.cache, rig.tools, rig.path("guest.cpio"))
     report = os.path.join(rig.logs, "report")
-    argv = command(rig.binary, name, scenario, report, rig.dir, variables)
+    argv = command(rig.binary, name, scenario, report, rig.dir, variables,
+                   rigs)
     for one in sets:
         argv += ["--set", one]
     rig.note(f"{name}, {scenario}: {accelerator()}")

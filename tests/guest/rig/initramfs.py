@@ -90,8 +90,8 @@ def base(cache, kernel, kit):
     """The path of the base archive, made in `cache` if it is not there or
     older than this program, the kernel or a tool."""
     programs, more_modules = KITS[kit]
-    tools = [_program(name) for name in TOOLS + programs]
-    busybox = _program("busybox")
+    tools = [find_program(name) for name in TOOLS + programs]
+    busybox = find_program("busybox")
     scripts = [os.path.join(HERE, name) for name in sorted(os.listdir(HERE))]
     out = os.path.join(cache, f"base-{kit}.cpio")
     with_manager = kit in manager.KITS
@@ -148,7 +148,7 @@ def _is_fresh(path, sources):
     return all(os.path.getmtime(source) < made for source in sources)
 
 
-def _program(name):
+def find_program(name):
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":" + SBIN)
     if path is None:
         raise SystemExit(f"{name} is not installed: run scripts/test, which "
