@@ -114,8 +114,14 @@ class Run:
                 wrong = case.find("error")
             if wrong is None:
                 wrong = case.find("skipped")
-            self.steps.append((case.get("name"), None if wrong is None else
+            # "7 take it": its number keeps names apart there
+            name = case.get("name").partition(" ")[2]
+            self.steps.append((name, None if wrong is None else
                                wrong.get("message") or wrong.text or "failed"))
+
+    def html(self):
+        with open(os.path.join(self.report, "report.html")) as f:
+            return f.read()
 
     def failures(self):
         return [step for step in self.steps if step[1] is not None]
@@ -138,7 +144,7 @@ class Run:
         why = dict(self.failures()).get(step)
         if why is None or text not in why:
             raise Failure(f"\"{step}\" should have failed of \"{text}\"; "
-                          f"these did: {self.failures()}")
+                          f"this did: {self.failures()[:1]}")
 
     def log(self, name):
         """The lines of what the process `name` of the scenario has written."""
@@ -150,7 +156,7 @@ class Run:
         if self.status != 0 or self.failures():
             raise Failure(f"exit status {self.status}, what failed first is "
                           f"{self.failures()[:1]}")
-        if not os.path.getsize(os.path.join(self.report, "report.html")):
+        if not self.html():
             raise Failure("the report is empty")
 
 

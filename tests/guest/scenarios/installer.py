@@ -39,6 +39,8 @@ def look_at_answers(result):
         raise Failure(f"answers.png: {difference}")
     if picture.read(os.path.join(result.report, "end.png")).size != "640x480":
         raise Failure("end.png is no picture of the screen")
+    if result.html().count("data:image/png;base64,") < 2:
+        raise Failure("the report does not have its pictures in it")
 
 
 def right(rig):

@@ -29,6 +29,8 @@ def right(rig):
     result = example.run(rig, "raid1")
     result.need_passed()
     need_in_order(result.log("vm"), SEEN)
+    if "fault.fired" not in result.html():
+        raise Failure("the report does not tell that a rule has fired")
 
 
 def lose_both(_, scenario):
