@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""examples.py VUB: every config/*.json is good by the schema and by --check;
-and with any one key of it renamed, both say which. The defaults that the
-schema tells are good by the schema too."""
+"""examples.py VUB: every config/*.json and config/rigs/*/devices.json is good by
+the schema and by --check; and with any one key of it renamed, both say which.
+The defaults that the schema tells are good by the schema too."""
 
 import copy
 import glob
@@ -63,12 +63,17 @@ def main():
     s = schemas.Schema(schemas.load_file("vub.schema.json"))
     check_defaults(s)
     paths = sorted(set(glob.glob(os.path.join(schemas.CONFIG, "*.json"))) -
-                   {os.path.join(schemas.CONFIG, "vub.schema.json")})
+                   set(glob.glob(os.path.join(schemas.CONFIG, "*.schema.json"))))
     assert len(paths) >= 4
-    for path in paths:
-        name = os.path.basename(path)
+    rigs = sorted(glob.glob(os.path.join(schemas.CONFIG, "rigs", "*",
+                                         "devices.json")))
+    assert len(rigs) >= 2
+    for path in paths + rigs:
+        name = os.path.relpath(path, schemas.CONFIG)
         document = schemas.load_file(name)
-        assert document["$schema"] == "vub.schema.json", name
+        assert document["$schema"] == os.path.relpath(
+            os.path.join(schemas.CONFIG, "vub.schema.json"),
+            os.path.dirname(path)), name
         assert not s.errors(document), (name, s.errors(document))
         done = check(vub, path)
         assert done.returncode == 0, done.stderr
