@@ -45,6 +45,13 @@ install_to() {
     sleep 2 # so that whoever looks sees that it has come to its end
 }
 
+# With "still" on the kernel's command line nothing moves: for pictures.json.
+case "$(cat /proc/cmdline)" in
+    *" still"*)
+        touch /tmp/no-clock
+        echo 0 >/sys/class/graphics/fbcon/cursor_blink
+        ;;
+esac
 clock &
 clock=$!
 
