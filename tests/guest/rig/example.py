@@ -68,7 +68,7 @@ def prepare(name, cache, tools, initrd):
     return variables
 
 
-def sets(name, variables):
+def settings(name, variables):
     """What an example's config is to say otherwise: values for --set."""
     if name not in IMAGES:
         return []
@@ -82,7 +82,7 @@ def command(vub, name, scenario, report, runtime_dir, variables, rigs=RIGS):
     argv = [vub, "--config", os.path.join(directory, "devices.json"),
             "--scenario", os.path.join(directory, scenario),
             "--report", report]
-    for one in [f"/runtime_dir={runtime_dir}", *sets(name, variables)]:
+    for one in [f"/runtime_dir={runtime_dir}", *settings(name, variables)]:
         argv += ["--set", one]
     return argv
 
