@@ -29,14 +29,17 @@ def need(what, found, wanted):
         raise Failure(f"{what} is {found[:80]!r}, not {wanted[:80]!r}")
 
 
-def look_at_answers(result):
-    """The picture of the report is the page, but for what time it is."""
-    stored = os.path.join(example.RIGS, "installer", "ready.png")
-    shown = picture.read(os.path.join(result.report, "answers.png"))
-    difference = shown.box(*CLOCK, 0).difference(
-        picture.read(stored).box(*CLOCK, 0))
+def need_page(page, path):
+    """A picture of the report is this page, but for what time it is."""
+    stored = picture.read(os.path.join(example.RIGS, "installer", page))
+    difference = picture.read(path).box(*CLOCK, 0).difference(
+        stored.box(*CLOCK, 0))
     if difference:
-        raise Failure(f"answers.png: {difference}")
+        raise Failure(f"{path} is not {page}: {difference}")
+
+
+def look_at_pictures(result):
+    need_page("ready.png", os.path.join(result.report, "answers.png"))
     if picture.read(os.path.join(result.report, "end.png")).size != "640x480":
         raise Failure("end.png is no picture of the screen")
     if result.html().count("data:image/png;base64,") < 2:
@@ -50,7 +53,7 @@ def right(rig):
     need("the host name", on_disk(image, "/etc/hostname"), b"lab-7\n")
     need("the language", on_disk(image, "/etc/locale.conf"), b"LANG=de_DE\n")
     need("the payload", on_disk(image, "/payload"), PAYLOAD)
-    look_at_answers(result)
+    look_at_pictures(result)
     for page in ("which language?", "it is chosen", "click at it",
                  "it may be switched off"):
         if page not in dict(result.steps):
@@ -58,7 +61,7 @@ def right(rig):
 
 
 def take_wrong_picture(path, scenario):
-    shutil.copy(os.path.join(path, "language.png"),
+    shutil.copy(os.path.join(path, "done.png"),
                 os.path.join(path, "german.png"))
     [step] = [step for step in scenario["steps"]
               if step.get("name") == "Deutsch is marked"]
@@ -70,9 +73,10 @@ def wrong(rig):
     result = example.run(rig, "installer", rigs=rigs)
     result.need_failed("Deutsch is marked", "pixels that differ")
     rig.note("found: " + dict(result.failures())["Deutsch is marked"])
-    if not [name for name in os.listdir(result.report)
-            if name.endswith(".png")]:
-        raise Failure("the report does not show what was there instead")
+    # What was there instead is shown.
+    [shown] = [name for name in os.listdir(result.report)
+               if name.endswith(".png")]
+    need_page("german.png", os.path.join(result.report, shown))
 
 
 def run(rig):
