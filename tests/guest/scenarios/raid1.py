@@ -5,6 +5,8 @@ no write fails, and every byte is as it was written.
 Variant: both, where it loses both at a time, which no mirror stands: that is
 found."""
 
+import html
+
 from rig import example
 from rig.loop import Failure
 
@@ -29,8 +31,10 @@ def right(rig):
     result = example.run(rig, "raid1")
     result.need_passed()
     need_in_order(result.log("vm"), SEEN)
-    if "fault.fired" not in result.html():
-        raise Failure("the report does not tell that a rule has fired")
+    told = html.unescape(result.html())
+    for disk in "left", "right":
+        if f'"event":"fault.fired","device":"{disk}"' not in told:
+            raise Failure(f"the report does not tell that {disk} has failed")
 
 
 def lose_both(_, scenario):
