@@ -9,8 +9,6 @@
 
 #include "base/base.h"
 
-#define PRNG_SEED 1 /* where a config says none */
-
 struct prng {
     uint64_t state;
 };

@@ -35,8 +35,8 @@ static int cow_channel_open(struct store_channel **out, struct store *s,
         free(c);
         return rc;
     }
-    cow_channel_init(c);
-    cow->channels++;
+    parts_init(&c->parts);
+    list_add(&cow->channels, &c->node);
     *out = &c->filter.ch;
     return 0;
 }
@@ -46,11 +46,12 @@ static void cow_channel_close(struct store_channel *ch)
     struct cow_channel *c = cow_channel_of(ch);
     struct cow *cow = cow_of(ch->store);
 
-    cow_channel_fini(c);
+    list_del(&c->node);
+    parts_fini(&c->parts);
     store_channel_close(c->over);
     store_filter_channel_close(&c->filter);
     free(c);
-    if (--cow->channels == 0)
+    if (list_empty(&cow->channels))
         cow_task_rings_stopped(cow);
 }
 
@@ -75,6 +76,7 @@ static void cow_end(struct store *s, void (*gone)(void *arg), void *arg)
     if (c->task) {
         c->gone = gone;
         c->gone_arg = arg;
+        cow_task_give_up(c);
     } else {
         store_filter_end(s, gone, arg);
     }
@@ -85,17 +87,58 @@ static int cow_sync(struct store *s)
     return store_sync(cow_of(s)->over);
 }
 
+/* ---- what outlives the process ---- */
+
+/* Another process knows nothing of the overlay: it can go on if there is
+ * nothing in it. */
+struct cow_state {
+    uint64_t is_empty;
+};
+
+void cow_keep_state(struct cow *c)
+{
+    struct cow_state now = {.is_empty = c->num_ours == 0};
+
+    if (c->kept.at)
+        keep_pair_write(c->kept.at, &now, sizeof(now));
+}
+
+static int cow_keep(struct store *s, const char *name, struct err *e)
+{
+    struct cow *c = cow_of(s);
+    const struct store_info *base = &c->filter.next->info;
+    char whole[KEEP_NAME_MAX + 1];
+    struct cow_state was = {0};
+    int rc = store_keep_name(whole, name, "cow.1", e);
+
+    if (rc == 0)
+        rc = keep_get(&c->kept, s->id, whole, keep_pair_bytes(sizeof(was)), e);
+    if (rc == 0)
+        rc = store_filter_keep(s, name, e);
+    if (rc < 0)
+        return rc;
+    if (!c->kept.found || !keep_pair_read(c->kept.at, &was, sizeof(was)))
+        was.is_empty = 0;
+    s->info.is_found = was.is_empty && (!base->is_volatile || base->is_found);
+    /* What is lost stays so for whoever comes until another session has run. */
+    if (!c->kept.found || was.is_empty)
+        cow_keep_state(c);
+    return 0;
+}
+
 static int cow_save(struct store *s, struct err *e)
 {
     const struct cow *c = cow_of(s);
 
-    if (c->num_taken || c->num_dirty || c->task)
+    if (c->num_ours || c->task)
         return err_set(e, -EBUSY, "",
                        "filter cow has %" PRIu64 " bytes in its overlay, which "
-                       "cannot be handed on",
-                       c->num_taken << c->shift);
+                       "cannot be handed on: reset or commit it first",
+                       c->num_ours << c->shift);
     return store_filter_save(s, e);
 }
+
+/* ---- life ---- */
 
 static void cow_status(const struct store *s, struct json_out *o)
 {
@@ -113,6 +156,7 @@ static void cow_close(struct store *s)
 
     cow_overlay_close(c);
     store_filter_close(&c->filter);
+    keep_drop(&c->kept);
     free(c);
 }
 
@@ -152,6 +196,11 @@ static int cow_open(struct store **out, const struct conf_any *c,
     if (!cow)
         return errs_nomem(e);
     cow->conf = conf;
+    list_init(&cow->channels);
+    list_init(&cow->jobs);
+    list_init(&cow->waiting);
+    list_init(&cow->flush.waiting);
+    list_init(&cow->flush.now);
     rc = store_filter_open(&cow->filter, c, &conf->next, true, id, e);
     if (rc < 0) {
         free(cow);
@@ -184,6 +233,7 @@ static const struct store_ops cow_ops = {
     .acquire = cow_acquire,
     .release = store_filter_release,
     .sync = cow_sync,
+    .keep = cow_keep,
     .save = cow_save,
     .channel_open = cow_channel_open,
     .channel_close = cow_channel_close,
@@ -208,8 +258,7 @@ static const struct conf_key cow_keys[] = {
      .of = &store_union,
      .help = "The base. It is opened read-only, and nothing writes there but "
              "cow.commit."},
-    {"name", CONF_STR, CONF_AT(struct cow_conf, name), .min = 1, .max = 64,
-     .help = "By which commands find it, if the device has more than one."},
+    STORE_FILTER_NAME(struct cow_conf),
     {"overlay", CONF_PATH, CONF_AT(struct cow_conf, overlay),
      .help = "A sparse file for what is written, made if it is not there or "
              "empty. Default: memory, and gone at exit."},

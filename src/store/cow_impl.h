@@ -1,12 +1,14 @@
 /* store/cow_impl.h: what the files of filter `cow` share.
  *
  * cow.c is the filter: its life and config; cow_request.c what becomes of a
- * request; cow_overlay.c where written blocks are, and the map on a file;
+ * request; cow_job.c how blocks get into the overlay; cow_flush.c how the map
+ * gets to its file; cow_overlay.c where written blocks are, and the map;
  * cow_task.c what is done on command. Threads: the home loop, on which its
  * channels are, too (it is serial). */
 #ifndef VUB_STORE_COW_IMPL_H
 #define VUB_STORE_COW_IMPL_H
 
+#include "base/bitmap.h"
 #include "base/log.h"
 #include "loop/loop.h"
 #include "store/command.h"
@@ -29,29 +31,7 @@ struct cow_conf {
 
 struct cow_task;
 
-struct cow {
-    struct store_filter filter;
-    const struct cow_conf *conf;
-    struct loop *home;
-    unsigned channels; /* of rings, and of a task */
-
-    struct store *over;        /* the overlay, as large as the disk or larger */
-    struct conf_doc *doc;      /* its config */
-    uint64_t blocks, data_len; /* data_len: where on a file the map's head is */
-    unsigned shift;            /* of the block size */
-    uint8_t *ours;             /* a bit for each block: it is in the overlay, */
-    uint8_t *taken;            /* and takes room there: it is not just zeros */
-    uint64_t map_len;          /* bytes of one of them, whole pages */
-    uint64_t num_taken, max_taken;
-    uint8_t *dirty; /* a byte for each page of `ours`: it is not on the file */
-    uint64_t num_dirty;
-    struct log_limit limit;
-    void (*gone)(void *arg); /* it ends when the task has; NULL: not yet */
-    void *gone_arg;
-    struct cow_task *task; /* NULL: nothing is done on command */
-};
-
-/* Writing the map: see cow_request.c. */
+/* Writing the map: see cow_flush.c. */
 struct cow_flush {
     struct list waiting, now; /* requests */
     bool busy;
@@ -62,14 +42,40 @@ struct cow_flush {
     uint64_t num, next;
 };
 
-struct cow_channel {
-    struct store_filter_channel filter;
-    struct store_channel *over;
-    struct parts parts;
+struct cow {
+    struct store_filter filter;
+    const struct cow_conf *conf;
+    struct loop *home;
+    struct list channels; /* of rings, of a filter above, and of a task */
+
+    struct store *over;        /* the overlay, as large as the disk or larger */
+    struct conf_doc *doc;      /* its config */
+    uint64_t blocks, data_len; /* data_len: where on a file the map's head is */
+    unsigned shift;            /* of the block size */
+    uint8_t *ours;             /* a bit for each block: it is in the overlay, */
+    uint8_t *taken;            /* and takes room there: it is not just zeros */
+    uint64_t map_len;          /* bytes of one of them, whole pages */
+    uint64_t num_ours, num_taken, num_reserved, max_taken;
+    uint8_t *dirty; /* a byte for each page of `ours`: it is not on the file */
+    uint64_t num_dirty;
+    struct log_limit limit;
+    struct kept kept; /* a struct cow_state */
+
     struct list jobs;    /* those that put blocks into the overlay */
     struct list waiting; /* requests that would be in the way of one */
     bool going, again;
     struct cow_flush flush;
+
+    void (*gone)(void *arg); /* it ends when the task has; NULL: not yet */
+    void *gone_arg;
+    struct cow_task *task; /* NULL: nothing is done on command */
+};
+
+struct cow_channel {
+    struct store_filter_channel filter;
+    struct list node; /* in cow->channels */
+    struct store_channel *over;
+    struct parts parts;
 };
 
 static inline struct cow *cow_of(struct store *s)
@@ -82,9 +88,15 @@ static inline struct cow_channel *cow_channel_of(struct store_channel *ch)
     return container_of(ch, struct cow_channel, filter.ch);
 }
 
-static inline bool cow_bit(const uint8_t *map, uint64_t block)
+/* The first and the last block of a request that is not empty. */
+static inline uint64_t cow_first(const struct cow *c, const struct store_req *r)
 {
-    return map[block / 8] & 1u << block % 8;
+    return r->offset >> c->shift;
+}
+
+static inline uint64_t cow_last(const struct cow *c, const struct store_req *r)
+{
+    return (r->offset + r->len - 1) >> c->shift;
 }
 
 static inline bool cow_is_on_file(const struct cow *c)
@@ -96,18 +108,35 @@ static inline bool cow_is_on_file(const struct cow *c)
 int cow_submit(struct store_channel *ch, struct store_req *r);
 void cow_kick(struct store_channel *ch);
 void cow_drain(struct store_channel *ch, const void *owner, bool cancel);
-void cow_channel_init(struct cow_channel *c);
-void cow_channel_fini(struct cow_channel *c);
+/* A job is over: requests have their turn again. */
+void cow_retry(struct cow *c);
 
-/* cow_overlay.c: the store that is the overlay, and what its map says. */
+/* cow_job.c: r writes, discards or zeroes. */
+bool cow_meets_job(const struct cow *c, const struct store_req *r);
+bool cow_needs_job(const struct cow *c, const struct store_req *r);
+/* As submit; it meets no other job. */
+int cow_start_job(struct cow_channel *c, struct store_req *r);
+
+/* cow_flush.c */
+int cow_flush_submit(struct cow_channel *c, struct store_req *r);
+/* Begins the next one, if some wait and none is under way. */
+void cow_flush_next(struct cow *c);
+
+/* cow_overlay.c: the store that is the overlay, and what its map says, of
+ * blocks [from, to). */
 int cow_overlay_open(struct cow *c, const char *at, struct errs *e);
 void cow_overlay_close(struct cow *c);
-void cow_set_ours(struct cow *c, uint64_t block, bool ours);
-void cow_set_taken(struct cow *c, uint64_t block, bool taken);
+void cow_set_ours(struct cow *c, uint64_t from, uint64_t to, bool ours);
+void cow_set_taken(struct cow *c, uint64_t from, uint64_t to, bool taken);
+
+/* cow.c: whether there is anything in the overlay has changed. */
+void cow_keep_state(struct cow *c);
 
 /* cow_task.c */
 extern const struct store_command cow_commands[];
-/* The last channel of rings has closed. */
+/* The last channel has closed. */
 void cow_task_rings_stopped(struct cow *c);
+/* The disk is closed: what can be left undone is. */
+void cow_task_give_up(struct cow *c);
 
 #endif

@@ -11,6 +11,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,23 +48,38 @@ static const struct conf_table over_table = {
     .keys = over_keys,
 };
 
-void cow_set_ours(struct cow *c, uint64_t block, bool ours)
+static void mark_dirty(struct cow *c, uint64_t page)
 {
-    uint64_t page = block / COW_PAGE_BLOCKS;
-
-    if (cow_bit(c->ours, block) == ours)
+    if (!cow_is_on_file(c) || c->dirty[page])
         return;
-    c->ours[block / 8] ^= (uint8_t)(1u << block % 8);
-    if (cow_is_on_file(c) && !c->dirty[page]) {
-        c->dirty[page] = 1;
-        c->num_dirty++;
-    }
+    c->dirty[page] = 1;
+    c->num_dirty++;
 }
 
-void cow_set_taken(struct cow *c, uint64_t block, bool taken)
+void cow_set_ours(struct cow *c, uint64_t from, uint64_t to, bool ours)
 {
-    if (cow_bit(c->taken, block) != taken)
-        c->taken[block / 8] ^= (uint8_t)(1u << block % 8);
+    bool had_any = c->num_ours > 0;
+    uint64_t next, changed;
+
+    for (uint64_t at = from; at < to; at = next) {
+        uint64_t page = at / COW_PAGE_BLOCKS;
+
+        next = MIN((page + 1) * COW_PAGE_BLOCKS, to);
+        changed = bitmap_set(c->ours, at, next, ours);
+        if (!changed)
+            continue;
+        c->num_ours += ours ? changed : -changed;
+        mark_dirty(c, page);
+    }
+    if (had_any != (c->num_ours > 0))
+        cow_keep_state(c);
+}
+
+void cow_set_taken(struct cow *c, uint64_t from, uint64_t to, bool taken)
+{
+    uint64_t changed = bitmap_set(c->taken, from, to, taken);
+
+    c->num_taken += taken ? changed : -changed;
 }
 
 /* ---- the file ---- */
@@ -200,7 +216,7 @@ static void write_map(struct cow *c)
 
 /* ---- the store ---- */
 
-static int open_store(struct cow *c, const char *at, struct errs *e)
+static int open_store(struct cow *c, struct errs *e)
 {
     struct json_out o = JSON_OUT_EMPTY;
     char size[32];
@@ -226,10 +242,8 @@ static int open_store(struct cow *c, const char *at, struct errs *e)
     json_out_free(&o);
     if (rc < 0)
         return rc;
-    rc = store_open(&c->over, &((struct over_root *)root)->store, false,
-                    c->filter.store.id, e);
-    (void)at;
-    return rc;
+    return store_open(&c->over, &((struct over_root *)root)->store, false,
+                      c->filter.store.id, e);
 }
 
 static void free_maps(struct cow *c)
@@ -252,11 +266,10 @@ static int make_maps(struct cow *c)
     return c->ours && c->taken && c->dirty ? 0 : -ENOMEM;
 }
 
-static void count_taken(struct cow *c)
+static void count_blocks(struct cow *c)
 {
     memcpy(c->taken, c->ours, c->map_len);
-    for (uint64_t i = 0; i < c->map_len; i++)
-        c->num_taken += (unsigned)__builtin_popcount(c->ours[i]);
+    c->num_ours = c->num_taken = bitmap_count(c->ours, 0, c->blocks);
 }
 
 /* Nobody else may use it, for as long as we have its map in memory. */
@@ -291,15 +304,15 @@ int cow_overlay_open(struct cow *c, const char *at, struct errs *e)
         /* It is made before it can be locked, and read after. */
         rc = open_file(c, at, e);
         if (rc == 0)
-            rc = open_store(c, at, e);
+            rc = open_store(c, e);
         if (rc == 0)
             rc = own_file(c, at, e);
         if (rc == 0)
             rc = open_file(c, at, e);
         if (rc == 0)
-            count_taken(c);
+            count_blocks(c);
     } else if (rc == 0) {
-        rc = open_store(c, at, e);
+        rc = open_store(c, e);
     }
     if (rc < 0)
         cow_overlay_close(c);

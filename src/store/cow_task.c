@@ -28,6 +28,7 @@ struct cow_task {
     struct store *base;        /* to write to; NULL: nothing is committed */
     bool reopened;             /* it is not the one that is read */
     struct store_channel *below;
+    struct store_channel *asked; /* has req; NULL: none */
     struct store_req req;
     struct iovec iov;
     uint8_t *buf;
@@ -35,7 +36,7 @@ struct cow_task {
     uint64_t copied; /* bytes */
     uint64_t was;    /* bytes in the overlay, before */
     void (*next)(struct cow_task *t);
-    struct store_channel *used; /* by req */
+    bool copies, given_up;
     struct err err;
     int result;
     struct mail mail;
@@ -56,7 +57,6 @@ static void on_base_ended(void *arg)
 
     if (t->reopened)
         store_close(t->base);
-
     c->task = NULL;
     if (t->result < 0) {
         call_fail(t->call, &t->err);
@@ -109,8 +109,9 @@ static void on_step(struct mail *m)
 {
     struct cow_task *t = container_of(m, struct cow_task, mail);
 
-    if (t->req.result < 0)
-        fail(t, t->req.result, "the overlay is as it was");
+    if (t->req.result < 0 || (t->given_up && t->copies))
+        fail(t, t->req.result < 0 ? t->req.result : -ECANCELED,
+             "the overlay is as it was");
     else
         t->next(t);
 }
@@ -120,6 +121,7 @@ static void on_req_done(struct store_req *r)
 {
     struct cow_task *t = container_of(r, struct cow_task, req);
 
+    t->asked = NULL;
     t->mail.run = on_step;
     loop_post(t->cow->home, &t->mail);
 }
@@ -138,10 +140,21 @@ static void ask(struct cow_task *t, struct store_channel *ch, enum store_op op,
         .done = on_req_done,
         .owner = t,
     };
+    t->asked = ch;
     if (store_submit(ch, &t->req) == STORE_DONE)
         on_req_done(&t->req);
     else
         store_kick(ch);
+}
+
+/* A commit can be made again; what forgets goes on. */
+void cow_task_give_up(struct cow *c)
+{
+    struct cow_task *t = c->task;
+
+    t->given_up = true;
+    if (t->asked && t->copies)
+        store_drain(t->asked, t, true);
 }
 
 static void data_gone(struct cow_task *t)
@@ -162,15 +175,11 @@ static void forget(struct cow_task *t)
 {
     struct cow *c = t->cow;
 
-    for (uint64_t b = 0; b < c->blocks; b++) {
-        if (b % 8 == 0 && !c->ours[b / 8]) {
-            b += 7;
-            continue;
-        }
-        cow_set_ours(c, b, false);
-        cow_set_taken(c, b, false);
-    }
-    c->num_taken = 0;
+    t->copies = false;
+    if (!t->commits)
+        store_tell_forgotten(&c->filter.store);
+    cow_set_ours(c, 0, c->blocks, false);
+    cow_set_taken(c, 0, c->blocks, false);
     ask(t, t->own, STORE_FLUSH, 0, 0, map_is_clear);
 }
 
@@ -187,16 +196,15 @@ static void copy_next(struct cow_task *t)
     const struct cow *c = t->cow;
     uint64_t from = t->block, end, at;
 
-    while (from < c->blocks && !cow_bit(c->ours, from))
-        from += from % 8 == 0 && !c->ours[from / 8] ? 8 : 1;
+    t->copies = true;
+    if (from < c->blocks && !bitmap_has(c->ours, from))
+        from = bitmap_run_end(c->ours, from, c->blocks);
     if (from >= c->blocks) {
         ask(t, t->below, STORE_FLUSH, 0, 0, forget);
         return;
     }
-    for (end = from + 1; end < c->blocks && cow_bit(c->ours, end) &&
-                         (end - from) << c->shift < COPY_BYTES;)
-        end++;
-    t->block = end;
+    end = MIN(from + (COPY_BYTES >> c->shift), c->blocks);
+    t->block = end = bitmap_run_end(c->ours, from, end);
     at = from << c->shift;
     ask(t, t->own, STORE_READ, at,
         MIN(end << c->shift, c->filter.store.info.size) - at, run_read);
@@ -229,12 +237,24 @@ static int reopen_base(struct cow_task *t)
     return rc < 0 ? rc : store_acquire(t->base, &t->err);
 }
 
+/* What is in the base now is nowhere else: a store in memory, another overlay.
+ * To open it once more would be to have another one. */
+static bool is_unique(const struct store *s)
+{
+    const struct store *next;
+
+    for (; (next = store_next(s)) != NULL; s = next)
+        if (s->ops->commands == cow_commands)
+            return true;
+    return s->info.is_volatile;
+}
+
 static int open_base(struct cow_task *t)
 {
     struct cow *c = t->cow;
     int rc = 0;
 
-    if (c->filter.next->info.is_volatile) {
+    if (is_unique(c->filter.next)) {
         t->base = c->filter.next;
         set_writable(t->base, true);
     } else {
@@ -305,7 +325,7 @@ static void start(struct store *s, struct call *call, bool commits, bool drop)
         refuse(call, "the overlay is being committed or forgotten already");
         return;
     }
-    if (c->channels && !drop) {
+    if (!list_empty(&c->channels) && !drop) {
         refuse(call, commits
                          ? "a guest uses the disk: stop it first"
                          : "a guest uses the disk, which would change under "
@@ -322,7 +342,7 @@ static void start(struct store *s, struct call *call, bool commits, bool drop)
     t->call = call;
     t->commits = commits;
     c->task = t;
-    if (!c->channels) {
+    if (list_empty(&c->channels)) {
         begin(t);
     } else if (!store_tell_drop(s, "its disk is reset")) {
         c->task = NULL;

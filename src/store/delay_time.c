@@ -160,10 +160,7 @@ const struct conf_key delay_keys[] = {
      .help = "Look at the clock all the time while a request is to go within "
              "the next milliseconds, which takes a whole core. Without, "
              "requests go up to a millisecond late."},
-    {"seed", CONF_SIZE, CONF_AT(struct delay_conf, seed), .def = "1",
-     .help = "Where what is left to chance begins: with the same seed and the "
-             "same requests each is held as long."},
-    {"name", CONF_STR, CONF_AT(struct delay_conf, name), .min = 1,
-     .help = "By which status tells it from others."},
+    STORE_FILTER_SEED(struct delay_conf, "each is held as long."),
+    STORE_FILTER_NAME(struct delay_conf),
     {NULL},
 };

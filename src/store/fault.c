@@ -248,11 +248,8 @@ static const struct conf_key fault_keys[] = {
     {"rules", CONF_TABLES, CONF_AT(struct fault_conf, rules),
      .table = &fault_rule_table,
      .help = "Looked at in order; the first that is due decides."},
-    {"seed", CONF_SIZE, CONF_AT(struct fault_conf, seed), .def = "1",
-     .help = "Where what is left to chance begins: with the same seed and the "
-             "same requests all is the same."},
-    {"name", CONF_STR, CONF_AT(struct fault_conf, name), .min = 1,
-     .help = "By which commands find it, if its device has more of them."},
+    STORE_FILTER_SEED(struct fault_conf, "all is the same."),
+    STORE_FILTER_NAME(struct fault_conf),
     {NULL},
 };
 

@@ -108,14 +108,21 @@ static void on_dropped(void *arg, const char *why)
     store_tell_drop(&((struct store_filter *)arg)->store, why);
 }
 
+static void on_forgot(void *arg)
+{
+    store_tell_forgotten(&((struct store_filter *)arg)->store);
+}
+
 int store_filter_begin(struct store *s, struct loop *home, struct err *e)
 {
     struct store_filter *f = store_filter_of(s);
     int rc = store_begin(f->next, home, on_changed, f, e);
 
-    if (rc == 0)
-        store_on_drop(f->next, on_dropped, f);
-    return rc;
+    if (rc < 0)
+        return rc;
+    store_on_drop(f->next, on_dropped, f);
+    store_on_forget(f->next, on_forgot, f);
+    return 0;
 }
 
 void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg)

@@ -43,6 +43,23 @@ static inline int store_filter_pass(struct store_channel *next,
     return store_submit(next, r) == STORE_PENDING ? STORE_PASSED : STORE_DONE;
 }
 
+/* Keys that filters have in common: of a struct with a member of that name. */
+#define STORE_FILTER_NAME(type)                                                \
+    {                                                                          \
+        "name", CONF_STR, CONF_AT(type, name),                                 \
+            .min = 1, .max = 64,                                               \
+            .help =                                                            \
+                "By which commands find it, and status and events tell it "    \
+                "from others, if its device has more of them."                 \
+    }
+#define STORE_FILTER_SEED(type, text)                                          \
+    {                                                                          \
+        "seed", CONF_SIZE, CONF_AT(type, seed),                                \
+            .def = "1",                                                        \
+            .help = "Where what is left to chance begins: with the same seed " \
+                    "and the same requests " text                              \
+    }
+
 /* Rows of a filter's table that do no more than pass it on. */
 int store_filter_begin(struct store *s, struct loop *home, struct err *e);
 void store_filter_end(struct store *s, void (*gone)(void *arg), void *arg);

@@ -43,6 +43,13 @@ static inline bool store_tell_drop(struct store *s, const char *why)
     return s->dropped != NULL;
 }
 
+/* [home] What was written is forgotten: see store_on_forget. */
+static inline void store_tell_forgotten(struct store *s)
+{
+    if (s->forgot)
+        s->forgot(s->forgot_arg);
+}
+
 /* What a piece of kept memory of a store is called: "NAME.WHAT", where WHAT
  * says the layout. */
 int store_keep_name(char whole[KEEP_NAME_MAX + 1], const char *name,
@@ -55,6 +62,11 @@ void store_complete(struct store_req *r, int result);
 /* Ends those requests of owner that are on a list, by their node, with -EIO.
  * For drain. */
 void store_give_up(struct list *waiting, const void *owner);
+
+/* Those requests of owner that are on a list, by their node, are in a hurry
+ * from now on: whatever they have still to go through does not delay them on
+ * purpose. For drain. */
+void store_hurry(struct list *waiting, const void *owner);
 
 /* The iovecs of r that are not done yet, as r->progress says: at most
  * `iov_max` of them. If progress lies inside an iovec, its rest comes alone,

@@ -130,10 +130,17 @@ void store_on_drop(struct store *s, void (*dropped)(void *arg, const char *why),
     s->dropped_arg = arg;
 }
 
+void store_on_forget(struct store *s, void (*forgot)(void *arg), void *arg)
+{
+    s->forgot = forgot;
+    s->forgot_arg = arg;
+}
+
 void store_end(struct store *s, void (*gone)(void *arg), void *arg)
 {
     s->changed = NULL;
     s->dropped = NULL;
+    s->forgot = NULL;
     if (s->begun && s->ops->end)
         s->ops->end(s, gone, arg);
     else
@@ -359,6 +366,16 @@ void store_give_up(struct list *waiting, const void *owner)
     }
     while ((node = list_pop(&mine)) != NULL)
         store_complete(container_of(node, struct store_req, node), -EIO);
+}
+
+void store_hurry(struct list *waiting, const void *owner)
+{
+    LIST_EACH (waiting, at) {
+        struct store_req *r = container_of(at, struct store_req, node);
+
+        if (r->owner == owner)
+            r->flags |= STORE_HURRY;
+    }
 }
 
 int store_rest(struct store_req *r, const struct iovec **iov, int iov_max)

@@ -59,7 +59,8 @@ enum { STORE_DONE, STORE_PENDING };
 
 struct store_req {
     enum store_op op;
-    uint16_t flags;          /* STORE_FUA, STORE_UNMAP, STORE_HURRY */
+    uint16_t flags;          /* STORE_FUA, STORE_UNMAP, STORE_HURRY, which a
+                              * drain may add */
     uint16_t user;           /* the caller's, left alone */
     uint64_t offset, len;    /* bytes */
     const struct iovec *iov; /* of a read or write: len bytes in all; good
@@ -157,6 +158,8 @@ struct store {
     void *changed_arg;
     void (*dropped)(void *arg, const char *why);
     void *dropped_arg;
+    void (*forgot)(void *arg);
+    void *forgot_arg;
     bool begun;
 };
 
@@ -197,6 +200,9 @@ int store_begin(struct store *s, struct loop *home, void (*changed)(void *arg),
  * home, perhaps from inside a submit; why: a clause, for people. */
 void store_on_drop(struct store *s, void (*dropped)(void *arg, const char *why),
                    void *arg);
+/* [home] The same: all that was written to s is forgotten, on command. No
+ * channel of it is open, and whoever has some of it forgets it too. */
+void store_on_forget(struct store *s, void (*forgot)(void *arg), void *arg);
 /* [home] No channel is open; changed is not called any more. gone is, at once
  * or later. Safe without begin. */
 void store_end(struct store *s, void (*gone)(void *arg), void *arg);

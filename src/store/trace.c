@@ -25,7 +25,7 @@
 #define WORKERS_MAX TRACE_NO_WORKER
 
 struct trace_conf {
-    const char *path, *second;
+    const char *path, *second, *name;
     uint64_t max_size, buffer;
     struct conf_any next;
 };
@@ -302,6 +302,7 @@ static int trace_open(struct store **out, const struct conf_any *c,
         store_filter_close(&t->filter);
         goto out;
     }
+    t->filter.store.name = conf->name;
     *out = &t->filter.store;
     return 0;
 out:
@@ -419,6 +420,7 @@ static const struct conf_key trace_keys[] = {
      .min = 128 << 10, .max = 1 << 30,
      .help = "Memory for records that are not written yet. While it is full "
              "records are lost, and counted."},
+    STORE_FILTER_NAME(struct trace_conf),
     {NULL},
 };
 
