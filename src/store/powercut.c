@@ -17,13 +17,14 @@
  * that are cached, need none: what is cached stays so until it is below.
  *
  * Cached writes go down by a channel of our own, which does not end with the
- * rings: a power cut ends the session and goes on with what it leaves. From
- * the moment of a cut until the rings have stopped the power is off, and
- * everything fails. A disk that is closed has its cache written down first.
+ * rings: a power cut ends the session and goes on with what it leaves
+ * (powercut_cut.c). From the moment of a cut until the rings have stopped the
+ * power is off, and everything fails. powercut_life.c says what else outlives a
+ * session.
  *
  * Two power cuts are the same if the same writes were not flushed, hence
  * serial. Another process that goes on knows nothing of the cache, hence
- * is_volatile, and no hand-over while there is something in it. */
+ * is_volatile. */
 #include "store/powercut.h"
 
 #include <assert.h>
@@ -73,48 +74,6 @@ static int read_mixed(struct powercut_channel *c, struct store_req *r)
     return parts_split_end(r);
 }
 
-/* ---- our own channel ---- */
-
-static bool open_own(struct powercut *p)
-{
-    struct err e;
-
-    if (p->own)
-        return true;
-    if (store_channel_open(&p->own, p->filter.next, p->home, &e) == 0)
-        return true;
-    p->own = NULL;
-    log_error(p->filter.store.id, "powercut: %s", e.text);
-    return false;
-}
-
-void powercut_send(struct powercut *p, struct part *part)
-{
-    if (store_submit(p->own, &part->req) == STORE_DONE)
-        part->req.done(&part->req);
-}
-
-static void on_flushed(struct store_req *r)
-{
-    struct powercut *p = container_of(r, struct powercut, flush);
-
-    p->flushed(p, r->result);
-}
-
-static void flush_below(struct powercut *p,
-                        void (*flushed)(struct powercut *p, int result))
-{
-    p->flushed = flushed;
-    p->flush = (struct store_req){
-        .op = STORE_FLUSH,
-        .flags = STORE_HURRY,
-        .done = on_flushed,
-        .owner = p,
-    };
-    if (store_submit(p->own, &p->flush) == STORE_DONE)
-        flushed(p, p->flush.result);
-}
-
 /* ---- turns ---- */
 
 static void turn_over(struct powercut *p, int result)
@@ -123,6 +82,7 @@ static void turn_over(struct powercut *p, int result)
 
     p->active = NULL;
     p->busy = false;
+    powercut_keep_state(p);
     if (r)
         store_complete(r, p->off ? -EIO : result);
     powercut_go_on(p);
@@ -136,7 +96,7 @@ static void all_spilled(struct powercut *p, int result)
         return;
     }
     powercut_drop_marked(p);
-    flush_below(p, turn_over);
+    powercut_flush(p, turn_over);
 }
 
 static void spill_all(struct powercut *p)
@@ -147,7 +107,10 @@ static void spill_all(struct powercut *p)
 
 static int cache_write(struct powercut *p, const struct store_req *r)
 {
-    return write_cache_add(&p->cache, r->offset, r->len, r->iov, r->iov_num);
+    int rc = write_cache_add(&p->cache, r->offset, r->len, r->iov, r->iov_num);
+
+    powercut_keep_state(p);
+    return rc;
 }
 
 static bool has_room(const struct powercut *p, const struct store_req *r)
@@ -182,6 +145,7 @@ static void on_through(struct store_req *below)
     if (result == 0)
         write_cache_trim(&p->cache, below->offset, below->len);
     parts_put(&p->parts, part);
+    p->ends++;
     turn_over(p, result);
 }
 
@@ -219,78 +183,6 @@ static void take_turn(struct powercut *p, struct store_req *r)
         make_room(p, r);
 }
 
-/* ---- a power cut ---- */
-
-static void forget_all(struct powercut *p)
-{
-    LIST_EACH_SAFE (&p->cache.ages, node)
-        write_cache_drop(&p->cache, cached_of(node));
-    p->spill.num = 0;
-}
-
-static void cut_over(struct powercut *p, int result)
-{
-    struct power_cut *cut = p->cut;
-    const char *id = p->filter.store.id;
-
-    p->cut = NULL;
-    p->busy = false;
-    if (result < 0)
-        log_error(id, "what a power cut has left could not be written: %s",
-                  strerror(-result));
-    else
-        log_warn(id,
-                 "power cut %" PRIu64 ": of %" PRIu64
-                 " writes that were not flushed %" PRIu64 " are kept, %" PRIu64
-                 " lost, %" PRIu64 " torn",
-                 cut->number, cut->writes, cut->kept, cut->lost, cut->torn);
-    cut->over(cut, result);
-    powercut_go_on(p);
-}
-
-static void cut_spilled(struct powercut *p, int result)
-{
-    forget_all(p);
-    if (result < 0)
-        cut_over(p, result);
-    else
-        flush_below(p, cut_over);
-}
-
-static void take_cut(struct powercut *p)
-{
-    p->busy = true;
-    powercut_choose(p, p->cut);
-    powercut_spill(p, cut_spilled);
-}
-
-int powercut_cut(struct store *s, struct power_cut *cut, struct err *e)
-{
-    struct powercut *p = powercut_of(s);
-    struct list lost, *node;
-
-    if (p->cut || p->gone)
-        return err_set(e, -EBUSY, "", "%s",
-                       p->cut ? "the power has just been cut: what is left of "
-                                "the cache is being written"
-                              : "the device is being closed");
-    if (!open_own(p))
-        return err_nomem(e);
-    p->cut = cut;
-    cut->number = ++p->cuts;
-    if (!cut->has_seed)
-        cut->seed = p->conf->seed;
-    p->off = p->channels > 0;
-    list_init(&lost);
-    list_move(&lost, &p->queue);
-    while ((node = list_pop(&lost)) != NULL)
-        store_complete(container_of(node, struct store_req, node), -EIO);
-    if (p->off)
-        store_tell_drop(s, "the power of its disk was cut");
-    powercut_go_on(p);
-    return 0;
-}
-
 /* ---- going on ---- */
 
 /* The disk is closed. What cannot be written down is lost. */
@@ -302,7 +194,7 @@ static void last_spilled(struct powercut *p, int result)
     }
     log_error(p->filter.store.id, "writes that were not flushed are lost: %s",
               strerror(-result));
-    forget_all(p);
+    powercut_forget(p);
     turn_over(p, result);
 }
 
@@ -312,6 +204,16 @@ static void spill_last(struct powercut *p)
     powercut_spill(p, last_spilled);
 }
 
+/* The disk may have become smaller. */
+static void trim_to_size(struct powercut *p)
+{
+    uint64_t size = store_size(p->filter.next);
+
+    if (size < p->size)
+        write_cache_trim(&p->cache, size, p->size - size);
+    p->size = size;
+}
+
 /* False: nothing is to be done, or somebody is at it. */
 static bool begin_next(struct powercut *p)
 {
@@ -319,8 +221,10 @@ static bool begin_next(struct powercut *p)
 
     if (p->busy)
         return false;
+    trim_to_size(p);
     if (p->cut) {
-        take_cut(p);
+        p->busy = true;
+        powercut_begin_cut(p);
         return true;
     }
     if (p->gone && p->cache.num) {
@@ -329,19 +233,17 @@ static bool begin_next(struct powercut *p)
         return true;
     }
     if (__atomic_exchange_n(&p->sync, false, __ATOMIC_RELAXED) &&
-        p->cache.num && open_own(p)) {
+        p->cache.num && powercut_open_own(p)) {
         p->busy = true;
         spill_all(p);
         return true;
     }
     node = list_pop(&p->queue);
     if (!node) {
-        if (p->gone && !p->closing)
-            loop_post(p->home, &p->closer);
-        p->closing = p->gone != NULL;
+        powercut_rest_later(p);
         return false;
     }
-    if (open_own(p))
+    if (powercut_open_own(p))
         take_turn(p, container_of(node, struct store_req, node));
     else
         store_complete(container_of(node, struct store_req, node), -ENOMEM);
@@ -431,8 +333,10 @@ static void powercut_drain(struct store_channel *ch, const void *owner,
         store_give_up(&p->queue, owner);
         if (p->active && p->active->owner == owner)
             store_drain(p->own, p, true);
-    } else if (p->own) {
-        store_drain(p->own, p, false);
+    } else {
+        store_hurry(&p->queue, owner);
+        if (p->own)
+            store_drain(p->own, p, false);
     }
     store_filter_drain(ch, owner, cancel);
     powercut_go_on(p);
@@ -469,69 +373,10 @@ static void powercut_channel_close(struct store_channel *ch)
     parts_fini(&c->parts);
     store_filter_channel_close(&c->filter);
     free(c);
+    powercut_rest(p);
 }
 
 /* ---- life ---- */
-
-static int powercut_acquire(struct store *s, struct err *e)
-{
-    if (powercut_of(s)->cut)
-        return err_set(e, -EAGAIN, "",
-                       "the power was cut: what is left of the cache is being "
-                       "written");
-    return store_filter_acquire(s, e);
-}
-
-static int powercut_begin(struct store *s, struct loop *home, struct err *e)
-{
-    powercut_of(s)->home = home;
-    return store_filter_begin(s, home, e);
-}
-
-/* Not from inside what a channel has completed. */
-static void on_close(struct mail *m)
-{
-    struct powercut *p = container_of(m, struct powercut, closer);
-
-    if (p->own)
-        store_channel_close(p->own);
-    p->own = NULL;
-    store_filter_end(&p->filter.store, p->gone, p->gone_arg);
-}
-
-static void powercut_end(struct store *s, void (*gone)(void *arg), void *arg)
-{
-    struct powercut *p = powercut_of(s);
-
-    p->gone = gone;
-    p->gone_arg = arg;
-    if (p->cache.num && !open_own(p)) {
-        log_error(s->id, "writes that were not flushed are lost");
-        forget_all(p);
-    }
-    if (p->busy && !p->cut)
-        store_drain(p->own, p, true);
-    powercut_go_on(p);
-}
-
-/* [any thread] The cache is the loop's: it goes down with the next batch. */
-static int powercut_sync(struct store *s)
-{
-    __atomic_store_n(&powercut_of(s)->sync, true, __ATOMIC_RELAXED);
-    return store_filter_sync(s);
-}
-
-static int powercut_save(struct store *s, struct err *e)
-{
-    const struct powercut *p = powercut_of(s);
-
-    if (p->cache.num || p->cut)
-        return err_set(e, -EBUSY, "",
-                       "filter powercut has %" PRIu64 " bytes that the guest "
-                       "has not flushed, which cannot be handed on",
-                       p->cache.bytes);
-    return store_filter_save(s, e);
-}
 
 static void powercut_status(const struct store *s, struct json_out *o)
 {
@@ -552,6 +397,7 @@ static void powercut_close(struct store *s)
     write_cache_fini(&p->cache);
     free(p->spill.list);
     store_filter_close(&p->filter);
+    keep_drop(&p->kept);
     free(p);
 }
 
@@ -582,7 +428,7 @@ static int powercut_open(struct store **out, const struct conf_any *c,
     p->conf = conf;
     list_init(&p->queue);
     parts_init(&p->parts);
-    p->closer.run = on_close;
+    powercut_life_init(p);
     rc = store_filter_open(&p->filter, c, &conf->next, read_only, id, e);
     if (rc < 0)
         goto out;
@@ -591,6 +437,7 @@ static int powercut_open(struct store **out, const struct conf_any *c,
         store_filter_close(&p->filter);
         goto out;
     }
+    p->size = store_size(p->filter.next);
     p->filter.store.name = conf->name;
     p->filter.store.info.cached = true;
     p->filter.store.info.is_volatile = true;
@@ -617,6 +464,7 @@ static const struct store_ops powercut_ops = {
     .refresh = store_filter_refresh,
     .resize = store_filter_resize,
     .sync = powercut_sync,
+    .keep = powercut_keep,
     .save = powercut_save,
     .channel_open = powercut_channel_open,
     .channel_close = powercut_channel_close,
@@ -637,8 +485,6 @@ static void powercut_check(void *data, const char *at, struct errs *e)
 static const struct conf_key powercut_keys[] = {
     {"next", CONF_UNION, CONF_AT(struct powercut_conf, next), .required = true,
      .of = &store_union, .help = "The store that keeps what was flushed."},
-    {"name", CONF_STR, CONF_AT(struct powercut_conf, name), .min = 1, .max = 64,
-     .help = "By which commands find it, if the device has more than one."},
     {"cache", CONF_SIZE, CONF_AT(struct powercut_conf, cache), .def = "\"16M\"",
      .min = 64 << 10, .max = UINT64_C(1) << 30,
      .help = "How much memory writes that are not flushed may take. The oldest "
@@ -648,9 +494,9 @@ static const struct conf_key powercut_keys[] = {
      .help = "What the disk writes as a whole, bytes: a power cut tears no "
              "write inside of one. Never less than what the store below has "
              "as its block."},
-    {"seed", CONF_U32, CONF_AT(struct powercut_conf, seed), .def = "1",
-     .help = "What a power cut leaves is drawn by chance: the same seed, the "
-             "same writes, the same outcome."},
+    STORE_FILTER_SEED(struct powercut_conf,
+                      "a power cut leaves the same of them."),
+    STORE_FILTER_NAME(struct powercut_conf),
     {NULL},
 };
 

@@ -11,7 +11,7 @@ static const char *const outcome_words[] = {"lost",      "kept",  "torn",
 
 struct cut_args {
     unsigned outcome;
-    uint32_t seed;
+    uint64_t seed;
     bool has_seed;
 };
 
@@ -21,7 +21,7 @@ static const struct conf_key cut_keys[] = {
      .help = "What becomes of the writes that were not flushed: all are lost; "
              "all are kept; of each all, some sectors or nothing is kept; each "
              "is kept or not, in any order; or both of these."},
-    {"seed", CONF_U32, CONF_AT(struct cut_args, seed),
+    {"seed", CONF_SIZE, CONF_AT(struct cut_args, seed),
      .seen_offset = CONF_SEEN(struct cut_args, has_seed),
      .help = "Of this power cut. By default the config's, and which power cut "
              "of the device it is."},

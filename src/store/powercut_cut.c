@@ -1,10 +1,18 @@
-/* What a power cut leaves of writes that were not flushed.
+/* A power cut: its course, and what it leaves of writes that were not flushed.
+ *
+ * The session ends; what waited for its turn has failed by then. When whatever
+ * is on its way down has ended, the cut has its turn: what is left goes down,
+ * the rest is forgotten, and then a session may begin.
  *
  * Each write draws its fate, in the order in which they came, from a stream of
  * numbers that is the seed's: the same writes and the same seed have the same
  * outcome. A write that was cut into pieces has one fate. Which of two that
  * overlap is over the other is its rank: its age, or, where the order is not
  * kept, a number that is drawn, too. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
 #include "store/powercut_impl.h"
 
 enum fate { FATE_LOST, FATE_KEPT, FATE_TORN };
@@ -65,7 +73,8 @@ static void count(struct power_cut *cut, const struct lot *l)
         cut->torn++;
 }
 
-void powercut_choose(struct powercut *p, struct power_cut *cut)
+/* Marks what is to be written. */
+static void choose(struct powercut *p, struct power_cut *cut)
 {
     struct prng g = prng_of(cut->seed, cut->has_seed ? 0 : cut->number);
     unsigned whole =
@@ -89,4 +98,70 @@ void powercut_choose(struct powercut *p, struct power_cut *cut)
     }
     if (lot.write != UINT64_MAX)
         count(cut, &lot);
+}
+
+/* ---- its course ---- */
+
+static void cut_over(struct powercut *p, int result)
+{
+    struct power_cut *cut = p->cut;
+    const char *id = p->filter.store.id;
+
+    p->cut = NULL;
+    p->busy = false;
+    powercut_keep_state(p);
+    if (result < 0)
+        log_error(id, "what a power cut has left could not be written: %s",
+                  strerror(-result));
+    else
+        log_warn(id,
+                 "power cut %" PRIu64 ": of %" PRIu64
+                 " writes that were not flushed %" PRIu64 " are kept, %" PRIu64
+                 " lost, %" PRIu64 " torn",
+                 cut->number, cut->writes, cut->kept, cut->lost, cut->torn);
+    cut->over(cut, result);
+    powercut_go_on(p);
+}
+
+static void cut_spilled(struct powercut *p, int result)
+{
+    powercut_forget(p);
+    if (result < 0)
+        cut_over(p, result);
+    else
+        powercut_flush(p, cut_over);
+}
+
+void powercut_begin_cut(struct powercut *p)
+{
+    choose(p, p->cut);
+    powercut_spill(p, cut_spilled);
+}
+
+int powercut_cut(struct store *s, struct power_cut *cut, struct err *e)
+{
+    struct powercut *p = powercut_of(s);
+    struct list lost, *node;
+
+    if (p->cut || p->gone)
+        return err_set(e, -EBUSY, "", "%s",
+                       p->cut ? "the power has just been cut: what is left of "
+                                "the cache is being written"
+                              : "the device is being closed");
+    if (!powercut_open_own(p))
+        return err_nomem(e);
+    p->cut = cut;
+    cut->number = ++p->cuts;
+    if (!cut->has_seed)
+        cut->seed = p->conf->seed;
+    p->off = p->channels > 0;
+    powercut_keep_state(p);
+    list_init(&lost);
+    list_move(&lost, &p->queue);
+    while ((node = list_pop(&lost)) != NULL)
+        store_complete(container_of(node, struct store_req, node), -EIO);
+    if (p->off)
+        store_tell_drop(s, "the power of its disk was cut");
+    powercut_go_on(p);
+    return 0;
 }

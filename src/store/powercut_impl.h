@@ -2,13 +2,14 @@
  *
  * powercut.c is the filter: what becomes of a request, and whose turn it is;
  * powercut_spill.c writes a set of cached writes down; powercut_cut.c says what
- * a power cut leaves of them. Threads: the loop of its channels, which is the
- * home loop (it is serial). */
+ * a power cut leaves of them; powercut_life.c what there is without a session.
+ * Threads: the loop of its channels, which is the home loop (it is serial). */
 #ifndef VUB_STORE_POWERCUT_IMPL_H
 #define VUB_STORE_POWERCUT_IMPL_H
 
 #include "base/prng.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "store/command.h"
 #include "store/event.h"
 #include "store/filter.h"
@@ -33,7 +34,7 @@ struct powercut_conf {
     const char *name; /* NULL: none */
     uint64_t cache;   /* bytes */
     uint32_t sector;  /* bytes */
-    uint32_t seed;
+    uint64_t seed;
 };
 
 struct powercut {
@@ -43,8 +44,9 @@ struct powercut {
     unsigned channels; /* of rings */
 
     struct write_cache cache;
-    struct store_channel *own; /* by which cached writes go down; NULL: none
-                                * has yet */
+    uint64_t size;             /* of what is below, when it was looked at */
+    struct store_channel *own; /* by which cached writes go down; NULL: it is
+                                * not needed */
     struct parts parts;
     struct spill spill;
 
@@ -61,10 +63,17 @@ struct powercut {
     bool sync;              /* atomic: what is cached is wanted below */
     struct store_req flush; /* of our own */
     void (*flushed)(struct powercut *p, int result);
-    bool closing;
-    struct mail closer;      /* when our channel can be closed */
+
+    /* powercut_life.c's */
+    bool used, locked; /* a session has acquired it; what is below is */
+    struct mail resting;
+    bool rests;          /* the mail is under way */
+    struct timer timer;  /* runs while it is closed and writes */
+    uint64_t ends, seen; /* of our own requests; when the timer fired last */
     void (*gone)(void *arg); /* it ends; NULL: not yet */
     void *gone_arg;
+    struct kept kept; /* a struct powercut_state */
+    bool kept_empty;  /* what it says */
 };
 
 static inline struct powercut *powercut_of(struct store *s)
@@ -74,9 +83,32 @@ static inline struct powercut *powercut_of(struct store *s)
 
 /* powercut.c: begins what can begin. */
 void powercut_go_on(struct powercut *p);
+
+/* powercut_life.c */
+void powercut_life_init(struct powercut *p);
+/* The channel of our own; false: it cannot be had, which is logged. */
+bool powercut_open_own(struct powercut *p);
 /* A request of our own, sent by our own channel; what it answers at once comes
  * through done, too. */
 void powercut_send(struct powercut *p, struct part *part);
+/* What is below is stable then. */
+void powercut_flush(struct powercut *p,
+                    void (*flushed)(struct powercut *p, int result));
+/* Nothing is to be done: what is not needed without rings is given back. Not
+ * from inside what a channel has completed; later is. */
+void powercut_rest(struct powercut *p);
+void powercut_rest_later(struct powercut *p);
+/* Nothing is cached any more. */
+void powercut_forget(struct powercut *p);
+/* Whether anything is cached may have changed. */
+void powercut_keep_state(struct powercut *p);
+int powercut_keep(struct store *s, const char *name, struct err *e);
+int powercut_save(struct store *s, struct err *e);
+int powercut_acquire(struct store *s, struct err *e);
+void powercut_release(struct store *s);
+int powercut_begin(struct store *s, struct loop *home, struct err *e);
+void powercut_end(struct store *s, void (*gone)(void *arg), void *arg);
+int powercut_sync(struct store *s);
 
 /* powercut_commands.c */
 extern const struct store_command powercut_commands[];
@@ -93,7 +125,7 @@ void powercut_mark(struct powercut *p, uint64_t bytes);
 /* Those that were to be written down are. */
 void powercut_drop_marked(struct powercut *p);
 
-/* powercut_cut.c: marks what is to be written. */
-void powercut_choose(struct powercut *p, struct power_cut *cut);
+/* powercut_cut.c: it is the turn of p->cut. */
+void powercut_begin_cut(struct powercut *p);
 
 #endif

@@ -86,6 +86,7 @@ static void on_written(struct store_req *r)
     if (r->result < 0 && p->spill.result == 0)
         p->spill.result = r->result;
     parts_put(&p->parts, part);
+    p->ends++;
     p->spill.in_flight--;
     pump(p);
     powercut_go_on(p); /* with what pump has sent, or what comes next */
