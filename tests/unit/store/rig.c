@@ -193,11 +193,26 @@ static const struct store_command *command_named(const char *name,
     return NULL;
 }
 
+struct common {
+    const char *filter;
+};
+
+static const struct conf_key common_keys[] = {
+    {"filter", CONF_STR, CONF_AT(struct common, filter)},
+    {NULL},
+};
+
+static const struct conf_table common_table = {
+    .name = "command",
+    .size = sizeof(struct common),
+    .keys = common_keys,
+};
+
 int rig_tell(struct rig *rig, const char *command, const char *params)
 {
     const char *type;
     const struct store_command *c = command_named(command, &type);
-    const struct conf_table *const tables[] = {NULL, c->params};
+    const struct conf_table *const tables[] = {&common_table, c->params};
     struct store_search search = {.type = type};
     struct told t = {.rig = rig};
     struct conf_doc *doc = conf_new();
@@ -219,6 +234,7 @@ int rig_tell(struct rig *rig, const char *command, const char *params)
         print_message("%s: %s\n", es.list[0].where, es.list[0].text);
     errs_free(&es);
     if (rc == 0) {
+        search.name = ((struct common *)out[0])->filter;
         store_search(&search, rig->store);
         rc = store_search_over(&search, &e);
         assert_int_equal(rc, 0);
