@@ -29,7 +29,7 @@ struct delay {
     struct store_filter filter;
     const struct delay_conf *conf;
     struct delay_clock clock;
-    uint64_t held, waiting; /* so far; now */
+    uint64_t held, waiting; /* so far; now, of all channels */
 };
 
 struct held {
@@ -110,6 +110,7 @@ static bool push(struct delay_channel *c, struct store_req *r,
     }
     c->heap[c->count] = (struct held){until_ns, c->seq++, r};
     rise(c, c->count++);
+    delay_of(c->filter.ch.store)->waiting++;
     return true;
 }
 
@@ -117,6 +118,7 @@ static struct store_req *pop(struct delay_channel *c)
 {
     struct store_req *r = c->heap[0].r;
 
+    delay_of(c->filter.ch.store)->waiting--;
     c->heap[0] = c->heap[--c->count];
     if (c->count > 0)
         sink(c, 0);
@@ -143,6 +145,7 @@ static void take(struct delay_channel *c, const void *owner, struct list *mine)
         else
             list_add(mine, &c->heap[i].r->node);
     }
+    delay_of(c->filter.ch.store)->waiting -= c->count - left;
     c->count = left;
 }
 
@@ -154,7 +157,6 @@ static void wait_for_first(struct delay_channel *c)
     bool exact = delay_of(c->filter.ch.store)->conf->exact;
     uint64_t now, first;
 
-    delay_of(c->filter.ch.store)->waiting = c->count;
     if (c->count == 0) {
         timer_stop(&c->timer);
         c->timer_ns = 0;
@@ -254,7 +256,7 @@ static void delay_drain(struct store_channel *ch, const void *owner,
 
     take(c, owner, &mine);
     wait_for_first(c);
-    if (c->count == 0)
+    if (delay_of(ch->store)->waiting == 0)
         delay_of(ch->store)->clock.arm.free_ns = 0;
     while ((node = list_pop(&mine)) != NULL) {
         struct store_req *r = container_of(node, struct store_req, node);

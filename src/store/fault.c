@@ -157,6 +157,7 @@ static int fault_channel_open(struct store_channel **out, struct store *s,
         free(c);
         return rc;
     }
+    parts_init(&c->parts);
     steps_init(&c->steps, loop, fault_step);
     list_add(&fault_of(s)->channels, &c->node);
     *out = &c->filter.ch;
@@ -170,6 +171,7 @@ static void fault_channel_close(struct store_channel *ch)
     assert(list_empty(&c->stuck));
     list_del(&c->node);
     steps_fini(&c->steps);
+    parts_fini(&c->parts);
     store_filter_channel_close(&c->filter);
     free(c);
 }

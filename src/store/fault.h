@@ -12,6 +12,7 @@
 #include "store/command.h"
 #include "store/event.h"
 #include "store/filter.h"
+#include "store/parts.h"
 #include "store/steps.h"
 
 enum fault_outcome {
@@ -75,6 +76,7 @@ struct fault_channel {
     struct store_filter_channel filter;
     struct list node; /* in fault->channels */
     struct list stuck;
+    struct parts parts; /* what is done instead */
     struct steps steps; /* garbage that is much */
 };
 

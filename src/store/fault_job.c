@@ -1,24 +1,15 @@
 /* Requests that the filter `fault` does otherwise than asked: a part of them,
  * at another place, or with bits of what was read changed when it is there.
  *
- * A job is the request below; its pieces of memory are the guest's, perhaps
- * fewer of them. What chance decides is drawn when the request comes, not when
- * it ends: the order of ends is nobody's. */
-#include <stdlib.h>
-
+ * What goes down is a part (store/parts.h). The request above knows in
+ * r->progress which rule it is about, and in r->one where the sequence of its
+ * own begins: what chance decides is drawn when the request comes, not when it
+ * ends, since the order of ends is nobody's. */
 #include "base/iov.h"
 #include "store/fault.h"
 
 /* Of garbage: more than that takes some turns of the loop. */
 #define INLINE_BYTES (UINT64_C(256) << 10)
-
-struct job {
-    struct store_req req;
-    const struct fault_rule_conf *conf;
-    struct prng prng; /* for what is read */
-    int error;        /* that it ends with, if the store has none: 0 or less */
-    struct iovec iov[];
-};
 
 static void flip(const struct store_req *r, struct prng *p, uint32_t bits)
 {
@@ -53,21 +44,24 @@ void fault_step(struct store_req *r)
     steps_move(r, INLINE_BYTES, fill);
 }
 
-/* What r, above, ends with: as submit has it. */
-static int finish(struct fault_channel *c, struct job *j)
+/* What was asked for instead of r has ended so: as submit has it. */
+static int finish(struct fault_channel *c, struct store_req *r, int result)
 {
-    struct store_req *r = j->req.above;
+    const struct fault_rule *rule =
+        &fault_of(c->filter.ch.store)->rules[r->progress];
+    enum fault_outcome outcome = (enum fault_outcome)rule->conf->outcome;
+    struct prng p = {r->one.iov_len};
 
-    r->result = j->req.result;
-    if (r->result < 0)
+    r->result = result;
+    if (result < 0)
         return STORE_DONE;
-    r->result = j->error;
-    if (j->conf->outcome == FAULT_FLIP)
-        flip(r, &j->prng, j->conf->bits);
-    if (j->conf->outcome != FAULT_GARBAGE)
+    if (outcome == FAULT_SHORT)
+        r->result = fault_error(rule);
+    if (outcome == FAULT_FLIP)
+        flip(r, &p, rule->conf->bits);
+    if (outcome != FAULT_GARBAGE)
         return STORE_DONE;
     r->progress = 0;
-    r->one.iov_len = j->prng.state;
     if (r->len > INLINE_BYTES) {
         steps_add(&c->steps, r);
         return STORE_PENDING;
@@ -78,18 +72,18 @@ static int finish(struct fault_channel *c, struct job *j)
 
 static void on_done(struct store_req *below)
 {
-    struct job *j = container_of(below, struct job, req);
     struct store_req *r = below->above;
-    int rc = finish(fault_channel_of(r->channel), j);
+    struct fault_channel *c = fault_channel_of(r->channel);
+    int result = below->result;
 
-    free(j);
-    if (rc == STORE_DONE)
+    parts_put(&c->parts, part_of(below));
+    if (finish(c, r, result) == STORE_DONE)
         store_complete(r, r->result);
 }
 
 /* Whole blocks of it that are moved all the same. */
-static uint64_t part_of(const struct fault *f, const struct fault_rule_conf *c,
-                        const struct store_req *r)
+static uint64_t moved_of(const struct fault *f, const struct fault_rule_conf *c,
+                         const struct store_req *r)
 {
     uint64_t bytes = 0;
 
@@ -124,44 +118,30 @@ int fault_do(struct fault_channel *c, struct fault_rule *rule,
 {
     const struct fault_rule_conf *conf = rule->conf;
     struct fault *f = fault_of(c->filter.ch.store);
-    struct job *j;
-    int rc;
+    uint64_t offset = r->offset, len = r->len;
+    struct part *part;
+    int result;
 
-    j = malloc(sizeof(*j) + (size_t)r->iov_num * sizeof(j->iov[0]));
-    if (!j) {
+    r->progress = (uint64_t)(rule - f->rules);
+    r->one.iov_len = prng_next(&rule->now.prng);
+    if (conf->outcome == FAULT_MISDIRECT)
+        offset = other_place(f, rule, r);
+    else if (conf->outcome == FAULT_SHORT || conf->outcome == FAULT_DROP)
+        len = moved_of(f, conf, r);
+    fault_keep_rule(f, rule);
+    if (len == 0) /* nothing of it is asked for, nor is a flush */
+        return finish(c, r, 0);
+    part = parts_of(&c->parts, r, r->offset, len);
+    if (!part) {
         r->result = -ENOMEM;
         return STORE_DONE;
     }
-    j->conf = conf;
-    j->error = conf->outcome == FAULT_SHORT ? fault_error(rule) : 0;
-    j->prng.state = prng_next(&rule->now.prng);
-    j->req = (struct store_req){
-        .op = r->op,
-        .flags = r->flags,
-        .offset = r->offset,
-        .len = r->len,
-        .iov = r->iov,
-        .iov_num = r->iov_num,
-        .done = on_done,
-        .owner = r->owner,
-        .above = r,
-    };
-    if (conf->outcome == FAULT_MISDIRECT) {
-        j->req.offset = other_place(f, rule, r);
-    } else if (conf->outcome == FAULT_SHORT || conf->outcome == FAULT_DROP) {
-        j->req.len = part_of(f, conf, r);
-        j->req.iov = j->iov;
-        j->req.iov_num = iov_cut(r->iov, r->iov_num, 0, j->req.len, j->iov);
-    }
-    fault_keep_rule(f, rule);
-    if (j->req.len == 0) { /* nothing of it is asked for, nor is a flush */
-        r->result = j->error;
-        free(j);
-        return STORE_DONE;
-    }
-    if (store_submit(c->filter.next, &j->req) == STORE_PENDING)
+    part->req.offset = offset;
+    part->req.done = on_done;
+    part->req.above = r;
+    if (store_submit(c->filter.next, &part->req) == STORE_PENDING)
         return STORE_PENDING;
-    rc = finish(c, j);
-    free(j);
-    return rc;
+    result = part->req.result;
+    parts_put(&c->parts, part);
+    return finish(c, r, result);
 }
