@@ -302,17 +302,19 @@ static bool is_range(const struct store_req *r)
     return r->op == STORE_DISCARD || r->op == STORE_ZERO;
 }
 
+/* What is given back ends at a whole page each time: half of one would be
+ * written to, and take room. */
 static void step(struct store_req *r)
 {
-    uint64_t len;
+    uint64_t at = r->offset + r->progress, len;
 
     if (!is_range(r)) {
         steps_move(r, STEP_BYTES, copy);
         return;
     }
-    len = MIN(r->len - r->progress, unmaps(r) ? STEP_UNMAP_BYTES : STEP_BYTES);
-    clear(memory_of(r->channel->store), r->offset + r->progress, len,
-          unmaps(r));
+    len = unmaps(r) ? STEP_UNMAP_BYTES - at % STEP_UNMAP_BYTES : STEP_BYTES;
+    len = MIN(len, r->len - r->progress);
+    clear(memory_of(r->channel->store), at, len, unmaps(r));
     r->progress += len;
 }
 

@@ -118,18 +118,38 @@ static struct cached *in_bucket(struct list *node)
     return container_of(node, struct cached, bucket);
 }
 
+/* Whole lists are worth the way only where there are fewer than pieces: a guest
+ * may ask to discard terabytes. */
+static bool has_many_spots(const struct write_cache *c, uint64_t offset,
+                           uint64_t len)
+{
+    return last_spot(offset, len) - spot_of(offset) >= c->num;
+}
+
+/* The piece's sectors of [offset, offset + len) that are its own to give. */
+static uint64_t live_in(const struct cached *p, uint64_t offset, uint64_t len)
+{
+    if (p->spot < spot_of(offset) || p->spot > last_spot(offset, len))
+        return 0;
+    return p->live & spot_part(p->spot, offset, len);
+}
+
 bool write_cache_meets(const struct write_cache *c, uint64_t offset,
                        uint64_t len)
 {
     if (c->num == 0)
         return false;
-    for (uint64_t s = spot_of(offset); s <= last_spot(offset, len); s++)
-        LIST_EACH (bucket_of(c, s), node) {
-            const struct cached *p = in_bucket(node);
-
-            if (p->spot == s && p->live & spot_part(s, offset, len))
+    if (UNLIKELY(has_many_spots(c, offset, len))) {
+        LIST_EACH (&c->ages, node)
+            if (live_in(cached_of(node), offset, len))
                 return true;
-        }
+        return false;
+    }
+    for (uint64_t s = spot_of(offset); s <= last_spot(offset, len); s++)
+        LIST_EACH (bucket_of(c, s), node)
+            if (in_bucket(node)->spot == s &&
+                live_in(in_bucket(node), offset, len))
+                return true;
     return false;
 }
 
@@ -167,18 +187,24 @@ uint64_t write_cache_read(const struct write_cache *c, uint64_t spot,
     return wanted & ~left;
 }
 
+static void trim_piece(struct write_cache *c, struct cached *p, uint64_t offset,
+                       uint64_t len)
+{
+    p->live &= ~live_in(p, offset, len);
+    if (!p->live)
+        write_cache_drop(c, p);
+}
+
 void write_cache_trim(struct write_cache *c, uint64_t offset, uint64_t len)
 {
     if (c->num == 0)
         return;
+    if (UNLIKELY(has_many_spots(c, offset, len))) {
+        LIST_EACH_SAFE (&c->ages, node)
+            trim_piece(c, cached_of(node), offset, len);
+        return;
+    }
     for (uint64_t s = spot_of(offset); s <= last_spot(offset, len); s++)
-        LIST_EACH_SAFE (bucket_of(c, s), node) {
-            struct cached *p = in_bucket(node);
-
-            if (p->spot != s)
-                continue;
-            p->live &= ~spot_part(s, offset, len);
-            if (!p->live)
-                write_cache_drop(c, p);
-        }
+        LIST_EACH_SAFE (bucket_of(c, s), node)
+            trim_piece(c, in_bucket(node), offset, len);
 }
