@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/prng.h"
-#include "store/command.h"
 
 #define DISK (1u << 20)
 #define SECTOR 512u
@@ -255,29 +254,9 @@ static void what_was_flushed_is_on_the_file(void **state)
 
 /* ---- commands ---- */
 
-static bool answered;
-static struct err answer;
-
-static void on_answer(struct call *c, const struct err *e)
+static int say(struct rig *rig, const char *command)
 {
-    answer = e ? *e : (struct err){0};
-    json_out_free(&c->out);
-    answered = true;
-}
-
-static int say(struct rig *rig, const char *name, bool drop)
-{
-    struct call call = {
-        .args = &drop, .out = JSON_OUT_EMPTY, .answered = on_answer};
-    const struct store_command *c = rig->store->ops->commands;
-
-    while (strcmp(c->name, name) != 0)
-        c++;
-    answered = false;
-    c->run(rig->store, &call);
-    while (!answered)
-        uv_run(&rig->loop.uv, UV_RUN_ONCE);
-    return answer.code;
+    return rig_tell(rig, command, "");
 }
 
 static void close_channel(struct rig *rig)
@@ -296,11 +275,11 @@ static void a_reset_brings_the_base_back(void **state)
 
         begin(rig, configs[i]);
         act(rig, &g, 200);
-        assert_int_equal(say(rig, "cow.reset", false), -EBUSY);
-        assert_int_equal(say(rig, "cow.discard", false), -EBUSY);
+        assert_int_equal(say(rig, "cow.reset"), -EBUSY);
+        assert_int_equal(say(rig, "cow.discard"), -EBUSY);
         look(rig, 0, DISK);
         close_channel(rig);
-        assert_int_equal(say(rig, "cow.reset", false), 0);
+        assert_int_equal(say(rig, "cow.reset"), 0);
         rig_channel(rig, true);
         memcpy(model, base, DISK);
         look(rig, 0, DISK);
@@ -324,9 +303,9 @@ static void a_commit_writes_to_the_base(void **state)
 
         begin(rig, configs[i]);
         act(rig, &g, 300);
-        assert_int_equal(say(rig, "cow.commit", false), -EBUSY);
+        assert_int_equal(say(rig, "cow.commit"), -EBUSY);
         close_channel(rig);
-        assert_int_equal(say(rig, "cow.commit", false), 0);
+        assert_int_equal(say(rig, "cow.commit"), 0);
         base_is(rig, model);
         rig_channel(rig, true);
         look(rig, 0, DISK);
@@ -346,10 +325,68 @@ static void a_base_in_memory_can_be_committed_to(void **state)
                        " 'size': '1M'}}");
     act(rig, &g, 300);
     close_channel(rig);
-    assert_int_equal(say(rig, "cow.commit", false), 0);
-    assert_int_equal(say(rig, "cow.reset", false), 0);
+    assert_int_equal(say(rig, "cow.commit"), 0);
+    assert_int_equal(say(rig, "cow.reset"), 0);
     rig_channel(rig, true);
     look(rig, 0, DISK);
+}
+
+/* It is opened once more, to write: what is cached there gets to the file. */
+static void a_base_with_filters_can_be_committed_to(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(32, 0);
+
+    begin(rig, "{'type': 'cow', 'next': {'type': 'powercut', 'next': "
+               "{'type': 'fault', 'next': {'type': 'file',"
+               " 'path': '@/disk'}}}}");
+    act(rig, &g, 300);
+    close_channel(rig);
+    assert_int_equal(say(rig, "cow.commit"), 0);
+    base_is(rig, model);
+    rig_channel(rig, true);
+    look(rig, 0, DISK);
+}
+
+/* The inner overlay is the only one of its kind: it has what is committed, and
+ * the file nothing. */
+static void an_overlay_is_committed_to_the_one_below(void **state)
+{
+    struct rig *rig = *state;
+    struct prng g = prng_of(33, 0);
+
+    begin(rig, "{'type': 'cow', 'name': 'outer', 'next': {'type': 'cow',"
+               " 'next': {'type': 'file', 'path': '@/disk'}}}");
+    act(rig, &g, 300);
+    close_channel(rig);
+    assert_int_equal(rig_tell(rig, "cow.commit", "'filter': 'outer'"), 0);
+    assert_non_null(strstr(rig_status(rig), "'overlay_bytes':0"));
+    rig_channel(rig, true);
+    look(rig, 0, DISK);
+    base_is(rig, base);
+}
+
+/* A terabyte of zeros is a matter of words, not of blocks. */
+static void a_large_range_does_not_take_long(void **state)
+{
+    const uint64_t size = UINT64_C(4) << 40;
+    struct rig *rig = *state;
+    static uint8_t buf[8192];
+    uint64_t start;
+
+    rig_open_with(rig, "{'type': 'cow', 'next': {'type': 'null',"
+                       " 'size': '4T'}}");
+    memset(buf, 1, sizeof(buf));
+    assert_int_equal(rig_do(rig, STORE_WRITE, 0, size / 2, buf, 8192), 0);
+    start = loop_now_ns();
+    assert_int_equal(rig_do(rig, STORE_ZERO, 0, 512, NULL, size / 2), 0);
+    assert_true(loop_now_ns() - start < UINT64_C(5000000000));
+    assert_int_equal(rig_do(rig, STORE_READ, 0, size / 2, buf, 8192), 0);
+    assert_true(rig_is_zero(buf, 512));
+    assert_int_equal(buf[512], 1);
+    assert_non_null(strstr(rig_status(rig), "'overlay_bytes':12288"));
+    close_channel(rig);
+    assert_int_equal(say(rig, "cow.reset"), 0);
 }
 
 static void a_base_that_others_use_is_not_committed_to(void **state)
@@ -366,10 +403,10 @@ static void a_base_that_others_use_is_not_committed_to(void **state)
     assert_int_equal(store_acquire(other->store, NULL), 0);
     change(rig, 0, 4096, 5, 0);
     close_channel(rig);
-    assert_int_equal(say(rig, "cow.commit", false), -EAGAIN);
+    assert_int_equal(say(rig, "cow.commit"), -EAGAIN);
     base_is(rig, base);
     store_release(other->store);
-    assert_int_equal(say(rig, "cow.commit", false), 0);
+    assert_int_equal(say(rig, "cow.commit"), 0);
     base_is(rig, model);
     rig_fini(other);
     free(other);
@@ -389,6 +426,9 @@ int main(void)
         RIG_TEST(a_reset_brings_the_base_back),
         RIG_TEST(a_commit_writes_to_the_base),
         RIG_TEST(a_base_in_memory_can_be_committed_to),
+        RIG_TEST(a_base_with_filters_can_be_committed_to),
+        RIG_TEST(an_overlay_is_committed_to_the_one_below),
+        RIG_TEST(a_large_range_does_not_take_long),
         RIG_TEST(a_base_that_others_use_is_not_committed_to),
     };
 

@@ -343,6 +343,68 @@ static void rules_of_faults_go_on(void **state)
     rig_close(rig);
 }
 
+/* What a filter has in this process only is nobody else's. */
+static void what_a_filter_holds_is_not_handed_on(void **state)
+{
+    static const struct {
+        const char *config;
+        enum store_op op, undo;
+    } cases[] = {
+        {"{'type': 'powercut', 'next': " MEMORY "}", STORE_WRITE, STORE_FLUSH},
+        {"{'type': 'powercut', 'next': {'type': 'cow', 'next': " MEMORY "}}",
+         STORE_WRITE, STORE_READ},
+        {"{'type': 'cow', 'next': " MEMORY "}", STORE_WRITE, STORE_READ},
+        {"{'type': 'cow', 'next': " MEMORY "}", STORE_ZERO, STORE_READ},
+    };
+    struct rig *rig = *state;
+    struct err e;
+
+    watch(true);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        open_kept(rig, cases[i].config);
+        save(rig);
+        kill_and_open(rig, cases[i].config);
+        assert_true(rig->store->info.is_found);
+        memset(buf, 1, 4096);
+        assert_int_equal(rig_do(rig, cases[i].op, 0, 0, buf, 4096), 0);
+        assert_int_equal(store_save(rig->store, &e), -EBUSY);
+        assert_non_null(strstr(e.text, "cannot be handed on"));
+        if (cases[i].undo == STORE_FLUSH) {
+            assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), 0);
+        } else {
+            store_channel_close(rig->ch);
+            rig->ch = NULL;
+            assert_int_equal(rig_tell(rig, "cow.reset", ""), 0);
+            rig_channel(rig, true);
+        }
+        save(rig);
+        kill_and_open(rig, cases[i].config);
+        assert_true(rig->store->info.is_found);
+        assert_int_equal(rig_do(rig, cases[i].op, 0, 0, buf, 4096), 0);
+        kill_and_open(rig, cases[i].config);
+        assert_false(rig->store->info.is_found);
+        kill_and_open(rig, cases[i].config); /* nor is it later */
+        assert_false(rig->store->info.is_found);
+        rig_close(rig);
+    }
+    watch(false);
+}
+
+static void cuts_are_counted_on(void **state)
+{
+    static const char config[] = "{'type': 'powercut', 'next': " MEMORY "}";
+    struct rig *rig = *state;
+
+    open_kept(rig, config);
+    store_channel_close(rig->ch);
+    rig->ch = NULL;
+    assert_int_equal(rig_tell(rig, "powercut.cut", ""), 0);
+    assert_int_equal(rig_tell(rig, "powercut.cut", ""), 0);
+    save(rig);
+    kill_and_open(rig, config);
+    assert_non_null(strstr(rig_status(rig), "'cuts':2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +418,8 @@ int main(void)
         RIG_TEST(limits_that_were_set_hold_on),
         RIG_TEST(limits_that_a_config_has_changed_since_do_not),
         RIG_TEST(rules_of_faults_go_on),
+        RIG_TEST(what_a_filter_holds_is_not_handed_on),
+        RIG_TEST(cuts_are_counted_on),
         RIG_TEST(nonsense_that_is_found_does_no_harm),
     };
 

@@ -443,6 +443,109 @@ static void what_cannot_be_written_down_fails_the_flush_and_stays(void **state)
     look(rig, 0, 16);
 }
 
+/* ---- beside others ---- */
+
+static void close_channel(struct rig *rig)
+{
+    store_channel_close(rig->ch);
+    rig->ch = NULL;
+}
+
+static void what_is_cached_goes_with_what_is_reset_below(void **state)
+{
+    struct rig *rig = *state;
+
+    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+               " {'type': 'memory', 'size': '512K'}}}");
+    do_write(rig, 0, 8, 0);
+    do_flush(rig);
+    do_write(rig, 4, 8, 0);
+    do_write(rig, 100, 8, 0);
+    assert_int_equal(rig_tell(rig, "cow.reset", ""), -EBUSY);
+    look(rig, 0, SECTORS);
+    close_channel(rig);
+    assert_int_equal(rig_tell(rig, "cow.reset", ""), 0);
+    rig_channel(rig, true);
+    memset(model.now, 0, sizeof(model.now));
+    look(rig, 0, SECTORS);
+}
+
+static void what_is_cached_stays_when_the_rest_is_committed(void **state)
+{
+    struct rig *rig = *state;
+
+    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+               " {'type': 'memory', 'size': '512K'}}}");
+    do_write(rig, 0, 8, 0);
+    do_flush(rig);
+    do_write(rig, 4, 8, 0);
+    close_channel(rig);
+    assert_int_equal(rig_tell(rig, "cow.commit", ""), 0);
+    rig_channel(rig, true);
+    look(rig, 0, SECTORS);
+    cut_power(rig, POWER_LOST, 1);
+    memcpy(model.now, model.stable, sizeof(model.now));
+    look(rig, 0, SECTORS);
+}
+
+static void what_is_cached_beyond_a_new_end_is_forgotten(void **state)
+{
+    struct rig *rig = *state;
+    struct err e;
+
+    begin(rig, MEMORY);
+    do_write(rig, 1000, 24, 0);
+    do_write(rig, 0, 8, 0);
+    assert_int_equal(store_resize(rig->store, 510 * 1024, &e), 0);
+    do_flush(rig);
+    assert_int_equal(store_resize(rig->store, 512 * 1024, &e), 0);
+    for (unsigned i = 1020; i < SECTORS; i++)
+        model.now[i] = 0;
+    look(rig, 0, SECTORS);
+}
+
+static void one_that_is_closed_over_what_is_stuck_ends(void **state)
+{
+    struct rig *rig = *state;
+
+    begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
+               " [{'op': 'write', 'stuck': true}],"
+               " 'next': {'type': 'memory', 'size': '512K'}}}");
+    do_write(rig, 0, 100, 0);
+    rig_close(rig);
+}
+
+/* The image is ours while something is to be written to it. */
+static void nobody_else_has_the_image_before_all_is_written(void **state)
+{
+    struct rig *rig = *state, *other = malloc(sizeof(*other));
+    char config[200];
+    struct err e;
+
+    rig_file(rig, "disk", SECTORS * SECTOR);
+    begin(rig, FILE_BELOW);
+    rig_init(other, NULL);
+    snprintf(config, sizeof(config), "{'type': 'file', 'path': '%s'}",
+             rig_path(rig, "disk"));
+    rig_open_with(other, config);
+    assert_int_equal(store_acquire(rig->store, &e), 0);
+    do_write(rig, 0, 8, 0);
+    close_channel(rig);
+    store_release(rig->store);
+    assert_int_equal(store_acquire(other->store, &e), -EAGAIN);
+    assert_int_equal(store_acquire(rig->store, &e), 0);
+    rig_channel(rig, true);
+    look(rig, 0, 16);
+    do_flush(rig);
+    close_channel(rig);
+    assert_int_equal(store_acquire(other->store, &e), -EAGAIN);
+    store_release(rig->store);
+    assert_int_equal(store_acquire(other->store, &e), 0);
+    assert_int_equal(store_acquire(rig->store, &e), -EAGAIN);
+    rig_fini(other);
+    free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +562,11 @@ int main(void)
         RIG_TEST(requests_that_wait_when_the_power_goes_fail),
         RIG_TEST(without_a_session_the_power_comes_back_at_once),
         RIG_TEST(what_cannot_be_written_down_fails_the_flush_and_stays),
+        RIG_TEST(what_is_cached_goes_with_what_is_reset_below),
+        RIG_TEST(what_is_cached_stays_when_the_rest_is_committed),
+        RIG_TEST(what_is_cached_beyond_a_new_end_is_forgotten),
+        RIG_TEST(one_that_is_closed_over_what_is_stuck_ends),
+        RIG_TEST(nobody_else_has_the_image_before_all_is_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
