@@ -1,3 +1,7 @@
+/* What is written is a buffer that doubles, and one bit: whether a comma is
+ * due. A value sets it and a bracket that opens clears it, so nothing needs to
+ * know how deep it is; that brackets match is the caller's. A failure makes
+ * everything after it do nothing, so that one look at the end is enough. */
 #include "base/json_out.h"
 
 #include <inttypes.h>

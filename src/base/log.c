@@ -1,3 +1,8 @@
+/* A line is composed on the stack of whoever logs and goes out by one write, so
+ * threads need no lock and lines do not mix. What a line says may have been
+ * chosen by somebody hostile: whatever would end the line or move a terminal is
+ * escaped. A line that finds no room is counted, and the next one that does
+ * says so. */
 #include "base/log.h"
 
 #include <stdarg.h>

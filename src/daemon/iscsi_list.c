@@ -1,3 +1,6 @@
+/* A program of its own: it asks, waits, prints and ends. What targets say of
+ * themselves is printed for eyes, where it is escaped, or as JSON. It logs
+ * nothing but errors, for what it has found out is its output. */
 #include "daemon/iscsi_list.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/* getopt splits the arguments and is not let to speak: it says only what kind
+ * of thing is wrong, and from the argument that it stumbled over the sentence
+ * is made here. What it returns for a long option is the row's index, above all
+ * letters. */
 #include "daemon/option_rows.h"
 
 #include <assert.h>

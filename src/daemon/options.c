@@ -1,3 +1,7 @@
+/* The rows, and what each does to struct options. An option only notes what is
+ * asked for; that options go together, and that there is a config at all, is
+ * looked at when all have been read, unless one of them (--help) asks for
+ * nothing but a text. */
 #include "daemon/options.h"
 
 #include <errno.h>

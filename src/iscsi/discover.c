@@ -1,3 +1,9 @@
+/* One thing after the other, on a loop that runs until all are done: the list
+ * of targets; then of each a session, by a unit 0 that is kept open, which is
+ * asked for its units; then of each unit what it is, and how large. A unit is
+ * opened as any user of a target does, so that what is found is what a config
+ * would get. Steps go on from the loop, not from inside a session's own work.
+ */
 #include "iscsi/discover.h"
 
 #include <errno.h>

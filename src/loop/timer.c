@@ -1,3 +1,5 @@
+/* libuv counts from when its loop last looked at the clock, so what the loop is
+ * late by is added. */
 #include "loop/timer.h"
 
 #include "loop/spin.h"

@@ -1,3 +1,5 @@
+/* A uv_poll_t, and the loop is told that it woke for something: its spinner
+ * learns from that. */
 #include "loop/watch.h"
 
 #include "loop/spin.h"

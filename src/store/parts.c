@@ -1,3 +1,7 @@
+/* A part is a request with memory for its pieces behind it, which stays with it
+ * when it is put back. r->progress of a request that is split counts its parts
+ * below, and one more for who still sends parts: so it is not over before all
+ * have been sent. */
 #include "store/parts.h"
 
 #include <stdlib.h>

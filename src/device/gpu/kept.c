@@ -1,3 +1,6 @@
+/* A call that is kept is on the device's list until it is answered. The one who
+ * waits may go, and the device may close: both end the call by its own
+ * function, which knows what else has to be given back. */
 #include "device/gpu/kept.h"
 
 #include <errno.h>

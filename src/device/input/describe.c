@@ -1,3 +1,6 @@
+/* The config's names are looked up twice: by the check of the table, which says
+ * what is wrong with them, and when a description is made of them, where
+ * nothing can be wrong any more. */
 #include "device/input/describe.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* A device is named by a path, or by what it is like, and never both. Keys of
+ * the hot-key are checked twice: that there are such keys, when the config is
+ * read; that this device has them, when it is there. */
 #include "device/input/evdev_conf.h"
 
 #include <stdio.h>

@@ -1,3 +1,7 @@
+/* libevdev keeps what the device's state was at the last event that it gave,
+ * and that is what is asked of it. When the kernel's buffer has run over it has
+ * what is different since, which is read by other calls until there is no more:
+ * `syncing`. Its log is silent: what fails is said where it is handled. */
 #include "device/input/evdev_node.h"
 
 #include <dirent.h>

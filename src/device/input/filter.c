@@ -1,3 +1,6 @@
+/* Masks and ids are done once, to the description: what it lacks the device
+ * leaves out of frames anyway. Only values are left to be changed in each
+ * frame. */
 #include "device/input/filter.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* Events are collected in an array of a frame's size, of which one place is
+ * always left for SYN_REPORT. What is held is noted when a frame goes out, not
+ * when an event comes in, for what was not sent need not be released. */
 #include "device/input/framing.h"
 
 #include <string.h>

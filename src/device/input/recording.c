@@ -1,3 +1,7 @@
+/* What both forms of recordings have in common: a description that is complete
+ * before the first event, times that do not go back, whole frames. The readers
+ * give single facts with the line they stand in; here they are checked and put
+ * together. */
 #include "device/input/recording_impl.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/* States are bits and values by code, of which some may not be known. Applying
+ * an event forgets what was before; the difference of two states is what a
+ * receiver of the first has to hear to be at the second, contact by contact,
+ * with the slot it is about said first. */
 #include "device/input/state.h"
 
 #include <string.h>

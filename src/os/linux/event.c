@@ -1,3 +1,7 @@
+/* An eventfd can only be told by what /proc says of it. Reads ask not to wait
+ * each time (RWF_NOWAIT), whatever the flags of the file are by now. The kernel
+ * has no such thing for writes: one that waits is ended by a signal, and EINTR
+ * tells that it did. */
 #include "os/event.h"
 
 #include <errno.h>

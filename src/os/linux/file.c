@@ -1,3 +1,8 @@
+/* What files and block devices can do differs by kernel, file system and disk,
+ * and most of it is known only from what they refuse. So alignments are asked
+ * for and else tried, and zeros and discards go from the best way to the next
+ * one when one is not supported. Only whether I/O waits for another machine is
+ * told by the kind of file system. */
 #include "os/file.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* By getrandom(2), which needs no file, so that the sandbox need not leave one.
+ */
 #include "os/random.h"
 
 #include <errno.h>

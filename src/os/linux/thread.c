@@ -1,3 +1,6 @@
+/* What a thread has it has from its maker, who changes for the moment of making
+ * it: its name, and a mask of signals with which it never takes any that are
+ * the main loop's. */
 #include "os/thread.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* The node is opened for each dma-buf, by the broker: nothing is kept open for
+ * what may never be asked for, and in the sandbox nothing can be opened here.
+ */
 #include "os/udmabuf.h"
 
 #include <errno.h>

@@ -1,3 +1,6 @@
+/* inotify. A directory that is not there yet is waited for in the nearest one
+ * above it that is; one watch more or less is no harm, for whoever was woken
+ * looks for himself. */
 #include "os/watchdir.h"
 
 #include <errno.h>
