@@ -42,10 +42,11 @@ int keep_find(struct kept *k, const char *id, const char *name, uint64_t len,
  * this process's mapping goes. */
 void keep_drop(struct kept *k);
 
-/* May this process end at any moment and another one go on? If so, what is
- * large is kept from the start; if not, it may be put into kept memory when the
- * device is handed on (device_ops.save), at the price of a pause. */
-bool keep_is_watched(void);
+/* Is what is kept there for another process whenever this one ends, even by
+ * SIGKILL (keep_on_change)? If so, what is large is kept from the start; if
+ * not, it may be put into kept memory when the device is handed on
+ * (device_ops.save), at the price of a pause. */
+bool keep_survives_kill(void);
 
 /* Something of len bytes that changes as a whole: two copies and the number of
  * the good one, in keep_pair_bytes(len) bytes of kept memory. One thread at a
@@ -78,8 +79,9 @@ int keep_put(const struct keep_item *item);
 /* Nobody asks any more for what was put for this device: forgets it. */
 void keep_forget(const char *id);
 /* Everything that is new, or dropped (fd -1), is told at once, from whatever
- * thread, in its order; keep_is_watched is true from now on. item is good for
- * the call, and its fd the registry's. tell may not call anything in here. */
+ * thread, in its order; keep_survives_kill is true from now on. item is good
+ * for the call, and its fd the registry's. tell may not call anything in
+ * here. */
 void keep_on_change(void (*tell)(const struct keep_item *item, void *arg),
                     void *arg);
 

@@ -12,13 +12,14 @@
  * The processor sees the rest coming by itself. For random 4 KiB that is a
  * third of a read's time; writes gain little.
  *
- * What is handed on. Where the process may end at any moment (keep_is_watched)
- * the disk lies in kept memory from the start. Else it is our own, which is
- * faster where the kernel has large pages for that only, and moves to kept
- * memory when it is saved: piece by piece, each given back when it has moved,
- * so that there is no time at which both are whole. Whoever finds it uses it
- * where it is: a copy back would be another pause, and the next hand-over has
- * nothing to do. In a page before the disk is how large it is. */
+ * What is handed on. Where another process goes on when this one is
+ * killed (keep_survives_kill) the disk lies in kept memory from the start. Else
+ * it is our own, which is faster where the kernel has large pages for that
+ * only, and moves to kept memory when it is saved: piece by piece, each given
+ * back when it has moved, so that there is no time at which both are whole.
+ * Whoever finds it uses it where it is: a copy back would be another pause, and
+ * the next hand-over has nothing to do. In a page before the disk is how large
+ * it is. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,8 +208,8 @@ static int memory_keep(struct store *s, const char *name, struct err *e)
     rc = store_keep_name(m->keep_name, name, "memory.1", e);
     if (rc < 0)
         return rc;
-    rc = keep_is_watched() ? keep_get(&k, s->id, m->keep_name, len, e)
-                           : keep_find(&k, s->id, m->keep_name, len, e);
+    rc = keep_survives_kill() ? keep_get(&k, s->id, m->keep_name, len, e)
+                              : keep_find(&k, s->id, m->keep_name, len, e);
     if (rc == -ENOENT)
         return 0;
     if (rc < 0)

@@ -115,13 +115,13 @@ void display_gone(struct relay_display *d)
     display_lose(d, d->child ? LOG_DEBUG : LOG_INFO, "it has gone");
 }
 
-void display_spoilt(struct relay_display *d, const char *why)
+void display_fault(struct relay_display *d, const char *why)
 {
     if (!d->child || d->child->ended) {
         display_lose(d, LOG_WARN, why);
         return;
     }
-    d->spoilt = true;
+    d->faulty = true;
     d->reply_len = sizeof(struct wire_header); /* all that is known of it */
     d->reply_sent = 0;
 }
@@ -149,7 +149,7 @@ void display_update(struct relay_display *d)
     }
     if (d->len > 0 || d->zeros > 0)
         events |= UV_WRITABLE;
-    if (d->reply_len == 0 && !d->spoilt)
+    if (d->reply_len == 0 && !d->faulty)
         events |= UV_READABLE;
     watch_start(&d->watch, events);
     if (!d->child || d->child->ended)
@@ -317,7 +317,7 @@ void relay_display_disconnect(struct relay_display *d)
     }
     d->reply_len = d->reply_sent = 0;
     d->child_full = false;
-    if (d->spoilt)
+    if (d->faulty)
         display_lose(d, LOG_WARN, "what it has said makes no sense");
     else
         display_update(d);

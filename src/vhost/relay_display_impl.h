@@ -54,7 +54,7 @@ struct relay_display {
     size_t reply_bytes;
     size_t reply_len, reply_sent; /* to the child; len 0: none is whole */
     bool child_full;
-    bool spoilt; /* it has said what is wrong, which the child is to say */
+    bool faulty; /* it has said what is wrong, which the child is to say */
     uint64_t asked[DISPLAY_KINDS];   /* by the child, and not answered */
     uint64_t orphans[DISPLAY_KINDS]; /* by those who are dead */
 };
@@ -68,7 +68,7 @@ void display_lose(struct relay_display *d, enum log_level level,
 void display_gone(struct relay_display *d);
 void display_drop_fd(struct relay_display *d, int *fd);
 /* What the display has said is wrong: the child says why, if there is one. */
-void display_spoilt(struct relay_display *d, const char *why);
+void display_fault(struct relay_display *d, const char *why);
 /* The child has hung up. */
 void display_child_ended(struct relay_display *d);
 /* Something has moved: what is waited for now? The last thing that is done. */

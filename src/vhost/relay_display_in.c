@@ -37,7 +37,7 @@ static bool reply_is_there(struct relay_display *d)
         d->reply_len = d->child ? d->reply_bytes : 0;
         d->reply_sent = 0;
     } else {
-        display_spoilt(d, "it replied to what it was not asked");
+        display_fault(d, "it replied to what it was not asked");
         return false;
     }
     d->reply_bytes = 0;
@@ -66,7 +66,7 @@ static bool hear_some(struct relay_display *d)
     ssize_t n;
 
     if (!reply_is_good(d, &len)) {
-        display_spoilt(d, "it sent something that is no reply");
+        display_fault(d, "it sent something that is no reply");
         return false;
     }
     if (d->reply_bytes == len)
@@ -111,7 +111,7 @@ void display_hear(struct relay_display *d)
     for (int i = 0; i < DISPLAY_ROUNDS && !d->lost; i++) {
         if (d->reply_len > 0 && !d->child_full)
             pass_reply(d);
-        if (d->reply_len > 0 || d->spoilt || !hear_some(d))
+        if (d->reply_len > 0 || d->faulty || !hear_some(d))
             break;
     }
     if (!d->lost && d->reply_len > 0 && !d->child_full)

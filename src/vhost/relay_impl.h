@@ -60,7 +60,7 @@ struct relay_leg {
     struct relay_session *session; /* NULL: nobody's any more */
     uint64_t number;
     bool ended;         /* nothing more comes; why is to be told */
-    bool must_end;      /* it has been sent what it ends for */
+    bool end_due;       /* it has been sent what it ends for */
     struct timer timer; /* until then */
     unsigned handles;
 };
@@ -84,7 +84,7 @@ struct relay_session {
     int pid;
     unsigned uid;
     bool ending;
-    bool spoilt; /* a child is to end it, and nothing else is done */
+    bool child_ends; /* a child is to end it, and nothing else is done */
 
     /* what the front-end has said */
     struct transcript *said;
@@ -213,11 +213,12 @@ void relay_ask(struct relay_session *s, enum relay_asked asked,
                const struct msg_header *h, const void *payload, const int *fds,
                unsigned num_fds);
 /* The child is about to end the session: it has some seconds. */
-void relay_leg_must_end(struct relay_leg *leg);
+void relay_leg_expect_end(struct relay_leg *leg);
 /* The session's: the answer to what was asked has come. The message's fds are
  * closed after it. */
 void relay_session_answered(struct relay_session *s, struct msg *m);
-/* It says what it may not. */
-void relay_session_lie(struct relay_session *s, const char *what);
+/* The child says or does what it may not: the session ends, and the log says
+ * what that was. */
+void relay_session_child_wrong(struct relay_session *s, const char *what);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * One question at a time, each of which has exactly one answer: NEED_REPLY is
  * on all that have none of their own. What comes that is no answer to the
- * question is a lie.
+ * question is wrong, and ends the session.
  *
  * A child that ends a session says so to its keeper, and then hangs up; one
  * that dies hangs up, and its keeper sees that it has died. Which of both it is
@@ -81,7 +81,7 @@ void relay_leg_unpark(struct relay *r)
 
 /* ---- what it says ---- */
 
-void relay_session_lie(struct relay_session *s, const char *what)
+void relay_session_child_wrong(struct relay_session *s, const char *what)
 {
     char why[200];
 
@@ -115,14 +115,14 @@ static void on_message(struct conn *c, struct msg *m)
     q = &s->question;
     if (s->asked == ASKED_NOTHING || m->header.request != q->request ||
         m->header.flags != (MSG_VERSION | MSG_REPLY)) {
-        relay_session_lie(s, "says what it was not asked");
+        relay_session_child_wrong(s, "says what it was not asked");
         return;
     }
     if (!size_is_good(q, m->header.size) ||
         m->num_fds > (q->request == MSG_GET_INFLIGHT_FD)) {
         snprintf(what, sizeof(what), "answers %s with %u bytes and %u fds",
                  msg_name(q->request, name), m->header.size, m->num_fds);
-        relay_session_lie(s, what);
+        relay_session_child_wrong(s, what);
         return;
     }
     relay_session_answered(s, m);
@@ -138,7 +138,7 @@ static void on_broken(struct conn *c, bool mistake, const char *why)
     if (!leg->session)
         return;
     if (mistake) {
-        relay_session_lie(leg->session, "says what is no answer");
+        relay_session_child_wrong(leg->session, "says what is no answer");
         return;
     }
     log_debug(leg->relay->conf.id, "the device's process: %s", why);
@@ -158,16 +158,17 @@ static void on_timer(struct timer *t)
     if (!leg->session)
         return;
     if (leg->ended)
-        relay_session_lie(leg->session, "has hung up, and says nothing of it");
-    else if (leg->must_end)
-        relay_session_lie(leg->session, "goes on with what is wrong");
+        relay_session_child_wrong(leg->session,
+                                  "has hung up, and says nothing of it");
+    else if (leg->end_due)
+        relay_session_child_wrong(leg->session, "goes on with what is wrong");
     else
-        relay_session_lie(leg->session, "cannot be sent a message");
+        relay_session_child_wrong(leg->session, "cannot be sent a message");
 }
 
-void relay_leg_must_end(struct relay_leg *leg)
+void relay_leg_expect_end(struct relay_leg *leg)
 {
-    leg->must_end = true;
+    leg->end_due = true;
     timer_start(&leg->timer, PATIENCE_MS);
 }
 

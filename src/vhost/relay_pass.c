@@ -51,7 +51,7 @@ static void ack(struct relay_session *s, uint64_t value)
 static void end_for_it(struct relay_session *s)
 {
     if (relay_ask_message(s, ASKED_FRONT, s->msg, false))
-        relay_leg_must_end(s->leg);
+        relay_leg_expect_end(s->leg);
     else
         relay_session_no_fds(s);
 }
@@ -118,7 +118,8 @@ void relay_session_record_set(struct relay_session *s, bool done)
     s->heard = false;
     if (!done) {
         transcript_undone(s->said);
-        relay_session_lie(s, "takes no record of its requests in flight");
+        relay_session_child_wrong(s,
+                                  "takes no record of its requests in flight");
         return;
     }
     transcript_done(s->said, NULL);

@@ -87,7 +87,7 @@ void relay_session_answered(struct relay_session *s, struct msg *m)
         if (m->payload.state.index == s->at)
             relay_session_base(s, m->payload.state.num);
         else
-            relay_session_lie(s, "answers for another ring");
+            relay_session_child_wrong(s, "answers for another ring");
         break;
     case ASKED_NOTHING:
         break;
@@ -98,7 +98,7 @@ void relay_session_answered(struct relay_session *s, struct msg *m)
 
 void relay_session_child_lost(struct relay_session *s)
 {
-    if (s->spoilt)
+    if (s->child_ends)
         relay_session_end(s, LOG_ERROR, "it sent what no message is");
     if (s->ending)
         return;
@@ -136,8 +136,8 @@ static void on_broken(struct conn *c, bool mistake, const char *why)
     if (mistake && c->in.header.size > sizeof(c->in.payload) && s->leg &&
         s->told && s->asked == ASKED_NOTHING) {
         conn_send_header(&s->leg->conn, &c->in.header);
-        relay_leg_must_end(s->leg);
-        s->spoilt = true;
+        relay_leg_expect_end(s->leg);
+        s->child_ends = true;
         return;
     }
     /* A VMM that stops its rings and hangs up has ended, and its guest too: a

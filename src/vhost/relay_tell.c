@@ -138,7 +138,7 @@ static void on_features(struct relay_session *s, uint64_t offered)
 static void on_queues(struct relay_session *s, uint64_t num)
 {
     if (num < 1 || num > DEVICE_MAX_QUEUES) {
-        relay_session_lie(s, "has no number of queues that can be");
+        relay_session_child_wrong(s, "has no number of queues that can be");
         return;
     }
     s->num_queues = (unsigned)num;
@@ -159,7 +159,7 @@ static void on_told(struct relay_session *s, const struct msg *reply)
                  "refuses %s, which those before it did "
                  "not",
                  msg_name(s->question.request, name));
-        relay_session_lie(s, what);
+        relay_session_child_wrong(s, what);
         return;
     }
     if (s->question.request == MSG_SET_VRING_KICK)
@@ -176,7 +176,8 @@ void relay_session_told(struct relay_session *s, enum relay_asked asked,
     switch (asked) {
     case ASKED_HELLO:
         if (value != 0)
-            relay_session_lie(s, "refuses the protocol features it offers");
+            relay_session_child_wrong(
+                s, "refuses the protocol features it offers");
         else
             ask_u64(s, ASKED_FEATURES, MSG_GET_FEATURES, 0);
         break;

@@ -371,7 +371,7 @@ static int open_arena(struct gpu *g, bool found, struct err *e)
 {
     int rc = 0;
 
-    g->resources.in_arena = keep_is_watched();
+    g->resources.in_arena = keep_survives_kill();
     if (found || g->resources.in_arena)
         rc = arena_open(&g->arena, g->device.id, g->device.home, e);
     if (rc == 0 && arena_is_open(&g->arena))

@@ -237,7 +237,7 @@ void keep_drop(struct kept *k)
     memset(k, 0, sizeof(*k));
 }
 
-bool keep_is_watched(void)
+bool keep_survives_kill(void)
 {
     return __atomic_load_n(&watched, __ATOMIC_ACQUIRE);
 }

@@ -305,9 +305,9 @@ static void whoever_watches_is_told_of_all_that_comes_and_goes(void **state)
     struct kept k;
 
     (void)state;
-    assert_false(keep_is_watched());
+    assert_false(keep_survives_kill());
     keep_on_change(on_change, &heard);
-    assert_true(keep_is_watched());
+    assert_true(keep_survives_kill());
     get(&k, "a.1", 4096, false);
     assert_string_equal(heard.said, "+d/a.1 ");
     assert_int_equal(keep_take("d", &items), 1);
@@ -323,7 +323,7 @@ static void whoever_watches_is_told_of_all_that_comes_and_goes(void **state)
     assert_string_equal(heard.said, "+d/a.1 -d/a.1 -d/a.1 +d/a.1 ");
     keep_drop(&k);
     keep_on_change(NULL, NULL);
-    assert_false(keep_is_watched());
+    assert_false(keep_survives_kill());
 }
 
 /* ---- what changes as a whole ---- */
