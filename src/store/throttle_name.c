@@ -3,41 +3,21 @@
  * say, so that one more may come after limits have been changed, and gets the
  * changed ones. Configs may come to say something else; that is in force when
  * all of them have. */
-#include "store/throttle_name.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "loop/loop.h"
 #include "store/throttle.h"
+#include "store/throttle_impl.h"
 
-struct throttle_name {
-    struct list node;
-    char *name;
-    struct list members;
-    struct limits said; /* by a config at last; all 0: by none yet */
-    bool unsettled;     /* something else is said than was at last */
-    struct budget budget;
-};
+pthread_mutex_t throttles_lock = PTHREAD_MUTEX_INITIALIZER;
+struct list throttles = {&throttles, &throttles};
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct list names = {&names, &names};
-
-static struct throttle_name *name_at(struct list *node)
+struct throttle_name *throttle_find(const char *name)
 {
-    return container_of(node, struct throttle_name, node);
-}
-
-static struct throttle_member *member_at(struct list *node)
-{
-    return container_of(node, struct throttle_member, node);
-}
-
-static struct throttle_name *find(const char *name)
-{
-    LIST_EACH (&names, node)
-        if (strcmp(name_at(node)->name, name) == 0)
-            return name_at(node);
+    LIST_EACH (&throttles, node)
+        if (strcmp(throttle_name_at(node)->name, name) == 0)
+            return throttle_name_at(node);
     return NULL;
 }
 
@@ -59,7 +39,7 @@ static struct throttle_name *make(const char *name)
         return NULL;
     }
     list_init(&n->members);
-    list_add(&names, &n->node);
+    list_add(&throttles, &n->node);
     return n;
 }
 
@@ -67,8 +47,8 @@ static struct throttle_name *make(const char *name)
 static const struct limits *said_by_one(const struct throttle_name *n)
 {
     LIST_EACH (&n->members, node)
-        if (!limits_are_none(&member_at(node)->says))
-            return &member_at(node)->says;
+        if (!limits_are_none(&throttle_member_at(node)->says))
+            return &throttle_member_at(node)->says;
     return NULL;
 }
 
@@ -118,7 +98,7 @@ struct kept_limits {
     struct limits said, now;
 };
 
-static void keep(struct throttle_name *n)
+void throttle_keep(struct throttle_name *n)
 {
     struct kept_limits k;
 
@@ -126,8 +106,7 @@ static void keep(struct throttle_name *n)
     k.said = n->said;
     budget_get(&n->budget, &k.now);
     LIST_EACH (&n->members, node) {
-        struct throttle_member *m =
-            container_of(node, struct throttle_member, node);
+        struct throttle_member *m = throttle_member_at(node);
 
         if (m->kept.at)
             keep_pair_write(m->kept.at, &k, sizeof(k));
@@ -140,8 +119,8 @@ int throttle_join(struct throttle_member *m, const char *name, const char *at,
     struct throttle_name *n;
     int rc;
 
-    pthread_mutex_lock(&lock);
-    n = find(name);
+    pthread_mutex_lock(&throttles_lock);
+    n = throttle_find(name);
     if (!n)
         n = make(name);
     rc = n ? agree(n, &m->says, at, e) : errs_nomem(e);
@@ -149,9 +128,9 @@ int throttle_join(struct throttle_member *m, const char *name, const char *at,
         m->name = n;
         list_add(&n->members, &m->node);
         budget_user_add(&m->user, &n->budget);
-        keep(n); /* what it says, the others may not have said */
+        throttle_keep(n); /* what it says, the others may not have said */
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&throttles_lock);
     return rc;
 }
 
@@ -186,10 +165,10 @@ int throttle_member_keep(struct throttle_member *m, const char *name,
                       keep_pair_bytes(sizeof(struct kept_limits)), e);
     if (rc < 0)
         return rc;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&throttles_lock);
     recall(m->name, m);
-    keep(m->name);
-    pthread_mutex_unlock(&lock);
+    throttle_keep(m->name);
+    pthread_mutex_unlock(&throttles_lock);
     return 0;
 }
 
@@ -197,7 +176,7 @@ void throttle_leave(struct throttle_member *m)
 {
     struct throttle_name *n = m->name;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&throttles_lock);
     budget_user_del(&m->user);
     list_del(&m->node);
     if (list_empty(&n->members)) {
@@ -205,7 +184,7 @@ void throttle_leave(struct throttle_member *m)
         budget_fini(&n->budget);
         free_name(n);
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&throttles_lock);
     keep_drop(&m->kept);
 }
 
@@ -213,10 +192,10 @@ void throttle_leave(struct throttle_member *m)
 
 static struct throttle_member *opened_by(const struct conf_any *o)
 {
-    LIST_EACH (&names, name)
-        LIST_EACH (&name_at(name)->members, node)
-            if (member_at(node)->conf == o->data)
-                return member_at(node);
+    LIST_EACH (&throttles, name)
+        LIST_EACH (&throttle_name_at(name)->members, node)
+            if (throttle_member_at(node)->conf == o->data)
+                return throttle_member_at(node);
     return NULL;
 }
 
@@ -224,9 +203,9 @@ bool throttle_is_open(const struct conf_any *o)
 {
     bool is_open;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&throttles_lock);
     is_open = opened_by(o) != NULL;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&throttles_lock);
     return is_open;
 }
 
@@ -234,13 +213,13 @@ void throttle_say(const struct conf_any *o, const struct limits *l)
 {
     struct throttle_member *m;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&throttles_lock);
     m = opened_by(o);
     if (m) {
         m->says = *l;
         m->name->unsettled = true;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&throttles_lock);
 }
 
 static void settle(struct throttle_name *n)
@@ -255,171 +234,14 @@ static void settle(struct throttle_name *n)
         return;
     n->said = *l;
     budget_set(&n->budget, l, loop_now_ns());
-    keep(n);
+    throttle_keep(n);
 }
 
 void throttle_settle(void)
 {
-    pthread_mutex_lock(&lock);
-    LIST_EACH (&names, node)
-        if (name_at(node)->unsettled)
-            settle(name_at(node));
-    pthread_mutex_unlock(&lock);
-}
-
-/* ---- for who runs vub ---- */
-
-static int set(const char *name, const struct limits_conf *c, struct limits *l,
-               struct err *e)
-{
-    struct throttle_name *n = find(name);
-    const char *bad;
-
-    if (!n)
-        return err_set(e, -ENOENT, "name", "there is no throttle \"%.64s\"",
-                       name);
-    budget_get(&n->budget, l);
-    limits_change(l, c);
-    bad = limits_bad_burst(l);
-    if (bad)
-        return err_set(e, -EINVAL, bad, "a burst of what has no limit");
-    budget_set(&n->budget, l, loop_now_ns());
-    keep(n);
-    return 0;
-}
-
-int throttle_set(const char *name, const struct limits_conf *c,
-                 struct json_out *o, struct err *e)
-{
-    struct limits l;
-    int rc;
-
-    pthread_mutex_lock(&lock);
-    rc = set(name, c, &l, e);
-    pthread_mutex_unlock(&lock);
-    if (rc == 0)
-        limits_tell(&l, o);
-    return rc;
-}
-
-static bool is_used_by(const struct throttle_name *n, const char *device)
-{
-    LIST_EACH (&n->members, node)
-        if (!device || strcmp(member_at(node)->device, device) == 0)
-            return true;
-    return false;
-}
-
-static void tell_member(struct throttle_member *m, struct json_out *o)
-{
-    struct budget_look look;
-
-    budget_user_look(&m->user, loop_now_ns(), &look);
-    json_begin(o, NULL, '{');
-    json_add_str(o, "device", m->device);
-    json_add_u64(o, "waiting", look.waiting);
-    json_add_u64(o, "waiting_ms", look.oldest_ns / 1000000);
-    json_add_u64(o, "held", look.held);
-    json_add_u64(o, "held_ms", look.held_ns / 1000000);
-    json_end(o, '}');
-}
-
-static void tell(struct throttle_name *n, struct json_out *o)
-{
-    struct limits l;
-
-    budget_get(&n->budget, &l);
-    json_begin(o, NULL, '{');
-    json_add_str(o, "name", n->name);
-    limits_tell(&l, o);
-    json_begin(o, "users", '[');
-    LIST_EACH (&n->members, node)
-        tell_member(member_at(node), o);
-    json_end(o, ']');
-    json_end(o, '}');
-}
-
-void throttle_status(struct json_out *o, const char *device)
-{
-    pthread_mutex_lock(&lock);
-    LIST_EACH (&names, node)
-        if (is_used_by(name_at(node), device))
-            tell(name_at(node), o);
-    pthread_mutex_unlock(&lock);
-}
-
-/* ---- metrics ---- */
-
-static const struct metric_family ops_limit = {
-    "vub_throttle_operations_limit", METRIC_GAUGE, NULL,
-    "Operations a second that a throttle lets pass."};
-static const struct metric_family bytes_limit = {
-    "vub_throttle_limit_bytes", METRIC_GAUGE, "bytes",
-    "Bytes a second that a throttle lets pass."};
-static const struct metric_family waiting = {
-    "vub_throttle_waiting", METRIC_GAUGE, NULL,
-    "Requests that wait in a throttle."};
-static const struct metric_family oldest = {
-    "vub_throttle_oldest_seconds", METRIC_GAUGE, "seconds",
-    "How long the one has waited that waits longest."};
-static const struct metric_family held = {
-    "vub_throttle_held", METRIC_COUNTER, NULL,
-    "Requests that had to wait in a throttle."};
-static const struct metric_family held_time = {
-    "vub_throttle_held_seconds", METRIC_COUNTER, "seconds",
-    "How long they waited, together."};
-
-static void add_limits(struct metrics *m, struct throttle_name *n)
-{
-    struct limits l;
-
-    budget_get(&n->budget, &l);
-    for (unsigned i = 0; i < LIMIT_KINDS; i++) {
-        if (l.ops[i].rate)
-            metrics_add_about(m, &ops_limit, l.ops[i].rate, "throttle", n->name,
-                              "of=\"%s\"", limit_kind_words[i]);
-        if (l.bytes[i].rate)
-            metrics_add_about(m, &bytes_limit, l.bytes[i].rate, "throttle",
-                              n->name, "of=\"%s\"", limit_kind_words[i]);
-    }
-}
-
-void throttle_metrics(struct metrics *m, const char *device)
-{
-    pthread_mutex_lock(&lock);
-    LIST_EACH (&names, node)
-        if (is_used_by(name_at(node), device))
-            add_limits(m, name_at(node));
-    pthread_mutex_unlock(&lock);
-}
-
-/* A device may have several units that use it. */
-static void add_user(struct metrics *m, const struct throttle_name *n,
-                     const char *device)
-{
-    struct budget_look all = {0}, look;
-
-    LIST_EACH (&n->members, node) {
-        if (strcmp(member_at(node)->device, device) != 0)
-            continue;
-        budget_user_look(&member_at(node)->user, loop_now_ns(), &look);
-        all.waiting += look.waiting;
-        all.oldest_ns = MAX(all.oldest_ns, look.oldest_ns);
-        all.held += look.held;
-        all.held_ns += look.held_ns;
-    }
-    metrics_add_about(m, &waiting, all.waiting, "throttle", n->name, "%s", "");
-    metrics_add_about(m, &oldest, all.oldest_ns, "throttle", n->name, "%s", "");
-    metrics_add_about(m, &held, all.held, "throttle", n->name, "%s", "");
-    metrics_add_about(m, &held_time, all.held_ns, "throttle", n->name, "%s",
-                      "");
-}
-
-void throttle_metrics_of_user(struct metrics *m, const char *device)
-{
-    pthread_mutex_lock(&lock);
-    LIST_EACH (&names, node)
-        if (is_used_by(name_at(node), device))
-            add_user(m, name_at(node), device);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&throttles_lock);
+    LIST_EACH (&throttles, node)
+        if (throttle_name_at(node)->unsettled)
+            settle(throttle_name_at(node));
+    pthread_mutex_unlock(&throttles_lock);
 }
