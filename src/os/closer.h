@@ -48,5 +48,8 @@ struct closer_map {
 
 /* The same of many. maps is malloc'ed, or NULL, and the closer's. */
 void closer_unmap_all(struct closer_map *maps, unsigned num);
+/* Waits until all memory is unmapped, for who counts what is left. Not on a
+ * loop. */
+void closer_unmap_wait(void);
 
 #endif

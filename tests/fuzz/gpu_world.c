@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "gpu.h"
+#include "os/closer.h"
 #include "os/keep.h"
 #include "os/udmabuf.h"
 
@@ -346,11 +347,8 @@ void world_open(const struct world_conf *config)
 void world_close(void)
 {
     device_close();
-    /* What is large is closed by a thread. */
-    for (int i = 0; lowest_fd() != fds_used; i++) {
-        CHECK(i < 100000);
-        usleep(100);
-    }
+    closer_unmap_wait(); /* a thread closes what is large */
+    CHECK(lowest_fd() == fds_used);
     model_begin(); /* frees */
 }
 

@@ -44,6 +44,7 @@ struct closer {
 
 /* Memory ends by itself: it is nobody's in particular. */
 static struct closer of_memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static pthread_cond_t memory_is_gone = PTHREAD_COND_INITIALIZER;
 
 static void do_job(const struct job *j)
 {
@@ -77,6 +78,8 @@ static void run(void *arg)
     c->running = false;
     if (c->idle)
         c->idle(c->arg);
+    if (c == &of_memory)
+        pthread_cond_broadcast(&memory_is_gone);
     orphan = c->orphan;
     pthread_mutex_unlock(&c->lock);
     if (orphan)
@@ -214,4 +217,12 @@ void closer_unmap_all(struct closer_map *maps, unsigned num)
         do_job(&j);
     else
         add_or_do(&of_memory, &j);
+}
+
+void closer_unmap_wait(void)
+{
+    pthread_mutex_lock(&of_memory.lock);
+    while (of_memory.running)
+        pthread_cond_wait(&memory_is_gone, &of_memory.lock);
+    pthread_mutex_unlock(&of_memory.lock);
 }
