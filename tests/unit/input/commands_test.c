@@ -33,8 +33,7 @@ static void a_frame_is_answered_when_it_is_taken(void **state)
             " {'code': 'SYN_REPORT'}]}");
     pad_play(p);
     ask_expect_done(a, "{\"events\":2}");
-    pad_expect(p, EV_KEY, BTN_LEFT, 0);
-    pad_expect_syn(p);
+    pad_expect_key(p, BTN_LEFT, 0);
     pad_free(p);
 }
 

@@ -310,10 +310,8 @@ static void motion_gives_way_to_keys_and_is_made_up_for(void **state)
     pad_expect(p, EV_ABS, ABS_X, 12345);
     pad_expect(p, EV_ABS, ABS_Y, 777);
     pad_expect_syn(p);
-    pad_expect(p, EV_KEY, BTN_LEFT, 1);
-    pad_expect_syn(p);
-    pad_expect(p, EV_KEY, BTN_LEFT, 0);
-    pad_expect_syn(p);
+    pad_expect_key(p, BTN_LEFT, 1);
+    pad_expect_key(p, BTN_LEFT, 0);
     pad_expect_none(p);
     pad_free(p);
 }

@@ -282,6 +282,12 @@ void pad_expect_syn(struct pad *p)
     pad_expect(p, EV_SYN, SYN_REPORT, 0);
 }
 
+void pad_expect_key(struct pad *p, uint16_t code, int32_t value)
+{
+    pad_expect(p, EV_KEY, code, value);
+    pad_expect_syn(p);
+}
+
 void pad_expect_none(struct pad *p)
 {
     const struct input_event16 *e = &p->seen[p->num_checked];

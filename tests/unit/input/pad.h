@@ -70,6 +70,8 @@ void pad_key(struct pad *p, uint16_t code, int32_t value);
 /* The next event that the guest saw must be this. */
 void pad_expect(struct pad *p, uint16_t type, uint16_t code, int32_t value);
 void pad_expect_syn(struct pad *p);
+/* A frame of it alone. */
+void pad_expect_key(struct pad *p, uint16_t code, int32_t value);
 /* It saw no more than what was expected. */
 void pad_expect_none(struct pad *p);
 bool pad_holds(struct pad *p); /* does the guest believe that it does? */

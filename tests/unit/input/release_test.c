@@ -30,8 +30,7 @@ static void a_source_that_goes_lets_go(void **state)
     pad_expect_none(p);
     pad_key(p, KEY_A, 1);
     pad_play(p);
-    pad_expect(p, EV_KEY, KEY_A, 1);
-    pad_expect_syn(p);
+    pad_expect_key(p, KEY_A, 1);
     assert_int_equal(p->in->stats.dropped, 0);
     pad_free(p);
 }
@@ -94,10 +93,8 @@ static void a_driver_that_stops_is_told_before_it_has_stopped(void **state)
         pad_key(p, KEY_B, 1); /* not given any more */
         pad_stop(p);
         pad_take(p, false);
-        pad_expect(p, EV_KEY, KEY_A, 1);
-        pad_expect_syn(p);
-        pad_expect(p, EV_KEY, KEY_A, 0);
-        pad_expect_syn(p);
+        pad_expect_key(p, KEY_A, 1);
+        pad_expect_key(p, KEY_A, 0);
         pad_expect_none(p);
         assert_int_equal(p->in->stats.dropped, 1);
         /* It starts again: nothing is held, though here both still are. */
@@ -156,8 +153,7 @@ static void a_disabled_ring_is_left_alone(void **state)
     assert_int_equal(pad_take(p, false), 0);
     pad_start(p, false, 64, 64);
     pad_play(p);
-    pad_expect(p, EV_KEY, KEY_A, 0);
-    pad_expect_syn(p);
+    pad_expect_key(p, KEY_A, 0);
     pad_free(p);
 }
 
