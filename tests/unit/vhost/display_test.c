@@ -11,14 +11,6 @@
 #define HEADLESS "'type': 'gpu', 'display': 'headless'"
 #define XRGB VIRTIO_GPU_FORMAT_B8G8R8X8_UNORM
 
-bool __wrap_sock_is_own(int fd);
-
-bool __wrap_sock_is_own(int fd)
-{
-    (void)fd;
-    return false;
-}
-
 struct stage {
     struct house *h;
     struct tenant *t;
@@ -36,7 +28,7 @@ static void stage_begin(struct stage *s)
 /* With s->t, in the order of QEMU's. */
 static void stage_connect(struct stage *s, bool greet)
 {
-    s->f = front_connect_path(s->h->path);
+    s->f = front_connect_path(s->h->at.path);
     front_negotiate(s->f, &(struct front_conf){.queues = 2});
     front_share(s->f);
     display_plug(s->d, s->f);

@@ -30,16 +30,12 @@ struct house *house_new(void)
     int fd;
 
     assert_non_null(h);
-    snprintf(h->dir, sizeof(h->dir), "/tmp/vub-house-XXXXXX");
-    assert_non_null(mkdtemp(h->dir));
-    snprintf(disk, sizeof(disk), "%s/disk", h->dir);
+    address_open(&h->at);
+    snprintf(disk, sizeof(disk), "%s/disk", h->at.dir);
     fd = open(disk, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, DISK_BYTES), 0);
     close(fd);
-    snprintf(h->path, sizeof(h->path), "%s/d.sock", h->dir);
-    h->listen_fd = sock_listen(h->path, 0600, &e);
-    assert_true(h->listen_fd >= 0);
     for (unsigned i = 0; i < ARRAY_LEN(h->loops); i++) {
         assert_int_equal(loop_open(&h->loops[i], i ? "other" : "home"), 0);
         assert_int_equal(
@@ -61,8 +57,6 @@ static void on_stop(struct mail *m)
 
 void house_free(struct house *h)
 {
-    char command[128];
-
     for (unsigned i = 0; i < ARRAY_LEN(h->loops); i++) {
         struct stop stop = {.mail.run = on_stop, .loop = &h->loops[i]};
 
@@ -70,9 +64,7 @@ void house_free(struct house *h)
         thread_join(&h->threads[i]);
         loop_close(&h->loops[i]);
     }
-    close(h->listen_fd);
-    snprintf(command, sizeof(command), "rm -r %s", h->dir);
-    assert_int_equal(system(command), 0);
+    address_close(&h->at);
     free(h);
 }
 
@@ -143,7 +135,7 @@ struct tenant *tenant_new(struct house *h, const char *config,
     sem_init(&t->gone, 0, 0);
     sem_init(&t->arrived, 0, 0);
     snprintf(text, sizeof(text), "'id': 'd', %s", config);
-    any = device_text(&t->doc, text, h->dir);
+    any = device_text(&t->doc, text, h->at.dir);
     if (device_type_of(&any)->open(&t->device, &any, &errs) < 0)
         fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
     t->real = t->device->ops;
@@ -157,9 +149,9 @@ struct tenant *tenant_new(struct house *h, const char *config,
     t->device->ring_loop = t->ring_loop;
     common = any.data;
     conf = (struct endpoint_conf){
-        .fd = fcntl(h->listen_fd, F_DUPFD_CLOEXEC, 0),
+        .fd = fcntl(h->at.listen_fd, F_DUPFD_CLOEXEC, 0),
         .kind = SOCK_LISTENING,
-        .path = h->path,
+        .path = h->at.path,
         .queue_size = (uint16_t)common->queue_size,
         .drain_timeout_ms = common->drain_timeout,
         .event = on_event,
@@ -313,4 +305,36 @@ void tenant_free(struct tenant *t)
     tenant_do(t, do_close);
     sem_wait(&t->closed);
     end(t);
+}
+
+/* ---- with a front-end ---- */
+
+void stay_visit(struct stay *s, const struct front_conf *conf)
+{
+    s->f = front_connect_path(s->h->at.path);
+    front_set_up(s->f, conf);
+}
+
+struct stay stay_begin(const char *config, unsigned queues)
+{
+    struct stay s = {.h = house_new()};
+
+    s.t = tenant_move_in(s.h, config, NULL);
+    stay_visit(&s, &(struct front_conf){.queues = queues});
+    return s;
+}
+
+void stay_move(struct stay *s, const char *config)
+{
+    struct endpoint_visitor v;
+
+    tenant_move_out(s->t, &v);
+    s->t = tenant_move_in(s->h, config, &v);
+}
+
+void stay_end(struct stay *s)
+{
+    front_free(s->f);
+    tenant_free(s->t);
+    house_free(s->h);
 }

@@ -11,7 +11,9 @@
 
 #include <semaphore.h>
 
+#include "address.h"
 #include "conf/conf.h"
+#include "front/front.h"
 #include "left.h"
 #include "loop/loop.h"
 #include "os/thread.h"
@@ -19,8 +21,7 @@
 #include "vhost/transcript.h"
 
 struct house {
-    char dir[64], path[96];
-    int listen_fd;
+    struct address at;
     bool keeps; /* what a tenant knows is there for the next one */
     struct left left;
     struct loop loops[2];
@@ -48,6 +49,19 @@ struct tenant {
     struct err why; /* code 0: it went well */
     struct endpoint_visitor visitor;
 };
+
+/* ThreadSanitizer does not see that one ring's memory is unmapped before
+ * another one has its place. */
+#ifdef __SANITIZE_THREAD__
+#define HOUSE_ENGINE ", 'engine': 'threads'"
+#else
+#define HOUSE_ENGINE ""
+#endif
+
+/* A disk of two queues, on the file that each house has. */
+#define FILE_DISK                                                              \
+    "'type': 'block', 'queues': 2, 'store': {'type': 'file', 'path': "         \
+    "'@/disk'" HOUSE_ENGINE "}"
 
 /* A file "disk" of 64 MiB is in its directory. */
 struct house *house_new(void);
@@ -77,5 +91,23 @@ void tenant_move_out(struct tenant *t, struct endpoint_visitor *v);
 void tenant_do(struct tenant *t, void (*run)(struct tenant *t));
 /* Closed and freed, the device too. */
 void tenant_free(struct tenant *t);
+
+/* ---- with a front-end ---- */
+
+/* A house, who lives there now, and who visits. */
+struct stay {
+    struct house *h;
+    struct tenant *t;
+    struct front *f;
+};
+
+/* In a new house; the front-end has this many queues, which run. */
+struct stay stay_begin(const char *config, unsigned queues);
+/* The same of a tenant who is there already. */
+void stay_visit(struct stay *s, const struct front_conf *conf);
+/* The front-end is handed on to another tenant. */
+void stay_move(struct stay *s, const char *config);
+/* The front-end goes first. */
+void stay_end(struct stay *s);
 
 #endif

@@ -350,7 +350,7 @@ void kids_start(struct rig *r, uint64_t bytes)
     char path[128];
     int fd;
 
-    snprintf(path, sizeof(path), "%s/disk", r->dir);
+    snprintf(path, sizeof(path), "%s/disk", r->at.dir);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, (off_t)bytes), 0);

@@ -36,7 +36,7 @@ static void shown_new(struct shown *s)
 
     *s = (struct shown){.r = rig_new(NULL)};
     rig_child_here(s->r);
-    s->f = front_connect_path(s->r->path);
+    s->f = front_connect_path(s->r->at.path);
     s->leg = child_greet(s->r, RIG_FEATURES, 2);
     front_send(s->f, WIRE_SET_PROTOCOL_FEATURES, 0, &protocol, sizeof(protocol),
                NULL, 0);
@@ -536,7 +536,7 @@ static void a_device_without_a_display_says_so(void **state)
 
     (void)state;
     rig_child_here(r);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     leg = child_greet(r, RIG_FEATURES, 1);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
                      0);

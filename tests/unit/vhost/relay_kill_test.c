@@ -11,7 +11,7 @@ static struct front_msg m;
 /* A whole session, with data; all answers are what they ought to be. */
 static void live(struct rig *r, const struct front_conf *c)
 {
-    struct front *f = front_connect_path(r->path);
+    struct front *f = front_connect_path(r->at.path);
     uint32_t base;
 
     front_set_up(f, c);
@@ -84,7 +84,7 @@ static void children_may_die_while_they_are_told(void **state)
 
     (void)state;
     kids_start(r, DISK_BYTES);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     front_set_up(f, &(struct front_conf){.packed = true});
     for (unsigned n = 0; n < 16; n++) {
         unsigned before = kids_killed(r);
@@ -117,7 +117,7 @@ static void requests_in_flight_are_served(void **state)
     (void)state;
     kids_start(r, DISK_BYTES);
     for (unsigned c = 0; c < ARRAY_LEN(confs); c++) {
-        struct front *f = front_connect_path(r->path);
+        struct front *f = front_connect_path(r->at.path);
 
         front_set_up(f, &confs[c]);
         for (unsigned round = 0; round < 8; round++) {
@@ -160,7 +160,7 @@ static void stopped_rings_have_nothing_in_flight(void **state)
     (void)state;
     kids_start(r, DISK_BYTES);
     for (unsigned c = 0; c < ARRAY_LEN(confs); c++) {
-        struct front *f = front_connect_path(r->path);
+        struct front *f = front_connect_path(r->at.path);
         struct blk_req *req;
 
         front_note("conf %u", c);
@@ -193,7 +193,7 @@ static void log_and_channel_are_passed_on(void **state)
 
     (void)state;
     kids_start(r, DISK_BYTES);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     front_set_up(f, &(struct front_conf){.backend_channel = true});
     front_log_start(f);
     kids_kill(r);
@@ -220,7 +220,7 @@ static void a_device_is_reset_though_its_child_dies(void **state)
     (void)state;
     kids_start(r, DISK_BYTES);
     for (unsigned when = 0; when < 3; when++) {
-        struct front *f = front_connect_path(r->path);
+        struct front *f = front_connect_path(r->at.path);
 
         front_set_up(f, &(struct front_conf){.packed = true});
         blk_verify(f->vq[0], 0, 4096, when);
@@ -250,7 +250,7 @@ static void a_front_end_is_handed_on(void **state)
     kids_start(r, DISK_BYTES);
     assert_false(kids_hand_on(r));
     for (unsigned c = 0; c < ARRAY_LEN(confs); c++) {
-        struct front *f = front_connect_path(r->path);
+        struct front *f = front_connect_path(r->at.path);
         struct blk_req *reqs[REQUESTS];
 
         front_note("conf %u", c);
@@ -288,7 +288,7 @@ static void front_ends_come_and_go_with_children(void **state)
     (void)state;
     kids_start(r, DISK_BYTES);
     for (unsigned i = 0; i < 10; i++) {
-        struct front *f = front_connect_path(r->path);
+        struct front *f = front_connect_path(r->at.path);
 
         front_send(f, WIRE_GET_FEATURES, 0, NULL, 0, NULL, 0);
         if (i & 1)

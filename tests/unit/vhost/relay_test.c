@@ -12,7 +12,7 @@ static struct front *begin(struct rig *r, uint64_t protocol, int *leg)
     struct front *f;
 
     rig_child_here(r);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     *leg = child_greet(r, RIG_FEATURES, 1);
     if (!protocol)
         return f;
@@ -304,10 +304,10 @@ static void a_socket_of_the_keepers_is_no_channel(void **state)
 
     (void)state;
     f = begin(r, PF_ACK | FEATURE(WIRE_PF_BACKEND_REQ), &leg);
-    __atomic_store_n(&rig_sockets_are_own, true, __ATOMIC_RELAXED);
+    __atomic_store_n(&address_sockets_are_own, true, __ATOMIC_RELAXED);
     assert_int_equal(
         front_ack(f, WIRE_SET_BACKEND_REQ_FD, NULL, 0, &f->sock, 1), 1);
-    __atomic_store_n(&rig_sockets_are_own, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&address_sockets_are_own, false, __ATOMIC_RELAXED);
     front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
     child_ok(leg, WIRE_SET_OWNER);
     end(r, f, leg);
@@ -439,7 +439,7 @@ static void a_front_end_may_go_while_it_waits(void **state)
     rig_child_lost(r);
     front_free(f);
     rig_need_disconnected(r, 1);
-    f = front_connect_path(r->path); /* waits in the backlog */
+    f = front_connect_path(r->at.path); /* waits in the backlog */
     front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
     rig_child_here(r);
     leg = child_greet(r, RIG_FEATURES, 1);
@@ -471,7 +471,7 @@ static void a_guest_that_ends_while_no_child_is_there_is_forgotten(void **state)
     rig_need_disconnected(r, 1);
 
     rig_child_here(r);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     leg = child_greet(r, RIG_FEATURES, 1);
     child_ok(leg, WIRE_RESET_DEVICE);
     front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
@@ -493,7 +493,7 @@ static void a_front_end_is_dropped_if_no_child_comes(void **state)
     rig_give_up(r);
     front_need_hangup(f);
     front_free(f);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     rig_child_here(r);
     leg = child_greet(r, RIG_FEATURES, 1);
     end(r, f, leg);
@@ -508,7 +508,7 @@ static void a_half_done_session_goes_if_another_one_waits(void **state)
     (void)state;
     f = begin(r, PF_ACK, &leg);
     front_send_bytes(f, "\1\0\0\0", 4, NULL, 0);
-    other = front_connect_path(r->path);
+    other = front_connect_path(r->at.path);
     front_need_hangup(f);
     next = child_greet(r, RIG_FEATURES, 1);
     child_need_hangup(leg);
@@ -526,7 +526,7 @@ static void one_that_waits_for_the_child_is_not_half_done(void **state)
     f = begin(r, PF_ACK, &leg);
     front_send(f, WIRE_GET_FEATURES, 0, NULL, 0, NULL, 0);
     child_need(leg, WIRE_GET_FEATURES, &m);
-    other = front_connect_path(r->path);
+    other = front_connect_path(r->at.path);
     assert_false(front_wait_fd(f->sock, POLLIN, 4000));
     child_answer_u64(leg, WIRE_GET_FEATURES, 1);
     front_reply(f, WIRE_GET_FEATURES, &m);
@@ -544,7 +544,7 @@ static void need_end_of(struct rig *r, struct front *f, int leg)
     front_free(f);
     child_need_hangup(leg);
     /* Others are served. */
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     leg = child_greet(r, RIG_FEATURES, 1);
     end(r, f, leg);
 }
@@ -628,7 +628,7 @@ static void a_child_with_too_many_queues_gets_no_front_end(void **state)
 
     (void)state;
     rig_child_here(r);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     leg = child_greet(r, RIG_FEATURES, 65);
     need_end_of(r, f, leg);
 }

@@ -8,16 +8,6 @@
 #include "base/log.h"
 #include "os/sock.h"
 
-/* In these tests both ends of each connection are of one process. */
-bool __wrap_sock_is_own(int fd);
-bool __wrap_sock_is_own(int fd)
-{
-    (void)fd;
-    return __atomic_load_n(&rig_sockets_are_own, __ATOMIC_RELAXED);
-}
-
-bool rig_sockets_are_own;
-
 /* ---- the loop ---- */
 
 struct call {
@@ -130,16 +120,13 @@ struct rig *rig_new(const struct relay_conf *conf)
 
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);
-    snprintf(r->dir, sizeof(r->dir), "/tmp/vub-relay-XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
-    snprintf(r->path, sizeof(r->path), "%s/d.sock", r->dir);
+    address_open(&r->at);
     assert_int_equal(loop_open(&r->loop, "relay"), 0);
     c.id = "d";
     c.home = &r->loop;
-    c.fd = sock_listen(r->path, 0600, &e);
-    assert_true(c.fd >= 0);
+    c.fd = dup(r->at.listen_fd);
     c.kind = SOCK_LISTENING;
-    c.path = r->path;
+    c.path = r->at.path;
     if (!c.queue_size)
         c.queue_size = 1024;
     c.pass = on_pass;
@@ -147,7 +134,6 @@ struct rig *rig_new(const struct relay_conf *conf)
     c.arrived = on_arrived;
     c.arg = r;
     r->conf = c;
-    r->listen_fd = dup(c.fd);
     assert_int_equal(relay_open(&r->relay, &c, &e), 0);
     pthread_create(&r->thread, NULL, run, &r->loop);
     rig_do(r, do_start, NULL);
@@ -170,17 +156,13 @@ static void do_close(struct rig *r, void *arg)
 
 void rig_free(struct rig *r)
 {
-    char command[96];
-
     rig_do(r, do_close, NULL);
     pthread_join(r->thread, NULL);
     loop_close(&r->loop);
-    close(r->listen_fd);
     for (unsigned i = 0; i < r->num_legs; i++)
         close(r->legs[i].fd);
-    assert_int_not_equal(access(r->path, F_OK), 0);
-    snprintf(command, sizeof(command), "rm -rf '%s'", r->dir);
-    assert_int_equal(system(command), 0);
+    assert_int_not_equal(access(r->at.path, F_OK), 0);
+    address_close(&r->at);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
     free(r);
@@ -239,7 +221,7 @@ static void do_go_on(struct rig *r, void *arg)
 {
     struct err e;
 
-    r->conf.fd = dup(r->listen_fd);
+    r->conf.fd = dup(r->at.listen_fd);
     r->conf.visitor = &r->visitor;
     if (relay_open(&r->relay, &r->conf, &e) < 0)
         abort();
@@ -400,7 +382,7 @@ int rig_setup(void **state)
 {
     (void)state;
     front_on_failure = on_failure;
-    __atomic_store_n(&rig_sockets_are_own, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&address_sockets_are_own, false, __ATOMIC_RELAXED);
     log_set(getenv("VUB_TEST_LOG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
     return 0;
 }

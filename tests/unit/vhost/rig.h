@@ -6,7 +6,7 @@
  *     int leg;
  *
  *     rig_child_here(r);
- *     f = front_connect_path(r->path);
+ *     f = front_connect_path(r->at.path);
  *     leg = child_greet(r, FEATURES, 1);         it is asked who it is
  *     front_send(f, WIRE_GET_FEATURES, ...);
  *     child_need(leg, WIRE_GET_FEATURES, &m);
@@ -28,6 +28,7 @@
 /* After what it needs. */
 #include <cmocka.h>
 
+#include "address.h"
 #include "front/front.h"
 #include "loop/loop.h"
 #include "vhost/relay.h"
@@ -46,7 +47,7 @@ struct rig {
     pthread_t thread;
     struct relay *relay;
     struct relay_conf conf;
-    char dir[64], path[96];
+    struct address at;
 
     /* Whoever takes legs instead of the test; on the loop. */
     int (*pass)(struct rig *r, uint64_t leg, int fd);
@@ -60,7 +61,6 @@ struct rig {
     unsigned connected, disconnected, arrived;
 
     /* rig_hand_on */
-    int listen_fd;
     struct endpoint_visitor visitor;
     bool suspended, closed;
 };
@@ -96,10 +96,6 @@ void child_ok(int leg, uint32_t request);
 int child_greet(struct rig *r, uint64_t features, unsigned queues);
 /* The relay has closed it, and said no more. */
 void child_need_hangup(int leg);
-
-/* Are sockets of this process taken for its own? Atomic; false before each
- * test. */
-extern bool rig_sockets_are_own;
 
 /* cmocka's teardown: front-ends are ended if a test has failed. */
 int rig_setup(void **state);

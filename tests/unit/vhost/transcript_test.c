@@ -20,14 +20,6 @@
 
 #define PF FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)
 
-bool __wrap_sock_is_own(int fd);
-
-bool __wrap_sock_is_own(int fd)
-{
-    (void)fd;
-    return false;
-}
-
 /* ---- saying ---- */
 
 /* The payload is p's; an fd for each of num_fds, closed again. */
