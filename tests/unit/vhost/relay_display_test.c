@@ -14,9 +14,7 @@
 static struct front_msg m;
 
 struct shown {
-    struct rig *r;
-    struct front *f;
-    int leg;
+    struct talk talk;
     int child, display; /* sockets */
     uint64_t protocol;
 };
@@ -31,57 +29,42 @@ static int take_socket(int leg)
 
 static void shown_new(struct shown *s)
 {
-    uint64_t protocol = FEATURE(WIRE_PF_REPLY_ACK);
     int pair[2];
 
-    *s = (struct shown){.r = rig_new(NULL)};
-    rig_child_here(s->r);
-    s->f = front_connect_path(s->r->at.path);
-    s->leg = child_greet(s->r, RIG_FEATURES, 2);
-    front_send(s->f, WIRE_SET_PROTOCOL_FEATURES, 0, &protocol, sizeof(protocol),
-               NULL, 0);
-    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
+    *s = (struct shown){.talk = talk_begin(FEATURE(WIRE_PF_REPLY_ACK))};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
                      0);
     s->display = pair[0];
-    front_send(s->f, WIRE_GPU_SET_SOCKET, WIRE_NEED_REPLY, NULL, 0, &pair[1],
-               1);
+    front_send(s->talk.f, WIRE_GPU_SET_SOCKET, WIRE_NEED_REPLY, NULL, 0,
+               &pair[1], 1);
     close(pair[1]);
-    s->child = take_socket(s->leg);
-    child_answer_u64(s->leg, WIRE_GPU_SET_SOCKET, 0);
-    front_reply(s->f, WIRE_GPU_SET_SOCKET, &m);
+    s->child = take_socket(s->talk.leg);
+    child_answer_u64(s->talk.leg, WIRE_GPU_SET_SOCKET, 0);
+    front_reply(s->talk.f, WIRE_GPU_SET_SOCKET, &m);
     assert_int_equal(m.u64, 0);
 }
 
 static void shown_free(struct shown *s)
 {
-    front_free(s->f);
-    child_need_hangup(s->leg);
     close(s->child);
     close(s->display);
-    rig_free(s->r);
+    talk_end(&s->talk);
 }
 
 /* Another child takes the place of this one. */
 static void next_child(struct shown *s)
 {
     close(s->child);
-    close(s->leg);
-    rig_child_lost(s->r);
-    rig_child_here(s->r);
-    s->leg = child_greet(s->r, RIG_FEATURES, 0);
-    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
-    s->child = take_socket(s->leg);
-    child_answer_u64(s->leg, WIRE_GPU_SET_SOCKET, 0);
+    talk_next_child(&s->talk, RIG_FEATURES);
+    child_ok(s->talk.leg, WIRE_SET_PROTOCOL_FEATURES);
+    s->child = take_socket(s->talk.leg);
+    child_answer_u64(s->talk.leg, WIRE_GPU_SET_SOCKET, 0);
 }
 
 static void next_child_without_display(struct shown *s)
 {
-    close(s->leg);
-    rig_child_lost(s->r);
-    rig_child_here(s->r);
-    s->leg = child_greet(s->r, RIG_FEATURES, 0);
-    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
+    talk_next_child(&s->talk, RIG_FEATURES);
+    child_ok(s->talk.leg, WIRE_SET_PROTOCOL_FEATURES);
 }
 
 static void say(int sock, uint32_t request, uint32_t flags, const void *payload,
@@ -369,14 +352,14 @@ static void a_display_that_goes_is_told_to_the_child(void **state)
     shown_new(&s);
     shutdown(s.display, SHUT_RDWR);
     need_end(s.child);
-    front_send(s.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
-    child_ok(s.leg, WIRE_SET_OWNER);
-    front_reply(s.f, WIRE_SET_OWNER, &m);
+    front_send(s.talk.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
+    child_ok(s.talk.leg, WIRE_SET_OWNER);
+    front_reply(s.talk.f, WIRE_SET_OWNER, &m);
 
     /* The next child hears of none. */
     next_child_without_display(&s);
-    front_send(s.f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
-    child_ok(s.leg, WIRE_SET_OWNER);
+    front_send(s.talk.f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
+    child_ok(s.talk.leg, WIRE_SET_OWNER);
     shown_free(&s);
 }
 
@@ -407,9 +390,9 @@ static void what_is_no_message_ends_the_display_alone(void **state)
             front_send_on(s.child, false, h, 12, fds, 2);
         }
         need_end(s.display);
-        front_send(s.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
-        child_ok(s.leg, WIRE_SET_OWNER);
-        front_reply(s.f, WIRE_SET_OWNER, &m);
+        front_send(s.talk.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
+        child_ok(s.talk.leg, WIRE_SET_OWNER);
+        front_reply(s.talk.f, WIRE_SET_OWNER, &m);
         shown_free(&s);
     }
     close(fd);
@@ -475,12 +458,12 @@ static void lose_child(struct rig *r)
 /* The next relay has the same display; only now is it read again. */
 static void hand_on(struct shown *s)
 {
-    assert_true(rig_hand_on(s->r, lose_child));
+    assert_true(rig_hand_on(s->talk.r, lose_child));
     close(s->child);
-    child_need_hangup(s->leg);
-    rig_child_here(s->r);
-    s->leg = child_greet(s->r, RIG_FEATURES, 2);
-    child_ok(s->leg, WIRE_SET_PROTOCOL_FEATURES);
+    child_need_hangup(s->talk.leg);
+    rig_child_here(s->talk.r);
+    s->talk.leg = child_greet(s->talk.r, RIG_FEATURES, 2);
+    child_ok(s->talk.leg, WIRE_SET_PROTOCOL_FEATURES);
 }
 
 static void a_display_is_handed_on_between_two_messages(void **state)
@@ -498,8 +481,8 @@ static void a_display_is_handed_on_between_two_messages(void **state)
     say(s.display, DISPLAY_GET_PROTOCOL_FEATURES, DISPLAY_REPLY, "aaaaaaaa", 8,
         -1);
     hand_on(&s);
-    s.child = take_socket(s.leg);
-    child_answer_u64(s.leg, WIRE_GPU_SET_SOCKET, 0);
+    s.child = take_socket(s.talk.leg);
+    child_answer_u64(s.talk.leg, WIRE_GPU_SET_SOCKET, 0);
     assert_int_equal(recv(s.display, got, 1020, MSG_WAITALL), 1020);
     assert_memory_equal(got, zeros, 1020);
     say(s.child, DISPLAY_GET_PROTOCOL_FEATURES, 0, NULL, 0, -1);
@@ -522,35 +505,29 @@ static void a_display_that_owes_an_answer_is_left_behind(void **state)
     hand_on(&s);
     need_end(s.display);
     s.child = dup(s.display);
-    front_send(s.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
-    child_ok(s.leg, WIRE_SET_OWNER);
-    front_reply(s.f, WIRE_SET_OWNER, &m);
+    front_send(s.talk.f, WIRE_SET_OWNER, WIRE_NEED_REPLY, NULL, 0, NULL, 0);
+    child_ok(s.talk.leg, WIRE_SET_OWNER);
+    front_reply(s.talk.f, WIRE_SET_OWNER, &m);
     shown_free(&s);
 }
 
 static void a_device_without_a_display_says_so(void **state)
 {
-    struct rig *r = rig_new(NULL);
-    struct front *f;
-    int leg, pair[2];
+    struct talk talk = talk_begin(0);
+    int pair[2];
 
     (void)state;
-    rig_child_here(r);
-    f = front_connect_path(r->at.path);
-    leg = child_greet(r, RIG_FEATURES, 1);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
                      0);
-    front_send(f, WIRE_GPU_SET_SOCKET, 0, NULL, 0, &pair[1], 1);
+    front_send(talk.f, WIRE_GPU_SET_SOCKET, 0, NULL, 0, &pair[1], 1);
     close(pair[1]);
-    close(take_socket(leg));
-    child_answer_u64(leg, WIRE_GPU_SET_SOCKET, 1);
+    close(take_socket(talk.leg));
+    child_answer_u64(talk.leg, WIRE_GPU_SET_SOCKET, 1);
     need_end(pair[0]);
     close(pair[0]);
-    front_send(f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
-    child_ok(leg, WIRE_SET_OWNER);
-    front_free(f);
-    child_need_hangup(leg);
-    rig_free(r);
+    front_send(talk.f, WIRE_SET_OWNER, 0, NULL, 0, NULL, 0);
+    child_ok(talk.leg, WIRE_SET_OWNER);
+    talk_end(&talk);
 }
 
 int main(void)

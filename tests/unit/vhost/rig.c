@@ -371,6 +371,62 @@ void child_need_hangup(int leg)
     close(leg);
 }
 
+int child_record(int leg)
+{
+    struct front_msg m;
+
+    child_need(leg, WIRE_SET_INFLIGHT_FD, &m);
+    assert_int_equal(m.inflight.num_queues, 1);
+    assert_int_equal(m.inflight.queue_size, 1024);
+    assert_int_equal(m.num_fds, 1);
+    child_answer_u64(leg, WIRE_SET_INFLIGHT_FD, 0);
+    return m.fds[0];
+}
+
+/* ---- both ---- */
+
+struct talk talk_begin(uint64_t protocol)
+{
+    struct talk t = {.r = rig_new(NULL)};
+    struct front_msg m;
+
+    rig_child_here(t.r);
+    t.f = front_connect_path(t.r->at.path);
+    t.leg = child_greet(t.r, RIG_FEATURES, 1);
+    if (!protocol)
+        return t;
+    front_send(t.f, WIRE_SET_PROTOCOL_FEATURES, 0, &protocol, sizeof(protocol),
+               NULL, 0);
+    child_need(t.leg, WIRE_SET_PROTOCOL_FEATURES, &m);
+    assert_int_equal(m.u64, protocol | FEATURE(WIRE_PF_REPLY_ACK) |
+                                FEATURE(WIRE_PF_INFLIGHT_SHMFD));
+    child_answer_u64(t.leg, WIRE_SET_PROTOCOL_FEATURES, 0);
+    t.f->protocol = protocol;
+    return t;
+}
+
+void talk_next_child(struct talk *t, uint64_t features)
+{
+    close(t->leg);
+    rig_child_lost(t->r);
+    rig_child_here(t->r);
+    t->leg = child_greet(t->r, features, 0);
+}
+
+void talk_kick(struct talk *t)
+{
+    uint64_t u64 = WIRE_VRING_NOFD;
+
+    front_send(t->f, WIRE_SET_VRING_KICK, 0, &u64, sizeof(u64), NULL, 0);
+}
+
+void talk_end(struct talk *t)
+{
+    front_free(t->f);
+    child_need_hangup(t->leg);
+    rig_free(t->r);
+}
+
 /* ---- cmocka ---- */
 
 static void on_failure(const char *file, int line)

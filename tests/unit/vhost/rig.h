@@ -97,6 +97,30 @@ int child_greet(struct rig *r, uint64_t features, unsigned queues);
 /* The relay has closed it, and said no more. */
 void child_need_hangup(int leg);
 
+/* A front-end without a record has got one, of the relay's; the fd, which is
+ * the caller's. */
+int child_record(int leg);
+
+/* ---- both ---- */
+
+/* A front-end and its child, and the relay between them. */
+struct talk {
+    struct rig *r;
+    struct front *f;
+    int leg;
+};
+
+/* The front-end has acked these protocol features, if any, and the child
+ * knows; the device has one queue. */
+struct talk talk_begin(uint64_t protocol);
+/* The child is lost, and another one, which offers these, is asked who it is.
+ */
+void talk_next_child(struct talk *t, uint64_t features);
+/* The ring's kick, without an fd. */
+void talk_kick(struct talk *t);
+/* The front-end goes, and the child sees that. */
+void talk_end(struct talk *t);
+
 /* cmocka's teardown: front-ends are ended if a test has failed. */
 int rig_setup(void **state);
 int rig_teardown(void **state);
