@@ -14,10 +14,9 @@
 #include "conf/scan.h"
 #include "conf/text.h"
 #include "daemon/config.h"
+#include "fuzz.h"
 
 #define SETS_MAX 16
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_errors(const struct errs *e)
 {

@@ -29,9 +29,6 @@
 #define STEPS_MAX 400
 #define START_TURNS 8 /* and a clock that goes on meanwhile */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 static const struct world_conf configs[] = {
     {"{\"device\": {\"type\": \"gpu\", \"id\": \"fuzz\", "
      "\"max_memory\": \"1M\"}}",

@@ -19,14 +19,9 @@
 #include "base/bytes.h"
 #include "device/devices.h"
 #include "device/gpu/rect.h"
+#include "fuzz.h"
 #include "loop/loop.h"
 #include "virtio/spec.h"
-
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
 
 /* ---- gpu_world.c ---- */
 

@@ -31,9 +31,6 @@
 
 #define STEPS_MAX 400
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 #define SCANOUTS_TEXT                                                          \
     "\"scanouts\": [{\"width\": 640, \"height\": 480}, "                       \
     "{\"width\": 64, \"height\": 64}, {\"width\": 5120, \"height\": 2880}]"

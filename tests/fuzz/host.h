@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "device/scsi/impl.h"
+#include "fuzz.h"
 #include "virtio/spec.h"
 
 #define RINGS 4
@@ -17,12 +18,6 @@
 #define TARGETS 2
 #define LUNS 4
 #define FAKE 2 /* the first LUN that is one */
-
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
 
 /* host_fuzz.c: the input, and what there is one of. */
 uint8_t u8(void);

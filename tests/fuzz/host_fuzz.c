@@ -29,9 +29,6 @@
 
 #define STEPS_MAX 400
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 struct loop loop;
 uint8_t *memory;
 struct mem *mem;

@@ -17,18 +17,10 @@
 
 #include "device/gpu/picture.h"
 #include "device/gpu/png.h"
+#include "fuzz.h"
 
 #define FILE_MAX 65536
 #define PIECE_MAX 4000 /* of what is packed: in blocks of that */
-
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static uint8_t file[FILE_MAX];
 static size_t file_len;

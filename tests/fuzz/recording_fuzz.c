@@ -10,8 +10,7 @@
 #include "device/input/codes.h"
 #include "device/input/framing.h"
 #include "device/input/recording.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void check_event(const struct recording *r, const struct recorded *ev)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fuzz.h"
 #include "loop/loop.h"
 #include "os/event.h"
 #include "vhost/msg.h"
@@ -20,36 +21,12 @@
 #define STEPS_MAX 300
 #define TURNS 4
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 /* In this process both ends are ours. */
 bool __wrap_sock_is_own(int fd);
 bool __wrap_sock_is_own(int fd)
 {
     (void)fd;
     return false;
-}
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t take(struct input *in)
-{
-    if (!in->left)
-        return 0;
-    in->left--;
-    return *in->at++;
-}
-
-static void take_bytes(struct input *in, void *out, size_t len)
-{
-    len = MIN(len, in->left);
-    memcpy(out, in->at, len);
-    in->at += len;
-    in->left -= len;
 }
 
 struct world {
@@ -177,15 +154,16 @@ static void send_message(struct world *w, bool good)
         MSG_SET_VRING_ENABLE,
     };
     uint8_t bytes[12 + 512] = {0}, *payload = bytes + 12;
-    uint8_t request = take(&w->in);
-    uint8_t flags = take(&w->in) & (good ? 0x1f : 0xff), fds = take(&w->in);
+    uint8_t request = input_u8(&w->in);
+    uint8_t flags = input_u8(&w->in) & (good ? 0x1f : 0xff),
+            fds = input_u8(&w->in);
     int list[10], pair[2] = {-1, -1};
     struct msg_header h;
     unsigned n;
 
     if (w->front < 0)
         return;
-    take_bytes(&w->in, payload, 24);
+    input_bytes(&w->in, payload, 24);
     h.request =
         request < 128 ? requests[request % ARRAY_LEN(requests)] : request % 48u;
     h.flags = flags & 0x80 ? flags : MSG_VERSION | (flags & MSG_NEED_REPLY);
@@ -283,7 +261,7 @@ static void wire_say(struct world *w, int fd, uint32_t flags)
                                      12, 20, 0, 20, 4,  48, 0};
     static const uint32_t replies[] = {0, 8, 0, 408, 0, 0,    0,
                                        0, 0, 0, 0,   0, 1056, 0};
-    uint8_t what = take(&w->in), how = take(&w->in), bytes[512] = {0};
+    uint8_t what = input_u8(&w->in), how = input_u8(&w->in), bytes[512] = {0};
     struct wire_header h = {what % 14u, how & 0x80 ? how : flags, 0};
     size_t len;
 
@@ -297,11 +275,11 @@ static void wire_say(struct world *w, int fd, uint32_t flags)
     if (flags && h.request == WIRE_GET_EDID)
         h.size = 1056;
     if (how & 0x40)
-        h.size += take(&w->in);
+        h.size += input_u8(&w->in);
     memcpy(bytes, &h, sizeof(h));
     len = sizeof(h) + h.size;
     if (how & 0x20) /* a part */
-        len = take(&w->in);
+        len = input_u8(&w->in);
     while (len > 0) {
         ssize_t n = sock_send(fd, bytes, MIN(len, sizeof(bytes)), &w->mem_fd,
                               (how & 0x0f) == 1);
@@ -318,7 +296,7 @@ static void wire_say(struct world *w, int fd, uint32_t flags)
 
 static void serve(struct world *w, bool good)
 {
-    uint8_t how = good ? 0 : take(&w->in),
+    uint8_t how = good ? 0 : input_u8(&w->in),
             bytes[sizeof(struct msg_header) + 600] = {0};
     struct msg_header h;
     int fds[SOCK_FDS_ROOM];
@@ -348,7 +326,7 @@ static void serve(struct world *w, bool good)
         h.size = sizeof(value);
         break;
     case MSG_GET_QUEUE_NUM:
-        value = how & 2 ? take(&w->in) : 2;
+        value = how & 2 ? input_u8(&w->in) : 2;
         /* fall through */
     default:
         memcpy(bytes + sizeof(h), &value, sizeof(value));
@@ -356,9 +334,9 @@ static void serve(struct world *w, bool good)
     }
     h.flags = MSG_VERSION | MSG_REPLY;
     if (how & 0x20)
-        h.request = take(&w->in);
+        h.request = input_u8(&w->in);
     if (how & 0x40)
-        h.size = take(&w->in);
+        h.size = input_u8(&w->in);
     memcpy(bytes, &h, sizeof(h));
     sock_send(w->leg, bytes, sizeof(h) + h.size, &w->mem_fd,
               how & 0x80 || h.request == MSG_GET_INFLIGHT_FD);
@@ -376,7 +354,7 @@ static void lose(struct world *w)
 
 static void step(struct world *w)
 {
-    uint8_t op = take(&w->in), bytes[64];
+    uint8_t op = input_u8(&w->in), bytes[64];
     uint8_t len;
 
     if (op < 70) {
@@ -387,8 +365,8 @@ static void step(struct world *w)
             turn(w);
         }
     } else if (op < 160) {
-        len = take(&w->in) % 64;
-        take_bytes(&w->in, bytes, len);
+        len = input_u8(&w->in) % 64;
+        input_bytes(&w->in, bytes, len);
         if (w->leg >= 0 && len)
             sock_send(w->leg, bytes, len, NULL, 0);
     } else if (op < 190) {
@@ -437,7 +415,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = {
-        .in = {data, size}, .leg = -1, .display = -1, .shows = -1};
+        .in = {data, data + size}, .leg = -1, .display = -1, .shows = -1};
     struct relay_conf conf = {.id = "fuzz",
                               .home = &w.loop,
                               .kind = SOCK_CONNECTED,
@@ -460,7 +438,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         turn(&w);
         serve(&w, true);
     }
-    for (int i = 0; i < STEPS_MAX && w.in.left; i++)
+    for (int i = 0; i < STEPS_MAX && w.in.at < w.in.end; i++)
         step(&w);
     relay_close(w.relay, on_closed, &w.closed);
     while (!w.closed)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "fuzz.h"
 #include "virtio/dirty.h"
 #include "virtio/inflight.h"
 #include "virtio/ring.h"
@@ -31,15 +32,6 @@
 #define STEPS_MAX 300
 #define SIZE_MAX_HERE 32
 
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
 static const struct mem_region_conf regions[] = {
     {0x0000, 0x4000, UVA, 0},
     {0x4000, 0x2000, UVA + 0x4000, 0x6000},
@@ -51,30 +43,6 @@ static uint8_t *memory, *record; /* the guest's and the front-end's own */
 static struct mem *all, *some;   /* with and without the third region */
 static struct dirty *dirty;
 static struct inflight *inflight;
-
-/* ---- the input ---- */
-
-struct input {
-    const uint8_t *at, *end;
-};
-
-static uint8_t u8(struct input *in)
-{
-    return in->at < in->end ? *in->at++ : 0;
-}
-
-static uint16_t u16(struct input *in)
-{
-    uint16_t low = u8(in);
-
-    return (uint16_t)(low | u8(in) << 8);
-}
-
-static void bytes(struct input *in, uint8_t *to, size_t n)
-{
-    while (n-- > 0)
-        *to++ = u8(in);
-}
 
 /* ---- the world ---- */
 
@@ -230,11 +198,11 @@ static void set_mem(struct mem *m)
 /* A request that makes sense, at the place the device looks at next. */
 static void honest(struct input *in)
 {
-    uint16_t id = u8(in) % setup.size, addr = u16(in);
+    uint16_t id = input_u8(in) % setup.size, addr = input_u16(in);
     bool indirect = addr & 1;
     uint16_t flags = (addr & 2 ? VRING_DESC_F_WRITE : 0) |
                      (indirect ? VRING_DESC_F_INDIRECT : 0);
-    uint32_t len = indirect ? 16u * (1 + u8(in) % 4) : u8(in);
+    uint32_t len = indirect ? 16u * (1 + input_u8(in) % 4) : input_u8(in);
 
     addr = (uint16_t)(addr & 0xbff0);
     if (setup.packed) {
@@ -279,7 +247,7 @@ static void drive(struct input *in, uint8_t step)
     case 3:
     case 4:
         if (num_held)
-            finish(u8(in) % num_held, step);
+            finish(input_u8(in) % num_held, step);
         break;
     case 5:
         ring_flush(&ring);
@@ -301,7 +269,8 @@ static void drive(struct input *in, uint8_t step)
         set_mem(step & 16 ? all : some);
         break;
     case 10:
-        ring_set_dirty(&ring, step & 16 ? dirty : NULL, step & 32, u16(in));
+        ring_set_dirty(&ring, step & 16 ? dirty : NULL, step & 32,
+                       input_u16(in));
         break;
     case 11:
         stop(step & 16);
@@ -311,20 +280,20 @@ static void drive(struct input *in, uint8_t step)
 
 static void take_step(struct input *in)
 {
-    uint8_t step = u8(in);
+    uint8_t step = input_u8(in);
 
     if (step < 96) {
-        uint16_t at = u16(in) % (MEMORY_BYTES - 8);
+        uint16_t at = input_u16(in) % (MEMORY_BYTES - 8);
 
         /* Nearly always where the ring is. */
         if (step < 80)
             at %= 0x1000;
-        bytes(in, memory + at, step % 8 + 1);
+        input_bytes(in, memory + at, step % 8 + 1);
     } else if (step < 112) {
-        uint16_t at = u16(in) % 512;
+        uint16_t at = input_u16(in) % 512;
 
         if (!runs)
-            bytes(in, record + at, step % 8 + 1);
+            input_bytes(in, record + at, step % 8 + 1);
     } else if (step < 128) {
         if (runs)
             honest(in);
@@ -338,7 +307,7 @@ static void take_step(struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, data + size};
-    uint8_t options = u8(&in), more = u8(&in);
+    uint8_t options = input_u8(&in), more = input_u8(&in);
     struct err e;
 
     memset(memory, 0, MEMORY_BYTES);
@@ -365,7 +334,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         setup.inflight = inflight_queue(inflight, 0);
     }
     if (options & 128)
-        setup.base = (uint32_t)u16(&in) << 16 | u16(&in);
+        setup.base = (uint32_t)input_u16(&in) << 16 | input_u16(&in);
     for (int i = 0; i < STEPS_MAX && in.at < in.end; i++)
         take_step(&in);
     stop(true);

@@ -11,8 +11,7 @@
 #include "conf/json.h"
 #include "daemon/control/commands.h"
 #include "daemon/control/rpc.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void check_answer(const struct json_out *o)
 {

@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "device/scsi/lun.h"
+#include "fuzz.h"
 #include "loop/loop.h"
 
 #define STEPS_MAX 60
@@ -34,42 +35,6 @@
 #define TMFS_MAX 16
 #define PIECES_MAX 40
 #define UNDATA 0xa5 /* what was not written */
-
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-/* ---- the input ---- */
-
-struct input {
-    const uint8_t *at, *end;
-};
-
-static uint8_t u8(struct input *in)
-{
-    return in->at < in->end ? *in->at++ : 0;
-}
-
-static uint16_t u16(struct input *in)
-{
-    uint16_t low = u8(in);
-
-    return (uint16_t)(low | u8(in) << 8);
-}
-
-static void bytes(struct input *in, uint8_t *to, size_t n)
-{
-    size_t have = MIN(n, (size_t)(in->end - in->at));
-
-    memcpy(to, in->at, have);
-    memset(to + have, 0, n - have);
-    in->at += have;
-}
 
 /* ---- the disks ---- */
 
@@ -262,9 +227,10 @@ static uint8_t opcode(struct input *in)
         0x2a, 0x2e, 0x2f, 0x34, 0x35, 0x37, 0x41, 0x42, 0x55, 0x5a,
         0x88, 0x89, 0x8a, 0x8b, 0x8e, 0x8f, 0x90, 0x91, 0x93, 0x9e,
         0xa3, 0xa8, 0xaa, 0xae, 0xaf, 0xb7, 0x42, 0x93, 0x89, 0x55};
-    uint8_t b = u8(in);
+    uint8_t b = input_u8(in);
 
-    return b < 6 * ARRAY_LEN(known) ? known[b % ARRAY_LEN(known)] : u8(in);
+    return b < 6 * ARRAY_LEN(known) ? known[b % ARRAY_LEN(known)]
+                                    : input_u8(in);
 }
 
 static void make_cdb(struct input *in, struct scsi_task *t)
@@ -275,10 +241,10 @@ static void make_cdb(struct input *in, struct scsi_task *t)
 
     cdb[0] = opcode(in);
     /* Which of the others are not zero. */
-    given = u16(in);
+    given = input_u16(in);
     for (unsigned i = 1; i < 16; i++)
         if (given & 1u << i)
-            cdb[i] = u8(in);
+            cdb[i] = input_u8(in);
     len = scsi_cdb_len(cdb, sizeof(cdb));
     t->cdb_len = (uint8_t)len;
     memcpy(t->cdb, cdb, len);
@@ -288,7 +254,7 @@ static void command(struct input *in, struct lun *l)
 {
     struct ask *a = &asks[num_asks];
     struct scsi_task *t = &a->task;
-    uint8_t how = u8(in);
+    uint8_t how = input_u8(in);
     uint32_t piece;
 
     if (num_asks == TASKS_MAX)
@@ -302,7 +268,7 @@ static void command(struct input *in, struct lun *l)
     t->dir = (enum scsi_dir)(how >> 4 & 3);
     if (t->dir > SCSI_DATA_IN)
         t->dir = SCSI_DATA_OUT;
-    t->len = how & 0x40 ? u8(in) * 512u : u8(in);
+    t->len = how & 0x40 ? input_u8(in) * 512u : input_u8(in);
     if (t->dir == SCSI_NO_DATA)
         t->len = 0;
     a->buf = malloc(t->len);
@@ -310,14 +276,14 @@ static void command(struct input *in, struct lun *l)
     CHECK(!t->len || (a->buf && a->copy));
     memset(a->buf, UNDATA, t->len);
     if (t->dir == SCSI_DATA_OUT) {
-        uint64_t n = how & 0x80 ? u16(in) : 64;
+        uint64_t n = how & 0x80 ? input_u16(in) : 64;
 
         /* What is not given is zeros, which compare with what is there. */
         memset(a->buf, 0, t->len);
-        bytes(in, a->buf, MIN(t->len, n));
+        input_bytes(in, a->buf, MIN(t->len, n));
         memcpy(a->copy, a->buf, t->len);
     }
-    piece = u8(in) * 8u;
+    piece = input_u8(in) * 8u;
     piece = MAX(piece, (uint32_t)(t->len / PIECES_MAX + 1));
     for (uint64_t at = 0; at < t->len; at += piece) {
         a->iov[t->iov_num].iov_base = a->buf + at;
@@ -333,7 +299,7 @@ static void command(struct input *in, struct lun *l)
 
 static struct ask *pick(struct input *in)
 {
-    struct ask *a = num_asks ? &asks[u8(in) % num_asks] : NULL;
+    struct ask *a = num_asks ? &asks[input_u8(in) % num_asks] : NULL;
 
     return a && !a->done ? a : NULL;
 }
@@ -361,7 +327,7 @@ static void manage(struct input *in, struct lun *l, unsigned function)
 
 static void step(struct input *in, struct lun *l)
 {
-    uint8_t what = u8(in);
+    uint8_t what = input_u8(in);
     struct err e;
 
     if (what < 160) {
@@ -379,7 +345,7 @@ static void step(struct input *in, struct lun *l)
     } else if (what < 232) {
         lun_disk_ops.hurry(l);
     } else if (what < 240) {
-        lun_disk_ops.resize(l, (u8(in) + 8u) * 4096u, &e);
+        lun_disk_ops.resize(l, (input_u8(in) + 8u) * 4096u, &e);
     } else if (is_idle()) {
         lun_disk_ops.stop(l);
         if (what < 248)
@@ -391,7 +357,7 @@ static void step(struct input *in, struct lun *l)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, data + size};
-    struct lun *l = disks[u8(&in) % ARRAY_LEN(disks)];
+    struct lun *l = disks[input_u8(&in) % ARRAY_LEN(disks)];
 
     num_asks = num_tmfs = 0;
     start(l, false);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fuzz.h"
 #include "loop/loop.h"
 #include "os/event.h"
 #include "vhost/endpoint.h"
@@ -27,9 +28,6 @@
 #define STEPS_MAX 200
 #define TURNS 4
 #define QUEUES 2
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* ---- the device ---- */
 
@@ -79,28 +77,7 @@ static const struct device_ops ops = {
     .close = device_close,
 };
 
-/* ---- the input ---- */
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static uint8_t take(struct input *in)
-{
-    if (!in->left)
-        return 0;
-    in->left--;
-    return *in->at++;
-}
-
-static void take_bytes(struct input *in, void *out, size_t len)
-{
-    len = MIN(len, in->left);
-    memcpy(out, in->at, len);
-    in->at += len;
-    in->left -= len;
-}
+/* ---- the front-end ---- */
 
 struct front {
     int sock, mem_fd, kick[QUEUES];
@@ -143,11 +120,11 @@ static void send_message(struct front *f, uint8_t op, struct input *in)
 {
     uint8_t bytes[12 + 512] = {0}, *payload = bytes + 12;
     uint32_t head[3];
-    uint8_t flags = take(in), fds = take(in);
+    uint8_t flags = input_u8(in), fds = input_u8(in);
     int list[16];
     unsigned n = 0;
 
-    take_bytes(in, payload, 64);
+    input_bytes(in, payload, 64);
     head[0] = op % 48u;
     head[1] = flags & 0x80 ? flags : (MSG_VERSION | (flags & MSG_NEED_REPLY));
     head[2] = usual_size(head[0], payload) + ((flags & 0x40) ? 1u : 0u);
@@ -207,7 +184,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {data, size};
+    struct input in = {data, data + size};
     struct loop loop;
     struct loop *loops[QUEUES] = {&loop, &loop};
     struct device d = {.ops = &ops,
@@ -241,16 +218,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (endpoint_open(&ep, &d, &conf, NULL) < 0 || endpoint_start(ep, NULL) < 0)
         abort();
 
-    for (int step = 0; step < STEPS_MAX && in.left; step++) {
-        uint8_t op = take(&in);
+    for (int step = 0; step < STEPS_MAX && in.at < in.end; step++) {
+        uint8_t op = input_u8(&in);
 
         if (op < 200) {
             send_message(&f, op, &in);
         } else if (op < 230) {
-            uint32_t at = (uint32_t)take(&in) << 8 | take(&in);
-            uint8_t len = take(&in);
+            uint32_t at = (uint32_t)input_u8(&in) << 8 | input_u8(&in);
+            uint8_t len = input_u8(&in);
 
-            take_bytes(&in, f.mem + MIN(at, GUEST_BYTES - 256u), len);
+            input_bytes(&in, f.mem + MIN(at, GUEST_BYTES - 256u), len);
         } else {
             event_signal(f.kick[op % QUEUES]);
         }

@@ -10,17 +10,9 @@
 #include <unistd.h>
 
 #include "daemon/trace_impl.h"
+#include "fuzz.h"
 
 #define SPANS 7
-
-#define CHECK(x)                                                               \
-    do {                                                                       \
-        if (!(x))                                                              \
-            abort();                                                           \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static int file_fd;
 static char path[64];

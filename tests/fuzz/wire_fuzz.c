@@ -13,12 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz.h"
 #include "iscsi/wire.h"
 
 #define TASKS 4
 #define LEN 8192
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct rig {
     struct wire w;
