@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
 
+#include "../virtio/stores.h"
 #include "base/log.h"
 #include "device/gpu/ledger_book.h"
 #include "os/memory.h"
@@ -30,28 +30,6 @@ static struct {
 } guarded[5];
 static unsigned open_one; /* of these, for the store that is made */
 static unsigned stores, die_at;
-
-#ifdef __x86_64__
-#define CAN_STEP 1
-#define TRAP_FLAG 0x100
-
-static void step(ucontext_t *uc, bool on)
-{
-    if (on)
-        uc->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
-    else
-        uc->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
-}
-#else
-/* Elsewhere a process cannot step itself. The order of stores is the same. */
-#define CAN_STEP 0
-
-static void step(ucontext_t *uc, bool on)
-{
-    (void)uc;
-    (void)on;
-}
-#endif
 
 static void protect(unsigned i, int prot)
 {
@@ -83,11 +61,8 @@ static void let_pass(uint8_t *at)
 }
 
 /* Before a store. */
-static void on_store(int signo, siginfo_t *info, void *context)
+static enum stores_way on_store(uint8_t *at)
 {
-    uint8_t *at = info->si_addr;
-
-    (void)signo;
     for (unsigned i = 0; i < ARRAY_LEN(guarded); i++) {
         if (at < guarded[i].at || at >= guarded[i].at + guarded[i].len)
             continue;
@@ -95,23 +70,19 @@ static void on_store(int signo, siginfo_t *info, void *context)
             kill(getpid(), SIGKILL);
         if (i == BOOK && is_of_image(at)) {
             let_pass(at);
-            return;
+            return STORES_LET;
         }
         protect(i, PROT_READ | PROT_WRITE);
         open_one = i;
-        step(context, true);
-        return;
+        return STORES_STEP;
     }
-    _exit(1); /* another fault */
+    return STORES_FAULT;
 }
 
 /* After it. */
-static void on_stored(int signo, siginfo_t *info, void *context)
+static void on_stored(void)
 {
-    (void)signo;
-    (void)info;
     protect(open_one, PROT_READ);
-    step(context, false);
 }
 
 static void guard(unsigned i, void *at, size_t len)
@@ -144,12 +115,7 @@ int __wrap_keep_get(struct kept *k, const char *id, const char *name,
 
 static void guard_rings(struct world *w)
 {
-    struct sigaction sa = {.sa_flags = SA_SIGINFO};
-
-    sa.sa_sigaction = on_store;
-    sigaction(SIGSEGV, &sa, NULL);
-    sa.sa_sigaction = on_stored;
-    sigaction(SIGTRAP, &sa, NULL);
+    stores_watch(on_store, on_stored);
     for (unsigned i = 0; i < 2; i++) {
         struct guest *g = &w->rings[i];
 
@@ -419,8 +385,9 @@ int main(void)
         cmocka_unit_test(cursors_of_a_packed_ring),
     };
 
-    if (!CAN_STEP) {
-        print_message("this processor cannot step itself: not tested\n");
+    if (!STORES_CAN_STEP) {
+        print_message("[  SKIPPED ] unit.gpu.kill: this processor cannot step "
+                      "itself\n");
         return 0;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "guest.h"
+#include "stores.h"
 #include "virtio/inflight_impl.h"
 
 #define RING_SIZE 8
@@ -119,34 +119,9 @@ static void guard(int prot)
             abort();
 }
 
-#ifdef __x86_64__
-#define CAN_STEP 1
-#define TRAP_FLAG 0x100
-
-static void step(ucontext_t *uc, bool on)
-{
-    if (on)
-        uc->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
-    else
-        uc->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
-}
-#else
-/* Elsewhere a process cannot step itself. The order of stores is the same. */
-#define CAN_STEP 0
-
-static void step(ucontext_t *uc, bool on)
-{
-    (void)uc;
-    (void)on;
-}
-#endif
-
 /* Before a store to what is shared. */
-static void on_store(int signo, siginfo_t *info, void *context)
+static enum stores_way on_store(uint8_t *at)
 {
-    uint8_t *at = info->si_addr;
-
-    (void)signo;
     for (int i = 0; i < 2; i++) {
         uint8_t *from = child.guarded[i];
 
@@ -154,24 +129,19 @@ static void on_store(int signo, siginfo_t *info, void *context)
             continue;
         keep();
         guard(PROT_READ | PROT_WRITE);
-        step(context, true);
-        return;
+        return STORES_STEP;
     }
-    _exit(1); /* another fault */
+    return STORES_FAULT;
 }
 
 /* After it. */
-static void on_stored(int signo, siginfo_t *info, void *context)
+static void on_stored(void)
 {
-    (void)signo;
-    (void)info;
     guard(PROT_READ);
-    step(context, false);
 }
 
 static void trap(struct guest *g)
 {
-    struct sigaction sa = {.sa_flags = SA_SIGINFO};
     uintptr_t page = (uintptr_t)getpagesize() - 1;
 
     child.guarded[0] = mem_region(g->mem, 0)->host;
@@ -179,10 +149,7 @@ static void trap(struct guest *g)
     child.guarded[1] = (void *)((uintptr_t)g->setup.inflight->region & ~page);
     child.len[1] = page + 1;
     parts(g, child.parts);
-    sa.sa_sigaction = on_store;
-    sigaction(SIGSEGV, &sa, NULL);
-    sa.sa_sigaction = on_stored;
-    sigaction(SIGTRAP, &sa, NULL);
+    stores_watch(on_store, on_stored);
     guard(PROT_READ);
 }
 
@@ -512,8 +479,10 @@ int main(void)
         tests[2 * i + 1] = (struct CMUnitTest){
             stories[i].name, in_a_packed_ring, NULL, NULL, story};
     }
-    if (!CAN_STEP) {
-        print_message("this processor cannot step itself: not tested\n");
+    if (!STORES_CAN_STEP) {
+        print_message(
+            "[  SKIPPED ] unit.virtio.kill: this processor cannot step "
+            "itself\n");
         return 0;
     }
     kept = mmap(NULL, sizeof(*kept), PROT_READ | PROT_WRITE,
