@@ -114,7 +114,7 @@ neighbours_end(struct neighbours *n)
 }
 
 /* A xorshift of our own: failures say the seed, and come again. */
-static uint64_t next(uint64_t *x)
+static inline uint64_t next(uint64_t *x)
 {
     *x ^= *x << 13;
     *x ^= *x >> 7;
