@@ -26,7 +26,7 @@ struct served *served_new(const struct conf_any *conf, struct conf_doc *doc)
     s->listener = -1;
     s->heritage = HERITAGE_NONE;
     s->refs = 1;
-    list_init(&s->calls);
+    list_init(&s->there.calls);
     list_init(&s->node);
     return s;
 }
@@ -161,9 +161,9 @@ static int place_isolated(struct served *s, struct place *place, struct err *e)
     };
     int rc;
 
-    s->arrives = s->heritage.visitor.fd >= 0;
+    s->there.arrives = s->heritage.visitor.fd >= 0;
     rc = isolate_place(s->isolated, place,
-                       s->arrives ? &s->heritage.visitor : NULL, s->home,
+                       s->there.arrives ? &s->heritage.visitor : NULL, s->home,
                        &events, e);
     if (rc == 0)
         take_place(s, place);
@@ -256,9 +256,9 @@ static void on_disconnected(struct endpoint *ep, void *arg)
     struct served *s = arg;
 
     (void)ep;
-    if (s->has_left)
+    if (s->there.has_left)
         return;
-    s->has_left = true;
+    s->there.has_left = true;
     s->left.run = on_left;
     loop_post(s->main, &s->left);
 }
@@ -277,39 +277,40 @@ static void on_event(struct endpoint *ep, const struct endpoint_event *event,
 static void do_start(struct served *s)
 {
     if (s->isolated)
-        s->start_rc = s->waits ? 0 : isolate_start(s->isolated, &s->why);
+        s->there.start_rc =
+            s->waits ? 0 : isolate_start(s->isolated, &s->there.why);
     else
-        s->start_rc = endpoint_start(s->endpoint, &s->why);
-    s->awaited = s->start_rc == 0 && s->waits && !s->isolated;
-    if (!s->awaited)
+        s->there.start_rc = endpoint_start(s->endpoint, &s->there.why);
+    s->there.awaited = s->there.start_rc == 0 && s->waits && !s->isolated;
+    if (!s->there.awaited)
         answer(s);
 }
 
 static void go_isolated(struct served *s)
 {
-    s->went_rc = isolate_start(s->isolated, &s->why);
-    s->awaited = s->went_rc == 0 && s->arrives;
-    if (!s->awaited)
+    s->there.went_rc = isolate_start(s->isolated, &s->there.why);
+    s->there.awaited = s->there.went_rc == 0 && s->there.arrives;
+    if (!s->there.awaited)
         answer(s);
 }
 
 static void do_go(struct served *s)
 {
-    s->went = true;
+    s->there.went = true;
     if (s->isolated) {
         go_isolated(s);
         return;
     }
-    s->awaited = true;
+    s->there.awaited = true;
     endpoint_go(s->endpoint);
 }
 
 /* The letter that is under way, if it is one of these two. */
 static void was_awaited(struct served *s)
 {
-    if (s->awaited)
+    if (s->there.awaited)
         answer(s);
-    s->awaited = false;
+    s->there.awaited = false;
 }
 
 static void on_prepared(struct endpoint *ep, void *arg)
@@ -326,14 +327,14 @@ static void on_arrived(struct endpoint *ep, const struct err *e, void *arg)
     if (e && !s->waits)
         log_error(s->common->id, "its front-end cannot go on here: %s",
                   e->text);
-    if (!s->awaited)
+    if (!s->there.awaited)
         return;
-    if (e && s->went)
-        s->went_rc = e->code;
+    if (e && s->there.went)
+        s->there.went_rc = e->code;
     else if (e)
-        s->start_rc = e->code;
+        s->there.start_rc = e->code;
     if (e)
-        s->why = *e;
+        s->there.why = *e;
     was_awaited(s);
 }
 
@@ -362,7 +363,7 @@ static void on_closed(struct endpoint *ep, void *arg)
     d->gone_arg = s;
     endpoint_free(ep);
     s->endpoint = NULL;
-    s->close_due = true;
+    s->there.close_due = true;
     served_call_ended(s);
 }
 
@@ -423,8 +424,8 @@ static void on_suspended(struct endpoint *ep, struct endpoint_visitor *visitor,
 
     (void)ep;
     if (e) {
-        s->why = *e;
-        s->stays = true;
+        s->there.why = *e;
+        s->there.stays = true;
         answer(s);
         return;
     }
@@ -456,20 +457,20 @@ static void ask_next(struct served *s)
 {
     if (s->asked)
         return;
-    if (s->want_start) {
-        s->want_start = false;
+    if (s->wants.start) {
+        s->wants.start = false;
         s->asked = do_start;
-    } else if (s->want_close) {
-        s->want_close = s->want_go = s->want_refresh = false;
+    } else if (s->wants.close) {
+        s->wants.close = s->wants.go = s->wants.refresh = false;
         s->asked = do_close;
-    } else if (s->want_go) {
-        s->want_go = false;
+    } else if (s->wants.go) {
+        s->wants.go = false;
         s->asked = do_go;
-    } else if (s->want_suspend) {
-        s->want_suspend = s->want_refresh = false;
+    } else if (s->wants.suspend) {
+        s->wants.suspend = s->wants.refresh = false;
         s->asked = do_suspend;
-    } else if (s->want_refresh) {
-        s->want_refresh = false;
+    } else if (s->wants.refresh) {
+        s->wants.refresh = false;
         s->asked = do_refresh;
     } else {
         return;
@@ -508,10 +509,10 @@ static void was_closed(struct served *s)
 /* It may be that it has to close meanwhile. */
 static void was_refused(struct served *s)
 {
-    s->stays = s->suspending = false;
-    s->closing = s->want_close;
+    s->there.stays = s->suspending = false;
+    s->closing = s->wants.close;
     ask_next(s);
-    s->events->refused(s, &s->why, s->events->arg);
+    s->events->refused(s, &s->there.why, s->events->arg);
 }
 
 static void on_answer(struct mail *m)
@@ -520,7 +521,7 @@ static void on_answer(struct mail *m)
     void (*done)(struct served *) = s->asked;
 
     s->asked = NULL;
-    if (done == do_suspend && s->stays) {
+    if (done == do_suspend && s->there.stays) {
         was_refused(s);
         return;
     }
@@ -528,14 +529,16 @@ static void on_answer(struct mail *m)
         was_closed(s);
         return;
     }
-    if (done == do_refresh && !s->want_refresh) {
+    if (done == do_refresh && !s->wants.refresh) {
         s->refreshing = false;
         s->events->refreshed(s, s->events->arg);
     }
     if (done == do_go)
-        s->events->went(s, s->went_rc < 0 ? &s->why : NULL, s->events->arg);
+        s->events->went(s, s->there.went_rc < 0 ? &s->there.why : NULL,
+                        s->events->arg);
     if (done == do_start)
-        s->events->started(s, s->start_rc < 0 ? &s->why : NULL, s->events->arg);
+        s->events->started(s, s->there.start_rc < 0 ? &s->there.why : NULL,
+                           s->events->arg);
     ask_next(s);
 }
 
@@ -554,13 +557,13 @@ void served_start(struct served *s, struct loop *main,
     s->ask.run = on_ask;
     s->answer.run = on_answer;
     s->gone_mail.run = on_gone_mail;
-    s->want_start = true;
+    s->wants.start = true;
     ask_next(s);
 }
 
 void served_go(struct served *s)
 {
-    s->want_go = true;
+    s->wants.go = true;
     ask_next(s);
 }
 
@@ -568,7 +571,7 @@ bool served_refresh(struct served *s)
 {
     bool is_new = !s->refreshing;
 
-    s->refreshing = s->want_refresh = true;
+    s->refreshing = s->wants.refresh = true;
     ask_next(s);
     return is_new;
 }
@@ -577,7 +580,7 @@ void served_close(struct served *s)
 {
     if (s->closing && !s->suspending)
         return;
-    s->want_close = s->closing = true;
+    s->wants.close = s->closing = true;
     ask_next(s);
 }
 
@@ -585,7 +588,7 @@ void served_suspend(struct served *s)
 {
     if (s->closing)
         return;
-    s->want_suspend = s->closing = s->suspending = true;
+    s->wants.suspend = s->closing = s->suspending = true;
     ask_next(s);
 }
 

@@ -92,7 +92,8 @@ struct served {
      * this. NULL: it is not, or not open. */
     struct isolated *isolated;
 
-    /* served.c's */
+    /* ---- served.c's ---- */
+
     struct conf_any config;
     unsigned refs;
     struct worker_uses uses;
@@ -101,19 +102,26 @@ struct served {
     struct loop **ring_loop;
     struct loop *home, *main;
     const struct served_events *events;
+
     struct mail ask, answer, left, gone_mail;
-    void (*asked)(struct served *s); /* what the mail under way asks for */
-    bool want_start, want_go, want_refresh, want_close, refreshing;
-    bool is_gone;             /* what main was told */
-    bool want_suspend, stays; /* stays: it could not be suspended */
-    struct list calls;        /* home's: those it has not answered */
-    bool has_left, close_due; /* home's */
-    bool arrives;             /* home's: a visitor, of an isolated one */
-    bool went;                /* home's: it was told to go */
-    bool awaited; /* home's: the answer to the letter that is there comes later
-                   */
-    int start_rc, went_rc;
-    struct err why;
+    void (*asked)(struct served *s); /* what the letter under way asks for */
+    /* The main loop's: what it has not asked for yet. */
+    struct {
+        bool start, go, suspend, refresh, close;
+    } wants;
+    bool refreshing; /* it waits for an answer to the last */
+    bool is_gone;    /* what it was told */
+    /* Home's; but what the letter that is back answers. */
+    struct {
+        struct list calls; /* those that are not answered */
+        bool has_left, close_due;
+        bool arrives; /* a visitor, of an isolated one */
+        bool went;    /* it was told to go */
+        bool awaited; /* the answer to the letter that is there comes later */
+        bool stays;   /* it could not be suspended */
+        int start_rc, went_rc;
+        struct err why;
+    } there;
 };
 
 /* Of a device that the config has; one more owner of doc, which may be NULL.

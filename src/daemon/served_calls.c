@@ -4,7 +4,7 @@
 
 struct endpoint *served_endpoint(const struct served *s)
 {
-    return s->start_rc < 0 ? NULL : s->endpoint;
+    return s->there.start_rc < 0 ? NULL : s->endpoint;
 }
 
 struct device *served_call_begin(struct served *s, struct served_call *c,
@@ -14,7 +14,7 @@ struct device *served_call_begin(struct served *s, struct served_call *c,
     list_init(&c->node);
     if (!served_endpoint(s))
         return NULL;
-    list_add(&s->calls, &c->node);
+    list_add(&s->there.calls, &c->node);
     return endpoint_device(s->endpoint);
 }
 
@@ -35,9 +35,9 @@ void served_call_end(struct served_call *c)
 
 void served_call_ended(struct served *s)
 {
-    if (!s->close_due || !list_empty(&s->calls))
+    if (!s->there.close_due || !list_empty(&s->there.calls))
         return;
-    s->close_due = false;
+    s->there.close_due = false;
     loop_post(s->main, &s->answer);
 }
 
@@ -48,7 +48,7 @@ void served_cancel_calls(struct served *s)
 
     while (more) {
         more = false;
-        LIST_EACH (&s->calls, node) {
+        LIST_EACH (&s->there.calls, node) {
             struct served_call *c =
                 container_of(node, struct served_call, node);
 
