@@ -179,21 +179,51 @@ static void wait_for_status(struct ctl *c, const char *text)
 
 #define WAITING 8
 
-/* Requests that wait, of which a status knows. */
-static void make_wait(struct front *f, struct vq *q, struct ctl *c,
-                      struct blk_req **r)
+/* A disk, its guest, and requests that wait. */
+struct held {
+    struct vub *v;
+    struct front *f;
+    struct ctl c;
+    struct blk_req *r[WAITING];
+};
+
+/* disk: with the id "d". */
+static struct held held_begin(const char *disk, unsigned queues)
+{
+    struct held h = {.v = ctl_start(disk)};
+
+    h.f = front_new(h.v, "d", &(struct front_conf){.queues = queues});
+    ctl_open(&h.c, h.v);
+    return h;
+}
+
+/* Asks for them; a status knows of them. */
+static void held_wait(struct held *h)
 {
     char text[64];
 
     for (unsigned i = 0; i < WAITING; i++) {
-        r[i] = blk_new(f, 4096);
-        blk_go(q, r[i], VIRTIO_BLK_T_IN, 0, 4096);
+        h->r[i] = blk_new(h->f, 4096);
+        blk_go(h->f->vq[0], h->r[i], VIRTIO_BLK_T_IN, 0, 4096);
     }
     snprintf(text, sizeof(text), "\"waiting\":%d,", WAITING);
     do
-        ctl_call(c, "status", "{'device': 'd'}");
-    while (!strstr(ctl_answer(c), text));
-    assert_false(vq_has(q));
+        ctl_call(&h->c, "status", "{'device': 'd'}");
+    while (!strstr(ctl_answer(&h->c), text));
+    assert_false(vq_has(h->f->vq[0]));
+}
+
+static void held_need_all(struct held *h)
+{
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(blk_wait(h->f->vq[0], h->r[i]), VIRTIO_BLK_S_OK);
+}
+
+static void held_end(struct held *h)
+{
+    ctl_close(&h->c);
+    front_free(h->f);
+    vub_free(h->v);
 }
 
 static void a_change_frees_those_that_wait(void **state)
@@ -205,73 +235,53 @@ static void a_change_frees_those_that_wait(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(changes); i++) {
-        struct vub *v = ctl_start(DISK("d", "", SLOW));
-        struct front *f = front_new(v, "d", NULL);
-        struct blk_req *r[WAITING];
-        struct ctl c;
+        struct held h = held_begin(DISK("d", "", SLOW), 1);
 
-        ctl_open(&c, v);
-        make_wait(f, f->vq[0], &c, r);
-        ctl_call(&c, "throttle.set", changes[i]);
-        ctl_need(&c, i == 0 ? "\"result\":{}" : "\"bps\":1073741824");
-        for (unsigned k = 0; k < WAITING; k++)
-            assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
-        ctl_close(&c);
-        front_free(f);
-        vub_free(v);
+        held_wait(&h);
+        ctl_call(&h.c, "throttle.set", changes[i]);
+        ctl_need(&h.c, i == 0 ? "\"result\":{}" : "\"bps\":1073741824");
+        held_need_all(&h);
+        held_end(&h);
     }
 }
 
 /* Each wakes the worker, which may be awake: for the thread sanitizer. */
 static void changes_may_come_one_after_the_other(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", SLOW));
-    struct front *f = front_new(v, "d", NULL);
-    struct blk_req *r[WAITING];
-    struct ctl c;
+    struct held h = held_begin(DISK("d", "", SLOW), 1);
 
     (void)state;
-    ctl_open(&c, v);
-    make_wait(f, f->vq[0], &c, r);
+    held_wait(&h);
     for (unsigned i = 0; i < 2000; i++) {
-        ctl_call(&c, "throttle.set",
+        ctl_call(&h.c, "throttle.set",
                  i % 2 ? "{'name': 'd', 'bps': 1, 'iops': 1}"
                        : "{'name': 'd', 'bps': 2, 'iops': 4294967295}");
         for (unsigned k = 0; i % 50 == 49 && k < 50; k++)
-            ctl_need(&c, "\"result\"");
+            ctl_need(&h.c, "\"result\"");
     }
-    ctl_call(&c, "throttle.set", "{'name': 'd', 'bps': 0, 'iops': 0}");
-    ctl_need(&c, "\"result\":{}");
-    for (unsigned k = 0; k < WAITING; k++)
-        assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    ctl_call(&h.c, "throttle.set", "{'name': 'd', 'bps': 0, 'iops': 0}");
+    ctl_need(&h.c, "\"result\":{}");
+    held_need_all(&h);
+    held_end(&h);
 }
 
 static void a_limit_may_be_set_while_a_guest_runs(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", THROTTLE("'name': 'gold'")));
-    struct front *f = front_new(v, "d", NULL);
-    struct blk_req *r[WAITING];
-    struct ctl c;
+    struct held h = held_begin(DISK("d", "", THROTTLE("'name': 'gold'")), 1);
 
     (void)state;
-    ctl_open(&c, v);
-    read_many(f, 32, 4096);
-    ctl_call(&c, "throttle.set",
+    read_many(h.f, 32, 4096);
+    ctl_call(&h.c, "throttle.set",
              "{'name': 'gold', 'bps_read': 1, 'bps_read_burst': 512}");
-    ctl_need(&c, "\"bps_read\":1,\"bps_read_burst\":512");
-    make_wait(f, f->vq[0], &c, r);
-    blk_write(f->vq[0], 0, r[0]->data, 4096); /* no read */
-    blk_flush(f->vq[0]);
-    ctl_call(&c, "throttle.set", "{'name': 'silver', 'bps': 1}");
-    ctl_need(&c, "there is no throttle \\\"silver\\\"");
-    ctl_call(&c, "throttle.set", "{'name': 'gold', 'iops_burst': 1}");
-    ctl_need(&c, "a burst of what has no limit");
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    ctl_need(&h.c, "\"bps_read\":1,\"bps_read_burst\":512");
+    held_wait(&h);
+    blk_write(h.f->vq[0], 0, h.r[0]->data, 4096); /* no read */
+    blk_flush(h.f->vq[0]);
+    ctl_call(&h.c, "throttle.set", "{'name': 'silver', 'bps': 1}");
+    ctl_need(&h.c, "there is no throttle \\\"silver\\\"");
+    ctl_call(&h.c, "throttle.set", "{'name': 'gold', 'iops_burst': 1}");
+    ctl_need(&h.c, "a burst of what has no limit");
+    held_end(&h);
 }
 
 /* What waits goes on where it is: no front-end has to connect again. */
@@ -284,120 +294,89 @@ static void limits_of_a_config_change_beside_a_guest(void **state)
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(calls); i++) {
-        struct vub *v = ctl_start(DISK("d", "", SLOW));
-        struct front *f = front_new(v, "d", NULL);
-        struct blk_req *r[WAITING];
-        struct ctl c;
+        struct held h = held_begin(DISK("d", "", SLOW), 1);
 
-        ctl_open(&c, v);
-        make_wait(f, f->vq[0], &c, r);
-        ctl_config(v, DISK("d", "", THROTTLE("'bps': '1G'")));
-        ctl_call(&c, calls[i][0], calls[i][1]);
-        ctl_need(&c, i == 0 ? "\"adjusted\":[\"d\"]" : "\"result\":{}");
-        for (unsigned k = 0; k < WAITING; k++)
-            assert_int_equal(blk_wait(f->vq[0], r[k]), VIRTIO_BLK_S_OK);
-        ctl_call(&c, "status", "{}");
-        ctl_need(&c, "\"name\":\"d\",\"bps\":1073741824,");
+        held_wait(&h);
+        ctl_config(h.v, DISK("d", "", THROTTLE("'bps': '1G'")));
+        ctl_call(&h.c, calls[i][0], calls[i][1]);
+        ctl_need(&h.c, i == 0 ? "\"adjusted\":[\"d\"]" : "\"result\":{}");
+        held_need_all(&h);
+        ctl_call(&h.c, "status", "{}");
+        ctl_need(&h.c, "\"name\":\"d\",\"bps\":1073741824,");
         /* And are such that something waits again. */
-        ctl_config(v, DISK("d", "", SLOW));
-        ctl_call(&c, calls[i][0], calls[i][1]);
-        ctl_need(&c, "\"result\":{");
-        make_wait(f, f->vq[0], &c, r);
-        assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
-        ctl_close(&c);
-        front_free(f);
-        vub_free(v);
+        ctl_config(h.v, DISK("d", "", SLOW));
+        ctl_call(&h.c, calls[i][0], calls[i][1]);
+        ctl_need(&h.c, "\"result\":{");
+        held_wait(&h);
+        assert_int_equal(vub_log_count(h.v, "d: front-end connected"), 1);
+        held_end(&h);
     }
 }
 
 /* Not of another ring of the same worker. */
 static void a_ring_that_stops_lets_all_of_its_own_go(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", "'queues': 2, 'drain_timeout': 600000, ", SLOW));
-    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
-    struct blk_req *r[WAITING], *other = blk_new(f, 4096);
-    struct ctl c;
+    struct held h = held_begin(
+        DISK("d", "'queues': 2, 'drain_timeout': 600000, ", SLOW), 2);
+    struct blk_req *other = blk_new(h.f, 4096);
 
     (void)state;
-    ctl_open(&c, v);
-    make_wait(f, f->vq[0], &c, r);
-    blk_go(f->vq[1], other, VIRTIO_BLK_T_IN, 0, 4096);
-    assert_int_equal(vq_stop(f->vq[0]), WAITING);
-    for (unsigned i = 0; i < WAITING; i++)
-        assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_OK);
-    assert_false(vq_has(f->vq[1]));
-    vq_stop(f->vq[1]);
-    assert_int_equal(blk_wait(f->vq[1], other), VIRTIO_BLK_S_OK);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    held_wait(&h);
+    blk_go(h.f->vq[1], other, VIRTIO_BLK_T_IN, 0, 4096);
+    assert_int_equal(vq_stop(h.f->vq[0]), WAITING);
+    held_need_all(&h);
+    assert_false(vq_has(h.f->vq[1]));
+    vq_stop(h.f->vq[1]);
+    assert_int_equal(blk_wait(h.f->vq[1], other), VIRTIO_BLK_S_OK);
+    held_end(&h);
 }
 
 /* Though each range is a request of its own, made when the one before has
  * ended. */
 static void a_list_of_ranges_does_not_keep_a_ring_from_stopping(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
-    struct front *f = front_new(v, "d", NULL);
+    struct held h = held_begin(DISK("d", "'drain_timeout': 600000, ", SLOW), 1);
     struct virtio_blk_range *range;
-    struct blk_req *r = blk_new(f, 32 * sizeof(*range));
-    struct ctl c;
+    struct blk_req *r = blk_new(h.f, 32 * sizeof(*range));
 
     (void)state;
-    ctl_open(&c, v);
     range = (struct virtio_blk_range *)r->data;
     for (unsigned i = 0; i < 32; i++)
         range[i] = (struct virtio_blk_range){.sector = htole64(i * 8),
                                              .num_sectors = htole32(8)};
-    blk_go(f->vq[0], r, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32 * sizeof(*range));
-    wait_for_status(&c, "\"waiting\":1,");
-    vq_stop(f->vq[0]);
-    assert_int_equal(blk_wait(f->vq[0], r), VIRTIO_BLK_S_OK);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    blk_go(h.f->vq[0], r, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32 * sizeof(*range));
+    wait_for_status(&h.c, "\"waiting\":1,");
+    vq_stop(h.f->vq[0]);
+    assert_int_equal(blk_wait(h.f->vq[0], r), VIRTIO_BLK_S_OK);
+    held_end(&h);
 }
 
 /* And what it left behind it is not in the way of the next. */
 static void a_front_end_that_goes_leaves_nothing_waiting(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
-    struct front *f = front_new(v, "d", NULL);
-    struct blk_req *r[WAITING];
-    struct ctl c;
+    struct held h = held_begin(DISK("d", "'drain_timeout': 600000, ", SLOW), 1);
 
     (void)state;
-    ctl_open(&c, v);
-    make_wait(f, f->vq[0], &c, r);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    ctl_call(&c, "status", "{}");
-    ctl_need(&c, "\"waiting\":0,\"waiting_ms\":0,\"held\":8,");
-    ctl_call(&c, "throttle.set", "{'name': 'd', 'bps': 0}");
-    ctl_need(&c, "\"result\":{}");
-    blk_verify(f->vq[0], 0, 4096, 1);
-    front_free(f);
-    vub_free(v);
-    ctl_close(&c);
+    held_wait(&h);
+    front_free(h.f);
+    h.f = front_new(h.v, "d", NULL);
+    ctl_call(&h.c, "status", "{}");
+    ctl_need(&h.c, "\"waiting\":0,\"waiting_ms\":0,\"held\":8,");
+    ctl_call(&h.c, "throttle.set", "{'name': 'd', 'bps': 0}");
+    ctl_need(&h.c, "\"result\":{}");
+    blk_verify(h.f->vq[0], 0, 4096, 1);
+    held_end(&h);
 }
 
 static void vub_stops_at_once_whatever_waits(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "'drain_timeout': 600000, ", SLOW));
-    struct front *f = front_new(v, "d", NULL);
-    struct blk_req *r[WAITING];
-    struct ctl c;
+    struct held h = held_begin(DISK("d", "'drain_timeout': 600000, ", SLOW), 1);
 
     (void)state;
-    ctl_open(&c, v);
-    make_wait(f, f->vq[0], &c, r);
-    vub_stop(v);
-    for (unsigned i = 0; i < WAITING; i++)
-        assert_int_equal(blk_wait(f->vq[0], r[i]), VIRTIO_BLK_S_OK);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    held_wait(&h);
+    vub_stop(h.v);
+    held_need_all(&h);
+    held_end(&h);
 }
 
 /* ---- SCSI ---- */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "fuzz.h"
 #include "loop/loop.h"
+#include "messages.h"
 #include "os/event.h"
 #include "vhost/msg.h"
 #include "vhost/relay.h"
@@ -82,37 +83,6 @@ static void on_closed(struct relay *r, void *arg)
 
 /* ---- the front-end ---- */
 
-static uint32_t usual_size(uint32_t request, const uint8_t *payload)
-{
-    switch (request) {
-    case MSG_SET_OWNER:
-    case MSG_RESET_OWNER:
-    case MSG_RESET_DEVICE:
-    case MSG_GPU_SET_SOCKET:
-    case MSG_SET_BACKEND_REQ_FD:
-    case MSG_GET_FEATURES:
-    case MSG_GET_PROTOCOL_FEATURES:
-    case MSG_GET_QUEUE_NUM:
-        return 0;
-    case MSG_SET_MEM_TABLE:
-        return 8 + (payload[0] % 9u) * 32u;
-    case MSG_SET_LOG_BASE:
-        return 16;
-    case MSG_SET_VRING_ADDR:
-    case MSG_ADD_MEM_REG:
-    case MSG_REM_MEM_REG:
-        return 40;
-    case MSG_GET_CONFIG:
-    case MSG_SET_CONFIG:
-        return 12 + payload[4] % 64u;
-    case MSG_GET_INFLIGHT_FD:
-    case MSG_SET_INFLIGHT_FD:
-        return payload[0] & 1 ? 24 : 20;
-    default:
-        return 8;
-    }
-}
-
 static unsigned usual_fds(uint32_t request, const uint8_t *payload)
 {
     switch (request) {
@@ -167,7 +137,7 @@ static void send_message(struct world *w, bool good)
     h.request =
         request < 128 ? requests[request % ARRAY_LEN(requests)] : request % 48u;
     h.flags = flags & 0x80 ? flags : MSG_VERSION | (flags & MSG_NEED_REPLY);
-    h.size = usual_size(h.request, payload) + (flags & 0x40 ? 1u : 0u);
+    h.size = message_bytes(h.request, payload) + (flags & 0x40 ? 1u : 0u);
     memcpy(bytes, &h, sizeof(h));
     for (n = 0; n < (good ? usual_fds(h.request, payload) : fds % 10u); n++)
         list[n] = fds & 0x80 ? w->kick_fd : w->mem_fd;

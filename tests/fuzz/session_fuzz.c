@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "fuzz.h"
 #include "loop/loop.h"
+#include "messages.h"
 #include "os/event.h"
 #include "vhost/endpoint.h"
 #include "vhost/msg.h"
@@ -84,38 +85,6 @@ struct front {
     uint8_t *mem;
 };
 
-static uint32_t usual_size(uint32_t request, const uint8_t *payload)
-{
-    switch (request) {
-    case MSG_SET_FEATURES:
-    case MSG_SET_PROTOCOL_FEATURES:
-    case MSG_SET_VRING_KICK:
-    case MSG_SET_VRING_CALL:
-    case MSG_SET_VRING_ERR:
-    case MSG_SET_VRING_NUM:
-    case MSG_SET_VRING_BASE:
-    case MSG_GET_VRING_BASE:
-    case MSG_SET_VRING_ENABLE:
-        return 8;
-    case MSG_SET_MEM_TABLE:
-        return 8 + (payload[0] % 9u) * 32u;
-    case MSG_SET_LOG_BASE:
-        return 16;
-    case MSG_SET_VRING_ADDR:
-    case MSG_ADD_MEM_REG:
-    case MSG_REM_MEM_REG:
-        return 40;
-    case MSG_GET_CONFIG:
-    case MSG_SET_CONFIG:
-        return 12 + payload[4] % 64u;
-    case MSG_GET_INFLIGHT_FD:
-    case MSG_SET_INFLIGHT_FD:
-        return 24;
-    default:
-        return 0;
-    }
-}
-
 static void send_message(struct front *f, uint8_t op, struct input *in)
 {
     uint8_t bytes[12 + 512] = {0}, *payload = bytes + 12;
@@ -127,7 +96,7 @@ static void send_message(struct front *f, uint8_t op, struct input *in)
     input_bytes(in, payload, 64);
     head[0] = op % 48u;
     head[1] = flags & 0x80 ? flags : (MSG_VERSION | (flags & MSG_NEED_REPLY));
-    head[2] = usual_size(head[0], payload) + ((flags & 0x40) ? 1u : 0u);
+    head[2] = message_bytes(head[0], payload) + ((flags & 0x40) ? 1u : 0u);
     memcpy(bytes, head, sizeof(head));
     for (n = 0; n < (fds & 0xfu) % 10u; n++) {
         switch ((fds >> 4) % 4) {
