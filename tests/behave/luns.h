@@ -17,6 +17,12 @@
 /* Device "san"; more: further keys, "" for none. */
 #define SAN(more, luns)                                                        \
     "{'id': 'san', 'type': 'scsi', 'queues': 2, " more "'luns': [" luns "]}"
+/* A controller that has some units at addresses of each kind. */
+#define THREE_UNITS                                                            \
+    SAN("", LUN(0, 0, SMALL) "," LUN(0, 300, SMALL) "," LUN(5, 7, SMALL))
+
+#define REPORT_LUNS(select, len)                                               \
+    CDB(SCSI_REPORT_LUNS, 0, select, 0, 0, 0, BE32(len), 0, 0)
 
 static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
 {
