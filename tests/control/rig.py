@@ -146,7 +146,9 @@ def ctl(*args, status=0, said="", **kwargs):
 
 
 def run(tests):
-    """Each test in a directory of its own; names on the command line choose."""
+    """Each test in a directory of its own; names on the command line choose.
+    One that is left out returns why, and is told of in the form of cmocka:
+    scripts/test counts those."""
     os.umask(0o022)
     for test in tests:
         if sys.argv[2:] and test.__name__ not in sys.argv[2:]:
@@ -155,4 +157,5 @@ def run(tests):
             os.chdir(directory)
             skipped = test()
             os.chdir("/")
-        print(f"{test.__name__}: {skipped or 'ok'}", flush=True)
+        print(f"[  SKIPPED ] {test.__name__}: {skipped}" if skipped
+              else f"{test.__name__}: ok", flush=True)

@@ -122,7 +122,7 @@ def a_target_may_say_what_it_likes():
 
 def a_real_target_is_listed():
     if not tgt.installed():
-        print("left out: tgt is not installed (package tgt)")
+        print("[  SKIPPED ] a_real_target_is_listed: there is no tgt")
         return
     with tempfile.TemporaryDirectory() as d, \
             tgt.Tgt(d, [tgt.Lun("16M"), tgt.Lun("8M")]) as t:

@@ -219,7 +219,7 @@ def main():
             os.chdir("/")
         if test is it_is_built:
             built = not skipped
-        # The form is that of cmocka: scripts/test tells what was left out.
+        # The form is that of cmocka: scripts/test counts what was left out.
         print(f"[  SKIPPED ] {test.__name__}: {skipped}" if skipped
               else f"{test.__name__}: ok", flush=True)
 

@@ -87,7 +87,7 @@ def words(text):
 
 def qemu_runs_what_is_printed():
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     write(DEVICES)
     command = printed("qemu")
     assert "cannot be used" not in command, command
@@ -122,7 +122,7 @@ def what_qemu_cannot_use_is_said():
 
 def libvirt_knows_what_is_printed():
     if not shutil.which("virt-xml-validate"):
-        return "skipped: there is no virt-xml-validate (libvirt-clients)"
+        return "there is no virt-xml-validate (libvirt-clients)"
     write(UNUSABLE + DEVICES)
     said = printed("libvirt")
     assert said.count("cannot be used") == 2, said
@@ -166,10 +166,10 @@ def libvirt_command(devices):
 
 def libvirt_runs_what_is_printed():
     if not has_qemu() or not shutil.which("virsh"):
-        return "skipped: there is no qemu-system-x86_64, or no virsh"
+        return "there is no qemu-system-x86_64, or no virsh"
     command = libvirt_command(DEVICES)
     if not command:
-        return "skipped: libvirt has no driver for QEMU " \
+        return "libvirt has no driver for QEMU " \
             "(libvirt-daemon-driver-qemu)"
     vub = Vub()
     qemu = Qemu(command, env=emulated())
@@ -184,7 +184,7 @@ def libvirt_runs_what_is_printed():
 
 def libvirt_has_places_for_many():
     if not has_qemu() or not shutil.which("virsh"):
-        return "skipped: there is no qemu-system-x86_64, or no virsh"
+        return "there is no qemu-system-x86_64, or no virsh"
     keys = [dict(DEVICES[5], id=f"keys{n}") for n in range(113)]
     write(keys)
     said = printed("libvirt")
@@ -194,7 +194,7 @@ def libvirt_has_places_for_many():
     command = libvirt_command([
         dict(DEVICES[0], id=f"disk{n}") for n in range(20)] + keys[:20])
     if not command:
-        return "skipped: libvirt has no driver for QEMU " \
+        return "libvirt has no driver for QEMU " \
             "(libvirt-daemon-driver-qemu)"
     vub = Vub()
     qemu = Qemu(command, env=emulated())
@@ -249,7 +249,7 @@ def libkrun_is_called_in_c():
     said = printed("libkrun")
     assert "/* screen cannot be used: libkrun shows nothing" in said, said
     if not shutil.which("cc"):
-        return "skipped: there is no cc"
+        return "there is no cc"
     with open("krun.c", "w") as f:
         f.write('''
 #include <stdint.h>
@@ -296,7 +296,7 @@ def nothing_is_opened():
 def it_can_be_added_to_run():
     """By a shell's own means: the command line as it is printed."""
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     write(DEVICES[:2])
     with open("start.sh", "w") as f:
         f.write(printed("qemu").rstrip("\n") + " \\\n    -display none "

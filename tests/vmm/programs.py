@@ -190,7 +190,7 @@ def it_ends_with_its_front_end():
 
 def vub_block_boots_a_guest():
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     boot_disk()
     # contrib/vhost-user-blk: -s, -b, -r
     daemon = Daemon("vub-block --socket-path=foo.sock --blk-file=disk.img")
@@ -206,7 +206,7 @@ def vub_block_boots_a_guest():
 
 def vub_block_has_a_queue_for_each_processor():
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     boot_disk()
     daemon = Daemon("vub-block -s foo.sock -b disk.img")
     qemu = Qemu("qemu-system-x86_64 -smp 32 -m 128 "
@@ -222,7 +222,7 @@ def vub_block_has_a_queue_for_each_processor():
 
 def vub_scsi_boots_a_guest():
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     target = subprocess.Popen([sys.executable, "-B", TARGET, "--lun", "1M"],
                               text=True, stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE)
@@ -244,7 +244,7 @@ def vub_gpu_gets_its_socket_as_libvirt_gives_it():
     """libvirt makes a pair of sockets: one end is the program's, --fd, the
     other QEMU's."""
     if not has_qemu():
-        return "skipped: there is no qemu-system-x86_64"
+        return "there is no qemu-system-x86_64"
     ours, theirs = socket.socketpair()
     fd = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 50)
     daemon = Daemon(f"vub-gpu --fd={theirs.fileno()}",
