@@ -70,7 +70,7 @@ static void fail_unknown(struct reader *r, const struct place *p,
                          const struct object *o)
 {
     const char *near = NULL;
-    char known[200] = "";
+    char known[216] = ""; /* of what a struct err has room for */
     size_t len = 0;
     unsigned best = UINT32_MAX;
 

@@ -235,6 +235,7 @@ static int open_control(struct daemon *d)
     d->control.reload = &d->reload;
     d->control.hand_over = &d->hand_over;
     d->control.origin = &d->origin;
+    d->control.watchdog = &d->watchdog;
     control_open(&d->control, &d->sockets.control, &d->main);
     if (d->conf->has_control)
         d->hand_over.control = &d->control.place;

@@ -27,6 +27,9 @@
 #define PATIENCE_MS 30000
 /* Beside its drain, of one that is to end. */
 #define END_MS 2000
+/* The same, for an answer to the front-end: an image that is locked is waited
+ * for, some of that time. */
+#define ANSWER_MS 15000
 
 static const char *const state_names[] = {
     [ISOLATE_STARTING] = "starting",
@@ -124,6 +127,17 @@ static void on_event(struct relay *r, const struct endpoint_event *event,
 
     (void)r;
     i->events.event(event, i->events.arg);
+}
+
+static void on_overdue(struct relay *r, const char *what, void *arg)
+{
+    struct isolated *i = arg;
+    char why[80];
+
+    (void)r;
+    snprintf(why, sizeof(why), "it has not answered %s", what);
+    if (i->process)
+        process_kill(i->process, why);
 }
 
 void isolate_leg_ended(struct isolated *i, uint64_t number, const char *why)
@@ -363,6 +377,7 @@ static void be_ready(struct isolated *i)
     i->state = ISOLATE_RUNNING;
     timer_stop(&i->patience);
     process_greet(i->process);
+    process_mind(i->process);
     relay_child_here(i->relay);
 }
 
@@ -432,6 +447,10 @@ int isolate_place(struct isolated *i, struct place *place,
         .pass = pass,
         .event = on_event,
         .told = on_told,
+        .answer_ms = c->hang_timeout == DEVICE_HANG_NEVER
+                         ? 0
+                         : (uint64_t)c->drain_timeout + ANSWER_MS,
+        .overdue = on_overdue,
         .arg = i,
     };
     int rc = 0;

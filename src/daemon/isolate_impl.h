@@ -2,8 +2,8 @@
  *
  * isolate.c is the keeper of a device, through all the processes that it has;
  * isolate_process.c one process, from its making to its end; isolate_talk.c
- * what is said on its control connection; isolate_keep.c kept memory, at both
- * ends; isolate_child.c is the process. */
+ * what is said on its control connection; isolate_pulse.c whether it lives;
+ * isolate_keep.c kept memory, at both ends; isolate_child.c is the process. */
 #ifndef VUB_DAEMON_ISOLATE_IMPL_H
 #define VUB_DAEMON_ISOLATE_IMPL_H
 
@@ -68,6 +68,12 @@ struct isolate_process {
     unsigned handles; /* whose gone is waited for */
     struct list calls;
     uint64_t last_id;
+
+    /* isolate_pulse.c's */
+    struct timer pulse;
+    struct isolate_call ping;
+    bool minded, asked;
+    unsigned missed; /* pulses without an answer */
 };
 
 /* Makes one; NULL: e says why not. */
@@ -88,6 +94,14 @@ void process_kill(struct isolate_process *p, const char *why);
 /* It is over, or is killed: calls are answered, unless quietly; nobody is told
  * of anything any more, and p is freed some time. */
 void process_drop(struct isolate_process *p, bool quietly);
+
+/* One of its handles has. */
+void process_handle_gone(struct isolate_process *p);
+
+/* isolate_pulse.c: it is ready, and watched: it is killed if it hangs; until
+ * unmind, or if it is to end. */
+void process_mind(struct isolate_process *p);
+void process_unmind(struct isolate_process *p);
 
 /* isolate_talk.c: a line that the process has said. errors: of HEARD_FAILED. */
 enum heard process_hear(struct isolate_process *p, const char *text, size_t len,

@@ -376,7 +376,7 @@ static void on_silent(struct client *c, const char *why)
         broker_kill(p->line);
 }
 
-static void handle_gone(struct isolate_process *p)
+void process_handle_gone(struct isolate_process *p)
 {
     if (--p->handles == 0 && !p->owner)
         free(p);
@@ -384,22 +384,22 @@ static void handle_gone(struct isolate_process *p)
 
 static void on_keep_gone(struct watch *w)
 {
-    handle_gone(container_of(w, struct isolate_process, at_keep));
+    process_handle_gone(container_of(w, struct isolate_process, at_keep));
 }
 
 static void on_door_gone(struct watch *w)
 {
-    handle_gone(container_of(w, struct isolate_process, at_door));
+    process_handle_gone(container_of(w, struct isolate_process, at_door));
 }
 
 static void on_line_gone(struct watch *w)
 {
-    handle_gone(container_of(w, struct isolate_process, at_line));
+    process_handle_gone(container_of(w, struct isolate_process, at_line));
 }
 
 static void on_talk_gone(struct client *c)
 {
-    handle_gone(container_of(c, struct isolate_process, talk));
+    process_handle_gone(container_of(c, struct isolate_process, talk));
 }
 
 static int watch_one(struct isolate_process *p, struct watch *w, int fd,
@@ -503,6 +503,7 @@ void process_drop(struct isolate_process *p, bool quietly)
         unwatch(&p->at_door);
         unwatch(&p->at_line);
     }
+    process_unmind(p);
     process_end(p);
     close_later(p, &p->keep);
     close_later(p, &p->door);

@@ -4,6 +4,10 @@
  * that front-end (vhost/vring.c). What else a worker may wait for, a disk under
  * page-cache I/O, is not interrupted by that, but a line tells.
  *
+ * One that does not wait, but computes and never ends, is told from that by the
+ * time that its thread has had: neither a slow disk, nor a debugger, nor a
+ * machine with too much to do makes that grow.
+ *
  * Nobody is woken for nothing: a worker that begins to work after a rest says
  * so, once, and is looked at every LOOK_MS until it rests again. */
 #include "daemon/watchdog.h"
@@ -32,17 +36,22 @@ static void is_back(struct worker *w, uint32_t turns)
         log_warn(NULL, "worker %s is back", w->name);
     w->seen_turns = turns;
     w->stuck_s = 0;
+    w->busy_ms = 0;
 }
 
 static void look(struct worker *w)
 {
     uint32_t turns = __atomic_load_n(&w->loop.turns, __ATOMIC_RELAXED);
+    uint64_t cpu_ns;
 
     if (turns != w->seen_turns) {
         is_back(w, turns);
         return;
     }
-    w->stuck_s++;
+    cpu_ns = thread_cpu_ns(&w->thread);
+    if (w->stuck_s++ == 0)
+        w->cpu_ns = cpu_ns;
+    w->busy_ms = cpu_ns > w->cpu_ns ? (cpu_ns - w->cpu_ns) / 1000000 : 0;
     thread_interrupt(&w->thread);
     if (w->stuck_s == TELL_S)
         log_warn(NULL,
@@ -108,6 +117,21 @@ int watchdog_open(struct watchdog *w, struct loop *main,
     workers->begins = begins;
     workers->minder = &w->begins;
     return 0;
+}
+
+const struct worker *watchdog_busiest(const struct watchdog *w)
+{
+    const struct worker *most = NULL;
+
+    for (int i = 0; w->workers && i < w->workers->count; i++) {
+        const struct worker *one = w->workers->list[i];
+
+        if (one->busy_ms > (most ? most->busy_ms : 0) &&
+            __atomic_load_n(&one->loop.turns, __ATOMIC_RELAXED) ==
+                one->seen_turns)
+            most = one;
+    }
+    return most;
 }
 
 static void no_gone(uv_handle_t *h)

@@ -19,6 +19,9 @@ struct watchdog {
 /* Before the first worker is made. Nothing to close on failure. */
 int watchdog_open(struct watchdog *w, struct loop *main,
                   struct workers *workers, struct err *e);
+/* Which worker has computed longest without coming back, worker.busy_ms; NULL:
+ * none has, as far as was looked at. */
+const struct worker *watchdog_busiest(const struct watchdog *w);
 /* The workers have ended; before loop_close. Safe on a zero struct, which it
  * is after. The handles go with the loop. */
 void watchdog_close(struct watchdog *w);

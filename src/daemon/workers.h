@@ -22,6 +22,8 @@ struct worker {
     bool runs;
     uint32_t seen_turns; /* watchdog.c's */
     unsigned stuck_s;    /* likewise */
+    uint64_t cpu_ns;     /* likewise: when it was first seen in this turn */
+    uint64_t busy_ms;    /* likewise: computed since then */
 
     /* workers.c's */
     struct workers *owner;

@@ -8,6 +8,7 @@
 
 static const char *const poll_words[] = {"always", NULL};
 static const char *const disconnect_words[] = {"listen", "exit", NULL};
+static const char *const hang_words[] = {"never", NULL};
 static const char *const isolation_words[] = {"none", "process", NULL};
 
 /* Two ways to name a socket do not add up. */
@@ -81,6 +82,12 @@ const struct conf_key device_common_keys[] = {
      .help = "\"process\": the device is served by a process of its own, in a "
              "sandbox of its own. If that ends it is started again, and the "
              "front-end does not notice."},
+    {"hang_timeout", CONF_U32, CONF_AT(struct device_common, hang_timeout),
+     .def = "30000", .min = 500, .max = 3600000, .words = hang_words,
+     .help = "Of an isolated device: milliseconds after which its process is "
+             "ended, and another one started, if it hangs: says nothing, or "
+             "computes and does not come to an end. \"never\": to look at it "
+             "in a debugger."},
     {NULL},
 };
 

@@ -34,12 +34,14 @@ struct device_common {
     struct conf_strs worker; /* names of loops; none: one of its own */
     uint32_t poll_us;        /* spin budget; CONF_WORD(0): "always" */
     uint32_t drain_timeout;  /* ms */
+    uint32_t hang_timeout;   /* ms; CONF_WORD(0): "never" */
     bool any_memory;
     unsigned on_disconnect; /* ON_DISCONNECT_* */
     unsigned isolation;     /* ISOLATION_* */
 };
 
 #define DEVICE_POLL_ALWAYS CONF_WORD(0)
+#define DEVICE_HANG_NEVER CONF_WORD(0)
 
 extern const struct conf_key device_common_keys[];
 

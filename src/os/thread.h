@@ -23,6 +23,10 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
 /* A system call in which it waits fails with EINTR, if that can be. What waits
  * for a disk cannot. process_init was called. */
 void thread_interrupt(struct thread *t);
+/* How long it has computed in all; 0: that cannot be told. While it waits, or
+ * is stopped, or others have the processor, this does not grow. [any thread,
+ * before thread_join] */
+uint64_t thread_cpu_ns(const struct thread *t);
 /* Lets another thread of this core run, if one wants to. */
 void thread_yield(void);
 /* Waits for its end. */

@@ -61,6 +61,10 @@ struct relay_conf {
                   void *arg);
     /* What relay_is_telling says has become false. NULL: likewise. */
     void (*told)(struct relay *r, void *arg);
+    /* The child has not answered a message for answer_ms; what: its name. It is
+     * to be ended: nothing more comes of it. 0: it has as long as it likes. */
+    uint64_t answer_ms;
+    void (*overdue)(struct relay *r, const char *what, void *arg);
     void *arg; /* of all calls */
 };
 

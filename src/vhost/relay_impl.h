@@ -61,7 +61,7 @@ struct relay_leg {
     uint64_t number;
     bool ended;         /* nothing more comes; why is to be told */
     bool end_due;       /* it has been sent what it ends for */
-    struct timer timer; /* until then */
+    struct timer timer; /* until then, or until it answers */
     unsigned handles;
 };
 

@@ -6,7 +6,8 @@
  *
  * A child that ends a session says so to its keeper, and then hangs up; one
  * that dies hangs up, and its keeper sees that it has died. Which of both it is
- * the leg cannot see: it waits to be told, some seconds. */
+ * the leg cannot see: it waits to be told, some seconds. One that does neither,
+ * and does not answer, hangs: its keeper is told. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -125,6 +126,8 @@ static void on_message(struct conn *c, struct msg *m)
         relay_session_child_wrong(s, what);
         return;
     }
+    if (!leg->ended && !leg->end_due)
+        timer_stop(&leg->timer);
     relay_session_answered(s, m);
     /* The session may have another one, or none. */
     if (leg->session)
@@ -151,6 +154,19 @@ static void on_half_done(struct conn *c)
     (void)c; /* that is its front-end's loss */
 }
 
+static void tell_overdue(struct relay_leg *leg)
+{
+    struct relay *r = leg->relay;
+    char name[32];
+
+    if (leg->conn.choked) { /* we do not read it, for now */
+        timer_start(&leg->timer, r->conf.answer_ms);
+        return;
+    }
+    r->conf.overdue(r, msg_name(leg->session->question.request, name),
+                    r->conf.arg);
+}
+
 static void on_timer(struct timer *t)
 {
     struct relay_leg *leg = container_of(t, struct relay_leg, timer);
@@ -162,8 +178,10 @@ static void on_timer(struct timer *t)
                                   "has hung up, and says nothing of it");
     else if (leg->end_due)
         relay_session_child_wrong(leg->session, "goes on with what is wrong");
-    else
+    else if (conn_is_lost(&leg->conn))
         relay_session_child_wrong(leg->session, "cannot be sent a message");
+    else
+        tell_overdue(leg);
 }
 
 void relay_leg_expect_end(struct relay_leg *leg)
@@ -225,6 +243,10 @@ void relay_ask(struct relay_session *s, enum relay_asked asked,
     conn_send_fds(&leg->conn, h, payload, fds, num_fds);
     /* It is dead, which is noticed by other means; or the system has too many
      * fds under way. */
-    if (conn_is_lost(&leg->conn) && !leg->ended)
+    if (leg->ended)
+        return;
+    if (conn_is_lost(&leg->conn))
         timer_start(&leg->timer, PATIENCE_MS);
+    else if (leg->relay->conf.answer_ms)
+        timer_start(&leg->timer, leg->relay->conf.answer_ms);
 }

@@ -1,5 +1,4 @@
-/* behave/isolated.h: devices in processes of their own: which one serves a
- * device, and the end of it. docs/isolation.md. */
+/* behave/isolated.h: devices in processes of their own, and these processes. */
 #ifndef BEHAVE_ISOLATED_H
 #define BEHAVE_ISOLATED_H
 
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "neighbours.h"
 
 #define APART "'isolation': 'process', "
 #define FILE_OF(name) "{'type': 'file', 'path': '" name "'}"
@@ -18,14 +18,17 @@ static inline long process_number(struct ctl *c, const char *device,
                                   const char *name)
 {
     char member[64], params[64];
-    const char *line, *at;
+    const char *line, *at, *front_end;
 
     snprintf(params, sizeof(params), "{'device': '%s'}", device);
     ctl_call(c, "status", params);
     line = ctl_answer(c);
     at = strstr(line, "\"process\":{");
     snprintf(member, sizeof(member), "\"%s\":", name);
+    front_end = at ? strstr(at, "\"front_end\":{") : NULL;
     at = at ? strstr(at, member) : NULL;
+    if (front_end && at > front_end)
+        return -1; /* that is its own */
     return at ? atol(at + strlen(member)) : -1;
 }
 
@@ -87,6 +90,30 @@ static inline struct vub *start(const char *devices)
                      v->dir, devices);
     vub_run(v);
     return v;
+}
+
+static inline bool is_there(pid_t pid)
+{
+    char path[64], line[256] = "";
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return false;
+    if (!fgets(line, sizeof(line), f))
+        line[0] = '\0';
+    fclose(f);
+    return !strstr(line, ") Z ");
+}
+
+static inline void need_end_of(pid_t pid)
+{
+    int64_t end = front_now_ms() + front_timeout_ms();
+
+    while (is_there(pid))
+        if (front_now_ms() > end)
+            front_fail("process %d is left", (int)pid);
 }
 
 #endif

@@ -6,7 +6,6 @@
 #include "front/input.h"
 #include "isolated.h"
 #include "luns.h"
-#include "neighbours.h"
 
 enum { EVKEY = 1, KEY_A = 30, KEY_B = 48 };
 

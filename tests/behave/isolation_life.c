@@ -1,7 +1,6 @@
 /* The life of a device's own process: how it starts, or cannot; what is asked
  * of it; how it ends. docs/isolation.md. */
 #include "isolated.h"
-#include "neighbours.h"
 
 /* ---- what cannot be started ---- */
 
@@ -125,30 +124,6 @@ static void a_restart_is_an_event(void **state)
 }
 
 /* ---- the end ---- */
-
-static bool is_there(pid_t pid)
-{
-    char path[64], line[256] = "";
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    f = fopen(path, "re");
-    if (!f)
-        return false;
-    if (!fgets(line, sizeof(line), f))
-        line[0] = '\0';
-    fclose(f);
-    return !strstr(line, ") Z ");
-}
-
-static void need_end_of(pid_t pid)
-{
-    int64_t end = front_now_ms() + front_timeout_ms();
-
-    while (is_there(pid))
-        if (front_now_ms() > end)
-            front_fail("process %d is left", (int)pid);
-}
 
 static void need_end_with_keeper(bool stopped)
 {

@@ -20,6 +20,7 @@
 
 struct command_row;
 struct look;
+struct watchdog;
 
 struct control {
     struct loop *main;
@@ -28,6 +29,7 @@ struct control {
     struct reload *reload;
     struct hand_over *hand_over;
     const struct origin *origin;
+    const struct watchdog *watchdog;
     void (*quit)(void *arg, int pid); /* somebody wants vub to end */
     void *arg;
     const char *dir; /* where relative paths of requests start; not owned */

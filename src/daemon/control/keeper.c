@@ -6,6 +6,7 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
+#include "daemon/watchdog.h"
 
 struct log_args {
     unsigned level, format;
@@ -77,10 +78,24 @@ static const struct conf_table cancel_table = {
     .keys = cancel_keys,
 };
 
+/* Is it alive? That it answers says so of this loop; of the workers, which of
+ * them has computed longest without coming back to its own. */
+static void run_ping(struct request *r)
+{
+    const struct worker *w = watchdog_busiest(r->control->watchdog);
+
+    if (w) {
+        json_add_str(&r->call.out, "worker", w->name);
+        json_add_u64(&r->call.out, "busy_ms", w->busy_ms);
+    }
+    request_done(r);
+}
+
 static const struct command_row rows[] = {
     {"keeper.log", &log_table, .run = run_log},
     {"keeper.refresh", NULL, .run = run_refresh},
     {"keeper.cancel", &cancel_table, .run = run_cancel},
+    {"keeper.ping", NULL, .run = run_ping},
 };
 
 bool keeper_find(const char *name, struct command_row *row)

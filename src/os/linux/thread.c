@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 struct start {
     void (*run)(void *arg);
@@ -80,6 +81,17 @@ int thread_start(struct thread *t, const char *name, void (*run)(void *arg),
 void thread_interrupt(struct thread *t)
 {
     pthread_kill(t->id, THREAD_INTERRUPT);
+}
+
+uint64_t thread_cpu_ns(const struct thread *t)
+{
+    struct timespec ran;
+    clockid_t clock;
+
+    if (pthread_getcpuclockid(t->id, &clock) != 0 ||
+        clock_gettime(clock, &ran) < 0)
+        return 0;
+    return (uint64_t)ran.tv_sec * 1000000000u + (uint64_t)ran.tv_nsec;
 }
 
 void thread_yield(void)
