@@ -279,7 +279,9 @@ static void note_reason(struct isolated *i, int how)
     if (i->has_reason)
         return;
     i->has_reason = true;
-    if (how < 0)
+    if (how == -EOWNERDEAD)
+        snprintf(to, room, "vub-broker, which had made it, has ended");
+    else if (how < 0)
         snprintf(to, room, "it was not there: %s", strerror(-how));
     else if (how > 128)
         snprintf(to, room, "signal %d", how - 128);

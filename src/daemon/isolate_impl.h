@@ -62,6 +62,9 @@ struct isolate_process {
     uint64_t offers;  /* features */
     unsigned given;   /* of kept memory */
 
+    bool orphan; /* the broker, which has made it, has ended */
+    bool silent; /* nothing comes by its door any more */
+
     bool watched, talks;
     struct watch at_line, at_door, at_keep;
     struct client talk;

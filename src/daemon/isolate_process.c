@@ -1,6 +1,8 @@
 /* One process of an isolated device, as its keeper sees it: four connections.
  * That it has ended is known by the broker's word alone, behind all that it has
- * said itself; only then are its files and locks free for the next one. */
+ * said itself; only then are its files and locks free for the next one. If the
+ * broker has ended its processes do: then it is known by their end of the door,
+ * which the system closes behind their last thread. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -93,6 +95,10 @@ struct isolate_process *process_new(struct isolated *i, struct err *e)
         err_set(e, rc, "",
                 "no process can be made: without a sandbox, vub has to start "
                 "with an isolated device for that");
+    else if (rc == -EOWNERDEAD)
+        err_set(e, rc, "",
+                "no process can be made: vub-broker has ended, and vub has to "
+                "start again for that");
     else
         err_sys(e, -rc, "", "cannot make a process for the device");
     process_drop(p, true);
@@ -104,6 +110,9 @@ struct isolate_process *process_new(struct isolated *i, struct err *e)
 /* Why it has ended, or there is none. */
 static int say_end(struct errs *e, enum broker_news news, int value)
 {
+    if (news == BROKER_LOST)
+        return errs_add(e, value, "",
+                        "vub-broker has ended, which has made its process");
     if (news == BROKER_FAILED)
         return errs_add(e, value, "", "there is no process for it: %s",
                         strerror(-value));
@@ -292,22 +301,12 @@ static void hear_door(struct isolate_process *p, unsigned most)
         if (rc > 0)
             isolate_leg_ended(p->owner, number, why[0] ? why : NULL);
     }
-    if (rc <= 0 && rc != -EAGAIN)
+    if (rc <= 0 && rc != -EAGAIN) {
         watch_stop(&p->at_door);
+        p->silent = true;
+    }
     if (rc == -EPROTO)
         process_kill(p, "it says at its door what makes no sense");
-}
-
-static void on_door(struct watch *w, int status, int events)
-{
-    struct isolate_process *p =
-        container_of(w, struct isolate_process, at_door);
-
-    (void)events;
-    if (status < 0)
-        watch_stop(w);
-    else if (p->owner)
-        hear_door(p, HEAR_MAX);
 }
 
 /* It has ended: what it has said before comes first. */
@@ -320,16 +319,34 @@ static void on_end(struct isolate_process *p, int how)
     isolate_lost(p->owner, how);
 }
 
-static void on_line(struct watch *w, int status, int events)
+static void on_door(struct watch *w, int status, int events)
 {
     struct isolate_process *p =
-        container_of(w, struct isolate_process, at_line);
-    int value = -EIO;
+        container_of(w, struct isolate_process, at_door);
 
     (void)events;
     if (!p->owner)
         return;
-    switch (status < 0 ? BROKER_FAILED : broker_spawned(p->line, &value)) {
+    if (status < 0) {
+        watch_stop(w);
+        p->silent = true;
+    } else {
+        hear_door(p, HEAR_MAX);
+    }
+    if (p->orphan && p->silent)
+        on_end(p, -EOWNERDEAD);
+}
+
+static void on_line(struct watch *w, int status, int events)
+{
+    struct isolate_process *p =
+        container_of(w, struct isolate_process, at_line);
+    int value = -EOWNERDEAD;
+
+    (void)events;
+    if (!p->owner)
+        return;
+    switch (status < 0 ? BROKER_LOST : broker_spawned(p->line, &value)) {
     case BROKER_NOTHING:
         break;
     case BROKER_IS_THERE:
@@ -339,6 +356,12 @@ static void on_line(struct watch *w, int status, int events)
     case BROKER_FAILED:
         watch_stop(w);
         on_end(p, value);
+        break;
+    case BROKER_LOST:
+        watch_stop(w);
+        p->orphan = true;
+        if (p->silent)
+            on_end(p, value);
         break;
     }
 }

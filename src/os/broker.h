@@ -4,7 +4,9 @@
  * It is made before anything is opened, so it holds no guest's memory, no
  * socket and no file. It knows the rules as the config has them, believes
  * nothing that it is asked, and does each thing in a process of its own, so
- * that nobody waits for what another has asked. It ends with this process.
+ * that nobody waits for what another has asked. It ends with this process. If
+ * somebody kills it another one comes, unless rules->spawn is NULL: what it was
+ * asked for just then fails.
  *
  * Without a broker (no sandbox) all of these do what they say themselves; with
  * one they try so first, and ask when that is not allowed.
@@ -49,6 +51,8 @@ enum broker_news {
     BROKER_IS_THERE, /* value: the process */
     BROKER_ENDED,    /* value: its exit status, or 128 and its signal */
     BROKER_FAILED,   /* there is no such process; value: negative errno */
+    BROKER_LOST,     /* the broker has ended, and so does the process, if there
+                      * is one: nothing more is told. value: -EOWNERDEAD */
 };
 enum broker_news broker_spawned(int line, int *value);
 /* It is to be killed; its end is told all the same. */

@@ -257,10 +257,107 @@ static void it_needs_no_sandbox(void **state)
     vub_free(v);
 }
 
+/* ---- the broker ---- */
+
+#define TWO "'queues': 2, "
+
+/* Who has made this process; 0: it is not there. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[64];
+    int parent = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1)
+        parent = 0;
+    fclose(f);
+    return parent;
+}
+
+static void kill_broker(struct ctl *c, const char *device)
+{
+    pid_t pid = parent_of(need_process(c, device));
+
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    need_end_of(pid);
+}
+
+/* Its processes end with it, and another one makes others: a disk at work
+ * notices a pause, and one that is not isolated nothing. */
+static void isolated_devices_survive_the_broker(void **state)
+{
+    struct vub *v = start(DISK("d", APART TWO, FILE_OF("img")) ", " DISK(
+        "m", APART TWO, MEMORY) ", " DISK("e", TWO, MEMORY));
+    struct load d, m, e;
+    struct ctl c;
+
+    (void)state;
+    ctl_open(&c, v);
+    load_start(&d, v, "d", &ring_modes[1]);
+    load_start(&m, v, "m", &ring_modes[5]);
+    load_start(&e, v, "e", &ring_modes[0]);
+    for (unsigned i = 0; i < 3; i++) {
+        load_turn(&d, 16 + i);
+        load_turn(&m, 16 + i);
+        kill_broker(&c, i & 1 ? "d" : "m");
+        load_turn(&e, 16);
+        load_turn(&d, 64);
+        load_turn(&m, 64);
+        need_restarts(&c, "d", i + 1);
+        need_restarts(&c, "m", i + 1);
+    }
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_need(&c, "\"last_end\":\"vub-broker, which had made it, has ended\"");
+    assert_true(front_lives(d.f));
+    assert_true(front_lives(m.f));
+    /* It does what else it is there for, too. */
+    ctl_call(&c, "device.add",
+             "{'config': {'id': 'n', 'type': 'block', "
+             "'store': {'type': 'memory', 'size': '1M'}}}");
+    ctl_need(&c, "\"result\"");
+    front_free(d.f);
+    front_free(m.f);
+    front_free(e.f);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+/* Who stands behind it is killed too: what follows is said, and the rest goes
+ * on. */
+static void without_a_broker_it_is_said_what_is_missing(void **state)
+{
+    struct vub *v =
+        ctl_start(DISK("d", APART, MEMORY) ", " DISK("e", "", MEMORY));
+    struct front *f = front_new(v, "e", NULL);
+    struct ctl c;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    pid = parent_of(parent_of(need_process(&c, "d")));
+    assert_true(pid > 1 && pid != v->pid);
+    assert_int_equal(parent_of(pid), v->pid);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    vub_log_wait(v, "no process can be made: vub-broker has ended");
+    ctl_call(&c, "status", "{'device': 'd'}");
+    ctl_need(&c, "\"last_end\":\"no process can be made: vub-broker has ended");
+    blk_verify(f->vq[0], 0, 4096, 1);
+    front_free(f);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 BEHAVE_MAIN(T(a_process_that_cannot_start_is_started_again),
             T(an_error_of_the_config_is_told_as_always), T(commands_reach_it),
             T(a_call_of_a_lost_process_fails), T(a_restart_is_an_event),
             T(its_process_ends_with_its_keeper), T(a_stop_under_load_is_clean),
             T(devices_come_and_go), T(it_needs_no_sandbox),
             T(a_process_that_does_not_end_is_killed),
-            T(its_stopped_process_ends_with_its_keeper))
+            T(its_stopped_process_ends_with_its_keeper),
+            T(isolated_devices_survive_the_broker),
+            T(without_a_broker_it_is_said_what_is_missing))

@@ -88,7 +88,8 @@ ssize_t broker_receive(int sock, void *bytes, size_t room,
 
 /* ---- questions ---- */
 
-/* Up to where the answer's fd, or rc, is the caller's. */
+/* Up to where the answer's fd, or rc, is the caller's. -ENOLINK: there is none.
+ */
 static int wait_for_answer(int sock, struct broker_answer *a)
 {
     struct pollfd p = {sock, POLLIN, 0};
@@ -105,7 +106,7 @@ static int wait_for_answer(int sock, struct broker_answer *a)
     if (n != (ssize_t)sizeof(*a)) {
         while (num_fds > 0)
             close(fds[--num_fds]);
-        return n < 0 ? (int)n : -EIO;
+        return n < 0 ? (int)n : n == 0 ? -ENOLINK : -EIO;
     }
     refused = a->refused;
     while (num_fds > a->has_fd)
@@ -129,12 +130,26 @@ static int is_gone(int rc)
     return -EOWNERDEAD;
 }
 
+static int ask_once(const struct broker_question *q, size_t len,
+                    struct broker_answer *a)
+{
+    int pair[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    rc = broker_send(questions, q, len, &pair[1], 1);
+    close(pair[1]);
+    rc = rc == 0 ? wait_for_answer(pair[0], a) : is_gone(rc);
+    close(pair[0]);
+    return rc;
+}
+
 static int ask(enum broker_op op, const char *text, const char *more,
                unsigned flags, unsigned mode, struct broker_answer *a)
 {
     size_t len = strlen(text) + 1, more_len = more ? strlen(more) + 1 : 0;
     struct broker_question q = {op, flags, mode, {0}};
-    int pair[2], rc;
+    int rc;
 
     refused = false;
     if (!broker_runs())
@@ -144,15 +159,12 @@ static int ask(enum broker_op op, const char *text, const char *more,
     memcpy(q.text, text, len);
     if (more)
         memcpy(q.text + len, more, more_len);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    rc = broker_send(questions, &q,
-                     offsetof(struct broker_question, text) + len + more_len,
-                     &pair[1], 1);
-    close(pair[1]);
-    rc = rc == 0 ? wait_for_answer(pair[0], a) : is_gone(rc);
-    close(pair[0]);
-    return rc;
+    len += offsetof(struct broker_question, text) + more_len;
+    rc = ask_once(&q, len, a);
+    /* It has ended meanwhile: another one may be there, or none. */
+    if (rc == -ENOLINK)
+        rc = ask_once(&q, len, a);
+    return rc == -ENOLINK ? -EIO : rc;
 }
 
 /* What a sandbox says to one who may not. A rename to where it may not make
@@ -289,7 +301,7 @@ int broker_spawn(const char *id, bool reread, const int fds[BROKER_SPAWN_FDS])
     if (rc == 0)
         return pair[0];
     close(pair[0]);
-    return rc;
+    return is_gone(rc);
 }
 
 enum broker_news broker_spawned(int line, int *value)
@@ -299,11 +311,11 @@ enum broker_news broker_spawned(int line, int *value)
     unsigned num_fds;
     ssize_t n = broker_receive(line, &a, sizeof(a), fds, &num_fds);
 
-    *value = -EIO;
+    *value = -EOWNERDEAD;
     if (n == -EAGAIN)
         return BROKER_NOTHING;
     if (n != (ssize_t)sizeof(a))
-        return BROKER_FAILED;
+        return BROKER_LOST;
     *value = a.rc;
     if (a.rc < 0)
         return BROKER_FAILED;
@@ -333,6 +345,8 @@ int broker_start(const struct sandbox_rules *rules, struct err *e)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, errno, "", "cannot make a socket");
     pid = fork();
+    if (pid == 0 && rules->spawn)
+        broker_serve_on(pair[1], rules, own);
     if (pid == 0)
         broker_serve(pair[1], rules, own);
     rc = pid < 0 ? err_sys(e, errno, "", "cannot start the broker") : 0;

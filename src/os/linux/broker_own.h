@@ -46,6 +46,10 @@ struct broker_answer {
  * process it serves. */
 _Noreturn void broker_serve(int questions, const struct sandbox_rules *rules,
                             int asker);
+/* The same, in a process that makes the broker, and another one if that is
+ * killed. */
+_Noreturn void broker_serve_on(int questions, const struct sandbox_rules *rules,
+                               int asker);
 
 #define BROKER_FDS_MAX (1 + BROKER_SPAWN_FDS)
 

@@ -8,7 +8,12 @@
  * Each question is answered by a child, which ends: a file system that does not
  * answer keeps that child only, and CHILDREN_MAX of them the broker. A child
  * that is spawned goes on instead, as a process with its own name and its own
- * sandbox, and is watched until it ends. */
+ * sandbox, and is watched until it ends.
+ *
+ * The asker cannot make another broker: it is in its sandbox, and whatever it
+ * forks is, too. So a process stands behind that of a main vub, and does
+ * nothing but make the broker, again if somebody has killed it. Questions wait
+ * meanwhile, in a socket of which both have the same end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -28,6 +33,9 @@
 #define SPAWNED_MAX 512
 /* What takes longer nobody waits for any more: a pipe without a reader. */
 #define TOO_LONG_S 60
+/* Until the next broker: one that is killed as it comes is no reason for haste.
+ */
+#define AGAIN_US 50000
 
 _Noreturn static void be_child(struct broker_job *j, int reply)
 {
@@ -259,19 +267,19 @@ static void take_ends(void)
 
 /* It is the asker's to end it, by its own end: what is typed at the terminal
  * and what a service manager sends to all is not for the broker. */
-static void begin(int questions, const struct sandbox_rules *rules, int asker)
+static void begin(const char *name, int questions,
+                  const struct sandbox_rules *rules, int parent)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    prctl(PR_SET_NAME, "vub-broker");
+    prctl(PR_SET_NAME, name);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != asker)
+    if (getppid() != parent)
         _exit(0);
     for (int sig = 1; sig < NSIG; sig++) {
         if (sig != SIGCHLD && sig != SIGBUS && sig != SIGSEGV && sig != SIGABRT)
             signal(sig, SIG_IGN);
     }
-    take_ends();
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         if (null >= 0)
             dup2(null, fd);
@@ -305,11 +313,12 @@ static void serve(struct broker_job *j, int questions, int reply,
     close(reply);
 }
 
-void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
+_Noreturn static void serve_all(int questions,
+                                const struct sandbox_rules *rules, int asker)
 {
     unsigned children = 0;
 
-    begin(questions, rules, asker);
+    take_ends();
     for (;;) {
         struct broker_question q;
         struct broker_job j = {rules, asker, &q, NULL, NULL, .fd = -1};
@@ -329,5 +338,32 @@ void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
             close(fds[0]);
         for (unsigned i = 1; i < num_fds; i++)
             close(fds[i]);
+    }
+}
+
+void broker_serve(int questions, const struct sandbox_rules *rules, int asker)
+{
+    begin("vub-broker", questions, rules, asker);
+    serve_all(questions, rules, asker);
+}
+
+void broker_serve_on(int questions, const struct sandbox_rules *rules,
+                     int asker)
+{
+    pid_t own = getpid(), pid;
+    int status;
+
+    begin("vub-spare", questions, rules, asker);
+    for (;;) {
+        pid = fork();
+        if (pid == 0) {
+            begin("vub-broker", questions, rules, own);
+            serve_all(questions, rules, asker);
+        }
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (pid > 0 && WIFEXITED(status))
+            _exit(0); /* the asker has ended it */
+        usleep(AGAIN_US);
     }
 }

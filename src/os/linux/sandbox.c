@@ -127,9 +127,10 @@ static int set_user(const struct sandbox_rules *rules, struct err *e)
 static int leave_rights(const struct sandbox_rules *rules,
                         struct sandbox_state *state, struct err *e)
 {
-    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), rc;
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), death = 0, rc;
     uint64_t has = 0;
 
+    prctl(PR_GET_PDEATHSIG, &death);
     rc = cap_get(&has);
     if (rc < 0)
         return err_sys(e, -rc, "", "cannot look at capabilities");
@@ -146,6 +147,9 @@ static int leave_rights(const struct sandbox_rules *rules,
     prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     /* Another user is not dumpable, or whatever the system is set to. */
     prctl(PR_SET_DUMPABLE, dumpable == 1, 0, 0, 0);
+    /* Nor does the end of a parent concern it any more. */
+    if (death)
+        prctl(PR_SET_PDEATHSIG, death);
     state->not_dumped = dumpable != 1;
     state->uid = geteuid();
     state->gid = getegid();
