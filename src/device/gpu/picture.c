@@ -125,8 +125,8 @@ void picture_rgb(const struct picture *p, size_t first, size_t num,
 }
 
 /* What becomes of pixels, in their order: those that are looked at, and those
- * that masks hide (NULL: nothing). num of them that follow each other: of a row,
- * or of many. */
+ * that masks hide (NULL: nothing). num of them that follow each other: of a
+ * row, or of many. */
 struct pass {
     void (*look)(struct pass *pass, size_t first, size_t num);
     void (*hide)(struct pass *pass, size_t first, size_t num);

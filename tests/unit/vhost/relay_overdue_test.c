@@ -33,7 +33,7 @@ static struct front *greet(struct rig *r, int *leg)
     struct front *f;
 
     rig_child_here(r);
-    f = front_connect_path(r->path);
+    f = front_connect_path(r->at.path);
     *leg = child_greet(r, RIG_FEATURES, 1);
     front_send(f, WIRE_SET_PROTOCOL_FEATURES, 0, &protocol, sizeof(protocol),
                NULL, 0);
