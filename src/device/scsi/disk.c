@@ -145,9 +145,18 @@ static void disk_start(struct lun *l, bool recovered)
     store_acquire_start(&d->acquire);
 }
 
+/* No channel is open without a session: filters count on that. One of a unit
+ * that leaves is closed a little later; this may be inside what it has ended.
+ */
 static void disk_stop(struct lun *l)
 {
-    store_acquire_stop(&disk_of(l)->acquire);
+    struct disk *d = disk_of(l);
+
+    if (d->ch && !l->leaves) {
+        store_channel_close(d->ch);
+        d->ch = NULL;
+    }
+    store_acquire_stop(&d->acquire);
 }
 
 static void disk_reset(struct lun *l)
