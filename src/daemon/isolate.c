@@ -30,6 +30,8 @@
 /* The same, for an answer to the front-end: an image that is locked is waited
  * for, some of that time. */
 #define ANSWER_MS 15000
+/* Whether its process may be killed is known at once. */
+#define ASKS_MS 5000
 
 static const char *const state_names[] = {
     [ISOLATE_STARTING] = "starting",
@@ -257,10 +259,24 @@ static void on_next(struct timer *t)
     start_next(container_of(t, struct isolated, next));
 }
 
+static void stay(struct isolated *i, const struct err *e)
+{
+    i->asks = i->suspending = false;
+    i->events.stays(e, i->events.arg);
+}
+
 static void on_patience(struct timer *t)
 {
     struct isolated *i = container_of(t, struct isolated, patience);
+    struct err e;
 
+    if (i->asks) {
+        isolate_forget(&i->asked);
+        err_set(&e, -ETIMEDOUT, "", "its process %d does not answer",
+                i->process ? i->process->pid : 0);
+        stay(i, &e);
+        return;
+    }
     if (i->closing) {
         if (i->process)
             process_kill(i->process, "it does not end");
@@ -507,12 +523,59 @@ static void on_suspended(struct relay *r, struct endpoint_visitor *visitor,
         relay_close(r, on_relay_closed, i);
 }
 
+static void on_asked(struct isolate_call *c, const char *members,
+                     const char *error)
+{
+    struct isolated *i = container_of(c, struct isolated, asked);
+    struct err e;
+
+    if (!i->asks || i->closing)
+        return;
+    timer_stop(&i->patience);
+    if (members) {
+        i->asks = false;
+        relay_suspend(i->relay, on_suspended, i);
+        return;
+    }
+    if (error)
+        process_read_error(error, &e);
+    else
+        err_set(&e, -EAGAIN, "", "its process has ended meanwhile");
+    stay(i, &e);
+}
+
+/* It may be known by now that there is something to lose; if there comes to be
+ * before it is killed, the next process knows. */
+static bool asks_process(struct isolated *i)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+    struct err e;
+    int rc = -ENOTCONN;
+
+    if (!i->process || !i->process->ready)
+        return false;
+    json_begin(&o, NULL, '{');
+    json_add_str(&o, "device", i->common->id);
+    json_end(&o, '}');
+    i->asked.answered = on_asked;
+    list_init(&i->asked.node);
+    if (!o.failed)
+        rc = process_ask(i->process, &i->asked, "keeper.may_be_killed", o.text,
+                         &e);
+    json_out_free(&o);
+    return rc == 0;
+}
+
 void isolate_suspend(struct isolated *i)
 {
     if (i->closing || i->suspending || i->handed_on)
         return;
     i->suspending = true;
-    relay_suspend(i->relay, on_suspended, i);
+    i->asks = asks_process(i);
+    if (i->asks)
+        timer_start(&i->patience, ASKS_MS);
+    else
+        relay_suspend(i->relay, on_suspended, i);
 }
 
 void isolate_close(struct isolated *i)

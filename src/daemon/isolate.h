@@ -42,6 +42,8 @@ struct isolate_events {
     void (*closed)(void *arg);
     void (*suspended)(struct endpoint_visitor *visitor, struct keep_item *kept,
                       int count, void *arg);
+    /* It is not suspended, and goes on. */
+    void (*stays)(const struct err *e, void *arg);
     /* The visitor is served here, or why not. */
     void (*arrived)(const struct err *e, void *arg);
     /* The front-end has gone, and on_disconnect is "exit". */
@@ -72,10 +74,11 @@ int isolate_place(struct isolated *i, struct place *place,
 /* Front-ends are served from now on. */
 int isolate_start(struct isolated *i, struct err *e);
 /* Another vub is to go on with it: as endpoint_suspend, the front-end notices
- * nothing, and the socket's file stays. Its process ends, and then: suspended,
- * with who was served (fd -1: nobody), the caller's, and what is kept, whose
- * fds are the caller's, and the list to be freed; and closed. After
- * isolate_start; isolate_close may come meanwhile, then closed comes alone. */
+ * nothing, and the socket's file stays. If its process has what would be lost
+ * with it: stays. Else that ends, and then: suspended, with who was served (fd
+ * -1: nobody), the caller's, and what is kept, whose fds are the caller's, and
+ * the list to be freed; and closed. After isolate_start; isolate_close may come
+ * meanwhile, then closed comes alone. */
 void isolate_suspend(struct isolated *i);
 /* The front-end is let go, and the process ends; then closed, never from
  * inside. Of one that was started. Safe twice. */

@@ -109,6 +109,8 @@ void process_unmind(struct isolate_process *p);
 /* isolate_talk.c: a line that the process has said. errors: of HEARD_FAILED. */
 enum heard process_hear(struct isolate_process *p, const char *text, size_t len,
                         struct errs *errors);
+/* The object of an error that a process has written. */
+void process_read_error(const char *text, struct err *e);
 int process_ask(struct isolate_process *p, struct isolate_call *c,
                 const char *method, const char *params, struct err *e);
 void process_notify(struct isolate_process *p, const char *method,
@@ -139,7 +141,9 @@ struct isolated {
     struct timer next, patience;
     unsigned timers; /* whose gone is waited for */
     bool placed, closing, relay_closed, closed;
-    bool suspending;                 /* until its relay has handed on */
+    bool suspending; /* until its relay has handed on */
+    bool asks;       /* before: whether its process may be killed, by: */
+    struct isolate_call asked;
     bool handed_on;                  /* that has: its process is to end */
     struct endpoint_visitor visitor; /* then */
 

@@ -25,6 +25,18 @@ static void read_error(const struct json *one, struct errs *out)
     errs_push(out, &e);
 }
 
+void process_read_error(const char *text, struct err *e)
+{
+    struct err why;
+    struct json *one = json_parse(text, strlen(text), &why);
+
+    err_set(e, -EBUSY, "", "%s",
+            one && json_type(one) == JSON_OBJECT
+                ? json_member_string(one, "message")
+                : "its process does not want to be killed");
+    json_free(one);
+}
+
 /* Why the device cannot be opened. */
 static enum heard hear_failed(const struct json *params, struct errs *out)
 {

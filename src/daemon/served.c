@@ -114,6 +114,7 @@ int served_open(struct served *s, struct errs *e)
 static void on_isolated_closed(void *arg);
 static void on_isolated_suspended(struct endpoint_visitor *visitor,
                                   struct keep_item *kept, int count, void *arg);
+static void on_isolated_stays(const struct err *e, void *arg);
 static void on_isolated_arrived(const struct err *e, void *arg);
 static void on_isolated_left(void *arg);
 static void on_isolated_event(const struct endpoint_event *event, void *arg);
@@ -153,6 +154,7 @@ static int place_isolated(struct served *s, struct place *place, struct err *e)
     const struct isolate_events events = {
         .closed = on_isolated_closed,
         .suspended = on_isolated_suspended,
+        .stays = on_isolated_stays,
         .arrived = on_isolated_arrived,
         .left = on_isolated_left,
         .event = on_isolated_event,
@@ -382,6 +384,15 @@ static void on_isolated_suspended(struct endpoint_visitor *visitor,
     struct served *s = arg;
 
     s->heritage = (struct heritage){*visitor, kept, count};
+}
+
+static void on_isolated_stays(const struct err *e, void *arg)
+{
+    struct served *s = arg;
+
+    s->why = *e;
+    s->stays = true;
+    answer(s);
 }
 
 static void on_isolated_arrived(const struct err *e, void *arg)

@@ -120,6 +120,11 @@ struct device_ops {
      * as long as its guest waits. NULL: all is there. */
     int (*save)(struct device *d, struct err *e);
 
+    /* [home, rings may run] Its process is to be killed, and another one goes
+     * on with it: that is how an isolated device is handed on. A negative errno
+     * if it has what would be lost. NULL: it never has. */
+    int (*may_be_killed)(struct device *d, struct err *e);
+
     /* [home, no session] Frees d, at once or later; device_gone comes first. */
     void (*close)(struct device *d);
 };

@@ -7,6 +7,8 @@
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
 #include "daemon/watchdog.h"
+#include "device/command.h"
+#include "virtio/device.h"
 
 struct log_args {
     unsigned level, format;
@@ -91,11 +93,26 @@ static void run_ping(struct request *r)
     request_done(r);
 }
 
+/* Fails if it has what would be lost with this process. */
+static void run_may_be_killed(struct device *d, struct call *c)
+{
+    struct err e;
+
+    if (d->ops->may_be_killed && d->ops->may_be_killed(d, &e) < 0)
+        call_fail(c, &e);
+    else
+        call_done(c);
+}
+
+static const struct command may_be_killed = {"keeper.may_be_killed", NULL, NULL,
+                                             run_may_be_killed};
+
 static const struct command_row rows[] = {
     {"keeper.log", &log_table, .run = run_log},
     {"keeper.refresh", NULL, .run = run_refresh},
     {"keeper.cancel", &cancel_table, .run = run_cancel},
     {"keeper.ping", NULL, .run = run_ping},
+    {"keeper.may_be_killed", NULL, .device = &may_be_killed},
 };
 
 bool keeper_find(const char *name, struct command_row *row)

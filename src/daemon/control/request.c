@@ -293,7 +293,7 @@ static int find_device(struct request *r, const struct command_row *row,
     if (!r->served)
         errs_add(e, -ENODEV, "/params/device", "there is no device \"%.64s\"",
                  id);
-    else if (row->device && r->served->conf->table != row->type)
+    else if (row->device && row->type && r->served->conf->table != row->type)
         errs_add(e, -EINVAL, "/params/device",
                  "\"%s\" is of the type %s; %s is for those of the type %s", id,
                  r->served->conf->table->name, row->name, row->type->name);

@@ -433,6 +433,7 @@ static const struct device_ops block_ops = {
     .ring_stop = block_ring_stop,
     .refresh = block_refresh,
     .save = block_save,
+    .may_be_killed = block_save, /* in such a process all is kept already */
     .close = block_close,
 };
 

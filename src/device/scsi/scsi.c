@@ -154,12 +154,12 @@ static void scsi_stop(struct device *d)
         scsi_keep_session(s, false);
 }
 
-/* All rings have stopped: what was told has been seen. */
-static int scsi_save(struct device *d, struct err *e)
+/* In a process that may be killed all is kept already: it is asked whether it
+ * can be. */
+static int save_luns(struct device *d, struct err *e)
 {
     struct scsi *s = scsi_of(d);
 
-    scsi_keep_told(s);
     LIST_EACH (&s->luns, node) {
         struct lun *l = container_of(node, struct lun, node);
         int rc = l->ops->save ? l->ops->save(l, e) : 0;
@@ -168,6 +168,13 @@ static int scsi_save(struct device *d, struct err *e)
             return rc;
     }
     return 0;
+}
+
+/* All rings have stopped: what was told has been seen. */
+static int scsi_save(struct device *d, struct err *e)
+{
+    scsi_keep_told(scsi_of(d));
+    return save_luns(d, e);
 }
 
 static void scsi_reset(struct device *d)
@@ -307,6 +314,7 @@ static const struct device_ops scsi_ops = {
     .ring_stop = scsi_ring_stop,
     .refresh = scsi_refresh,
     .save = scsi_save,
+    .may_be_killed = save_luns,
     .close = scsi_close,
 };
 
