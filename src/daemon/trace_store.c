@@ -17,10 +17,19 @@ static const struct conf_key wanted_keys[] = {
     {NULL},
 };
 
+static void wanted_check(void *data, const char *at, struct errs *e)
+{
+    const struct wanted *w = data;
+
+    (void)at;
+    store_check_stack(&w->store, e);
+}
+
 static const struct conf_table wanted_table = {
     .name = "replay",
     .size = sizeof(struct wanted),
     .keys = wanted_keys,
+    .check = wanted_check,
     .help = "What a trace is replayed against.",
 };
 

@@ -63,6 +63,10 @@ static int fault_submit(struct store_channel *ch, struct store_req *r)
         list_add(&c->stuck, &r->node);
         f->held++;
         return STORE_PENDING;
+    case FAULT_POWERCUT:
+        fault_cut(rule);
+        r->result = -EIO;
+        return STORE_DONE;
     case FAULT_DISCONNECT:
         store_tell_drop(&f->filter.store, "filter fault was told to lose it");
         return store_filter_forward(&c->filter, r);
@@ -188,6 +192,12 @@ static void fault_close(struct store *s)
     free(f);
 }
 
+static int fault_begin(struct store *s, struct loop *home, struct err *e)
+{
+    fault_find_power(fault_of(s));
+    return store_filter_begin(s, home, e);
+}
+
 static int fault_open(struct store **out, const struct conf_any *c,
                       bool read_only, const char *id, struct errs *e)
 {
@@ -228,7 +238,7 @@ static const struct store_ops fault_ops = {
     .next = store_filter_next,
     .commands = fault_commands,
     .status = fault_status,
-    .begin = store_filter_begin,
+    .begin = fault_begin,
     .end = store_filter_end,
     .acquire = store_filter_acquire,
     .release = store_filter_release,

@@ -2,7 +2,7 @@
  *
  * fault.c is the filter; fault_rules.c says which requests a rule is about;
  * fault_job.c does what becomes of those that are done otherwise than asked;
- * fault_commands.c is what it can be told.
+ * fault_power.c cuts the power; fault_commands.c is what it can be told.
  *
  * Threads: all of it on the one loop of its device: info.serial. */
 #ifndef VUB_STORE_FAULT_H
@@ -25,13 +25,15 @@ enum fault_outcome {
     FAULT_STUCK,      /* it is held */
     FAULT_DISCONNECT, /* it is done, and the front-end is lost */
     FAULT_BREAK,      /* its ring breaks */
+    FAULT_POWERCUT,   /* it fails, and the power is cut */
 };
 
 enum { FAULT_OP_ANY = STORE_ZERO + 1 };
 
 struct fault_rule_conf {
     const char *name; /* NULL: its number is all */
-    unsigned op, outcome, error;
+    unsigned op, outcome, error, power;
+    const char *filter; /* whose power: its name; NULL: the only one's */
     bool has_outcome, stuck, armed, has_bytes;
     uint32_t after, every, count, per_million, bits;
     uint64_t offset, length, bytes, distance;
@@ -58,6 +60,7 @@ struct fault_state {
 struct fault_rule {
     const struct fault_rule_conf *conf;
     struct fault_state now;
+    struct store *power; /* FAULT_POWERCUT: whose; NULL: nobody's */
 };
 
 struct fault {
@@ -114,6 +117,14 @@ int fault_do(struct fault_channel *c, struct fault_rule *rule,
              struct store_req *r);
 /* Does a little of one of the channel's steps. */
 void fault_step(struct store_req *r);
+
+/* ---- fault_power.c ---- */
+
+/* [home] The stack has been opened. */
+void fault_find_power(struct fault *f);
+/* Is there any power? */
+bool fault_can_cut(const struct fault_rule *rule);
+void fault_cut(const struct fault_rule *rule);
 
 /* ---- fault.c ---- */
 

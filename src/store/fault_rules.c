@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "store/fault.h"
+#include "store/powercut.h"
 
 /* In the order of error_words. */
 static const int errors[] = {EIO,    ENOSPC,    ENOMEM, EDQUOT,
@@ -15,8 +16,8 @@ static const char *const op_words[] = {"read", "write", "flush", "discard",
                                        "zero", "any",   NULL};
 /* In the order of enum fault_outcome. */
 const char *const fault_outcome_words[] = {
-    "error",     "short", "flip",       "garbage", "drop",
-    "misdirect", "stuck", "disconnect", "break",   NULL};
+    "error", "short",      "flip",  "garbage",  "drop", "misdirect",
+    "stuck", "disconnect", "break", "powercut", NULL};
 
 #define OPS(op) (1u << (op))
 #define OPS_ALL                                                                \
@@ -69,6 +70,8 @@ static bool is_due(struct fault_rule *rule, const struct store_req *r)
     uint64_t nth;
 
     if (!now->armed || !matches(c, r))
+        return false;
+    if (c->outcome == FAULT_POWERCUT && !fault_can_cut(rule))
         return false;
     now->matched++;
     nth = now->seen++;
@@ -230,7 +233,15 @@ static const struct conf_key rule_keys[] = {
              "and are not. misdirect: they are done at another place. stuck: "
              "they are held, until fault.release or until the device gives "
              "them up. disconnect: they are done, and the front-end is lost. "
-             "break: their ring breaks."},
+             "break: their ring breaks. powercut: they fail, and the power of "
+             "the filter powercut above or below is cut."},
+    {"power", CONF_CHOICE, CONF_AT(struct fault_rule_conf, power),
+     .def = "\"mixed\"", .words = powercut_outcome_words,
+     .help = "What a power cut leaves of the writes that were not flushed, as "
+             "powercut.cut has it."},
+    {"filter", CONF_STR, CONF_AT(struct fault_rule_conf, filter), .min = 1,
+     .help = "The name of the filter powercut, if there is more than one among "
+             "these stores."},
     {"error", CONF_CHOICE, CONF_AT(struct fault_rule_conf, error),
      .def = "\"EIO\"", .words = error_words,
      .help = "What they fail with. A guest of a block device sees an I/O error "

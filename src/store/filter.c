@@ -23,6 +23,7 @@ int store_filter_open(struct store_filter *f, const struct conf_any *c,
 
     if (rc < 0)
         return rc;
+    f->next->above = &f->store;
     f->store.ops = c->table->ops;
     f->store.id = id;
     f->store.info = f->next->info;

@@ -222,6 +222,8 @@ static bool begin_next(struct powercut *p)
     if (p->busy)
         return false;
     trim_to_size(p);
+    if (p->trips)
+        return false; /* powercut_on_trip comes */
     if (p->cut) {
         p->busy = true;
         powercut_begin_cut(p);
@@ -499,6 +501,14 @@ static const struct conf_key powercut_keys[] = {
     STORE_FILTER_NAME(struct powercut_conf),
     {NULL},
 };
+
+bool powercut_named(const struct conf_any *c, const char **name)
+{
+    if (c->table != &powercut_table)
+        return false;
+    *name = ((const struct powercut_conf *)c->data)->name;
+    return true;
+}
 
 const struct conf_table powercut_table = {
     .name = "powercut",

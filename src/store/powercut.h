@@ -4,7 +4,8 @@
 
 #include "store/store.h"
 
-/* What becomes of writes that were not flushed. */
+/* What becomes of writes that were not flushed; words: powercut_outcome_words.
+ */
 enum power_outcome {
     POWER_LOST,
     POWER_KEPT,
@@ -12,6 +13,7 @@ enum power_outcome {
     POWER_REORDERED, /* each or not, by chance, and in any order */
     POWER_MIXED,     /* torn, and in any order */
 };
+extern const char *const powercut_outcome_words[];
 
 /* One power cut; the caller's memory until over. */
 struct power_cut {
@@ -30,5 +32,13 @@ struct power_cut {
  * stopped. over comes once, later or from inside: what the power cut has left
  * is there. -EBUSY: one is under way, and over does not come. */
 int powercut_cut(struct store *s, struct power_cut *cut, struct err *e);
+/* The same from inside a submit of a request that goes through s or has gone
+ * through it: requests fail from now on, the rest follows at the end of the
+ * loop's turn. The seed is the config's. Nothing, if the power is off. */
+void powercut_trip(struct store *s, enum power_outcome how);
+/* Nothing can be cut now: it has been, or s is being closed. */
+bool powercut_is_off(const struct store *s);
+/* Is it the config of a powercut? *name: its own, or NULL. */
+bool powercut_named(const struct conf_any *c, const char **name);
 
 #endif

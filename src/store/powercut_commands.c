@@ -6,8 +6,8 @@
 #include "store/powercut_impl.h"
 
 /* In the order of enum power_outcome. */
-static const char *const outcome_words[] = {"lost",      "kept",  "torn",
-                                            "reordered", "mixed", NULL};
+const char *const powercut_outcome_words[] = {"lost",      "kept",  "torn",
+                                              "reordered", "mixed", NULL};
 
 struct cut_args {
     unsigned outcome;
@@ -17,7 +17,7 @@ struct cut_args {
 
 static const struct conf_key cut_keys[] = {
     {"outcome", CONF_CHOICE, CONF_AT(struct cut_args, outcome),
-     .def = "\"mixed\"", .words = outcome_words,
+     .def = "\"mixed\"", .words = powercut_outcome_words,
      .help = "What becomes of the writes that were not flushed: all are lost; "
              "all are kept; of each all, some sectors or nothing is kept; each "
              "is kept or not, in any order; or both of these."},
@@ -41,10 +41,10 @@ struct cutting {
     struct call *call;
 };
 
-static void tell(const struct power_cut *cut, struct json_out *o)
+static void describe(const struct power_cut *cut, struct json_out *o)
 {
     json_add_u64(o, "cut", cut->number);
-    json_add_str(o, "outcome", outcome_words[cut->how]);
+    json_add_str(o, "outcome", powercut_outcome_words[cut->how]);
     json_add_u64(o, "seed", cut->seed);
     json_add_u64(o, "writes", cut->writes);
     json_add_u64(o, "kept", cut->kept);
@@ -54,11 +54,19 @@ static void tell(const struct power_cut *cut, struct json_out *o)
     json_add_u64(o, "sectors_lost", cut->sectors_lost);
 }
 
+void powercut_tell(struct powercut *p, const struct power_cut *cut)
+{
+    struct json_out o;
+
+    if (!store_event_begin(&o, "powercut.cut", &p->filter.store, &p->limit))
+        return;
+    describe(cut, &o);
+    store_event_end(&o);
+}
+
 static void on_over(struct power_cut *cut, int result)
 {
     struct cutting *c = container_of(cut, struct cutting, cut);
-    struct json_out o = JSON_OUT_EMPTY;
-    struct store_event_limit *limit = &powercut_of(c->store)->limit;
     struct err e;
 
     if (result < 0) {
@@ -68,11 +76,8 @@ static void on_over(struct power_cut *cut, int result)
         free(c);
         return;
     }
-    if (store_event_begin(&o, "powercut.cut", c->store, limit)) {
-        tell(cut, &o);
-        store_event_end(&o);
-    }
-    tell(cut, &c->call->out);
+    powercut_tell(powercut_of(c->store), cut);
+    describe(cut, &c->call->out);
     call_done(c->call);
     free(c);
 }

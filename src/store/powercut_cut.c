@@ -2,7 +2,9 @@
  *
  * The session ends; what waited for its turn has failed by then. When whatever
  * is on its way down has ended, the cut has its turn: what is left goes down,
- * the rest is forgotten, and then a session may begin.
+ * the rest is forgotten, and then a session may begin. Where it is a request
+ * that cuts the power, from somewhere inside of submits, only the power goes at
+ * once; the rest is for the end of the loop's turn.
  *
  * Each write draws its fate, in the order in which they came, from a stream of
  * numbers that is the seed's: the same writes and the same seed have the same
@@ -138,10 +140,34 @@ void powercut_begin_cut(struct powercut *p)
     powercut_spill(p, cut_spilled);
 }
 
+/* From now on nothing of what was asked for is done. */
+static void go_off(struct powercut *p, struct power_cut *cut)
+{
+    p->cut = cut;
+    cut->number = ++p->cuts;
+    if (!cut->has_seed)
+        cut->seed = p->conf->seed;
+    p->off = p->channels > 0;
+    powercut_keep_state(p);
+}
+
+/* Whoever waits for something hears of it. */
+static void fail_all(struct powercut *p)
+{
+    struct list lost, *node;
+
+    list_init(&lost);
+    list_move(&lost, &p->queue);
+    while ((node = list_pop(&lost)) != NULL)
+        store_complete(container_of(node, struct store_req, node), -EIO);
+    if (p->off)
+        store_tell_drop(&p->filter.store, "the power of its disk was cut");
+    powercut_go_on(p);
+}
+
 int powercut_cut(struct store *s, struct power_cut *cut, struct err *e)
 {
     struct powercut *p = powercut_of(s);
-    struct list lost, *node;
 
     if (p->cut || p->gone)
         return err_set(e, -EBUSY, "", "%s",
@@ -150,18 +176,44 @@ int powercut_cut(struct store *s, struct power_cut *cut, struct err *e)
                               : "the device is being closed");
     if (!powercut_open_own(p))
         return err_nomem(e);
-    p->cut = cut;
-    cut->number = ++p->cuts;
-    if (!cut->has_seed)
-        cut->seed = p->conf->seed;
-    p->off = p->channels > 0;
-    powercut_keep_state(p);
-    list_init(&lost);
-    list_move(&lost, &p->queue);
-    while ((node = list_pop(&lost)) != NULL)
-        store_complete(container_of(node, struct store_req, node), -EIO);
-    if (p->off)
-        store_tell_drop(s, "the power of its disk was cut");
-    powercut_go_on(p);
+    go_off(p, cut);
+    fail_all(p);
     return 0;
+}
+
+/* ---- by a request ---- */
+
+static void on_tripped_over(struct power_cut *cut, int result)
+{
+    struct powercut *p = container_of(cut, struct powercut, tripped);
+
+    if (result == 0) /* else it has been logged */
+        powercut_tell(p, cut);
+}
+
+void powercut_on_trip(struct defer *d)
+{
+    struct powercut *p = container_of(d, struct powercut, trip);
+
+    p->trips = false;
+    fail_all(p);
+}
+
+bool powercut_is_off(const struct store *s)
+{
+    const struct powercut *p = powercut_of((struct store *)s);
+
+    return p->off || p->cut || p->gone;
+}
+
+void powercut_trip(struct store *s, enum power_outcome how)
+{
+    struct powercut *p = powercut_of(s);
+
+    if (powercut_is_off(s) || !powercut_open_own(p))
+        return;
+    p->tripped = (struct power_cut){.how = how, .over = on_tripped_over};
+    p->trips = true;
+    go_off(p, &p->tripped);
+    loop_defer(p->home, &p->trip);
 }

@@ -56,9 +56,12 @@ struct powercut {
     struct store_req *active; /* NULL: ours, or given up */
     bool going, again;
 
-    bool off;              /* no power until the rings have stopped */
-    struct power_cut *cut; /* under way */
-    uint64_t cuts;         /* begun */
+    bool off;                 /* no power until the rings have stopped */
+    struct power_cut *cut;    /* under way */
+    struct power_cut tripped; /* by a request */
+    struct defer trip;
+    bool trips;    /* trip will run */
+    uint64_t cuts; /* begun */
     struct store_event_limit limit;
     bool sync;              /* atomic: what is cached is wanted below */
     struct store_req flush; /* of our own */
@@ -112,6 +115,8 @@ int powercut_sync(struct store *s);
 
 /* powercut_commands.c */
 extern const struct store_command powercut_commands[];
+/* Tells whoever listens of a power cut that is over. */
+void powercut_tell(struct powercut *p, const struct power_cut *cut);
 
 /* powercut_spill.c */
 
@@ -127,5 +132,6 @@ void powercut_drop_marked(struct powercut *p);
 
 /* powercut_cut.c: it is the turn of p->cut. */
 void powercut_begin_cut(struct powercut *p);
+void powercut_on_trip(struct defer *d);
 
 #endif

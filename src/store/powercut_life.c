@@ -146,6 +146,7 @@ static void on_timer(struct timer *t)
 void powercut_life_init(struct powercut *p)
 {
     p->resting.run = on_rest;
+    defer_init(&p->trip, powercut_on_trip);
     p->timer.fire = on_timer;
     p->timer.gone = on_timer_gone;
 }
@@ -197,6 +198,7 @@ int powercut_acquire(struct store *s, struct err *e)
     if (rc < 0)
         return rc;
     p->used = p->locked = true;
+    p->off = false; /* another session, though channels may have stayed */
     return 0;
 }
 

@@ -130,7 +130,7 @@ static void pump(struct powercut *p)
         struct cached *piece = s->list[s->next++];
         uint64_t left = piece->todo;
 
-        while (left) {
+        while (left && s->result == 0) {
             spot_run(&left, &first, &num);
             send_run(p, piece, first, num);
         }

@@ -152,6 +152,7 @@ struct store {
     const char *id;   /* of the device, for log lines */
     const char *name; /* of a filter, by which commands find it; the config's.
                        * NULL: none */
+    struct store *above; /* the filter that is around it; NULL: none */
 
     /* store.c's */
     void (*changed)(void *arg);
@@ -178,6 +179,9 @@ extern const struct conf_union store_union;
  * keys "logical_block_size" and "physical_block_size" of what is at `at`. */
 void store_check_blocks(uint32_t logical, uint32_t physical, const char *at,
                         struct errs *e);
+/* Rules between the stores that one stands on, itself among them: of a config
+ * that is without mistakes otherwise. */
+void store_check_stack(const struct conf_any *c, struct errs *e);
 int store_open(struct store **out, const struct conf_any *c, bool read_only,
                const char *id, struct errs *e);
 /* After store_open: what it has that is neither in its config nor on a medium

@@ -232,6 +232,117 @@ static void a_unit_loses_its_front_end(void **state)
     vub_free(v);
 }
 
+/* ---- power ---- */
+
+#define CUTS(rule) "'rules': [{'outcome': 'powercut', " rule "}]"
+#define POWER(keys) "{'type': 'powercut', 'seed': 3, 'next': " keys "}"
+
+/* In any order, and whatever else comes. */
+static void need_cut(struct ctl *c)
+{
+    bool fired = false, cut = false;
+
+    while (!fired || !cut) {
+        const char *line = ctl_answer(c);
+
+        fired |= strstr(line, "\"outcome\":\"powercut\"") != NULL;
+        cut |= strstr(line, "\"event\":\"powercut.cut\"") != NULL;
+    }
+}
+
+/* One of many, in one batch. */
+static void a_write_cuts_the_power(void **state)
+{
+    enum { MANY = 40, CUTS_IT = 20 };
+    struct vub *v =
+        ctl_start(DISK("d", "",
+                       "{'type': 'fault', " CUTS(
+                           "'op': 'write', 'after': 21, 'count': 1,"
+                           " 'power': 'lost'") ", 'next': " POWER(STORE) "}"));
+    struct front *f = front_new(v, "d", NULL);
+    struct blk_req *r[MANY];
+    struct ctl c, events;
+    char buf[PIECE], was[PIECE];
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_open(&events, v);
+    ctl_call(&events, "events", "{}");
+    ctl_need(&events, "result");
+    front_fill(was, PIECE, 1);
+    blk_write(f->vq[0], 0, was, PIECE);
+    blk_flush(f->vq[0]);
+    for (unsigned i = 0; i < MANY; i++) {
+        r[i] = blk_new(f, PIECE);
+        front_fill(r[i]->data, PIECE, 2);
+        assert_true(blk_add(f->vq[0], r[i], VIRTIO_BLK_T_OUT,
+                            (uint64_t)i * PIECE / 512, PIECE));
+    }
+    vq_kick(f->vq[0]);
+    front_need_hangup(f);
+    for (unsigned i = CUTS_IT; i < MANY; i++)
+        assert_int_not_equal(*r[i]->status, VIRTIO_BLK_S_OK);
+    need_cut(&events);
+    front_free(f);
+    f = front_new(v, "d", NULL);
+    blk_read(f->vq[0], 0, buf, PIECE);
+    assert_memory_equal(buf, was, PIECE);
+    memset(was, 0, PIECE);
+    for (unsigned i = 1; i < MANY; i++) {
+        blk_read(f->vq[0], (uint64_t)i * PIECE / 512, buf, PIECE);
+        assert_memory_equal(buf, was, PIECE);
+    }
+    blk_verify(f->vq[0], 0, PIECE, 4);
+    ctl_call(&c, "stats", "{'device': 'd'}");
+    ctl_need(&c, "\"matched\":23,\"fired\":1");
+    front_free(f);
+    ctl_close(&events);
+    ctl_close(&c);
+    vub_free(v);
+}
+
+/* The rule is below: what goes down for a flush is what cuts it. */
+static void a_unit_loses_its_power(void **state)
+{
+    struct vub *v = ctl_start(
+        SAN("", LUN(0, 0,
+                    POWER("{'type': 'fault', " CUTS(
+                        "'op': 'write', 'count': 1,"
+                        " 'power': 'kept'") ", "
+                                            "'next': " STORE
+                                            "}")) "," LUN(0, 1, STORE)));
+    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct scsi_lun disk = scsi_at(0, 0);
+    struct scsi_req *r = scsi_new(s, disk, 0);
+    struct ctl c;
+    char buf[512], was[512];
+
+    (void)state;
+    ctl_open(&c, v);
+    ctl_call(&c, "events", "{}");
+    ctl_need(&c, "result");
+    front_fill(was, sizeof(was), 1);
+    scsi_attend(s->queue[0], disk);
+    scsi_write(s->queue[0], disk, 0, was, sizeof(was));
+    scsi_go(s->queue[0], r, CDB(SCSI_SYNC_CACHE_10), 0, 0);
+    front_need_hangup(s->f);
+    if (scsi_is_done(s->queue[0], r))
+        assert_false(r->answer.response == VIRTIO_SCSI_S_OK &&
+                     r->answer.status == SCSI_GOOD);
+    need_cut(&c);
+    scsi_close(s);
+    s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    scsi_attend(s->queue[0], disk);
+    scsi_read(s->queue[0], disk, 0, buf, sizeof(buf));
+    assert_memory_equal(buf, was, sizeof(was));
+    scsi_verify(s->queue[0], disk, 8, 512, 3);
+    scsi_attend(s->queue[0], scsi_at(0, 1));
+    scsi_verify(s->queue[0], scsi_at(0, 1), 8, 512, 3);
+    scsi_close(s);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 /* ---- commands ---- */
 
 static void a_stuck_request_waits_for_a_word(void **state)
@@ -307,5 +418,6 @@ BEHAVE_MAIN(T(the_same_seed_and_requests_end_the_same),
             T(a_disk_breaks_its_ring_and_no_other),
             T(a_unit_breaks_its_ring_and_no_other),
             T(a_front_end_is_lost_and_comes_again),
-            T(a_unit_loses_its_front_end), T(a_stuck_request_waits_for_a_word),
+            T(a_unit_loses_its_front_end), T(a_write_cuts_the_power),
+            T(a_unit_loses_its_power), T(a_stuck_request_waits_for_a_word),
             T(rules_are_armed_over_the_control_socket))

@@ -559,6 +559,7 @@ static void block_check(void *data, const char *at, struct errs *e)
                 conf->store.table->name);
     store_check_blocks(conf->logical_block_size, conf->physical_block_size, at,
                        e);
+    store_check_stack(&conf->store, e);
 }
 
 static const struct conf_key block_keys[] = {

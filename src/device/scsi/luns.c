@@ -231,6 +231,7 @@ static void lun_check(void *data, const char *at, struct errs *e)
     if (c->store.table) {
         store_check_blocks(c->logical_block_size, c->physical_block_size, at,
                            e);
+        store_check_stack(&c->store, e);
         return;
     }
     if (c->serial)
