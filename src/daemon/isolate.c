@@ -52,6 +52,24 @@ static void inherit(struct isolated *i, const struct isolate_inherited *kept)
     }
 }
 
+static void count_one(const struct conf_any *o, void *arg)
+{
+    (void)o;
+    ++*(unsigned *)arg;
+}
+
+/* How many pieces of memory it may keep: one for each store and filter, and two
+ * of its own; of units that come later nobody knows. */
+static unsigned kept_max(const struct conf_any *device)
+{
+    unsigned count = 2;
+    const struct conf_visitor v = {.object = count_one, .arg = &count};
+
+    conf_visit(device->table, device->data, &v);
+    return device_type_of(device)->grows ? KEEP_ITEMS_MAX
+                                         : MIN(count, KEEP_ITEMS_MAX);
+}
+
 int isolate_open(struct isolated **out, const struct conf_any *device,
                  bool reread, const struct isolate_inherited *kept,
                  struct errs *e)
@@ -68,7 +86,7 @@ int isolate_open(struct isolated **out, const struct conf_any *device,
     i->reread = reread;
     list_init(&i->waiting);
     i->visitor.fd = -1;
-    if (isolate_kept_open(&i->kept, i->common->id) < 0) {
+    if (isolate_kept_open(&i->kept, i->common->id, kept_max(device)) < 0) {
         free(i);
         return errs_nomem(e);
     }

@@ -21,13 +21,14 @@ struct relay;
 /* The keeper's: what the process has told. */
 struct isolate_kept {
     const char *id;          /* of the device */
-    struct keep_item *items; /* [count], at most KEEP_ITEMS_MAX */
+    struct keep_item *items; /* [count], at most so many: */
+    unsigned most;
     unsigned count, room;
     bool told_full;
     struct closer *closer;
 };
 
-int isolate_kept_open(struct isolate_kept *k, const char *id);
+int isolate_kept_open(struct isolate_kept *k, const char *id, unsigned most);
 /* Takes its fd. */
 void isolate_kept_add(struct isolate_kept *k, const struct keep_item *item);
 /* All of it: the fds are the caller's, and the list to be freed. */

@@ -1,8 +1,10 @@
 /* One message for each item, with its descriptor if there is one: without, it
  * was dropped. The keeper maps nothing of it, and does not look into it: it
  * holds the descriptors, so that memory outlives the process, and gives them to
- * the next one, which checks them (os/keep.h). A message without names says
- * that all has been given. */
+ * the next one, which checks them (os/keep.h). It holds no more of them than
+ * the device has a use for, and none that is not memory: what else a process
+ * might have may take for ever to close. A message without names says that all
+ * has been given. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +61,10 @@ static void no_idle(void *arg)
     (void)arg;
 }
 
-int isolate_kept_open(struct isolate_kept *k, const char *id)
+int isolate_kept_open(struct isolate_kept *k, const char *id, unsigned most)
 {
     k->id = id;
+    k->most = most;
     k->closer = closer_new(no_idle, NULL);
     return k->closer ? 0 : -ENOMEM;
 }
@@ -97,12 +100,12 @@ int isolate_kept_give(const struct isolate_kept *k, int sock, unsigned *given)
 
 static bool make_room(struct isolate_kept *k)
 {
-    unsigned room = k->room ? 2 * k->room : 16;
+    unsigned room = MIN(k->room ? 2 * k->room : 16, k->most);
     struct keep_item *items;
 
     if (k->count < k->room)
         return true;
-    if (k->count == KEEP_ITEMS_MAX)
+    if (k->count == k->most)
         return false;
     items = realloc(k->items, room * sizeof(*items));
     if (!items)
@@ -127,8 +130,10 @@ void isolate_kept_add(struct isolate_kept *k, const struct keep_item *item)
         return;
     }
     if (!k->told_full)
-        log_warn(k->id, "its process keeps more than %d pieces of memory",
-                 KEEP_ITEMS_MAX);
+        log_warn(k->id,
+                 "its process keeps more than %u pieces of memory, which is "
+                 "more than such a device has a use for",
+                 k->most);
     k->told_full = true;
     closer_fd(k->closer, item->fd);
 }
@@ -153,7 +158,8 @@ int isolate_kept_hear(struct isolate_kept *k, int sock, unsigned most)
         rc = receive_item(sock, &item);
         if (rc <= 0)
             break;
-        if (strcmp(item.id, k->id) == 0 && item.name[0]) {
+        if (strcmp(item.id, k->id) == 0 && item.name[0] &&
+            (item.fd < 0 || keep_is_memory(item.fd, item.len))) {
             isolate_kept_add(k, &item);
             continue;
         }

@@ -73,6 +73,8 @@ struct device_type {
     /* Do its rings move blocks? Decides whether a loop may do page-cache I/O
      * inline: see loop_serves_one(). */
     bool is_block;
+    /* May units with stores of their own be added while it runs? */
+    bool grows;
 };
 
 static inline const struct device_type *device_type_of(const struct conf_any *c)

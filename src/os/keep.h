@@ -76,6 +76,8 @@ void keep_untake(const char *id);
  * is refused, and so is more than KEEP_ITEMS_MAX of a device: fd is closed. */
 #define KEEP_ITEMS_MAX 1024
 int keep_put(const struct keep_item *item);
+/* Is fd such a file? For who only passes it on. */
+bool keep_is_memory(int fd, uint64_t len);
 /* Nobody asks any more for what was put for this device: forgets it. */
 void keep_forget(const char *id);
 /* Everything that is new, or dropped (fd -1), is told at once, from whatever

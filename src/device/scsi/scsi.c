@@ -407,6 +407,7 @@ static const struct device_type scsi_type = {
     .status = scsi_status,
     .metrics = scsi_metrics,
     .is_block = true,
+    .grows = true,
 };
 
 static void scsi_conf_check(void *data, const char *at, struct errs *e)

@@ -344,6 +344,11 @@ static int check_file(int fd, uint64_t len)
     return 0;
 }
 
+bool keep_is_memory(int fd, uint64_t len)
+{
+    return check_file(fd, len) == 0;
+}
+
 int keep_put(const struct keep_item *item)
 {
     struct entry *en;

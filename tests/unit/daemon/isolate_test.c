@@ -1,12 +1,15 @@
 /* What a process says to its keeper, who believes nothing of it: lines of its
  * control connection, and metrics. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -249,15 +252,26 @@ static int tell_item(int sock, const char *id, unsigned name, int fd)
     return (int)sock_send(sock, &m, sizeof(m), &fd, fd >= 0);
 }
 
+/* As a process has it. */
+static struct kept make_memory(void)
+{
+    struct kept k;
+    struct err e;
+
+    assert_int_equal(keep_get(&k, "d", "memory", 4096, &e), 0);
+    return k;
+}
+
 /* One that says more than is heard does not keep its keeper from others. */
 static void kept_memory_is_heard_in_turns(void **state)
 {
+    struct kept memory = make_memory();
     struct isolate_kept k = {NULL};
-    int ends[2], fd = dup(STDIN_FILENO);
+    int ends[2], fd = memory.fd;
 
     (void)state;
     assert_int_equal(door_pair(ends), 0);
-    assert_int_equal(isolate_kept_open(&k, "d"), 0);
+    assert_int_equal(isolate_kept_open(&k, "d", 20), 0);
     for (unsigned i = 0; i < 5; i++)
         assert_true(tell_item(ends[1], "d", i, fd) > 0);
     assert_int_equal(isolate_kept_hear(&k, ends[0], 2), -EAGAIN);
@@ -272,8 +286,57 @@ static void kept_memory_is_heard_in_turns(void **state)
     close(ends[1]);
     assert_int_equal(isolate_kept_hear(&k, ends[0], 64), 0);
     close(ends[0]);
-    close(fd);
     isolate_kept_close(&k);
+    keep_drop(&memory);
+}
+
+static void no_more_memory_is_kept_than_there_is_a_use_for(void **state)
+{
+    struct kept memory = make_memory();
+    struct isolate_kept k = {NULL};
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(door_pair(ends), 0);
+    assert_int_equal(isolate_kept_open(&k, "d", 20), 0);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(tell_item(ends[1], "d", i, memory.fd) > 0);
+        assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EAGAIN);
+    }
+    assert_int_equal(k.count, 20);
+    /* What is there may be dropped, and come anew. */
+    assert_true(tell_item(ends[1], "d", 7, -1) > 0);
+    assert_true(tell_item(ends[1], "d", 60, memory.fd) > 0);
+    assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EAGAIN);
+    assert_int_equal(k.count, 20);
+    close(ends[0]);
+    close(ends[1]);
+    isolate_kept_close(&k);
+    keep_drop(&memory);
+}
+
+/* Files of any other kind may be slow to close. */
+static void what_is_no_memory_is_not_kept(void **state)
+{
+    int fds[] = {open("/dev/null", O_RDWR | O_CLOEXEC),
+                 memfd_create("plain", MFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+
+    (void)state;
+    assert_int_equal(ftruncate(fds[1], 4096), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        struct isolate_kept k = {NULL};
+        int ends[2];
+
+        assert_int_equal(door_pair(ends), 0);
+        assert_int_equal(isolate_kept_open(&k, "d", 20), 0);
+        assert_true(tell_item(ends[1], "d", 1, fds[i]) > 0);
+        assert_int_equal(isolate_kept_hear(&k, ends[0], 64), -EPROTO);
+        assert_int_equal(k.count, 0);
+        close(ends[0]);
+        close(ends[1]);
+        close(fds[i]);
+        isolate_kept_close(&k);
+    }
 }
 
 /* ---- metrics ---- */
@@ -375,6 +438,8 @@ int main(void)
         cmocka_unit_test(answers_of_another_form_are_not_passed_on),
         cmocka_unit_test(throttles_are_told_apart),
         cmocka_unit_test(kept_memory_is_heard_in_turns),
+        cmocka_unit_test(no_more_memory_is_kept_than_there_is_a_use_for),
+        cmocka_unit_test(what_is_no_memory_is_not_kept),
         cmocka_unit_test(metrics_arrive_as_they_were),
         cmocka_unit_test(metrics_that_would_spoil_the_text_are_left_out),
         cmocka_unit_test(buckets_that_are_none_are_passed_over),
