@@ -167,35 +167,47 @@ static void on_went(struct served *s, const struct err *e, void *arg)
         be_ready(d);
 }
 
-static int open_device(struct daemon *d, const struct conf_any *conf)
+static struct served *begin_device(struct daemon *d,
+                                   const struct conf_any *conf)
 {
     struct served *s = served_new(conf, d->doc);
-    int rc;
 
     if (!s)
-        return errs_nomem(d->e);
+        return NULL;
     s->is_here = d->how->isolated;
     s->waits = d->origin.pid > 0;
     take_over_inherit(&d->take_over, s);
-    rc = served_open(s, d->e);
+    served_begin(s);
+    return s;
+}
+
+static int open_device(struct daemon *d, struct served *s)
+{
+    int rc = s ? served_open(s, d->e) : errs_nomem(d->e);
+
     if (rc == 0 && devices_add(&d->devices, s) < 0)
         rc = errs_nomem(d->e);
-    if (rc < 0)
+    if (rc < 0 && s)
         served_free(s, &d->devices.workers);
     return rc;
 }
 
+/* Those that have a process of their own are opened all at once. */
 static int open_devices(struct daemon *d)
 {
     const struct conf_anys *devices = &d->conf->devices;
-    int rc = 0;
+    struct served **begun = calloc((size_t)devices->count + 1, sizeof(*begun));
+    int rc = begun ? 0 : errs_nomem(d->e);
 
-    for (int i = 0; i < devices->count; i++) {
-        int one = open_device(d, &devices->list[i]);
+    for (int i = 0; begun && i < devices->count; i++)
+        begun[i] = begin_device(d, &devices->list[i]);
+    for (int i = 0; begun && i < devices->count; i++) {
+        int one = open_device(d, begun[i]);
 
         if (one < 0)
             rc = one;
     }
+    free(begun);
     return rc;
 }
 

@@ -70,17 +70,13 @@ static unsigned kept_max(const struct conf_any *device)
                                          : MIN(count, KEEP_ITEMS_MAX);
 }
 
-int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool reread, const struct isolate_inherited *kept,
-                 struct errs *e)
+struct isolated *isolate_begin(const struct conf_any *device, bool reread,
+                               const struct isolate_inherited *kept)
 {
     struct isolated *i = calloc(1, sizeof(*i));
-    unsigned before = errs_total(e);
-    struct err why;
-    int rc;
 
     if (!i)
-        return errs_nomem(e);
+        return NULL;
     i->conf = *device;
     i->common = device->data;
     i->reread = reread;
@@ -88,22 +84,24 @@ int isolate_open(struct isolated **out, const struct conf_any *device,
     i->visitor.fd = -1;
     if (isolate_kept_open(&i->kept, i->common->id, kept_max(device)) < 0) {
         free(i);
-        return errs_nomem(e);
+        return NULL;
     }
     inherit(i, kept);
-    i->process = process_new(i, &why);
-    rc = i->process ? process_wait(i->process, e)
-                    : errs_adopt(e, device->at, "isolation", &why);
-    if (rc == 0) {
-        *out = i;
-        return 0;
-    }
+    i->process = process_new(i, &i->why_not);
+    return i;
+}
+
+int isolate_await(struct isolated *i, struct errs *e)
+{
+    unsigned before = errs_total(e);
+    int rc = i->process ? process_wait(i->process, e)
+                        : errs_adopt(e, i->conf.at, "isolation", &i->why_not);
+
     /* What was not found in the config has no place there. */
-    for (int k = (int)before; k < e->count; k++)
+    for (int k = (int)before; rc < 0 && k < e->count; k++)
         if (!e->list[k].where[0])
             snprintf(e->list[k].where, sizeof(e->list[k].where), "%s",
-                     device->at);
-    isolate_free(i);
+                     i->conf.at);
     return rc;
 }
 
@@ -171,62 +169,6 @@ void isolate_event_told(struct isolated *i, const char *members, size_t len)
 
     json_add_cut(&o, members, len);
     i->events.told(&o, i->events.arg);
-}
-
-/* ---- calls that wait ---- */
-
-static void end_wait(struct isolate_call *c)
-{
-    list_del(&c->node);
-    list_init(&c->node);
-    free(c->method);
-    free(c->params);
-    c->method = c->params = NULL;
-}
-
-static void fail_waiting(struct isolated *i)
-{
-    struct list *node;
-
-    while ((node = i->waiting.next) != &i->waiting) {
-        struct isolate_call *c = container_of(node, struct isolate_call, node);
-
-        end_wait(c);
-        c->answered(c, NULL, NULL);
-    }
-}
-
-static int begin_wait(struct isolated *i, struct isolate_call *c,
-                      const char *method, const char *params, struct err *e)
-{
-    c->id = 0;
-    c->method = strdup(method);
-    c->params = params ? strdup(params) : NULL;
-    list_add(&i->waiting, &c->node);
-    if (c->method && (!params || c->params))
-        return 0;
-    end_wait(c);
-    return err_nomem(e);
-}
-
-static void on_told(struct relay *r, void *arg)
-{
-    struct isolated *i = arg;
-    struct list *node;
-    struct err e;
-
-    while (!relay_is_telling(r) && i->process && i->process->ready &&
-           (node = i->waiting.next) != &i->waiting) {
-        struct isolate_call *c = container_of(node, struct isolate_call, node);
-        char *method = c->method, *params = c->params;
-
-        c->method = c->params = NULL;
-        end_wait(c);
-        if (c->cancelled || process_ask(i->process, c, method, params, &e) < 0)
-            c->answered(c, NULL, NULL);
-        free(method);
-        free(params);
-    }
 }
 
 /* ---- the next process ---- */
@@ -373,13 +315,13 @@ void isolate_lost(struct isolated *i, int how)
             log_warn(i->common->id, "its process %d has ended with status %d",
                      p->pid, how);
         process_drop(p, false);
-        fail_waiting(i);
+        isolate_fail_waiting(i);
         be_closed(i);
         return;
     }
     if (i->handed_on) {
         process_drop(p, false);
-        fail_waiting(i);
+        isolate_fail_waiting(i);
         relay_child_lost(i->relay);
         relay_close(i->relay, on_relay_closed, i);
         return;
@@ -390,7 +332,7 @@ void isolate_lost(struct isolated *i, int how)
                 was_ready ? "" : " before it was ready", i->reason);
     i->state = ISOLATE_WAITING; /* for whom the next lines answer */
     process_drop(p, false);
-    fail_waiting(i);
+    isolate_fail_waiting(i);
     relay_child_lost(i->relay);
     if (i->closing)
         return;
@@ -482,7 +424,7 @@ int isolate_place(struct isolated *i, struct place *place,
         .arrived = on_arrived,
         .pass = pass,
         .event = on_event,
-        .told = on_told,
+        .told = isolate_on_told,
         .answer_ms = c->hang_timeout == DEVICE_HANG_NEVER
                          ? 0
                          : (uint64_t)c->drain_timeout + ANSWER_MS,
@@ -626,7 +568,7 @@ void isolate_free(struct isolated *i)
     }
 }
 
-/* ---- what is asked ---- */
+/* ---- what there is to know ---- */
 
 unsigned isolate_restarts(const struct isolated *i)
 {
@@ -645,52 +587,4 @@ void isolate_status(const struct isolated *i, struct json_out *o)
     if (i->relay)
         relay_status(i->relay, o);
     json_end(o, '}');
-}
-
-int isolate_ask(struct isolated *i, struct isolate_call *c, const char *method,
-                const char *params, struct err *e)
-{
-    list_init(&c->node);
-    c->cancelled = false;
-    if (!i->process || !i->process->ready || i->closing)
-        return err_set(e, -ENOTCONN, "",
-                       i->closing ? "the device is closing"
-                                  : "the process of the device has ended; it "
-                                    "is started again");
-    if (c->waits && relay_is_telling(i->relay))
-        return begin_wait(i, c, method, params, e);
-    return process_ask(i->process, c, method, params, e);
-}
-
-void isolate_cancel(struct isolated *i, struct isolate_call *c)
-{
-    struct json_out o = JSON_OUT_EMPTY;
-
-    if (!i->process || !i->process->ready)
-        return;
-    if (c->method) {
-        c->cancelled = true;
-        return;
-    }
-    json_add_u64(&o, "id", c->id);
-    if (!o.failed)
-        process_notify(i->process, "keeper.cancel", o.text);
-    json_out_free(&o);
-}
-
-void isolate_forget(struct isolate_call *c)
-{
-    end_wait(c);
-}
-
-void isolate_refresh(struct isolated *i)
-{
-    if (i->process && i->process->ready)
-        process_notify(i->process, "keeper.refresh", "");
-}
-
-void isolate_set_log(struct isolated *i)
-{
-    if (i->process && i->process->ready)
-        process_greet(i->process);
 }

@@ -61,12 +61,14 @@ struct isolate_inherited {
     int count;
 };
 
-/* Starts a process for the device, and waits until it has opened it: errors are
- * those of opening it. reread: the config was read later than the broker has
- * it. kept: NULL: nothing. [any thread] */
-int isolate_open(struct isolated **out, const struct conf_any *device,
-                 bool reread, const struct isolate_inherited *kept,
-                 struct errs *e);
+/* Starts a process for the device, which opens it. reread: the config was read
+ * later than the broker has it. kept: NULL: nothing. NULL: no memory, and kept
+ * is the caller's. [any thread] */
+struct isolated *isolate_begin(const struct conf_any *device, bool reread,
+                               const struct isolate_inherited *kept);
+/* Waits until it has: errors are those of opening it, and isolate_free follows.
+ * [any thread] */
+int isolate_await(struct isolated *i, struct errs *e);
 /* Takes the socket, and the visitor, if there is one: endpoint.h. */
 int isolate_place(struct isolated *i, struct place *place,
                   struct endpoint_visitor *visitor, struct loop *main,

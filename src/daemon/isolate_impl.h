@@ -1,6 +1,7 @@
 /* daemon/isolate_impl.h: what the files of isolate share.
  *
  * isolate.c is the keeper of a device, through all the processes that it has;
+ * isolate_ask.c what they are asked for others;
  * isolate_process.c one process, from its making to its end; isolate_talk.c
  * what is said on its control connection; isolate_pulse.c whether it lives;
  * isolate_keep.c kept memory, at both ends; isolate_child.c is the process. */
@@ -134,6 +135,7 @@ struct isolated {
     bool reread; /* its config was read later than the broker has it */
     struct isolate_kept kept;
     struct isolate_process *process; /* NULL: there is none */
+    struct err why_not;              /* there is no first one */
 
     /* from isolate_place on */
     struct loop *main;
@@ -157,6 +159,10 @@ struct isolated {
     struct log_limit lines;
     struct list waiting; /* calls */
 };
+
+/* isolate_ask.c: the process knows the guest, or there is none any more. */
+void isolate_on_told(struct relay *r, void *arg);
+void isolate_fail_waiting(struct isolated *i);
 
 /* For processes. */
 void isolate_was_heard(struct isolated *i, enum heard what,

@@ -131,6 +131,9 @@ struct served *served_new(const struct conf_any *conf, struct conf_doc *doc);
 void served_inherit(struct served *s, struct heritage *h);
 /* It does not: h has it again, if it was given any. */
 void served_disinherit(struct served *s, struct heritage *h);
+/* Of one that has a process of its own: that opens it meanwhile. Need not be
+ * called. [any thread] */
+void served_begin(struct served *s);
 /* Opens the device, or has its process do so. [any thread] */
 int served_open(struct served *s, struct errs *e);
 /* Takes its workers. */

@@ -51,6 +51,30 @@ static void an_error_of_the_config_is_told_as_always(void **state)
     vub_free(v);
 }
 
+/* They are opened at once, whichever fails first. */
+static void errors_of_several_are_told_in_their_order(void **state)
+{
+    struct vub *v = vub_new();
+    const char *log, *one, *other;
+
+    (void)state;
+    vub_config(
+        v, DISK("a", APART, FILE_OF("none")) ", " DISK(
+               "b", APART,
+               MEMORY) ", " DISK("c", "",
+                                 FILE_OF("none")) ", " DISK("d", APART,
+                                                            FILE_OF("none")));
+    vub_spawn(v);
+    assert_int_equal(vub_wait(v), 2);
+    log = vub_log(v);
+    one = strstr(log, "/devices/0/store/path: cannot open");
+    assert_non_null(one);
+    other = strstr(one, "/devices/2/store/path: cannot open");
+    assert_non_null(other);
+    assert_non_null(strstr(other, "/devices/3/store/path: cannot open"));
+    vub_free(v);
+}
+
 /* ---- what is asked of it ---- */
 
 static void commands_reach_it(void **state)
@@ -353,7 +377,8 @@ static void without_a_broker_it_is_said_what_is_missing(void **state)
 }
 
 BEHAVE_MAIN(T(a_process_that_cannot_start_is_started_again),
-            T(an_error_of_the_config_is_told_as_always), T(commands_reach_it),
+            T(an_error_of_the_config_is_told_as_always),
+            T(errors_of_several_are_told_in_their_order), T(commands_reach_it),
             T(a_call_of_a_lost_process_fails), T(a_restart_is_an_event),
             T(its_process_ends_with_its_keeper), T(a_stop_under_load_is_clean),
             T(devices_come_and_go), T(it_needs_no_sandbox),
