@@ -310,8 +310,8 @@ static void on_isolated_stays(const struct err *e, void *arg)
 {
     struct served *s = arg;
 
-    s->why = *e;
-    s->stays = true;
+    s->there.why = *e;
+    s->there.stays = true;
     answer(s);
 }
 
