@@ -25,7 +25,7 @@ def survives(rig):
     assert int(rounds) == CUTS, rounds
     # At some of the cuts there was something to lose.
     assert int(records) > 10 * CUTS, records
-    cuts = run.answers("powercut.cut")
+    cuts = run.answers("wait.event")
     assert len(cuts) == CUTS, len(cuts)
     lossy = [cut for cut in cuts if cut["sectors_lost"]]
     rig.note(f"{records} records, {len(lossy)} of {CUTS} cuts have lost "
