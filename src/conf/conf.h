@@ -148,6 +148,9 @@ struct conf_keyed {
     const struct conf_table *common; /* the keys that each may have beside */
     /* The i-th; false: there are fewer. */
     bool (*row)(unsigned i, struct conf_keyed_row *out);
+    /* Why there is none of this name, if somebody may expect one: a sentence.
+     * NULL: nobody does. */
+    const char *(*why_not)(const char *name);
 };
 
 struct conf_doc; /* a document: owns everything read from it */

@@ -369,14 +369,16 @@ static bool keyed_row(const struct conf_keyed *d, const char *name,
 static void fail_row(struct reader *r, const struct place *p,
                      const struct conf_keyed *d)
 {
+    const char *near = NULL, *why = d->why_not(p->name);
     struct conf_keyed_row row;
-    const char *near = NULL;
     unsigned best = UINT32_MAX;
 
     for (unsigned i = 0; d->row(i, &row); i++)
         if (text_is_slip(p->name, row.name, &best))
             near = row.name;
-    if (near)
+    if (why)
+        reader_fail(r, p, "%s", why);
+    else if (near)
         reader_fail(r, p, "there is no such %s; did you mean \"%s\"?", d->what,
                     near);
     else
@@ -404,8 +406,9 @@ static const struct json *pick_row(struct reader *r, const struct json *n,
     for (const struct json *m = json_first(n); m; m = json_next(m)) {
         struct place at = {p, json_name(m), 0};
 
-        if (!keyed_row(d, at.name, which, row))
-            continue;
+        if (!keyed_row(d, at.name, which, row) ||
+            (meant[0] && strcmp(at.name, json_name(meant[0])) == 0))
+            continue; /* that it is there twice has been said */
         if (meant[0]) {
             reader_fail(r, &at,
                         "there is \"%s\" already, and a %s is one thing",

@@ -9,6 +9,7 @@
 #include "daemon/control/ctl_impl.h"
 #include "daemon/iscsi_list.h"
 #include "daemon/program.h"
+#include "daemon/scenario/scenario.h"
 #include "daemon/trace.h"
 #include "loop/loop.h"
 
@@ -276,6 +277,7 @@ static void complete_vub(const struct typed *t)
     offer(t, "", "ctl", "", "Ask a running vub");
     offer(t, "", "iscsi-list", "", "List what an iSCSI portal has");
     offer(t, "", "trace", "", "Show or replay a trace of requests");
+    offer(t, "", "scenario", "", "Run the steps of a scenario");
     for (const struct conf_table *const *d = device_union.tables; *d; d++)
         offer(t, "", (*d)->name, "", "Be a program of one device");
 }
@@ -286,6 +288,15 @@ static void complete_iscsi_list(const struct typed *t)
 
     option_rows_add(&s, iscsi_list_rows);
     complete_options(t, &s);
+}
+
+static void complete_scenario(const struct typed *t)
+{
+    struct option_scan s = {.count = 0};
+
+    option_rows_add(&s, scenario_options);
+    if (!complete_options(t, &s) && t->last[0] != '-')
+        puts(":files");
 }
 
 static void complete_trace(const struct typed *t)
@@ -335,6 +346,10 @@ static void complete(int count, char **words)
         t.words++;
         t.count--;
         complete_iscsi_list(&t);
+    } else if (t.count > 1 && strcmp(t.words[0], "scenario") == 0) {
+        t.words++;
+        t.count--;
+        complete_scenario(&t);
     } else if (t.count > 1 && strcmp(t.words[0], "trace") == 0) {
         t.words++;
         t.count--;

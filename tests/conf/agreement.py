@@ -50,7 +50,7 @@ def variants(schema, s):
             yield "/0" + at, [value]
         yield "", []
         return
-    if schema.get("type") != "object":
+    if schema.get("type") != "object" or "properties" not in schema:
         return
     base = s.smallest(schema)
     yield "", base

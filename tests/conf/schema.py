@@ -10,7 +10,8 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 CONFIG = os.path.join(ROOT, "config")
 
 ANNOTATIONS = {"$schema", "$defs", "title", "description", "default"}
-TYPES = {"object": dict, "array": list, "string": str, "boolean": bool}
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool,
+         "number": (int, float)}
 
 
 def load(text):
@@ -54,7 +55,8 @@ class Schema:
             good = (isinstance(value, (int, float)) and value == int(value)
                     and not isinstance(value, bool))
         else:
-            good = isinstance(value, TYPES[wanted])
+            good = (isinstance(value, TYPES[wanted]) and
+                    (wanted == "boolean" or not isinstance(value, bool)))
         return [] if good else [(at, f"is no {wanted}")]
 
     def check_enum(self, value, words, _, at):
@@ -134,6 +136,12 @@ class Schema:
             if isinstance(value, dict) and value.get("type") and \
                     value.get("type") == tag.get("const"):
                 return errors
+            # Of objects of which one key says what they are, the one of that
+            # key has it.
+            required = self.resolve(schema).get("required", [])
+            if not tag and isinstance(value, dict) and len(required) == 1 and \
+                    required[0] in value:
+                return errors
         return [(at, "is nothing that is allowed here")]
 
     def smallest(self, schema):
@@ -170,6 +178,12 @@ class Schema:
         return "x"
 
     def needs_itself(self, schema, union):
+        """Is there no such value without another of the union in it?"""
         schema = self.resolve(schema)
-        return any(self.resolve(schema["properties"][name]) is union
+        if schema is union:
+            return True
+        if schema.get("type") == "array":
+            return schema.get("minItems", 0) > 0 and \
+                self.needs_itself(schema["items"], union)
+        return any(self.needs_itself(schema["properties"][name], union)
                    for name in schema.get("required", []))

@@ -20,7 +20,7 @@ def offered(*words):
 def options_are_those_of_help():
     for command in ([], ["ctl"], ["iscsi-list"], ["block"], ["gpu"],
                     ["trace", "print"], ["trace", "plot"],
-                    ["trace", "replay"]):
+                    ["trace", "replay"], ["scenario"]):
         text = subprocess.run([PROGRAM, *command, "--help"], text=True,
                               capture_output=True, check=True).stdout
         told = re.findall(r"^  (?:-\w, )?(--[-\w]+)", text, re.M)
@@ -58,6 +58,10 @@ def commands_and_their_parameters():
     assert offered("trace", "plot", "--output", "") == [":files"]
     assert offered("trace", "replay", "--timing=f") == ["--timing=fast"]
     assert offered("trace", "none", "") == offered("trace", "p", "") == []
+    assert offered("sc") == ["scenario", "scsi"]
+    assert offered("scenario", "--rep") == ["--report"]
+    assert offered("scenario", "x") == [":files"]
+    assert offered("--scenario", "") == offered("--report", "") == [":files"]
     assert offered("ctl", "sta") == ["status", "stats"]
     assert offered("ctl", "to") == ["top"]
     assert offered("ctl", "--json", "--socket", "x", "qu") == ["quit"]

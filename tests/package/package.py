@@ -30,6 +30,7 @@ usr/share/doc/vub/examples/vub.schema.json
 usr/share/man/man1/vub.1.gz
 usr/share/man/man1/vub-ctl.1.gz
 usr/share/man/man5/vub.json.5.gz
+usr/share/vub/scenario.schema.json
 usr/share/vub/vub.schema.json
 """.split()
 

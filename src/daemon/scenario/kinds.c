@@ -1,5 +1,5 @@
 /* THE table of kinds of steps: our own, then the commands of the control
- * socket but for those by which a scenario would take its own legs away. */
+ * socket but for some. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -289,11 +289,16 @@ static const struct {
     {&repeat_table, NULL},
 };
 
-/* What is the connection's, or would end it. */
-static bool is_for_steps(const char *command)
+/* Commands that are no steps. */
+static const char *why_not(const char *name)
 {
-    return strcmp(command, "events") != 0 && strcmp(command, "quit") != 0 &&
-           strcmp(command, "hand-over") != 0;
+    if (strcmp(name, "events") == 0)
+        return "a scenario hears all events: \"wait.event\" waits for one";
+    if (strcmp(name, "quit") == 0)
+        return "a scenario that ends its vub could not go on; vub --scenario "
+               "ends with its scenario";
+    return strcmp(name, "hand-over") == 0 ? "is for vub --take-over only"
+                                          : NULL;
 }
 
 static struct plan_kind kinds[KINDS_MAX];
@@ -316,7 +321,7 @@ static void make_kinds(void)
                                      .run = own[i].run});
     }
     for (unsigned i = 0; commands_at(i, &c); i++)
-        if (is_for_steps(c.name))
+        if (!why_not(c.name))
             add_kind(&(struct plan_kind){
                 .row = {c.name, c.help, {command_common(&c), c.params}},
                 .run = step_command,
@@ -357,6 +362,7 @@ static const struct conf_keyed step_keyed = {
     .what = "step",
     .common = &common_table,
     .row = step_row,
+    .why_not = why_not,
 };
 
 /* ---- the file ---- */
