@@ -19,17 +19,6 @@
 
 /* ---- objects ---- */
 
-/* An object of the file and the keys it may have: the table's own, and those
- * that all members of its union share, or of another table. */
-struct object {
-    const struct place *place;
-    const struct conf_table *tables[2]; /* whose checks are due; NULL: none */
-    const struct conf_union *of;        /* NULL: it has no "type" */
-    const struct conf_key *keys[2];
-    void *data[2];   /* which they fill */
-    uint64_t met[2]; /* bit i: keys[..][i] was in the file */
-};
-
 static void read_value(struct reader *r, const struct json *n,
                        const struct place *p, const struct conf_key *k,
                        void *data);
@@ -184,8 +173,7 @@ static void object_end(struct reader *r, struct object *o,
     }
 }
 
-static void read_object(struct reader *r, const struct json *n,
-                        struct object *o)
+void read_object(struct reader *r, const struct json *n, struct object *o)
 {
     unsigned before = unexcused(r);
 
@@ -310,10 +298,8 @@ static bool read_element(struct reader *r, const struct json *n,
     return true;
 }
 
-/* Room for all elements of a list, of so many bytes each; NULL: it is none. */
-static void *make_list(struct reader *r, const struct json *n,
-                       const struct place *p, const struct conf_key *k,
-                       size_t size)
+void *make_list(struct reader *r, const struct json *n, const struct place *p,
+                const struct conf_key *k, size_t size)
 {
     char wanted[80];
     size_t count = 0;
@@ -351,179 +337,6 @@ static void read_list(struct reader *r, const struct json *n,
         out->count += k->type == CONF_UNIONS
                           ? read_union(r, m, &at, k->of, any)
                           : read_element(r, m, &at, k->table, any);
-    }
-    r->excused = excused + (errs_total(r->e) - errors);
-}
-
-/* ---- objects with a key that says what they are ---- */
-
-static bool keyed_row(const struct conf_keyed *d, const char *name,
-                      unsigned *which, struct conf_keyed_row *row)
-{
-    for (*which = 0; d->row(*which, row); ++*which)
-        if (strcmp(row->name, name) == 0)
-            return true;
-    return false;
-}
-
-static void fail_row(struct reader *r, const struct place *p,
-                     const struct conf_keyed *d)
-{
-    const char *near = NULL, *why = d->why_not(p->name);
-    struct conf_keyed_row row;
-    unsigned best = UINT32_MAX;
-
-    for (unsigned i = 0; d->row(i, &row); i++)
-        if (text_is_slip(p->name, row.name, &best))
-            near = row.name;
-    if (why)
-        reader_fail(r, p, "%s", why);
-    else if (near)
-        reader_fail(r, p, "there is no such %s; did you mean \"%s\"?", d->what,
-                    near);
-    else
-        reader_fail(r, p, "there is no such %s", d->what);
-}
-
-static bool is_common(const struct conf_keyed *d, const char *name)
-{
-    unsigned best = UINT32_MAX;
-
-    for (const struct conf_key *k = d->common->keys; k->name; k++)
-        if (strcmp(k->name, name) == 0 || text_is_slip(name, k->name, &best))
-            return true;
-    return false;
-}
-
-/* The member that says what n is; NULL: the error is said, and *meant what was
- * meant to. */
-static const struct json *pick_row(struct reader *r, const struct json *n,
-                                   const struct place *p,
-                                   const struct conf_keyed *d, unsigned *which,
-                                   struct conf_keyed_row *row,
-                                   const struct json *meant[2])
-{
-    for (const struct json *m = json_first(n); m; m = json_next(m)) {
-        struct place at = {p, json_name(m), 0};
-
-        if (!keyed_row(d, at.name, which, row) ||
-            (meant[0] && strcmp(at.name, json_name(meant[0])) == 0))
-            continue; /* that it is there twice has been said */
-        if (meant[0]) {
-            reader_fail(r, &at,
-                        "there is \"%s\" already, and a %s is one thing",
-                        json_name(meant[0]), d->what);
-            meant[1] = m;
-            return NULL;
-        }
-        meant[0] = m;
-    }
-    if (meant[0]) {
-        keyed_row(d, json_name(meant[0]), which, row);
-        return meant[0];
-    }
-    for (const struct json *m = json_first(n); m && !meant[0]; m = json_next(m))
-        if (!is_common(d, json_name(m)))
-            meant[0] = m;
-    if (meant[0]) {
-        const struct place at = {p, json_name(meant[0]), 0};
-
-        fail_row(r, &at, d);
-    } else {
-        reader_fail(r, p, "no key here says what the %s is to do", d->what);
-    }
-    return NULL;
-}
-
-/* The keys beside the one, or those that were meant to be it. */
-static void read_beside(struct reader *r, const struct json *n,
-                        const struct place *p, const struct conf_keyed *d,
-                        const struct json *const meant[2], void *data)
-{
-    const struct conf_key known[] = {
-        {.name = meant[0] ? json_name(meant[0]) : NULL, .type = CONF_ANY},
-        {.name = meant[1] ? json_name(meant[1]) : NULL, .type = CONF_ANY},
-        {.name = NULL},
-    };
-    struct object o = {.place = p, .tables = {d->common, NULL}};
-
-    o.keys[0] = d->common->keys;
-    o.keys[1] = known;
-    o.data[0] = o.data[1] = data;
-    read_object(r, n, &o);
-}
-
-/* The value of the one. */
-static void read_chosen(struct reader *r, const struct json *n,
-                        const struct place *p, const struct conf_keyed_row *row,
-                        struct conf_keyed_one *out)
-{
-    struct object o = {.place = p};
-    char is[80];
-
-    for (int i = 0; i < 2; i++) {
-        if (!row->tables[i])
-            continue;
-        o.tables[i] = row->tables[i];
-        o.keys[i] = row->tables[i]->keys;
-        o.data[i] = out->data[i] = reader_alloc(r, row->tables[i]->size);
-    }
-    if (r->no_memory)
-        return;
-    if (json_type(n) == JSON_OBJECT) {
-        read_object(r, n, &o);
-        return;
-    }
-    json_describe(n, is, sizeof(is));
-    reader_fail(r, p, "must be an object, not %s", is);
-}
-
-/* False: there is nothing in *out. */
-static bool read_keyed(struct reader *r, const struct json *n,
-                       const struct place *p, const struct conf_keyed *d,
-                       struct conf_keyed_one *out)
-{
-    const struct json *meant[2] = {NULL, NULL}, *value;
-    struct conf_keyed_row row;
-    struct place below = {p, NULL, 0};
-    size_t room = place_pointer(p, NULL, 0) + 1;
-    char is[80], *at;
-
-    if (json_type(n) != JSON_OBJECT) {
-        json_describe(n, is, sizeof(is));
-        reader_fail(r, p, "must be an object, not %s", is);
-        return false;
-    }
-    value = pick_row(r, n, p, d, &out->row, &row, meant);
-    out->at = at = reader_alloc(r, room);
-    out->common = reader_alloc(r, d->common->size);
-    if (!at || !out->common)
-        return false;
-    place_pointer(p, at, room);
-    read_beside(r, n, p, d, meant, out->common);
-    if (!value)
-        return false;
-    below.name = json_name(value);
-    read_chosen(r, value, &below, &row, out);
-    out->json = reader_json(r, value);
-    return !r->no_memory;
-}
-
-static void read_keyeds(struct reader *r, const struct json *n,
-                        const struct place *p, const struct conf_key *k,
-                        struct conf_keyeds *out)
-{
-    unsigned errors, excused = r->excused;
-    int index = 0;
-
-    out->list = make_list(r, n, p, k, sizeof(*out->list));
-    if (!out->list)
-        return;
-    errors = errs_total(r->e);
-    for (const struct json *m = json_first(n); m; m = json_next(m)) {
-        struct place at = {p, NULL, index++};
-
-        out->count += read_keyed(r, m, &at, k->keyed, &out->list[out->count]);
     }
     r->excused = excused + (errs_total(r->e) - errors);
 }

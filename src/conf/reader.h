@@ -1,9 +1,9 @@
 /* conf/reader.h: inside conf/: where the reader is, what it found wrong, and
  * whose memory it fills.
  *
- * conf.c makes a document, read.c walks the tree by tables, value.c reads the
- * values that are no objects. Everything that tables fill lives in one list of
- * allocations of the document, freed at once. */
+ * conf.c makes a document, read.c and keyed.c walk the tree by tables, value.c
+ * reads the values that are no objects. Everything that tables fill lives in
+ * one list of allocations of the document, freed at once. */
 #ifndef VUB_CONF_READER_H
 #define VUB_CONF_READER_H
 
@@ -51,6 +51,26 @@ void reader_check_duplicates(struct reader *r, const struct place *p,
 /* Reads a value of any type but those that hold objects by tables. */
 void read_scalar(struct reader *r, const struct json *n, const struct place *p,
                  const struct conf_key *k, void *field);
+
+/* An object of the file and the keys it may have: the table's own, and those
+ * that all members of its union share, or of another table. */
+struct object {
+    const struct place *place;
+    const struct conf_table *tables[2]; /* whose checks are due; NULL: none */
+    const struct conf_union *of;        /* NULL: it has no "type" */
+    const struct conf_key *keys[2];
+    void *data[2];   /* which they fill */
+    uint64_t met[2]; /* bit i: keys[..][i] was in the file */
+};
+
+/* By its keys; then the checks of its tables. */
+void read_object(struct reader *r, const struct json *n, struct object *o);
+/* Room for all elements of a list, of so many bytes each; NULL: it is none. */
+void *make_list(struct reader *r, const struct json *n, const struct place *p,
+                const struct conf_key *k, size_t size);
+/* keyed.c: a CONF_KEYED. */
+void read_keyeds(struct reader *r, const struct json *n, const struct place *p,
+                 const struct conf_key *k, struct conf_keyeds *out);
 
 /* Reads the tree by root's keys into *out, the document's. 0, or a negative
  * errno with errors in e. */
