@@ -99,7 +99,7 @@ static void read_beside(struct reader *r, const struct json *n,
     o.keys[0] = d->common->keys;
     o.keys[1] = known;
     o.data[0] = o.data[1] = data;
-    read_object(r, n, &o);
+    reader_object(r, n, &o);
 }
 
 /* The value of the one. */
@@ -120,7 +120,7 @@ static void read_chosen(struct reader *r, const struct json *n,
     if (r->no_memory)
         return;
     if (json_type(n) == JSON_OBJECT) {
-        read_object(r, n, &o);
+        reader_object(r, n, &o);
         return;
     }
     json_describe(n, is, sizeof(is));
@@ -158,13 +158,14 @@ static bool read_keyed(struct reader *r, const struct json *n,
     return !r->no_memory;
 }
 
-void read_keyeds(struct reader *r, const struct json *n, const struct place *p,
-                 const struct conf_key *k, struct conf_keyeds *out)
+void reader_keyeds(struct reader *r, const struct json *n,
+                   const struct place *p, const struct conf_key *k,
+                   struct conf_keyeds *out)
 {
     unsigned errors, excused = r->excused;
     int index = 0;
 
-    out->list = make_list(r, n, p, k, sizeof(*out->list));
+    out->list = reader_list(r, n, p, k, sizeof(*out->list));
     if (!out->list)
         return;
     errors = errs_total(r->e);

@@ -173,7 +173,7 @@ static void object_end(struct reader *r, struct object *o,
     }
 }
 
-void read_object(struct reader *r, const struct json *n, struct object *o)
+void reader_object(struct reader *r, const struct json *n, struct object *o)
 {
     unsigned before = unexcused(r);
 
@@ -194,7 +194,7 @@ static void read_table(struct reader *r, const struct json *n,
 
     object_init(&o, p, k->table, NULL, field);
     if (json_type(n) == JSON_OBJECT) {
-        read_object(r, n, &o);
+        reader_object(r, n, &o);
     } else if (k->shorthand &&
                json_type(n) ==
                    (text_shorthand_is_bool(k) ? JSON_BOOL : JSON_STRING)) {
@@ -275,7 +275,7 @@ static bool read_union(struct reader *r, const struct json *n,
     if (!t || !make_any(r, out, t, p))
         return false;
     object_init(&o, p, t, u, out->data);
-    read_object(r, n, &o);
+    reader_object(r, n, &o);
     return true;
 }
 
@@ -294,12 +294,12 @@ static bool read_element(struct reader *r, const struct json *n,
     if (!make_any(r, out, t, p))
         return false;
     object_init(&o, p, t, NULL, out->data);
-    read_object(r, n, &o);
+    reader_object(r, n, &o);
     return true;
 }
 
-void *make_list(struct reader *r, const struct json *n, const struct place *p,
-                const struct conf_key *k, size_t size)
+void *reader_list(struct reader *r, const struct json *n, const struct place *p,
+                  const struct conf_key *k, size_t size)
 {
     char wanted[80];
     size_t count = 0;
@@ -326,7 +326,7 @@ static void read_list(struct reader *r, const struct json *n,
     unsigned errors, excused = r->excused;
     int index = 0;
 
-    out->list = make_list(r, n, p, k, sizeof(*out->list));
+    out->list = reader_list(r, n, p, k, sizeof(*out->list));
     if (!out->list)
         return;
     errors = errs_total(r->e);
@@ -360,7 +360,7 @@ static void read_value(struct reader *r, const struct json *n,
         read_list(r, n, p, k, field);
         break;
     case CONF_KEYED:
-        read_keyeds(r, n, p, k, field);
+        reader_keyeds(r, n, p, k, field);
         break;
     default:
         read_scalar(r, n, p, k, field);
@@ -386,7 +386,7 @@ int read_tree(struct conf_doc *doc, void **out, const struct conf_table *root,
     } else if (*out) {
         reader_check_duplicates(&r, &top, tree);
         object_init(&o, &top, root, NULL, *out);
-        read_object(&r, tree, &o);
+        reader_object(&r, tree, &o);
     }
     if (r.no_memory)
         return errs_nomem(e);
@@ -417,7 +417,7 @@ int conf_read_object(struct conf_doc *doc, void *out[2],
         reader_fail(&r, o.place, "must be an object, not %s", is);
     } else if (!r.no_memory && n) {
         reader_check_duplicates(&r, o.place, n);
-        read_object(&r, n, &o);
+        reader_object(&r, n, &o);
     } else if (!r.no_memory) {
         object_end(&r, &o, unexcused(&r));
     }

@@ -64,13 +64,14 @@ struct object {
 };
 
 /* By its keys; then the checks of its tables. */
-void read_object(struct reader *r, const struct json *n, struct object *o);
+void reader_object(struct reader *r, const struct json *n, struct object *o);
 /* Room for all elements of a list, of so many bytes each; NULL: it is none. */
-void *make_list(struct reader *r, const struct json *n, const struct place *p,
-                const struct conf_key *k, size_t size);
+void *reader_list(struct reader *r, const struct json *n, const struct place *p,
+                  const struct conf_key *k, size_t size);
 /* keyed.c: a CONF_KEYED. */
-void read_keyeds(struct reader *r, const struct json *n, const struct place *p,
-                 const struct conf_key *k, struct conf_keyeds *out);
+void reader_keyeds(struct reader *r, const struct json *n,
+                   const struct place *p, const struct conf_key *k,
+                   struct conf_keyeds *out);
 
 /* Reads the tree by root's keys into *out, the document's. 0, or a negative
  * errno with errors in e. */
