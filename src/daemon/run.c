@@ -57,6 +57,11 @@ int run_check(const struct run *r, const struct config *c, struct errs *e)
             other = config_device(c, k)->id;
             what = c->devices.list[k].at;
         }
+        if (strcmp(r->option, "--scenario") == 0 && same_variable(id, "report"))
+            rc = errs_at(e, c->devices.list[i].at, "id",
+                         "%s has the variable VUB_REPORT, which commands of a "
+                         "scenario have for the directory of its report",
+                         id);
         if (other)
             rc = errs_at(e, c->devices.list[i].at, "id",
                          "%s and \"%s\" (%s) have the same variable for %s", id,

@@ -369,6 +369,26 @@ static void it_fails_at_once_when_vub_dies(void **state)
     vub_free(v);
 }
 
+/* Its scenario is told by the system. */
+static void what_vub_has_started_ends_when_it_is_killed(void **state)
+{
+    struct vub *v =
+        prepare(DISK("d", "", MEMORY),
+                "{'steps': [{'run': {'background': true, 'command':"
+                " 'bye() { echo > bye; exit; }; trap bye TERM; echo > told;"
+                " while :; do sleep 0.1; done'}}, {'sleep': {'ms': 100000}}]}");
+    int told = make_fifo(v, "told"), bye = make_fifo(v, "bye");
+
+    (void)state;
+    vub_run(v);
+    wait_fifo(told, "the command");
+    vub_kill(v);
+    wait_fifo(bye, "its end");
+    close(told);
+    close(bye);
+    vub_free(v);
+}
+
 static void events_beyond_all_bounds_are_survived(void **state)
 {
     struct vub *v = ctl_start(FAULTY);
@@ -449,6 +469,7 @@ BEHAVE_MAIN(T(a_guest_comes_meets_a_fault_and_goes),
             T(a_signal_interrupts_it_and_the_report_says_so),
             T(sigterm_to_vub_ends_its_scenario_first),
             T(it_fails_at_once_when_vub_dies),
+            T(what_vub_has_started_ends_when_it_is_killed),
             T(events_beyond_all_bounds_are_survived),
             T(what_is_wrong_is_told_before_anything_starts),
             T(a_report_that_cannot_be_written_is_told_first))

@@ -90,7 +90,9 @@ static int take(struct engine *g, int timeout_ms)
         peer_fd(&g->peer),
         AWAIT_READ | (peer_has_more(&g->peer) ? AWAIT_WRITE : 0), 0};
     n += runners_want(&g->runners, list + 2);
-    rc = await_any(list, n, timeout_ms);
+    rc = await_any(list, n, g->peer.more ? 0 : timeout_ms);
+    if (rc == 0 && g->peer.more)
+        peer_receive(&g->peer, on_event, g);
     if (rc > 0) {
         /* Pipes first: what one has written before it has ended is there. */
         runners_take(&g->runners, list + 2);
@@ -98,7 +100,7 @@ static int take(struct engine *g, int timeout_ms)
             take_signals(g);
         if (list[1].ready & AWAIT_WRITE)
             peer_send(&g->peer);
-        if (list[1].ready & AWAIT_READ)
+        if ((list[1].ready & AWAIT_READ) || g->peer.more)
             peer_receive(&g->peer, on_event, g);
     }
     if (list != few)

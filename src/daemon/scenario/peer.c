@@ -104,8 +104,15 @@ void peer_receive(struct peer *p,
 {
     int rc = 0;
 
-    for (unsigned lines = 0; !p->gone && lines < LINES_AT_ONCE;) {
-        const char *line = ctl_take_line(&p->wire);
+    p->more = false;
+    for (unsigned lines = 0; !p->gone;) {
+        const char *line;
+
+        if (lines == LINES_AT_ONCE) {
+            p->more = true;
+            break;
+        }
+        line = ctl_take_line(&p->wire);
 
         if (line) {
             take_line(p, line, event, arg);

@@ -16,6 +16,8 @@ struct peer {
     uint64_t id;         /* of the last call */
     struct json *answer; /* to that; NULL: it has not come */
     bool gone;           /* nobody is at the other end */
+    bool more;           /* lines have come that are not taken yet: there may
+                          * be nothing more to wait for */
 };
 
 /* socket, config: where (ctl_impl.h). -1: it is connected; else the exit

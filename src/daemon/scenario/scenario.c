@@ -302,6 +302,14 @@ static int check_devices(const struct engine *g, const struct json *list)
     return status;
 }
 
+/* Before the first step, but not for what is asked: that is in the report. */
+static int fail(struct engine *g, const char *text)
+{
+    ctl_fail("", text);
+    g->record.why = strdup(text);
+    return SCENARIO_FAILED;
+}
+
 /* What is to be known of vub before the first step. */
 static int meet(struct engine *g, const struct asked *a)
 {
@@ -312,20 +320,20 @@ static int meet(struct engine *g, const struct asked *a)
     g->timeout_ms = ANSWER_MS;
     g->deadline_ns = loop_now_ns() + UINT64_C(1000000) * ANSWER_MS;
     if (!engine_ask(g, "events", NULL, &e))
-        return wrong("", e.text);
+        return fail(g, e.text);
     status = engine_ask(g, "status", NULL, &e);
     if (!status)
-        return wrong("", e.text);
+        return fail(g, e.text);
     devices = json_member(status, "devices");
     if (!devices || json_type(devices) != JSON_ARRAY)
-        return wrong("", "what vub says is no answer");
+        return fail(g, "what vub says is no answer");
     g->record.version = strdup(json_member_string(status, "version"));
     if (!a->config) {
         rc = check_devices(g, devices);
         if (rc >= 0)
             return rc;
     }
-    return add_variables(g, devices) ? -1 : wrong("", "out of memory");
+    return add_variables(g, devices) ? -1 : fail(g, "out of memory");
 }
 
 /* ---- after ---- */
@@ -372,19 +380,21 @@ static void begin_record(struct engine *g)
     r->begin_ns = loop_now_ns();
 }
 
-/* It is connected, and everything is known. */
-static int run(struct engine *g)
+/* The steps, and what is left behind. status: what stands in their way, and
+ * is in the report; -1: nothing does. */
+static int run(struct engine *g, int status)
 {
     bool passed;
 
-    g->progress = progress_open(&g->record, g->scenario->num_steps);
-    passed = walk(g);
+    if (status < 0) {
+        g->progress = progress_open(&g->record, g->scenario->num_steps);
+        passed = walk(g);
+        status = passed ? SCENARIO_PASSED : SCENARIO_FAILED;
+    }
     g->record.end_ns = loop_now_ns();
-    g->record.passed = passed;
+    g->record.passed = status == SCENARIO_PASSED;
     progress_close(g->progress);
-    if (!write_reports(g))
-        passed = false;
-    return passed ? SCENARIO_PASSED : SCENARIO_FAILED;
+    return write_reports(g) ? status : SCENARIO_FAILED;
 }
 
 int scenario_main(int argc, char **argv)
@@ -412,11 +422,12 @@ int scenario_main(int argc, char **argv)
     g.runners.report = report;
     g.runners.dir = s.dir;
     begin_record(&g);
-    status = peer_open(&g.peer, a.socket, a.config);
-    if (status < 0)
+    if (peer_open(&g.peer, a.socket, a.config) < 0)
         status = meet(&g, &a);
-    if (status < 0)
-        status = run(&g);
+    else
+        status = fail(&g, "vub cannot be reached");
+    if (status != SCENARIO_WRONG)
+        status = run(&g, status);
     engine_close(&g);
 out:
     scenario_free(&s);

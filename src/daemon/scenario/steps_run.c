@@ -136,12 +136,19 @@ static struct runner *find(struct engine *g, const char *name, struct err *e)
     return r;
 }
 
+/* In the record of the step. */
 static void show_output(struct engine *g, const struct runner *r)
 {
-    const struct record_process *p = &g->record.processes[r->record];
+    const char *output;
+    size_t len;
 
-    if (r->record < g->record.num_processes && p->output && p->output[0])
-        engine_show(g, p->output);
+    if (r->record >= g->record.num_processes)
+        return;
+    output = g->record.processes[r->record].output;
+    len = output ? strlen(output) : 0;
+    /* How it has ended says more than how it began. */
+    if (len)
+        engine_show(g, output + len - MIN(len, (size_t)ENGINE_ANSWER_MAX));
 }
 
 /* ---- steps ---- */

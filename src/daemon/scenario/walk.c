@@ -93,8 +93,10 @@ static bool run_step(struct engine *g, const struct conf_keyed_one *s,
     struct err e;
     int rc;
 
-    if (!r)
+    if (!r) {
+        g->record.why = strdup("out of memory");
         return false;
+    }
     g->step = g->record.num_steps - 1;
     r->result = STEP_RUNS;
     r->begin_ns = loop_now_ns();
