@@ -139,7 +139,7 @@ void report_put_link(FILE *f, const char *path)
     fputs("./", f);
     for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
         if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-            (*c >= '0' && *c <= '9') || memchr("-._~", *c, 4))
+            (*c >= '0' && *c <= '9') || strchr("-._~", *c))
             putc(*c, f);
         else
             fprintf(f, "%%%02X", *c);

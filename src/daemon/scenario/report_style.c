@@ -69,7 +69,7 @@ static const char *const lines[] = {
     "nav a:hover { background: var(--idle-soft); }",
     "nav span { color: var(--muted); font-size: .85em;",
     "  font-variant-numeric: tabular-nums; }",
-    ".badge { display: inline-block; padding: .05rem .5rem; border-radius: "
+    ".badge { display: inline-block; padding: .05rem .5rem; border-radius:",
     "99px;",
     "  font-size: .8rem; font-weight: 600; white-space: nowrap;",
     "  background: var(--idle-soft); color: var(--muted); }",
@@ -82,22 +82,22 @@ static const char *const lines[] = {
     ".muted, .none, .note { color: var(--muted); }",
     ".none, .note { margin: .25rem 0; }",
     "summary { cursor: pointer; }",
-    "li > details > summary { display: flex; align-items: baseline; gap: "
+    "li > details > summary { display: flex; align-items: baseline; gap:",
     ".6rem;",
     "  padding: .4rem .5rem; border-radius: 6px; list-style: none; }",
     "li > details > summary::-webkit-details-marker { display: none; }",
-    "li > details > summary::before { content: \"\\25b8\" / \"\"; color: "
+    "li > details > summary::before { content: \"\\25b8\" / \"\"; color:",
     "var(--muted);",
     "  width: .7em; flex: none; }",
     "li > details[open] > summary::before { content: \"\\25be\" / \"\"; }",
     "li > details > summary:hover { background: var(--sunk); }",
     "li > details > summary .badge { flex: none; min-width: 5.6rem;",
     "  text-align: center; }",
-    ".number { color: var(--muted); min-width: 2.2em; text-align: right; flex: "
+    ".number { color: var(--muted); min-width: 2.2em; text-align: right; flex:",
     "none;",
     "  font-variant-numeric: tabular-nums; }",
     ".name { flex: 0 1 auto; overflow-wrap: anywhere; min-width: 0; }",
-    ".brief { flex: 1 1 0; min-width: 0; white-space: nowrap; color: "
+    ".brief { flex: 1 1 0; min-width: 0; white-space: nowrap; color:",
     "var(--muted);",
     "  overflow: hidden; text-overflow: ellipsis; }",
     "details[open] > summary > .brief { visibility: hidden; }",
@@ -114,15 +114,15 @@ static const char *const lines[] = {
     "li.step:target > details, tr:target { outline: 2px solid var(--link);",
     "  outline-offset: -2px; border-radius: 6px; }",
     ".body { padding: .25rem .5rem 1rem 1.8rem; }",
-    ".body .why { margin: .5rem 0 .75rem; color: var(--bad); font-weight: 600; "
+    ".body .why { margin: .5rem 0 .75rem; color: var(--bad); font-weight: 600;",
     "}",
-    "li.repeat > details > .body, li.turn > details > ol { padding-left: "
+    "li.repeat > details > .body, li.turn > details > ol { padding-left:",
     "1.3rem;",
     "  margin-left: .75rem; border-left: 2px solid var(--line); }",
     "li.repeat > details > .body { padding-right: 0; }",
     "li.gap, tr.gap td { color: var(--muted); padding: .4rem .5rem;",
     "  font-style: italic; }",
-    ".label { margin: .75rem 0 .25rem; color: var(--muted); font-size: .8rem; "
+    ".label { margin: .75rem 0 .25rem; color: var(--muted); font-size: .8rem;",
     "}",
     "pre { margin: 0; padding: .6rem .75rem; background: var(--sunk);",
     "  border: 1px solid var(--line); border-radius: 6px; max-height: 26rem;",
@@ -132,9 +132,9 @@ static const char *const lines[] = {
     ".links { margin: .6rem 0 0; }",
     ".scroll { overflow-x: auto; }",
     "figure { margin: 0; }",
-    "#timeline svg { display: block; width: 100%; min-width: 46rem; height: "
+    "#timeline svg { display: block; width: 100%; min-width: 46rem; height:",
     "auto;",
-    "  font: 11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, \"DejaVu "
+    "  font: 11.5px system-ui, -apple-system, \"Segoe UI\", Roboto, \"DejaVu",
     "Sans\",",
     "    sans-serif; }",
     "svg text { fill: var(--ink); }",
@@ -144,19 +144,19 @@ static const char *const lines[] = {
     "svg .stripe { fill: var(--sunk); }",
     "svg .axis line { stroke-opacity: .9; }",
     "svg .bar, .key { fill: var(--muted); background: var(--muted); }",
-    "svg .passed, .key.passed { fill: var(--good-bar); background: "
+    "svg .passed, .key.passed { fill: var(--good-bar); background:",
     "var(--good-bar); }",
-    "svg .failed, .key.failed { fill: var(--bad-bar); background: "
+    "svg .failed, .key.failed { fill: var(--bad-bar); background:",
     "var(--bad-bar); }",
     "svg .running { fill: var(--wait-bar); }",
     "svg .mark, .key.event { fill: var(--event); background: var(--event); }",
-    "svg .ended, .key.ended { fill: var(--process); background: "
+    "svg .ended, .key.ended { fill: var(--process); background:",
     "var(--process); }",
     "svg .fault { stroke: var(--bad-bar); stroke-width: 1;",
     "  stroke-dasharray: 4 3; }",
     "svg a:hover .bar, svg .bar:hover, svg .mark:hover { opacity: .7; }",
     "figcaption { color: var(--muted); font-size: .85rem; }",
-    ".key { display: inline-block; width: .8em; height: .8em; border-radius: "
+    ".key { display: inline-block; width: .8em; height: .8em; border-radius:",
     "2px;",
     "  margin: 0 .4em 0 1.2em; }",
     ".key:first-child { margin-left: 0; }",
@@ -169,7 +169,7 @@ static const char *const lines[] = {
     ".grid figcaption { padding: .6rem .75rem; overflow-wrap: anywhere; }",
     ".grid code { font-size: .78em; }",
     ".file { font-size: .9em; }",
-    ".missing { margin: 0; min-height: 11rem; display: grid; place-content: "
+    ".missing { margin: 0; min-height: 11rem; display: grid; place-content:",
     "center;",
     "  color: var(--muted); padding: 1rem; text-align: center; }",
     ".shot { height: 11rem; border-bottom: 1px solid var(--line); }",
@@ -181,7 +181,7 @@ static const char *const lines[] = {
     ".shot[open] { position: fixed; inset: 0; z-index: 5; height: auto;",
     "  overflow: auto; background: rgb(0 0 0 / .85); }",
     ".shot[open] > summary { cursor: zoom-out; min-height: 100%; height: auto;",
-    "  padding: 1rem; justify-content: safe center; align-content: safe "
+    "  padding: 1rem; justify-content: safe center; align-content: safe",
     "center; }",
     ".shot[open] img { max-width: none; max-height: none; }",
     "table { border-collapse: collapse; width: 100%; font-size: .92rem; }",
@@ -195,7 +195,7 @@ static const char *const lines[] = {
     "th, td { overflow-wrap: break-word; }",
     "td code { display: block; min-width: 14rem; overflow-wrap: anywhere; }",
     "table.times { width: auto; margin: .5rem 0 1rem; }",
-    ".chips { display: flex; flex-wrap: wrap; gap: .4rem; margin-bottom: "
+    ".chips { display: flex; flex-wrap: wrap; gap: .4rem; margin-bottom:",
     ".75rem; }",
     ".chips li { background: var(--idle-soft); border-radius: 99px;",
     "  padding: .1rem .7rem; font-size: .88rem; }",

@@ -62,8 +62,7 @@ static size_t sequence(const char *s, size_t len)
 
     if (len >= 2 && s[0] == '\xc2' && (unsigned char)s[1] == 0x9b)
         return csi_end(s, i, len);
-    if (len >= 2 && s[0] == '\xc2' &&
-        memchr("\x90\x98\x9d\x9e\x9f", s[1], 5) != NULL)
+    if (len >= 2 && s[0] == '\xc2' && strchr("\x90\x98\x9d\x9e\x9f", s[1]))
         return string_end(s, i, len);
     if (s[0] != '\033')
         return 0;
@@ -71,7 +70,7 @@ static size_t sequence(const char *s, size_t len)
         return 1;
     if (s[1] == '[')
         return csi_end(s, i, len);
-    if (memchr("]PX^_", s[1], 5))
+    if (strchr("]PX^_", s[1]))
         return string_end(s, i, len);
     for (i = 1; i < len && between(s[i], 0x20, 0x2f);)
         i++;
