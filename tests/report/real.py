@@ -5,6 +5,7 @@ to DIR, to be looked at."""
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import unittest
@@ -71,6 +72,26 @@ class Real(pages.Page):
         self.where = os.path.join(where, "report")
         self.status = done.returncode
 
+    def on_terminal(self, name):
+        """The same scenario again, by itself: what a terminal has of it, line
+        by line: all that was written there, the last of it."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+                [VUB, "--config", "rig.json", "--scenario", "scenario.json"],
+                cwd=os.path.join(self.dir.name, name), stdout=theirs,
+                stderr=subprocess.DEVNULL,
+                env=dict(os.environ, TERM="xterm", NO_COLOR="1")):
+            os.close(theirs)
+            text = b""
+            try:
+                while more := os.read(ours, 65536):
+                    text += more
+            except OSError:  # nobody has it any more
+                pass
+        os.close(ours)
+        return [line.split("\r\033[K")
+                for line in text.decode().split("\r\n")]
+
     def results(self):
         return self.run_js("[...document.querySelectorAll('#steps .step')]"
                            ".map(e => e.dataset.result)")
@@ -107,6 +128,17 @@ class Real(pages.Page):
         self.assertTrue(os.path.exists(os.path.join(self.where, "vm.log")))
         cases = junit.read(os.path.join(self.where, "junit.xml"))
         self.assertEqual([c[1] for c in cases], ["passed"] * 22)
+
+    def test_a_terminal_has_a_line_for_each_step(self):
+        self.scenario("on a terminal", [])
+        lines = self.on_terminal("on a terminal")
+        self.assertEqual(lines[0][1], "[ 1/20] start the <guest> ...")
+        self.assertRegex(lines[0][2],
+                         r"\[ 1/20\] passed  start the <guest>  \d+ [um]s")
+        self.assertEqual(len(lines), 22)
+        self.assertRegex(lines[19][-1], r"\[20/20\] passed  .* \(3 of 3\)  ")
+        self.assertRegex(lines[20][-1],
+                         "^passed: on a terminal, 20 of 20 steps in ")
 
     def test_a_scenario_that_fails(self):
         self.scenario("it fails", [

@@ -76,14 +76,12 @@ static void put_timestamp(FILE *f, const struct record *r)
 static void put_counts(FILE *f, const struct record *r, struct counts c,
                        bool with_skipped)
 {
-    uint64_t end = report_end(r, 0);
-
     fprintf(f, " tests=\"%u\" failures=\"%u\" errors=\"%u\"", c.tests, c.failed,
             c.errors);
     if (with_skipped)
         fprintf(f, " skipped=\"%u\"", c.skipped);
     fprintf(f, " time=\"%.6f\"",
-            seconds(end > r->begin_ns ? end - r->begin_ns : 0));
+            seconds(r->end_ns > r->begin_ns ? r->end_ns - r->begin_ns : 0));
 }
 
 static void put_property(FILE *f, const char *name, const char *value)

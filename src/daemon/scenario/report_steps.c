@@ -212,7 +212,7 @@ static void put_body(const struct steps *st, unsigned i)
                                 : 0,
                             at));
     fputs("</dl>\n", st->f);
-    if (!failed && ftello(st->f) > st->full) {
+    if (ftello(st->f) > st->full + (failed ? (off_t)REPORT_SECTION_BYTES : 0)) {
         fputs("<p class=\"note\">What was asked and answered is left out: the "
               "page would become too large.</p>\n",
               st->f);
