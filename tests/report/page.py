@@ -153,7 +153,8 @@ class Report(pages.Page):
 
     def test_the_timeline_has_a_bar_for_each_step(self):
         for kind, bars in (("passed", 9), ("failed", 7), ("turns", 302),
-                           ("nested", 9), ("many", 2000), ("error", 1), ("empty", 0)):
+                           ("nested", 9), ("many", 2000), ("error", 1),
+                           ("empty", 0)):
             self.open(kind)
             self.assertEqual(self.count("#timeline .bar"), bars, kind)
             self.assertEqual(self.run_js(

@@ -111,6 +111,7 @@ static const char *const lines[] = {
     "  border-radius: 6px; margin: .25rem 0; }",
     "li.step.failed > details > summary { background: var(--bad-soft); }",
     "li.step.failed > details > summary .name { font-weight: 600; }",
+    "li.step.failed > details > summary .badge { background: var(--panel); }",
     "li.step:target > details, tr:target { outline: 2px solid var(--link);",
     "  outline-offset: -2px; border-radius: 6px; }",
     ".body { padding: .25rem .5rem 1rem 1.8rem; }",
