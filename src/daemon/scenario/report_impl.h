@@ -94,17 +94,19 @@ typedef int (*report_order_fn)(const void *context, unsigned a, unsigned b);
 unsigned *report_groups(unsigned num, report_order_fn order,
                         const void *context, unsigned *num_groups);
 
-/* Pictures that look the same are one. */
+/* ---- report_shots.c: pictures that look the same are one ---- */
+
 struct report_shot {
-    const struct record_picture *picture; /* the first of them */
-    unsigned step;                        /* whose it is */
+    const struct record_picture *picture; /* the first whose file has it */
+    unsigned step;                        /* which took it first */
     unsigned times;
+    bool lost;   /* no file has it any more */
     bool failed; /* one of them is of a step that has failed */
 };
 struct report_shots {
     struct report_shot *list;
     unsigned num;
-    unsigned *base; /* of each step: where its pictures begin in .of */
+    unsigned *base; /* of each step: where its pictures begin in of */
     unsigned *of;   /* of each picture: its place in the list */
 };
 

@@ -28,8 +28,9 @@ static void put_image(struct pictures *p, const struct report_shot *shot,
                       unsigned num)
 {
     struct report_png png;
-    const char *why =
-        report_png_read(&png, shot->picture->path, p->path, p->left);
+    const char *why = shot->lost ? "a later one was written to its file"
+                                 : report_png_read(&png, shot->picture->path,
+                                                   p->path, p->left);
 
     if (why) {
         fprintf(p->f, "<p class=\"missing\">not in this page: %s</p>\n", why);

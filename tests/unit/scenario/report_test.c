@@ -388,6 +388,42 @@ static void groups_are_numbered_as_they_appear(void **state)
     free(of);
 }
 
+static void take(struct record *r, const char *path, const char *hash)
+{
+    struct record_step *s = record_add_step(r, "/", "", "", "", NULL);
+
+    s->result = STEP_PASSED;
+    assert_non_null(record_add_picture(s, "", path, hash));
+}
+
+static void pictures_of_one_file_are_not_mixed_up(void **state)
+{
+    struct record r = {0};
+    struct report_shots s;
+
+    (void)state;
+    take(&r, "a.png", "1"); /* written over */
+    take(&r, "a.png", "2"); /* written over, but b.png has it */
+    take(&r, "b.png", "2");
+    take(&r, "a.png", "3");
+    take(&r, "a.png", "3");
+    take(&r, "c.png", "");
+    take(&r, "c.png", "");
+    assert_true(report_shots_find(&s, &r));
+    assert_int_equal(s.num, 4);
+    assert_true(s.list[0].lost);
+    assert_false(s.list[1].lost);
+    assert_string_equal(s.list[1].picture->path, "b.png");
+    assert_int_equal(s.list[1].step, 1);
+    assert_int_equal(s.list[1].times, 2);
+    assert_false(s.list[2].lost);
+    assert_int_equal(s.list[2].times, 2);
+    assert_int_equal(s.list[3].times, 2);
+    assert_int_equal(s.of[s.base[6]], 3);
+    report_shots_free(&s);
+    record_free(&r);
+}
+
 static void which_steps_have_a_row(void **state)
 {
     struct record r = {0};
@@ -493,6 +529,7 @@ int main(void)
         cmocka_unit_test(only_a_png_is_taken_in),
         cmocka_unit_test(links_stay_in_the_directory),
         cmocka_unit_test(groups_are_numbered_as_they_appear),
+        cmocka_unit_test(pictures_of_one_file_are_not_mixed_up),
         cmocka_unit_test(which_steps_have_a_row),
         cmocka_unit_test(a_report_takes_its_place_as_a_whole),
         cmocka_unit_test(what_cannot_be_written_leaves_nothing),
