@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "store/cow_impl.h"
+#include "store/metrics.h"
 
 static int cow_channel_open(struct store_channel **out, struct store *s,
                             struct loop *loop, struct err *e)
@@ -150,6 +151,18 @@ static void cow_status(const struct store *s, struct json_out *o)
     json_add_u64(o, "max_memory", c->conf->max_memory);
 }
 
+static const struct metric_family overlay_bytes = {
+    "vub_cow_overlay_bytes", METRIC_GAUGE, "bytes",
+    "What was written over the base of a filter cow."};
+
+static void cow_metrics(const struct store *s,
+                        const struct store_metrics_to *to)
+{
+    const struct cow *c = cow_of((struct store *)s);
+
+    store_metric(to, &overlay_bytes, c->num_taken << c->shift);
+}
+
 static void cow_close(struct store *s)
 {
     struct cow *c = cow_of(s);
@@ -226,6 +239,7 @@ static const struct store_ops cow_ops = {
     .open = cow_open,
     .close = cow_close,
     .status = cow_status,
+    .metrics = cow_metrics,
     .next = store_filter_next,
     .commands = cow_commands,
     .begin = cow_begin,

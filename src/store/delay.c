@@ -15,6 +15,7 @@
  * not held. Chance and the arm of a disk are of one sequence, hence
  * info.serial. */
 #include "store/delay.h"
+#include "store/metrics.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -352,6 +353,22 @@ static void delay_status(const struct store *s, struct json_out *o)
     json_add_u64(o, "held", d->held);
 }
 
+static const struct metric_family waiting = {
+    "vub_delay_waiting", METRIC_GAUGE, NULL,
+    "Requests that wait in a filter delay."};
+static const struct metric_family held = {
+    "vub_delay_held", METRIC_COUNTER, NULL,
+    "Requests that had to wait in a filter delay."};
+
+static void delay_metrics(const struct store *s,
+                          const struct store_metrics_to *to)
+{
+    const struct delay *d = delay_of(s);
+
+    store_metric(to, &waiting, d->waiting);
+    store_metric(to, &held, d->held);
+}
+
 static const struct store_ops delay_ops = {
     .type = "delay",
     .serial = true,
@@ -359,6 +376,7 @@ static const struct store_ops delay_ops = {
     .close = delay_close,
     .next = store_filter_next,
     .status = delay_status,
+    .metrics = delay_metrics,
     .begin = store_filter_begin,
     .end = store_filter_end,
     .acquire = store_filter_acquire,

@@ -238,6 +238,7 @@ static const struct store_ops fault_ops = {
     .next = store_filter_next,
     .commands = fault_commands,
     .status = fault_status,
+    .metrics = fault_metrics,
     .begin = fault_begin,
     .end = store_filter_end,
     .acquire = store_filter_acquire,

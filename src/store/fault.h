@@ -108,6 +108,7 @@ void fault_begin_anew(struct fault *f, uint64_t seed);
 void fault_keep_rule(struct fault *f, const struct fault_rule *rule);
 int fault_keep(struct store *s, const char *name, struct err *e);
 void fault_status(const struct store *s, struct json_out *o);
+void fault_metrics(const struct store *s, const struct store_metrics_to *to);
 
 /* ---- fault_job.c ---- */
 

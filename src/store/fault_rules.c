@@ -2,8 +2,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/fault.h"
+#include "store/metrics.h"
 #include "store/powercut.h"
 
 /* In the order of error_words. */
@@ -182,6 +184,49 @@ void fault_status(const struct store *s, struct json_out *o)
         json_end(o, '}');
     }
     json_end(o, ']');
+}
+
+static const struct metric_family matched = {
+    "vub_fault_matched", METRIC_COUNTER, NULL,
+    "Requests that a rule of a filter fault was about."};
+static const struct metric_family fired = {
+    "vub_fault_fired", METRIC_COUNTER, NULL,
+    "Requests that a rule of a filter fault has done wrongly."};
+static const struct metric_family held = {
+    "vub_fault_held", METRIC_GAUGE, NULL,
+    "Requests that are stuck in a filter fault."};
+
+/* The name of a rule that no other has, if it can stand in a text as it is. */
+static const char *label_of(const struct fault *f, const struct fault_rule *r,
+                            char number[16])
+{
+    const char *name = r->conf->name;
+    bool is_good = store_is_label(name) && strlen(name) <= 32;
+
+    for (const char *c = name; is_good && *c; c++)
+        is_good = *c >= ' ' && *c <= '~' && *c != '"' && *c != '\\';
+    for (int i = 0; is_good && i < f->num_rules; i++) {
+        const char *other = f->rules[i].conf->name;
+
+        is_good = &f->rules[i] == r || !other || strcmp(other, name) != 0;
+    }
+    snprintf(number, 16, "%d", (int)(r - f->rules));
+    return is_good ? name : number;
+}
+
+void fault_metrics(const struct store *s, const struct store_metrics_to *to)
+{
+    const struct fault *f = fault_of(s);
+    char number[16];
+
+    for (int i = 0; i < f->num_rules; i++) {
+        const struct fault_rule *rule = &f->rules[i];
+        const char *label = label_of(f, rule, number);
+
+        store_metric_of(to, &matched, rule->now.matched, "rule", label);
+        store_metric_of(to, &fired, rule->now.fired, "rule", label);
+    }
+    store_metric(to, &held, f->held);
 }
 
 /* ---- the config ---- */

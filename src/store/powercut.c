@@ -33,6 +33,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "store/metrics.h"
 #include "store/powercut_impl.h"
 
 struct powercut_channel {
@@ -390,6 +391,22 @@ static void powercut_status(const struct store *s, struct json_out *o)
     json_add_bool(o, "off", p->off);
 }
 
+static const struct metric_family cuts = {"vub_powercut_cuts", METRIC_COUNTER,
+                                          NULL,
+                                          "Power cuts of a filter powercut."};
+static const struct metric_family unflushed = {
+    "vub_powercut_unflushed_bytes", METRIC_GAUGE, "bytes",
+    "What a filter powercut would lose if its power were cut."};
+
+static void powercut_metrics(const struct store *s,
+                             const struct store_metrics_to *to)
+{
+    const struct powercut *p = powercut_of((struct store *)s);
+
+    store_metric(to, &cuts, p->cuts);
+    store_metric(to, &unflushed, p->cache.bytes);
+}
+
 static void powercut_close(struct store *s)
 {
     struct powercut *p = powercut_of(s);
@@ -457,6 +474,7 @@ static const struct store_ops powercut_ops = {
     .open = powercut_open,
     .close = powercut_close,
     .status = powercut_status,
+    .metrics = powercut_metrics,
     .next = store_filter_next,
     .commands = powercut_commands,
     .begin = powercut_begin,

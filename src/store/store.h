@@ -29,7 +29,9 @@
 struct loop;
 struct store;
 struct store_channel;
+struct metrics;
 struct store_command;
+struct store_metrics_to;
 struct store_req;
 
 /* Of a size: so that no sum of an offset and a length of a store wraps, in
@@ -121,6 +123,8 @@ struct store_ops {
     /* [home] Adds members to an object: what there is to know beside info, of
      * itself and not of what it is around. NULL: nothing. */
     void (*status)(const struct store *s, struct json_out *o);
+    /* [home] The same in numbers, of a filter: store/metrics.h. NULL: none. */
+    void (*metrics)(const struct store *s, const struct store_metrics_to *to);
 
     /* What it is around, of a filter. NULL: nothing. */
     struct store *(*next)(const struct store *s);
@@ -230,6 +234,9 @@ struct store *store_next(const struct store *s);
 void store_status(const struct store *s, struct json_out *o);
 /* [home] Only the filters. */
 void store_filters_status(const struct store *s, struct json_out *o);
+/* [home] Samples of the filters that s is, or is around. where: labels that
+ * they have beside; "": none. */
+void store_metrics(const struct store *s, struct metrics *m, const char *where);
 /* [any thread; blocks] All completed writes are stable; a negative errno if
  * that is not known. For what is no request of a guest. */
 int store_sync(struct store *s);

@@ -339,6 +339,12 @@ static void trace_status(const struct store *s, struct json_out *o)
     trace_writer_status(trace_of(s)->writer, o);
 }
 
+static void trace_metrics(const struct store *s,
+                          const struct store_metrics_to *to)
+{
+    trace_writer_metrics(trace_of(s)->writer, to);
+}
+
 /* One process writes a file to its end: the next one goes on in it. What is
  * found is a number to compare with; it leads nowhere else. */
 static int keep_session(struct trace *t, const char *name, struct err *e)
@@ -372,6 +378,7 @@ static const struct store_ops trace_ops = {
     .open = trace_open,
     .close = trace_close,
     .status = trace_status,
+    .metrics = trace_metrics,
     .next = store_filter_next,
     .begin = trace_begin,
     .end = trace_end,

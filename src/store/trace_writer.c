@@ -576,3 +576,21 @@ void trace_writer_status(struct trace_writer *w, struct json_out *o)
     json_add_u64(o, "lost", load(&w->lost));
     json_add_u64(o, "bytes", load(&w->bytes));
 }
+
+static const struct metric_family records = {
+    "vub_trace_records", METRIC_COUNTER, NULL,
+    "Requests that a filter trace has written down."};
+static const struct metric_family lost = {
+    "vub_trace_lost", METRIC_COUNTER, NULL,
+    "Requests that a filter trace could not write down."};
+static const struct metric_family bytes = {"vub_trace_bytes", METRIC_COUNTER,
+                                           "bytes",
+                                           "What a filter trace has written."};
+
+void trace_writer_metrics(struct trace_writer *w,
+                          const struct store_metrics_to *to)
+{
+    store_metric(to, &records, load(&w->records));
+    store_metric(to, &lost, load(&w->lost));
+    store_metric(to, &bytes, load(&w->bytes));
+}

@@ -11,6 +11,7 @@
 #define VUB_STORE_TRACE_WRITER_H
 
 #include "base/list.h"
+#include "store/metrics.h"
 #include "store/trace_file.h"
 
 struct loop;
@@ -71,5 +72,7 @@ int trace_open_file(const char *path, int *fd, struct err *e);
 
 /* Adds members to an object. */
 void trace_writer_status(struct trace_writer *w, struct json_out *o);
+void trace_writer_metrics(struct trace_writer *w,
+                          const struct store_metrics_to *to);
 
 #endif

@@ -127,6 +127,72 @@ def throttles_of_processes_have_their_names():
     vub.end()
 
 
+def stack(*filters):
+    """A memory store below these filters, the first at the top."""
+    store = {"type": "memory", "size": "1M"}
+    for keys in reversed(filters):
+        store = dict(keys, next=store)
+    return store
+
+
+RULES = [{"op": "read"}, {"name": "liar", "outcome": "drop", "op": "flush"},
+         {"name": "two"}, {"name": "two"}, {"name": '"'}]
+FILTERED = [
+    disk("f", store=stack(
+        {"type": "fault", "rules": RULES, "name": 'of "all" \\ ä'},
+        {"type": "delay", "name": "slow"}, {"type": "powercut"},
+        {"type": "cow"}, {"type": "trace", "path": "f.trace"},
+        {"type": "fault", "rules": [{"armed": False}]})),
+    {"id": "u", "type": "scsi", "luns": [
+        {"lun": n, "store": stack({"type": "delay", "name": "same"},
+                                  {"type": "delay", "name": "same"},
+                                  {"type": "delay", "name": "7"})}
+        for n in range(2)]}]
+
+
+def filters_are_told_of():
+    vub = Vub(FILTERED)
+    families = parse(Client().do("metrics")["text"])
+    odd = r'filter="of \"all\" \\ ä"'
+    # A rule has its name if no other has it and it needs no escape; else its
+    # number.
+    for family in ("fault_matched", "fault_fired"):
+        assert families[f"vub_{family}"] == ["counter", {
+            (f"vub_{family}_total",
+             ('device="f"', name, f'rule="{rule}"')): 0
+            for name, rules in ((odd, ("0", "liar", "2", "3", "4")),
+                                ('filter="5"', "0"))
+            for rule in rules}], families[f"vub_{family}"]
+    for name in (odd, 'filter="5"'):
+        assert value(families, "vub_fault_held", 'device="f"', name) == 0
+    assert value(families, "vub_delay_held", 'device="f"', 'filter="slow"') == 0
+    for family in ("vub_powercut_cuts", "vub_powercut_unflushed_bytes"):
+        assert value(families, family, 'device="f"', 'filter="2"') == 0
+    assert value(families, "vub_cow_overlay_bytes", 'device="f"',
+                 'filter="3"') == 0
+    for family in ("records", "lost", "bytes"):
+        assert len(families[f"vub_trace_{family}"][1]) == 1
+    assert {labels for _, labels in families["vub_delay_waiting"][1]} == {
+        ('device="f"', 'filter="slow"')} | {
+        ('device="u"', f'filter="{n}"', 'target="0"', f'lun="{lun}"')
+        for lun in range(2) for n in range(3)}
+    vub.end()
+
+
+def a_process_tells_what_we_would():
+    """So the list of families that a process may tell of has them all."""
+    told = []
+    for more in ({}, {"isolation": "process"}):
+        vub = Vub([dict(d, **more) for d in DEVICES + FILTERED])
+        families = parse(Client().do("metrics")["text"])
+        families.pop("vub_device_restarts", None)
+        told.append({name: (kind, set(samples))
+                     for name, (kind, samples) in families.items()})
+        vub.end()
+    assert told[0] == told[1], [n for n in told[0] if told[0][n] !=
+                                told[1].get(n)]
+
+
 def ctl_prints_names_as_text():
     vub = Vub([limited("a", {"iops": 5}, "a\33[31m\u009b1m")])
     text = ctl("--socket", "run/c.sock", "metrics")
@@ -152,4 +218,5 @@ def ctl_prints_the_text_and_nothing_else():
 
 run([the_text_is_open_metrics, one_device_may_be_asked_for,
      throttles_are_told_of, throttles_of_processes_have_their_names,
+     filters_are_told_of, a_process_tells_what_we_would,
      ctl_prints_names_as_text, ctl_prints_the_text_and_nothing_else])

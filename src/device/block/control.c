@@ -103,6 +103,7 @@ void block_metrics(struct device *d, struct metrics *m)
                     "queue=\"%u\",operation=\"write\"", i);
         metrics_add(m, &errors, stat_load(&s->errors), "queue=\"%u\"", i);
     }
+    store_metrics(block_of(d)->store, m, "");
 }
 
 /* ---- commands ---- */

@@ -72,6 +72,7 @@ static const struct metric_family lost = {
 static void unit_metrics(const struct lun *l, struct metrics *m)
 {
     unsigned target = l->target, lun = l->lun;
+    char where[48];
 
     metrics_add(m, &commands, l->stats.commands, "target=\"%u\",lun=\"%u\"",
                 target, lun);
@@ -83,6 +84,10 @@ static void unit_metrics(const struct lun *l, struct metrics *m)
                 lun);
     metrics_add(m, &failed, l->stats.failed, "target=\"%u\",lun=\"%u\"", target,
                 lun);
+    if (l->ops->store) {
+        snprintf(where, sizeof(where), "target=\"%u\",lun=\"%u\"", target, lun);
+        store_metrics(l->ops->store((struct lun *)l), m, where);
+    }
 }
 
 void scsi_metrics(struct device *d, struct metrics *m)

@@ -356,10 +356,10 @@ static void write_metrics(const char *members, char *out, size_t room)
 
 static void metrics_arrive_as_they_were(void **state)
 {
-    static const struct metric_family family = {"vub_a", METRIC_COUNTER, NULL,
-                                                "A sentence."};
+    static const struct metric_family family = {
+        "vub_ring_kicks", METRIC_COUNTER, NULL, "A sentence."};
     static const struct metric_family times = {
-        "vub_b_seconds", METRIC_HISTOGRAM, "seconds", "Another."};
+        "vub_ring_latency_seconds", METRIC_HISTOGRAM, "seconds", "Another."};
     struct histogram h = {0};
     struct json_out o = JSON_OUT_EMPTY;
     struct metrics m = METRICS_EMPTY;
@@ -387,22 +387,22 @@ static void metrics_arrive_as_they_were(void **state)
 
 static void metrics_that_would_spoil_the_text_are_left_out(void **state)
 {
+#define KICKS "{\"name\":\"vub_ring_kicks\",\"help\":\"a\",\"type\":"
     static const char *const rows[] = {
         "7",
         "{}",
-        "{\"name\":\"vub_x\",\"type\":7,\"help\":\"a\",\"value\":\"1\"}",
+        KICKS "7,\"value\":\"1\"}",
         "{\"name\":\"other\",\"type\":0,\"help\":\"a\",\"value\":\"1\"}",
         "{\"name\":\"vub_x y\",\"type\":0,\"help\":\"a\",\"value\":\"1\"}",
-        "{\"name\":\"vub_x\",\"type\":0,\"help\":\"a\\nb\",\"value\":\"1\"}",
-        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"-1\"}",
-        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":3}",
-        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"1\","
-        "\"labels\":\"a=\\\"b\\\"} 5\\nvub_z\"}",
-        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"1\","
-        "\"labels\":\"a=b\"}",
-        "{\"name\":\"vub_y\",\"type\":0,\"help\":\"a\",\"value\":\"1\","
-        "\"label\":\"device\",\"about\":\"d\"}",
-        "{\"name\":\"vub_h\",\"type\":2,\"help\":\"a\",\"sum\":\"1\"}",
+        "{\"name\":\"vub_gpu_errors\",\"type\":0,\"help\":\"a\\nb\","
+        "\"value\":\"1\"}",
+        KICKS "0,\"value\":\"-1\"}",
+        KICKS "0,\"value\":3}",
+        KICKS "0,\"value\":\"1\",\"labels\":\"queue=\\\"b\\\"} 5\\nvub_z\"}",
+        KICKS "0,\"value\":\"1\",\"labels\":\"queue=b\"}",
+        KICKS "0,\"value\":\"1\",\"label\":\"device\",\"about\":\"d\"}",
+        "{\"name\":\"vub_ring_latency_seconds\",\"type\":2,\"help\":\"a\","
+        "\"sum\":\"1\"}",
     };
     char members[400], got[2000];
 
@@ -415,17 +415,64 @@ static void metrics_that_would_spoil_the_text_are_left_out(void **state)
     }
 }
 
+/* What it says is of its device, and of families as they are. */
+static void metrics_of_others_are_not_its_to_tell(void **state)
+{
+    static const char *const rows[] = {
+        /* another family, one of another type, one that would look like it */
+        "{\"name\":\"vub_mine\",\"type\":0,\"help\":\"a\",\"value\":\"1\"}",
+        KICKS "1,\"value\":\"1\"}",
+        "{\"name\":\"vub_ring_kicks_total\",\"type\":1,\"help\":\"a\","
+        "\"value\":\"1\"}",
+        /* what only the keeper says */
+        "{\"name\":\"vub_version\",\"type\":1,\"help\":\"a\",\"value\":\"1\"}",
+        "{\"name\":\"vub_device_restarts\",\"type\":0,\"help\":\"a\","
+        "\"value\":\"1\"}",
+        /* what is told of no device */
+        "{\"name\":\"vub_throttle_limit_bytes\",\"type\":1,\"help\":\"a\","
+        "\"value\":\"1\"}",
+        /* another device's, or a label twice */
+        KICKS "0,\"value\":\"1\",\"labels\":\"device=\\\"x\\\"\"}",
+        KICKS "0,\"value\":\"1\",\"labels\":\"le=\\\"x\\\"\"}",
+        KICKS "0,\"value\":\"1\","
+              "\"labels\":\"queue=\\\"1\\\",queue=\\\"2\\\"\"}",
+        KICKS "0,\"value\":\"1\",\"label\":\"target\",\"about\":\"a\","
+              "\"labels\":\"target=\\\"1\\\"\"}",
+    };
+    char members[400], got[2000];
+    struct found f = {.refs = 1};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(members, sizeof(members), "\"metrics\":[%s]", rows[i]);
+        write_metrics(members, got, sizeof(got));
+        if (strcmp(got, "# EOF\n") != 0)
+            fail_msg("%s gives %s", rows[i], got);
+    }
+    process_metrics_read(&f, "\"common\":[" KICKS "0,\"value\":\"1\"},"
+                             "{\"name\":\"vub_throttle_limit_bytes\","
+                             "\"type\":1,\"help\":\"a\",\"value\":\"1\","
+                             "\"label\":\"throttle\",\"about\":\"t\"}]");
+    assert_int_equal(f.metrics.count, 0);
+    assert_int_equal(f.common.count, 1);
+    assert_string_equal(f.common.list[0].family->name,
+                        "vub_throttle_limit_bytes");
+    metrics_free(&f.common);
+}
+
 /* A list in a list has no names to be compared with. */
 static void buckets_that_are_none_are_passed_over(void **state)
 {
     char got[8192];
 
     (void)state;
-    write_metrics("\"metrics\":[{\"name\":\"vub_h_seconds\",\"type\":2,"
-                  "\"unit\":\"seconds\",\"help\":\"a\",\"sum\":\"1\","
-                  "\"buckets\":[[1],7,{\"at\":0,\"count\":\"3\"}]}]",
-                  got, sizeof(got));
-    assert_non_null(strstr(got, "vub_h_seconds_count{device=\"d\"} 3\n"));
+    write_metrics(
+        "\"metrics\":[{\"name\":\"vub_ring_latency_seconds\",\"type\":2,"
+        "\"unit\":\"seconds\",\"help\":\"a\",\"sum\":\"1\","
+        "\"buckets\":[[1],7,{\"at\":0,\"count\":\"3\"}]}]",
+        got, sizeof(got));
+    assert_non_null(
+        strstr(got, "vub_ring_latency_seconds_count{device=\"d\"} 3\n"));
 }
 
 int main(void)
@@ -442,6 +489,7 @@ int main(void)
         cmocka_unit_test(what_is_no_memory_is_not_kept),
         cmocka_unit_test(metrics_arrive_as_they_were),
         cmocka_unit_test(metrics_that_would_spoil_the_text_are_left_out),
+        cmocka_unit_test(metrics_of_others_are_not_its_to_tell),
         cmocka_unit_test(buckets_that_are_none_are_passed_over),
     };
 
