@@ -1,8 +1,11 @@
 /* Input devices: what a guest sees of them, on every kind of ring; frames that
  * are sent over the control socket; front-ends that come, go and misbehave. */
-#include "front/input.h"
+#include <poll.h>
+#include <unistd.h>
+
 #include "behave.h"
 #include "ctl.h"
+#include "front/input.h"
 
 #define KEY(id, preset)                                                        \
     "{'id': '" id "', 'type': 'input', 'source': {'type': 'virtual', "         \
@@ -124,6 +127,7 @@ static void a_frame_that_fits_calls_once(void **state)
 {
     struct vub *v = ctl_start(KEY("k", "keyboard"));
     struct input *in = input_new(v, "k", NULL, 64);
+    uint64_t calls;
     struct ctl c;
 
     (void)state;
@@ -140,7 +144,14 @@ static void a_frame_that_fits_calls_once(void **state)
     input_need(in, EVKEY, KEY_A, 0);
     input_need(in, EVKEY, KEY_B, 0);
     input_need(in, SYN, 0, 0);
-    assert_int_equal(in->events->calls, 1);
+    if (in->events->calls == 0) { /* we were quicker than it */
+        front_need_fd(in->events->call_fd, POLLIN, "the frame's call");
+        assert_int_equal(read(in->events->call_fd, &calls, sizeof(calls)),
+                         sizeof(calls));
+        assert_int_equal(calls, 1);
+    } else {
+        assert_int_equal(in->events->calls, 1);
+    }
     /* It is answered when the guest has given all five buffers back. */
     input_refill(in, 4);
     front_settle(in->f);
