@@ -209,6 +209,15 @@ static void adjust_all(struct change *c)
     }
 }
 
+static void tell_adjusted(struct change *c, const char *id)
+{
+    struct served *s = devices_find(c->changer->devices, id);
+
+    log_info(id, "has other limits now");
+    if (s && !s->closing)
+        served_adjusted(s);
+}
+
 static void end_adjusting(struct change *c)
 {
     bool failed = errs_total(&c->errors) > 0;
@@ -218,7 +227,7 @@ static void end_adjusting(struct change *c)
 
         if (!failed) {
             conf_take_live(&a->is, &a->was, &device_union);
-            log_info(conf_common(&a->was)->id, "has other limits now");
+            tell_adjusted(c, conf_common(&a->was)->id);
         } else {
             conf_swap_live(&a->was, &a->is, &device_union);
             throttles_say(&a->was);

@@ -325,6 +325,14 @@ static const struct sandbox_rules *reread(const struct sandbox_rules *rules)
     return &now.rules;
 }
 
+/* Of this process; set before others exist. */
+static bool rereads;
+
+bool confine_rereads(void)
+{
+    return rereads;
+}
+
 static bool any_isolated(const struct config *conf)
 {
     for (int i = 0; i < conf->devices.count; i++)
@@ -372,7 +380,8 @@ int confine_prepare(struct confine *c, const struct config *conf,
     c->rules.only_spawns = !c->on;
     if (c->on)
         rc = add_rules(c, e);
-    else if (isolated || !any_isolated(conf))
+    rereads = !c->on || c->rules.reread;
+    if (!c->on && (isolated || !any_isolated(conf)))
         return 0;
     if (rc == 0)
         rc = broker_start(&c->rules, &why) < 0 ? errs_push(e, &why) : 0;

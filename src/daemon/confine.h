@@ -40,6 +40,9 @@ int confine_enter(struct confine *c, int command, struct errs *e);
 /* Nothing is asked any more. Safe on a zero struct. */
 void confine_end(struct confine *c);
 
+/* May the config be believed that is read later? The process of an isolated
+ * device reads it, whatever this one may do. */
+bool confine_rereads(void);
 /* Adds what is in force as a member. */
 void confine_status(struct json_out *o);
 

@@ -122,6 +122,9 @@ int isolate_ask(struct isolated *i, struct isolate_call *c, const char *method,
 void isolate_cancel(struct isolated *i, struct isolate_call *c);
 /* Nobody wants to hear the answer, which does not come then. */
 void isolate_forget(struct isolate_call *c);
+/* Its config says other limits of throttles now, and nothing else: its process
+ * is told. */
+void isolate_adjusted(struct isolated *i);
 /* The source of the config may have changed. */
 void isolate_refresh(struct isolated *i);
 /* The level and format of log lines have changed. */

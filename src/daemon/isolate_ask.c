@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/isolate_impl.h"
+#include "daemon/throttles.h"
 #include "vhost/relay.h"
 
 /* ---- calls that wait ---- */
@@ -100,6 +101,19 @@ void isolate_cancel(struct isolated *i, struct isolate_call *c)
 void isolate_forget(struct isolate_call *c)
 {
     end_wait(c);
+}
+
+/* The next one reads it. One that is starting has read it, or what it says is
+ * of no use any more (hear_ready). */
+void isolate_adjusted(struct isolated *i)
+{
+    struct json_out o = JSON_OUT_EMPTY;
+
+    i->reread = true;
+    throttles_tell(&i->conf, &o);
+    if (!o.failed && i->process && i->process->ready)
+        process_notify(i->process, "keeper.limits", o.text);
+    json_out_free(&o);
 }
 
 void isolate_refresh(struct isolated *i)

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/throttles.h"
-
 static const struct conf_any *find(const struct config *c, const char *id)
 {
     for (int i = 0; i < c->devices.count; i++)
@@ -68,7 +66,7 @@ static enum fate fate_of(const struct served *s, const struct config *is)
         return CHANGED;
     if (conf_same(s->conf, any, &device_union))
         return KEPT;
-    return throttles_can_change(s->conf, any) ? ADJUSTED : CHANGED;
+    return served_can_adjust(s, any) ? ADJUSTED : CHANGED;
 }
 
 static void list_fate(struct json_out *o, const char *name, enum fate fate,

@@ -156,6 +156,12 @@ void served_close(struct served *s);
  * nobody notices; or it is refused, and it goes on here. */
 void served_suspend(struct served *s);
 
+/* Does another config of it differ by no more than limits of throttles, which
+ * can change while it runs? */
+bool served_can_adjust(const struct served *s, const struct conf_any *is);
+/* They have. */
+void served_adjusted(struct served *s);
+
 struct served *served_ref(struct served *s);
 void served_unref(struct served *s);
 

@@ -1,11 +1,13 @@
 /* How a device is opened: here, or by a process of its own, with what another
- * process has left of it. */
+ * process has left of it; and what of its config may change then. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/confine.h"
 #include "daemon/isolate.h"
 #include "daemon/served.h"
+#include "daemon/throttles.h"
 
 void heritage_drop(struct heritage *h)
 {
@@ -107,4 +109,19 @@ int served_open(struct served *s, struct errs *e)
     s->device->ops->close(s->device);
     s->device = NULL;
     return errs_nomem(e);
+}
+
+/* ---- other limits ---- */
+
+bool served_can_adjust(const struct served *s, const struct conf_any *is)
+{
+    if (!s->isolated)
+        return throttles_can_change(s->conf, is);
+    return confine_rereads() && conf_same_but_live(s->conf, is, &device_union);
+}
+
+void served_adjusted(struct served *s)
+{
+    if (s->isolated)
+        isolate_adjusted(s->isolated);
 }

@@ -150,3 +150,49 @@ void throttles_say(const struct conf_any *device)
 {
     search(device, say, NULL);
 }
+
+/* ---- those of another process ---- */
+
+static void tell(const struct conf_any *o, const struct throttle_said *said,
+                 void *arg)
+{
+    struct json_out *out = arg;
+
+    (void)o;
+    json_begin(out, NULL, '{');
+    limits_tell_said(&said->limits, out);
+    json_end(out, '}');
+}
+
+void throttles_tell(const struct conf_any *device, struct json_out *o)
+{
+    json_begin(o, "throttles", '[');
+    search(device, tell, o);
+    json_end(o, ']');
+}
+
+struct hearing {
+    const struct conf_anys *limits;
+    int next;
+};
+
+static void hear(const struct conf_any *o, const struct throttle_said *said,
+                 void *arg)
+{
+    struct hearing *h = arg;
+    struct limits l;
+
+    (void)said;
+    if (h->next == h->limits->count)
+        return;
+    limits_of(&l, h->limits->list[h->next++].data);
+    throttle_say(o, &l);
+}
+
+void throttles_hear(const struct conf_any *device,
+                    const struct conf_anys *limits)
+{
+    struct hearing h = {limits, 0};
+
+    search(device, hear, &h);
+}

@@ -33,4 +33,11 @@ bool throttles_can_change(const struct conf_any *was,
  * throttle_settle (store/throttle.h). */
 void throttles_say(const struct conf_any *device);
 
+/* For another process that has opened the device by a config that differs in
+ * nothing else: adds a list "throttles", of what each of them says. */
+void throttles_tell(const struct conf_any *device, struct json_out *o);
+/* There: they say that now, a struct limits_conf each; as throttles_say. */
+void throttles_hear(const struct conf_any *device,
+                    const struct conf_anys *limits);
+
 #endif

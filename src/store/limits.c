@@ -91,6 +91,23 @@ static void tell(const struct limit *l, const char *const names[2],
     json_add_u64(o, names[1], bucket_depth(l->rate, l->burst));
 }
 
+static void tell_said(const struct limit *l, const char *const names[2],
+                      struct json_out *o)
+{
+    if (l->rate)
+        json_add_u64(o, names[0], l->rate);
+    if (l->burst)
+        json_add_u64(o, names[1], l->burst);
+}
+
+void limits_tell_said(const struct limits *l, struct json_out *o)
+{
+    for (unsigned i = 0; i < LIMIT_KINDS; i++) {
+        tell_said(&l->ops[i], ops_names[i], o);
+        tell_said(&l->bytes[i], bytes_names[i], o);
+    }
+}
+
 void limits_tell(const struct limits *l, struct json_out *o)
 {
     for (unsigned i = 0; i < LIMIT_KINDS; i++)

@@ -38,7 +38,9 @@ bool limits_are_same(const struct limits *a, const struct limits *b);
 const char *limits_bad_burst(const struct limits *l);
 /* Of operations and of bytes: "all", "read", "write". */
 extern const char *const limit_kind_words[LIMIT_KINDS];
-/* Members of an object, by the names of the keys. */
+/* Members of an object, by the names of the keys; said: as a config has them,
+ * without what follows from others. */
+void limits_tell_said(const struct limits *l, struct json_out *o);
 void limits_tell(const struct limits *l, struct json_out *o);
 
 #define LIMITS_KEY(key, type, field, kind, what)                               \

@@ -109,6 +109,60 @@ static void commands_reach_it(void **state)
     vub_free(v);
 }
 
+#define LIMITED(iops)                                                          \
+    DISK("t", APART,                                                           \
+         "{'type': 'throttle', 'name': 'gold', 'iops': " iops                  \
+         ", 'next': " MEMORY "}")
+
+static void need_limit(struct ctl *c, const char *iops)
+{
+    char want[64];
+
+    snprintf(want, sizeof(want), "\"name\":\"gold\",\"iops\":%s,", iops);
+    ctl_call(c, "status", "{}");
+    ctl_need(c, want);
+}
+
+/* The process that is there has them, and so has the next one; those that were
+ * set since hold on. */
+static void limits_of_the_config_change_while_it_runs(void **state)
+{
+    struct vub *v = ctl_start(LIMITED("1000"));
+    struct front *f = front_new(v, "t", NULL);
+    struct ctl c;
+    pid_t pid;
+
+    (void)state;
+    ctl_open(&c, v);
+    pid = need_process(&c, "t");
+    need_limit(&c, "1000");
+    ctl_config(v, LIMITED("2000"));
+    ctl_call(&c, "config.reload", "{}");
+    ctl_need(&c, "\"adjusted\":[\"t\"]");
+    need_limit(&c, "2000");
+    blk_verify(f->vq[0], 0, 4096, 1);
+    assert_int_equal(process_of(&c, "t"), pid);
+    assert_int_equal(process_number(&c, "t", "restarts"), 0);
+
+    kill_process(&c, "t");
+    need_restarts(&c, "t", 1);
+    need_limit(&c, "2000");
+    ctl_config(v, LIMITED("3000"));
+    ctl_call(&c, "device.reload", "{'device': 't'}");
+    ctl_need(&c, "\"result\"");
+    need_limit(&c, "3000");
+    ctl_call(&c, "throttle.set", "{'name': 'gold', 'iops': 77}");
+    ctl_need(&c, "\"iops\":77");
+    kill_process(&c, "t");
+    need_restarts(&c, "t", 2);
+    need_limit(&c, "77");
+    blk_verify(f->vq[0], 0, 4096, 2);
+    assert_true(front_lives(f));
+    front_free(f);
+    ctl_close(&c);
+    vub_free(v);
+}
+
 /* One that is kept by the device is answered when its process is lost. */
 static void a_call_of_a_lost_process_fails(void **state)
 {
@@ -379,6 +433,7 @@ static void without_a_broker_it_is_said_what_is_missing(void **state)
 BEHAVE_MAIN(T(a_process_that_cannot_start_is_started_again),
             T(an_error_of_the_config_is_told_as_always),
             T(errors_of_several_are_told_in_their_order), T(commands_reach_it),
+            T(limits_of_the_config_change_while_it_runs),
             T(a_call_of_a_lost_process_fails), T(a_restart_is_an_event),
             T(its_process_ends_with_its_keeper), T(a_stop_under_load_is_clean),
             T(devices_come_and_go), T(it_needs_no_sandbox),

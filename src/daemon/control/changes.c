@@ -5,7 +5,6 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
-#include "daemon/throttles.h"
 
 struct add_args {
     struct conf_any device;
@@ -188,8 +187,7 @@ static int come_again(struct change *c, struct served *s,
 {
     int rc;
 
-    if (!conf_same(s->conf, conf, &device_union) &&
-        throttles_can_change(s->conf, conf))
+    if (!conf_same(s->conf, conf, &device_union) && served_can_adjust(s, conf))
         rc = change_adjust(c, s, conf, doc);
     else if (s->place.given < 0)
         rc = change_come(c, conf, doc, s);

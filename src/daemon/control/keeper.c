@@ -6,6 +6,7 @@
 
 #include "daemon/control/commands.h"
 #include "daemon/control/control.h"
+#include "daemon/throttles.h"
 #include "daemon/watchdog.h"
 #include "device/command.h"
 #include "virtio/device.h"
@@ -80,6 +81,42 @@ static const struct conf_table cancel_table = {
     .keys = cancel_keys,
 };
 
+struct limits_args {
+    struct conf_anys throttles;
+};
+
+/* The config says other limits now than it did when the device was opened. */
+static void run_limits(struct request *r)
+{
+    const struct limits_args *args = r->call.args;
+    const struct devices *ds = r->control->devices;
+
+    for (int i = 0; i < ds->count; i++)
+        throttles_hear(ds->list[i]->conf, &args->throttles);
+    throttle_settle();
+    request_done(r);
+}
+
+static const struct conf_key one_limits_keys[] = {LIMITS_KEYS, {NULL}};
+
+static const struct conf_table one_limits_table = {
+    .name = "limits",
+    .size = sizeof(struct limits_conf),
+    .keys = one_limits_keys,
+};
+
+static const struct conf_key limits_keys[] = {
+    {"throttles", CONF_TABLES, CONF_AT(struct limits_args, throttles),
+     .required = true, .max = 1u << 20, .table = &one_limits_table},
+    {NULL},
+};
+
+static const struct conf_table limits_table = {
+    .name = "keeper.limits",
+    .size = sizeof(struct limits_args),
+    .keys = limits_keys,
+};
+
 /* Is it alive? That it answers says so of this loop; of the workers, which of
  * them has computed longest without coming back to its own. */
 static void run_ping(struct request *r)
@@ -113,6 +150,7 @@ static const struct command_row rows[] = {
     {"keeper.cancel", &cancel_table, .run = run_cancel},
     {"keeper.ping", NULL, .run = run_ping},
     {"keeper.may_be_killed", NULL, .device = &may_be_killed},
+    {"keeper.limits", &limits_table, .run = run_limits},
 };
 
 bool keeper_find(const char *name, struct command_row *row)
