@@ -73,7 +73,7 @@ static void stacks_that_do_no_harm_are_disks(void **state)
     struct rig *rig = *state;
     char stack[2000];
 
-    for (unsigned seed = 0; seed < 60; seed++) {
+    for (unsigned seed = 0; seed < 40; seed++) {
         struct prng g = prng_of(seed, 0);
         unsigned depth = 1 + (unsigned)prng_below(&g, DEEPEST);
 
@@ -85,7 +85,7 @@ static void stacks_that_do_no_harm_are_disks(void **state)
         new_files(rig);
         print_message("%s\n", stack);
         rig_open_with(rig, stack);
-        lanes_run(rig, seed, 60);
+        lanes_run(rig, seed, 40);
         rig_close(rig);
     }
 }
@@ -148,20 +148,20 @@ static void on_all_pairs(struct rig *rig, const char *hold,
     char stack[2000];
 
     for (unsigned i = 0; i < ARRAY_LEN(harmless); i++)
-        for (unsigned k = 0; k < ARRAY_LEN(harmless); k++)
-            for (unsigned d = 0; d < ARRAY_LEN(disks); d++) {
-                const struct layer bottom = {"hold", hold};
+        for (unsigned k = 0; k < ARRAY_LEN(harmless); k++) {
+            const struct layer bottom = {"hold", hold};
 
-                snprintf(stack, sizeof(stack), "%s", disks[d]);
-                put_on(stack, sizeof(stack), &bottom, '0');
-                put_on(stack, sizeof(stack), &harmless[i], '1');
-                put_on(stack, sizeof(stack), &harmless[k], '2');
-                new_files(rig);
-                print_message("%s\n", stack);
-                rig_open_with(rig, stack);
-                one(rig);
-                rig_close(rig);
-            }
+            snprintf(stack, sizeof(stack), "%s",
+                     disks[(i + k) % ARRAY_LEN(disks)]);
+            put_on(stack, sizeof(stack), &bottom, '0');
+            put_on(stack, sizeof(stack), &harmless[i], '1');
+            put_on(stack, sizeof(stack), &harmless[k], '2');
+            new_files(rig);
+            print_message("%s\n", stack);
+            rig_open_with(rig, stack);
+            one(rig);
+            rig_close(rig);
+        }
 }
 
 /* Nobody gives anything up for it. */
@@ -329,7 +329,7 @@ static void the_same_seed_and_requests_have_the_same_outcome(void **state)
     unsigned differ = 0;
     char stack[2000];
 
-    for (unsigned seed = 0; seed < 24; seed++) {
+    for (unsigned seed = 0; seed < 14; seed++) {
         struct prng g = prng_of(seed, 1), same = g;
 
         draw(&g, "3", stack, sizeof(stack));
@@ -341,7 +341,7 @@ static void the_same_seed_and_requests_have_the_same_outcome(void **state)
         run(rig, stack, seed, &other);
         differ += !is_same(&first, &other);
     }
-    assert_true(differ > 12);
+    assert_true(differ > 7);
 }
 
 int main(void)
