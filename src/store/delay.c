@@ -11,6 +11,10 @@
  * milliseconds, rounded up. With "exact" the loop does not sleep in the last
  * two of them, and looks at the clock.
  *
+ * Those of one batch come at the same time, whatever the clock says: the order
+ * in which they go on is by chance, then, and the same each time. What is below
+ * may depend on it: parts of one request, of a cow above, are a batch.
+ *
  * A drain lets its owner's go on at once, and what comes with STORE_HURRY is
  * not held. Chance and the arm of a disk are of one sequence, hence
  * info.serial. */
@@ -43,6 +47,8 @@ struct delay_channel {
     struct held *heap; /* [count], the first is the next to go */
     unsigned count, room;
     uint64_t seq;
+    uint64_t batch_ns; /* when it began; 0: there is none, */
+    uint32_t turn;     /* or it was of another turn of the loop */
     struct timer timer;
     struct spin spin;  /* on the loop while any is held, if exact */
     uint64_t timer_ns; /* what it runs for; 0: it does not */
@@ -235,11 +241,28 @@ static bool on_arm(struct spin *s)
 
 /* ---- requests ---- */
 
+static uint64_t batch_begin_ns(struct delay_channel *c)
+{
+    uint32_t turn =
+        __atomic_load_n(&c->filter.ch.loop->turns, __ATOMIC_RELAXED);
+
+    if (!c->batch_ns || c->turn != turn)
+        c->batch_ns = loop_now_ns();
+    c->turn = turn;
+    return c->batch_ns;
+}
+
+static void delay_kick(struct store_channel *ch)
+{
+    channel_of(ch)->batch_ns = 0;
+    store_filter_kick(ch);
+}
+
 static int delay_submit(struct store_channel *ch, struct store_req *r)
 {
     struct delay *d = delay_of(ch->store);
     struct delay_channel *c = channel_of(ch);
-    uint64_t now = loop_now_ns();
+    uint64_t now = batch_begin_ns(c);
     uint64_t until = delay_until_ns(&d->clock, r, store_size(ch->store), now);
 
     if (until <= now || r->flags & STORE_HURRY || !push(c, r, until))
@@ -389,7 +412,7 @@ static const struct store_ops delay_ops = {
     .channel_open = delay_channel_open,
     .channel_close = delay_channel_close,
     .submit = delay_submit,
-    .kick = store_filter_kick,
+    .kick = delay_kick,
     .drain = delay_drain,
 };
 

@@ -256,6 +256,38 @@ static void what_was_written_is_committed_to_a_file(void **state)
     vub_free(v);
 }
 
+/* What was flushed, and at an orderly end what was not. */
+static void an_overlay_on_a_file_is_there_at_the_next_start(void **state)
+{
+    struct vub *v = vub_new();
+    struct front *f;
+
+    (void)state;
+    ctl_config(v,
+               DISK("d", "",
+                    "{'type': 'cow', 'overlay': 'over', 'next': " MEMORY "}"));
+    for (unsigned i = 0; i < 3; i++) {
+        vub_run(v);
+        f = front_new(v, "d", NULL);
+        for (unsigned k = 0; k < i; k++)
+            need_at(f, k * 8, 1 + (int)k);
+        put(f, i * 8, 1 + (int)i);
+        if (i == 1)
+            blk_flush(f->vq[0]);
+        if (i == 1)
+            vub_kill(v);
+        else
+            vub_stop(v);
+        front_free(f);
+    }
+    vub_run(v);
+    f = front_new(v, "d", NULL);
+    for (unsigned k = 0; k < 3; k++)
+        need_at(f, k * 8, 1 + (int)k);
+    front_free(f);
+    vub_free(v);
+}
+
 /* ---- units ---- */
 
 static void put_unit(struct scsi *s, unsigned lun, uint64_t lba, int byte)
@@ -357,4 +389,5 @@ BEHAVE_MAIN(T(a_power_cut_ends_the_session_and_loses_what_was_not_flushed),
             T(what_was_written_is_committed), T(a_power_cut_over_copy_on_write),
             T(a_reset_below_a_power_cut_forgets_all),
             T(what_was_written_is_committed_to_a_file),
+            T(an_overlay_on_a_file_is_there_at_the_next_start),
             T(a_unit_loses_its_power), T(a_unit_is_reset_between_two_guests))
