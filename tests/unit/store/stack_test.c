@@ -73,7 +73,7 @@ static void stacks_that_do_no_harm_are_disks(void **state)
     struct rig *rig = *state;
     char stack[2000];
 
-    for (unsigned seed = 0; seed < 40; seed++) {
+    for (unsigned seed = 0; seed < 30; seed++) {
         struct prng g = prng_of(seed, 0);
         unsigned depth = 1 + (unsigned)prng_below(&g, DEEPEST);
 
@@ -230,7 +230,7 @@ static const struct layer hostile[] = {
     {"trace", "{'type': 'trace', 'path': '@/$.trace', 'next': %}"},
 };
 
-enum { REQUESTS = 800 };
+enum { REQUESTS = 500 };
 
 /* How each request ended, what was read, what commands have answered. */
 struct stream {
