@@ -64,47 +64,59 @@ static void help(void)
           stdout);
 }
 
+/* Options whose value is kept as it is given. */
+static const char **text_of(struct iscsi_query *q, int id)
+{
+    switch (id) {
+    case 'i':
+        return &q->initiator;
+    case 'u':
+        return &q->chap.user;
+    case 'f':
+        return &q->chap.secret_file;
+    case 'e':
+        return &q->chap.secret_env;
+    case 'U':
+        return &q->mutual_chap.user;
+    case 'F':
+        return &q->mutual_chap.secret_file;
+    case 'E':
+        return &q->mutual_chap.secret_env;
+    default:
+        return NULL;
+    }
+}
+
+static int take_timeout(struct iscsi_query *q, const char *value, struct err *e)
+{
+    char *end;
+    long ms;
+
+    errno = 0;
+    ms = strtol(value, &end, 10);
+    if (*end || errno || ms < 1 || ms > 3600000)
+        return err_set(e, -EINVAL, "--timeout",
+                       "must be 1 to 3600000 milliseconds");
+    q->timeout = (uint32_t)ms;
+    return 0;
+}
+
 static int take(void *arg, const struct option_row *r, char *value,
                 struct err *e)
 {
     struct list_options *o = arg;
-    struct iscsi_query *q = &o->query;
-    char *end;
-    long ms;
+    const char **text = text_of(&o->query, r->id);
 
+    if (text) {
+        *text = value;
+        return 0;
+    }
     switch (r->id) {
-    case 'i':
-        q->initiator = value;
-        return 0;
-    case 'u':
-        q->chap.user = value;
-        return 0;
-    case 'f':
-        q->chap.secret_file = value;
-        return 0;
-    case 'e':
-        q->chap.secret_env = value;
-        return 0;
-    case 'U':
-        q->mutual_chap.user = value;
-        return 0;
-    case 'F':
-        q->mutual_chap.secret_file = value;
-        return 0;
-    case 'E':
-        q->mutual_chap.secret_env = value;
-        return 0;
     case 'd':
-        q->header_digest = true;
+        o->query.header_digest = true;
         return 0;
     case 't':
-        errno = 0;
-        ms = strtol(value, &end, 10);
-        if (*end || errno || ms < 1 || ms > 3600000)
-            return err_set(e, -EINVAL, "--timeout",
-                           "must be 1 to 3600000 milliseconds");
-        q->timeout = (uint32_t)ms;
-        return 0;
+        return take_timeout(&o->query, value, e);
     case 'j':
         o->json = true;
         return 0;
