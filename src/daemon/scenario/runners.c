@@ -258,12 +258,12 @@ int runner_write(struct runner *r, const char *text)
 
     if (r->deaf || r->system.in < 0)
         return 0;
-    in = malloc(left + len);
+    in = malloc(left + len + 1);
     if (!in)
         return -ENOMEM;
     if (left)
         memcpy(in, r->in + r->in_sent, left);
-    memcpy(in + left, text, len);
+    strcpy(in + left, text);
     free(r->in);
     r->in = in;
     r->in_len = left + len;
