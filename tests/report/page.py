@@ -308,6 +308,16 @@ class Report(pages.Page):
                 self.page.go(self.path)
                 self.shoot(f"{kind}-{scheme}")
 
+    def test_the_style_is_understood(self):
+        self.open("failed")
+        style = self.texts("style")[0]
+        for line in style.split("\n"):
+            self.assertEqual(line.count('"') % 2, 0, line)
+        self.assertEqual(self.run_js("document.styleSheets[0].cssRules.length"),
+                         len(re.findall(r"^\S.*\{", style, re.M)))
+        self.assertEqual(self.run_js("getComputedStyle(document.querySelector("
+                                     "'#timeline svg')).fontSize"), "11.5px")
+
     def test_it_fits_a_telephone(self):
         self.page.resize(390, 800)
         try:
