@@ -421,8 +421,8 @@ void click_command(struct device *d, struct call *call)
     int32_t place[2];
     struct waiting *w;
     struct click *c;
-    enum way way;
-    uint16_t key;
+    enum way way = WAY_BUTTON;
+    uint16_t key = 0;
     struct err e = {0};
 
     if (waiting_refused(in, call))
