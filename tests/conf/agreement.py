@@ -120,8 +120,10 @@ def allowed_rule(at):
         return True  # which of its keys go together
     if parts[-1].endswith("_burst"):
         return True  # of a limit that there is
+    if parts[-1] == "outcome":
+        return True  # a power cut needs a powercut
     return parts[-1] in ("size", "max_memory", "max_size", "cache", "buffer",
-                         "block_size", "second", "id", "serial",
+                         "block_size", "sector", "second", "id", "serial",
                          "logical_block_size", "physical_block_size", "socket",
                          "path", "poll_us", "worker", "fd", "match", "hotkey",
                          "source")

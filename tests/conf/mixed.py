@@ -22,7 +22,7 @@ DEEP = 6
 
 # Last parts of places where keys have rules together, beside those that
 # agreement.py knows. A new rule of this kind is named here.
-TOGETHER = {"dmabuf", "lun", "outcome", "target"}
+TOGETHER = {"dmabuf", "lun", "stuck", "target"}
 
 
 def rule_between_keys(at):
