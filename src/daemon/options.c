@@ -131,7 +131,7 @@ void options_man(FILE *f)
 static int parse_word(const char *text, const char *const *words, int *out,
                       const char *where, struct err *e)
 {
-    char known[80] = "";
+    char known[160] = ""; /* all words of an option */
     size_t len = 0;
 
     for (int i = 0; words[i]; i++) {
