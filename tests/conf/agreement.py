@@ -118,6 +118,8 @@ def allowed_rule(at):
     if "luns" in parts and (parts[-2] == "luns" or parts[-1] in ("read_only",
                                                               "sg")):
         return True  # which of its keys go together
+    if "rules" in parts and parts[-1] == "outcome":
+        return True  # a power cut, of a filter that there is
     if parts[-1].endswith("_burst"):
         return True  # of a limit that there is
     if parts[-1] == "outcome":
