@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/broker.h"
@@ -23,6 +24,8 @@
 #include "store/cow_impl.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define LOCK_AGAIN_MS 20
+#define LOCK_TRIES 150 /* three seconds */
 
 static const char magic[8] = "vub-cow1";
 
@@ -272,14 +275,21 @@ static void count_blocks(struct cow *c)
     c->num_ours = c->num_taken = bitmap_count(c->ours, 0, c->blocks);
 }
 
-/* Nobody else may use it, for as long as we have its map in memory. */
+/* Nobody else may use it, for as long as we have its map in memory. The kernel
+ * may still be at work for one that was killed, for a moment: no loop waits
+ * while a store is opened. */
 static int own_file(struct cow *c, const char *at, struct errs *e)
 {
+    const struct timespec pause = {.tv_nsec = LOCK_AGAIN_MS * 1000000L};
     struct err err;
+    int rc;
 
-    if (store_acquire(c->over, &err) < 0)
-        return errs_adopt(e, at, "overlay", &err);
-    return 0;
+    for (unsigned i = 0; (rc = store_acquire(c->over, &err)) == -EAGAIN; i++) {
+        if (i == LOCK_TRIES)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    return rc < 0 ? errs_adopt(e, at, "overlay", &err) : 0;
 }
 
 int cow_overlay_open(struct cow *c, const char *at, struct errs *e)
