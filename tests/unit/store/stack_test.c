@@ -213,8 +213,13 @@ static void a_drain_gives_up_what_is_stuck(void **state)
 
 /* ---- chance ---- */
 
+/* What ^ is where there is a powercut. */
+#define CUT                                                                    \
+    "{'op': 'write', 'per_million': 8000, 'outcome': 'powercut',"              \
+    " 'power': 'mixed'},"
+
 static const struct layer hostile[] = {
-    {"fault", "{'type': 'fault', 'seed': #, 'next': %, 'rules': ["
+    {"fault", "{'type': 'fault', 'seed': #, 'next': %, 'rules': [^"
               "{'op': 'read', 'per_million': 50000, 'outcome': 'flip'},"
               "{'op': 'read', 'per_million': 20000, 'outcome': 'garbage'},"
               "{'op': 'write', 'per_million': 50000, 'outcome': 'drop'},"
@@ -255,14 +260,19 @@ static void tell(struct rig *rig, struct stream *s, const char *command,
 static void begin_again(struct rig *rig, struct stream *s, const char *stack,
                         struct prng *g)
 {
+    struct err e;
+
     if (strstr(stack, "powercut") && prng_below(g, 2))
         tell(rig, s, "powercut.cut", "");
     store_channel_close(rig->ch);
     rig->ch = NULL;
+    store_release(rig->store);
     if (strstr(stack, "'cow'") && prng_below(g, 2))
         tell(rig, s, prng_below(g, 2) ? "cow.reset" : "cow.commit", "");
     if (strstr(stack, "fault") && prng_below(g, 2))
         tell(rig, s, "fault.arm", "'rule': '0', 'after': 3");
+    while (store_acquire(rig->store, &e) == -EAGAIN)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
     rig_channel(rig, true);
 }
 
@@ -304,6 +314,7 @@ static void draw(struct prng *g, const char *seed, char *stack, size_t size)
 {
     const struct layer *order[ARRAY_LEN(hostile)];
     unsigned num = ARRAY_LEN(hostile);
+    char *at;
 
     for (unsigned i = 0; i < num; i++)
         order[i] = &hostile[i];
@@ -320,6 +331,15 @@ static void draw(struct prng *g, const char *seed, char *stack, size_t size)
         put_on(stack, size, order[i], (char)('0' + i));
     for (char *c = stack; (c = strchr(c, '#')) != NULL;)
         *c = *seed;
+    at = strchr(stack, '^');
+    if (at) {
+        const char *cut = strstr(stack, "{'type': 'powercut'") ? CUT : "";
+        size_t len = strlen(cut);
+
+        assert_true(strlen(stack) + len < size);
+        memmove(at + len, at + 1, strlen(at + 1) + 1);
+        memcpy(at, cut, len);
+    }
 }
 
 static void the_same_seed_and_requests_have_the_same_outcome(void **state)
