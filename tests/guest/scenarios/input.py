@@ -147,6 +147,12 @@ def see_tablet(rig, guest, control):
         {"type": "EV_KEY", "code": "BTN_LEFT", "value": 1}])
     watch.need("(ABS_X), value 16384", "(ABS_Y), value 123",
                "(BTN_LEFT), value 1", "SYN_REPORT")
+    control.call("input.click", device="tablet", x=1023, y=0, width=1024,
+                 height=768, button="right", count=2)
+    watch.need("(ABS_X), value 32752", "(ABS_Y), value 21", "SYN_REPORT",
+               *(line for _ in range(2) for line in (
+                   "(BTN_RIGHT), value 1", "SYN_REPORT",
+                   "(BTN_RIGHT), value 0", "SYN_REPORT")))
     watch.end()
 
 
