@@ -49,7 +49,7 @@ def allowed_rule(at):
     if kind in ("device.add", "scsi.lun_add"):
         return of_config(at) or len(parts) == 3 or \
             parts[3] in ("sg", "read_only")
-    return parts[-1] in ("process", "file") or \
+    return parts[-1] in ("process", "file", "name") or \
         kind in ("gpu.wait", "gpu.resize", "input.send", "input.point",
                  "input.click", "input.key", "input.type", "input.replay",
                  "throttle.set", "block.resize", "scsi.resize",

@@ -31,7 +31,8 @@ struct engine {
     /* Of the step that runs. */
     unsigned step; /* its index in the record */
     uint64_t deadline_ns;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms; /* that it had */
+    uint64_t limit_ns;   /* of the repeats around it; UINT64_MAX: none */
     bool cleaning; /* the scenario is over: neither a signal nor vub's end keeps
                     * from what is still to be done */
     unsigned num_pictures;

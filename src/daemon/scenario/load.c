@@ -200,6 +200,9 @@ static void check_names(struct names *n, const struct conf_keyeds *steps,
         const char *process = param(s, "process");
 
         if (r) {
+            if (((const struct plan_common *)s->common)->name)
+                errs_at(n->e, s->at, "name",
+                        "reports tell of a repeat by its steps: name those");
             check_names(n, &r->steps, with_devices);
             continue;
         }

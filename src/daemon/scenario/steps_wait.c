@@ -105,7 +105,7 @@ int step_sleep(struct engine *g, const struct conf_keyed_one *s, struct err *e)
     int rc = 0;
 
     if (!common->has_timeout)
-        g->deadline_ns = UINT64_MAX;
+        g->deadline_ns = g->limit_ns;
     while (rc == 0 && loop_now_ns() < then)
         rc = engine_turn(g, then, "it still sleeps", e);
     return rc;

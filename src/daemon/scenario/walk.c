@@ -79,16 +79,31 @@ static void add_rest(struct engine *g, const struct conf_keyeds *steps,
 
 /* ---- steps ---- */
 
+/* In so long, or when the repeat around it has no more time. */
 static void set_deadline(struct engine *g, uint32_t ms)
 {
-    g->timeout_ms = ms;
-    g->deadline_ns = loop_now_ns() + ms * MS_NS;
+    uint64_t now = loop_now_ns(), left = g->limit_ns - MIN(now, g->limit_ns);
+
+    g->timeout_ms = (uint32_t)MIN((uint64_t)ms, left / MS_NS);
+    g->deadline_ns = MIN(now + ms * MS_NS, g->limit_ns);
+}
+
+static int do_step(struct engine *g, const struct conf_keyed_one *s,
+                   struct err *e)
+{
+    const struct plan_common *common = s->common;
+
+    if (loop_now_ns() >= g->limit_ns)
+        return err_set(e, -ETIMEDOUT, "",
+                       "the time of the repeat around it is over");
+    set_deadline(g, common->has_timeout ? common->timeout_ms
+                                        : g->scenario->plan->timeout_ms);
+    return plan_kind(s)->run(g, s, e);
 }
 
 static bool run_step(struct engine *g, const struct conf_keyed_one *s,
                      const char *turn)
 {
-    const struct plan_common *common = s->common;
     struct record_step *r = add_step(g, s, turn);
     struct err e;
     int rc;
@@ -101,9 +116,7 @@ static bool run_step(struct engine *g, const struct conf_keyed_one *s,
     r->result = STEP_RUNS;
     r->begin_ns = loop_now_ns();
     progress_step_begins(g->progress, r);
-    set_deadline(g, common->has_timeout ? common->timeout_ms
-                                        : g->scenario->plan->timeout_ms);
-    rc = plan_kind(s)->run(g, s, &e);
+    rc = do_step(g, s, &e);
     r = engine_step(g);
     r->end_ns = loop_now_ns();
     r->result = rc < 0 ? STEP_FAILED : STEP_PASSED;
@@ -117,25 +130,31 @@ static bool run_step(struct engine *g, const struct conf_keyed_one *s,
 static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
                       const char *turn);
 
-static bool run_repeat(struct engine *g, const struct repeat_step *r)
+static bool run_repeat(struct engine *g, const struct conf_keyed_one *s)
 {
+    const struct plan_common *common = s->common;
+    const struct repeat_step *r = s->data[0];
+    uint64_t limit_ns = g->limit_ns;
+    bool passed = true;
     char turn[40];
 
-    for (uint32_t i = 0; i < r->times; i++) {
+    if (common->has_timeout)
+        g->limit_ns = MIN(limit_ns, loop_now_ns() + common->timeout_ms * MS_NS);
+    for (uint32_t i = 0; i < r->times && passed; i++) {
         snprintf(turn, sizeof(turn), "%u of %u", i + 1, r->times);
-        if (!run_steps(g, &r->steps, turn))
-            return false;
+        passed = run_steps(g, &r->steps, turn);
     }
-    return true;
+    g->limit_ns = limit_ns;
+    return passed;
 }
 
 static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
                       const char *turn)
 {
     for (int i = 0; i < steps->count; i++) {
-        const struct repeat_step *r = repeat_of(&steps->list[i]);
+        const struct conf_keyed_one *s = &steps->list[i];
 
-        if (r ? run_repeat(g, r) : run_step(g, &steps->list[i], turn))
+        if (repeat_of(s) ? run_repeat(g, s) : run_step(g, s, turn))
             continue;
         add_rest(g, steps, i + 1, turn);
         return false;
@@ -319,8 +338,10 @@ static void note_processes(struct engine *g)
 
 bool walk(struct engine *g)
 {
-    bool passed = run_steps(g, &g->scenario->plan->steps, NULL);
+    bool passed;
 
+    g->limit_ns = UINT64_MAX;
+    passed = run_steps(g, &g->scenario->plan->steps, NULL);
     g->cleaning = true;
     set_deadline(g, LAST_LOOK_MS);
     if (!passed && g->record.num_steps)

@@ -240,6 +240,29 @@ static void a_vub_that_goes_or_is_silent_fails_the_step(void **state)
     done(&r);
 }
 
+static void a_repeat_may_be_given_a_time(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    assert_false(run(&r,
+                     "{'timeout_ms': 60, 'repeat': {'times': 100000, 'steps': ["
+                     "{'repeat': {'times': 1, 'steps': ["
+                     "{'sleep': {'ms': 5}}]}}]}}",
+                     NULL));
+    assert_in_range(r.g.record.num_steps, 1, 13);
+    assert_non_null(strstr(why(&r, r.g.record.num_steps - 1), "ms it still"));
+    done(&r);
+    /* A step that does not wait sees it, too. */
+    assert_false(run(&r,
+                     "{'timeout_ms': 1, 'repeat': {'times': 99999, 'steps': ["
+                     "{'run': {'command': 'exit', 'background': true}}]}}",
+                     NULL));
+    assert_string_equal(why(&r, r.g.record.num_steps - 1),
+                        "the time of the repeat around it is over");
+    done(&r);
+}
+
 static void filters_are_counted_when_it_is_over(void **state)
 {
     static const struct part parts[] = {
@@ -276,6 +299,7 @@ int main(void)
         cmocka_unit_test(only_its_own_answer_counts),
         cmocka_unit_test(more_events_than_are_kept_come_at_once),
         cmocka_unit_test(a_vub_that_goes_or_is_silent_fails_the_step),
+        cmocka_unit_test(a_repeat_may_be_given_a_time),
         cmocka_unit_test(filters_are_counted_when_it_is_over),
     };
 
