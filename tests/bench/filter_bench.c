@@ -19,7 +19,7 @@
 #define ROUNDS 15
 #define DEPTH 32
 #define REQUESTS 100000
-#define BLOCK 4096
+#define BLOCK UINT64_C(4096)
 #define BYTES (64u << 20)
 #define MEMORY "{'type': 'memory', 'size': '64M'}"
 #define NUL "{'type': 'null', 'size': '64M'}"
@@ -27,26 +27,33 @@
 struct kind {
     const char *name, *store;
     const char *beside; /* the name of what it is compared with */
-    bool writes;        /* each second block is written first */
+    bool is_written;    /* all of it, first */
     double wanted;      /* of its requests a second; 0: nothing is */
 };
 
+/* Memory that nobody has written to is read in no time: like is compared with
+ * like. */
 static const struct kind kinds[] = {
-    {"memory", MEMORY},
+    {"memory", MEMORY, .is_written = true},
     {"null", NUL},
+    {"empty", MEMORY},
     {"fault",
      "{'type': 'fault', 'rules': [{'armed': false}], 'next': " MEMORY "}",
-     "memory"},
-    {"delay", "{'type': 'delay', 'next': " MEMORY "}", "memory"},
-    {"throttle", "{'type': 'throttle', 'next': " MEMORY "}", "memory"},
-    {"powercut", "{'type': 'powercut', 'next': " MEMORY "}", "memory"},
-    {"cow", "{'type': 'cow', 'next': " MEMORY "}", "memory", .wanted = 0.8},
-    {"cow-written", "{'type': 'cow', 'next': " MEMORY "}", "memory",
-     .writes = true, .wanted = 0.8},
+     "memory", .is_written = true},
+    {"delay", "{'type': 'delay', 'next': " MEMORY "}", "memory",
+     .is_written = true},
+    {"throttle", "{'type': 'throttle', 'next': " MEMORY "}", "memory",
+     .is_written = true},
+    {"powercut", "{'type': 'powercut', 'next': " MEMORY "}", "memory",
+     .is_written = true},
+    {"cow", "{'type': 'cow', 'next': " MEMORY "}", "memory", .is_written = true,
+     .wanted = 0.8},
+    {"cow-empty", "{'type': 'cow', 'next': " MEMORY "}", "empty",
+     .wanted = 0.8},
     {"trace",
      "{'type': 'trace', 'path': 'a', 'second': 'b', 'max_size': '64M',"
      " 'next': " MEMORY "}",
-     "memory"},
+     "memory", .is_written = true},
     {"trace-null",
      "{'type': 'trace', 'path': 'c', 'second': 'd', 'max_size': '64M',"
      " 'next': " NUL "}",
@@ -122,8 +129,9 @@ static void disk_open(struct disk *d, struct vub *v, const struct kind *k)
     d->f = front_new(v, k->name, &(struct front_conf){.size = 4 * DEPTH});
     for (unsigned i = 0; i < DEPTH; i++)
         d->r[i] = blk_new(d->f, BLOCK);
-    for (uint64_t at = 0; k->writes && at < BYTES; at += UINT64_C(2) * BLOCK)
+    for (uint64_t at = 0; k->is_written && at < BYTES; at += BLOCK)
         blk_write(d->f->vq[0], at / 512, d->r[0]->data, BLOCK);
+    blk_flush(d->f->vq[0]);
     vq_calls(d->f->vq[0], false);
 }
 
