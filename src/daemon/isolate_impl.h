@@ -117,7 +117,7 @@ int process_ask(struct isolate_process *p, struct isolate_call *c,
                 const char *method, const char *params, struct err *e);
 void process_notify(struct isolate_process *p, const char *method,
                     const char *members);
-/* The log, and events. */
+/* How it logs. */
 void process_greet(struct isolate_process *p);
 
 /* ---- the keeper ---- */

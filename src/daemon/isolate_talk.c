@@ -258,5 +258,4 @@ void process_greet(struct isolate_process *p)
     if (!o.failed)
         process_notify(p, "keeper.log", o.text);
     json_out_free(&o);
-    process_notify(p, "events", "");
 }

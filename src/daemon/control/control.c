@@ -208,6 +208,8 @@ static int begin(struct control *c, int fd, int pid, unsigned uid)
     }
     list_add(&c->clients, &g->client.node);
     c->num_clients++;
+    if (g->client.keeper) /* before a guest can cause any */
+        control_subscribe(c, &g->client);
     return 0;
 }
 

@@ -54,7 +54,7 @@ struct control {
 
 /* Takes the socket, which listens. */
 void control_open(struct control *c, struct place *place, struct loop *main);
-/* One who is there already: takes fd, the keeper's. */
+/* One who is there already: takes fd, the keeper's, who hears all events. */
 int control_adopt(struct control *c, int fd, struct err *e);
 /* Tells it something, without an answer; members: of the params. */
 void control_tell_keeper(struct control *c, const char *method,
