@@ -29,7 +29,7 @@ void subprocess_signal(int pid, int sig);
 /* The next child that has ended: its pid, and its exit status, 128 + N if
  * signal N has ended it. 0: none has. -ECHILD: there are no children. */
 int subprocess_reap(int *status);
-/* To every child that there is, and its group if it leads one. */
+/* To every child that there is, with all of its group if it leads one. */
 void subprocess_signal_all(int sig);
 
 /* As much as there is, up to len; 0: the other end has closed. -EAGAIN. */

@@ -287,15 +287,16 @@ what_a_process_writes_is_found_in_pieces_and_kept_in_its_log(void **state)
 
 static void nothing_that_steps_have_started_is_left(void **state)
 {
-    struct vub *v = prepare(
-        DISK("d", "", MEMORY),
-        "{'steps': ["
-        "{'run': {'command': 'setsid sleep 1000 & echo $! > away'}},"
-        "{'run': {'command': 'sleep 1000 & echo $! > child; exec sleep 1000',"
-        " 'background': true, 'process': 'group'}},"
-        "{'run': {'command': 'trap : TERM; echo $$ > deaf; echo > told;"
-        " while :; do sleep 1000; done', 'background': true}},"
-        "{'run': {'command': 'read x < told'}}]}");
+    struct vub *v =
+        prepare(DISK("d", "", MEMORY),
+                "{'steps': ["
+                "{'run': {'command': 'setsid sleep 1000 & echo $! > away'}},"
+                "{'run': {'command': 'sleep 1000 & echo $! > child; echo so;"
+                " exec sleep 1000', 'background': true, 'process': 'group'}},"
+                "{'wait.output': {'process': 'group', 'text': 'so'}},"
+                "{'run': {'command': 'trap : TERM; echo $$ > deaf; echo > told;"
+                " while :; do sleep 1000; done', 'background': true}},"
+                "{'run': {'command': 'read x < told'}}]}");
     int told = make_fifo(v, "told");
 
     (void)state;

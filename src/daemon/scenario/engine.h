@@ -26,7 +26,6 @@ struct engine {
     struct runners runners;
     int signals; /* readable when one has come */
     int signal;  /* the last that means to end; 0: none has come */
-    unsigned num_signals;
 
     /* Of the step that runs. */
     unsigned step; /* its index in the record */
@@ -35,6 +34,8 @@ struct engine {
     uint64_t limit_ns;   /* of the repeats around it; UINT64_MAX: none */
     bool cleaning; /* the scenario is over: neither a signal nor vub's end keeps
                     * from what is still to be done */
+    uint64_t cleaning_ns; /* since then */
+    bool hurry;           /* a signal has come that was not one of the first */
     unsigned num_pictures;
 };
 

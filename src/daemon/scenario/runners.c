@@ -469,21 +469,6 @@ bool runners_reap(struct runners *rs)
     return pid == 0;
 }
 
-bool runners_any(const struct runners *rs)
-{
-    for (unsigned i = 0; i < rs->count; i++)
-        if (runner_runs(rs->list[i]))
-            return true;
-    return false;
-}
-
-void runners_signal(struct runners *rs, int sig)
-{
-    for (unsigned i = 0; i < rs->count; i++)
-        if (runner_runs(rs->list[i]))
-            subprocess_signal(rs->list[i]->system.pid, sig);
-}
-
 void runners_free(struct runners *rs)
 {
     for (unsigned i = 0; i < rs->count; i++)

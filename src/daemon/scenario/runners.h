@@ -88,9 +88,6 @@ void runners_take(struct runners *rs, const struct await *list);
 bool runners_reap(struct runners *rs);
 /* Forgets those that nobody asks for any more. */
 void runners_sweep(struct runners *rs);
-/* Does any of them run? */
-bool runners_any(const struct runners *rs);
-void runners_signal(struct runners *rs, int sig);
 /* Closes pipes and logs; none runs. */
 void runners_free(struct runners *rs);
 

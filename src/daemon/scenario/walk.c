@@ -300,15 +300,14 @@ static void count_filters(struct engine *g)
  * still are some. */
 static bool wait_for_none(struct engine *g, uint32_t ms)
 {
-    unsigned signals = g->num_signals;
     struct err e;
 
     set_deadline(g, ms);
     while (runners_reap(&g->runners)) {
         if (engine_turn(g, 0, "", &e) < 0)
             return false;
-        if (g->num_signals != signals)
-            return false; /* once more: somebody has no patience */
+        if (g->hurry)
+            return false;
     }
     return true;
 }
@@ -319,15 +318,15 @@ static void end_processes(struct engine *g)
 
     if (!runners_reap(&g->runners))
         return;
-    runners_signal(&g->runners, SIGTERM);
     subprocess_signal_all(SIGTERM);
     if (wait_for_none(g, END_MS))
         return;
     /* Those that one of them leaves are ours then, and killed, too. */
     until = loop_now_ns() + KILL_MS * MS_NS;
-    do
+    do {
+        g->hurry = false;
         subprocess_signal_all(SIGKILL);
-    while (!wait_for_none(g, 50) && loop_now_ns() < until);
+    } while (!wait_for_none(g, 50) && loop_now_ns() < until);
 }
 
 static void note_processes(struct engine *g)
@@ -343,6 +342,7 @@ bool walk(struct engine *g)
     g->limit_ns = UINT64_MAX;
     passed = run_steps(g, &g->scenario->plan->steps, NULL);
     g->cleaning = true;
+    g->cleaning_ns = loop_now_ns();
     set_deadline(g, LAST_LOOK_MS);
     if (!passed && g->record.num_steps)
         look_at_screens(g);

@@ -151,9 +151,8 @@ void subprocess_signal_all(int sig)
 
         if (pid <= 0 || parent_of(pid) != self)
             continue;
-        kill(pid, sig);
-        if (getpgid(pid) == pid)
-            kill(-pid, sig);
+        /* Once: some take a second as more than a first. */
+        kill(getpgid(pid) == pid ? -pid : pid, sig);
     }
     closedir(dir);
 }

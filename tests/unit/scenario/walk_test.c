@@ -58,7 +58,11 @@ _Noreturn static void play(int fd, const struct part *parts)
     FILE *from = fdopen(fd, "r"), *to = fdopen(dup(fd), "w");
     char *line = NULL;
     size_t room = 0;
+    sigset_t none;
 
+    /* The scenario before has taken them. */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     while (getline(&line, &room, from) > 0) {
         struct json *n = json_parse(line, strlen(line), NULL);
         const char *method = json_member_string(n, "method");
