@@ -267,9 +267,11 @@ static void write_batch(struct trace_writer *w, const struct trace_batch *b)
     }
     if (w->state == STATE_FULL)
         return;
+    if (w->at == 0) /* its head found no room */
+        rc = begin(w);
     fit =
         w->at + keep < limit ? (limit - w->at - keep) / TRACE_RECORD_BYTES : 0;
-    if (fit < num && w->fds[1] >= 0)
+    if (rc == 0 && fit < num && w->fds[1] >= 0)
         rc = swap(w);
     else
         num = (unsigned)MIN(fit, num);

@@ -202,6 +202,35 @@ static void no_more_memory_than_is_allowed(void **state)
     look(rig, 0, DISK);
 }
 
+/* Which of the two is done last is open, but it does not take room that nobody
+ * has counted. */
+static void a_write_beside_a_discard_takes_its_room(void **state)
+{
+    static uint8_t seven[4096], buf[4096];
+    struct rig *rig = *state;
+    struct ask *asks = calloc(2, sizeof(*asks));
+    unsigned there = 0;
+
+    memset(seven, 7, sizeof(seven));
+    begin(rig, "{'type': 'cow', 'max_memory': '64K', " BASE);
+    for (uint64_t at = 0; at < DISK; at += 4096) {
+        rig_do(rig, STORE_WRITE, 0, at, seven, 4096);
+        rig_ask(&asks[0], STORE_WRITE, 0, at, seven, 4096, 4096);
+        rig_ask(&asks[1], STORE_DISCARD, 0, at, NULL, 4096, 4096);
+        for (unsigned i = 0; i < 2; i++)
+            asks[i].done = store_submit(rig->ch, &asks[i].req) == STORE_DONE;
+        store_kick(rig->ch);
+        for (unsigned i = 0; i < 2; i++)
+            rig_wait(rig, &asks[i]);
+    }
+    for (uint64_t at = 0; at < DISK; at += 4096) {
+        assert_int_equal(rig_do(rig, STORE_READ, 0, at, buf, 4096), 0);
+        there += memcmp(buf, seven, 4096) == 0;
+    }
+    assert_true(there <= 16);
+    free(asks);
+}
+
 static void an_overlay_on_a_file_is_there_again(void **state)
 {
     struct rig *rig = *state;
@@ -421,6 +450,7 @@ int main(void)
         RIG_TEST(a_part_of_a_block_is_written_alone),
         RIG_TEST(two_share_a_base),
         RIG_TEST(no_more_memory_than_is_allowed),
+        RIG_TEST(a_write_beside_a_discard_takes_its_room),
         RIG_TEST(an_overlay_on_a_file_is_there_again),
         RIG_TEST(what_was_flushed_is_on_the_file),
         RIG_TEST(a_reset_brings_the_base_back),

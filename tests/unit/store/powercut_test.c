@@ -488,6 +488,41 @@ static void what_is_cached_stays_when_the_rest_is_committed(void **state)
     look(rig, 0, SECTORS);
 }
 
+/* Cuts the power in the next turn of the loop. */
+static struct power_cut later;
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct rig *rig = idle->data;
+    struct err e;
+
+    uv_close((uv_handle_t *)idle, NULL);
+    later = (struct power_cut){.how = POWER_KEPT, .over = on_over};
+    if (powercut_cut(rig->store, &later, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static void what_a_cut_keeps_is_not_forgotten_by_a_commit(void **state)
+{
+    struct rig *rig = *state;
+    uv_idle_t idle = {.data = rig};
+
+    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+               " {'type': 'memory', 'size': '512K'}}}");
+    do_write(rig, 0, 200, 0);
+    do_flush(rig);
+    do_write(rig, 4, 8, 0);
+    close_channel(rig);
+    is_over = false;
+    uv_idle_init(&rig->loop.uv, &idle);
+    uv_idle_start(&idle, on_idle);
+    assert_int_equal(rig_tell(rig, "cow.commit", ""), 0);
+    while (!is_over)
+        uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
+    rig_channel(rig, true);
+    look(rig, 0, SECTORS);
+}
+
 static void what_is_cached_beyond_a_new_end_is_forgotten(void **state)
 {
     struct rig *rig = *state;
@@ -564,6 +599,7 @@ int main(void)
         RIG_TEST(what_cannot_be_written_down_fails_the_flush_and_stays),
         RIG_TEST(what_is_cached_goes_with_what_is_reset_below),
         RIG_TEST(what_is_cached_stays_when_the_rest_is_committed),
+        RIG_TEST(what_a_cut_keeps_is_not_forgotten_by_a_commit),
         RIG_TEST(what_is_cached_beyond_a_new_end_is_forgotten),
         RIG_TEST(one_that_is_closed_over_what_is_stuck_ends),
         RIG_TEST(nobody_else_has_the_image_before_all_is_written),

@@ -5,8 +5,10 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -253,6 +255,58 @@ static void what_is_lost_while_nothing_is_written_is_counted(void **state)
     assert_int_equal(found.list[3201].sequence, 5000);
 }
 
+/* How large files may get: as a disk that is full. */
+static void set_room(rlim_t bytes)
+{
+    struct rlimit r;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
+    r.rlim_cur = MIN(bytes, r.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/* Whatever is there when there is room again can be read. */
+static void a_disk_that_was_full_has_a_whole_trace_then(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t lost;
+
+    signal(SIGXFSZ, SIG_IGN);
+    set_room(0);
+    rig_open_with(rig, TRACE(""));
+    write_many(rig, 10);
+    wait_for(rig, "'lost':10");
+    set_room(RLIM_INFINITY);
+    write_many(rig, 5);
+    rig_close(rig);
+    find(rig, "t.trace");
+    assert_int_equal(marks(TRACE_LOST, &lost), 1);
+    assert_int_equal(lost, 10);
+    assert_int_equal(found.num, 1 + 5);
+}
+
+static void a_ring_goes_on_after_its_disk_was_full(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t lost;
+
+    signal(SIGXFSZ, SIG_IGN);
+    rig_open_with(rig, TRACE(SMALL SECOND_FILE));
+    write_many(rig, 13000);
+    wait_for(rig, "'records':13000");
+    set_room(0);
+    write_many(rig, 200); /* the other file would begin */
+    wait_for(rig, "'lost':200");
+    set_room(RLIM_INFINITY);
+    write_many(rig, 5);
+    rig_close(rig);
+    find(rig, "u.trace");
+    assert_int_equal(found.head.part, 1);
+    assert_int_equal(marks(TRACE_LOST, &lost), 1);
+    assert_int_equal(lost, 200);
+    assert_int_equal(found.num, 1 + 5);
+}
+
 static void who_never_gets_the_file_loses_all_and_leaves_it_alone(void **state)
 {
     struct rig *rig = *state;
@@ -487,6 +541,8 @@ int main(void)
         TEST(a_full_file_ends_and_says_so),
         TEST(a_ring_has_the_latest_in_its_two_files),
         TEST(what_is_lost_while_nothing_is_written_is_counted),
+        TEST(a_disk_that_was_full_has_a_whole_trace_then),
+        TEST(a_ring_goes_on_after_its_disk_was_full),
         TEST(who_never_gets_the_file_loses_all_and_leaves_it_alone),
         TEST(a_file_that_is_no_trace_is_left_alone),
         TEST(a_ring_s_files_are_two),
