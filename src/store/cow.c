@@ -211,6 +211,7 @@ static int cow_open(struct store **out, const struct conf_any *c,
     cow->conf = conf;
     list_init(&cow->channels);
     list_init(&cow->jobs);
+    list_init(&cow->passing);
     list_init(&cow->waiting);
     list_init(&cow->flush.waiting);
     list_init(&cow->flush.now);

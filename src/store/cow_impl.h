@@ -62,7 +62,8 @@ struct cow {
     struct kept kept; /* a struct cow_state */
 
     struct list jobs;    /* those that put blocks into the overlay */
-    struct list waiting; /* requests that would be in the way of one */
+    struct list passing; /* writes to it as they are, if memory is bounded */
+    struct list waiting; /* requests that would be in the way of others */
     bool going, again;
     struct cow_flush flush;
 
@@ -108,7 +109,7 @@ static inline bool cow_is_on_file(const struct cow *c)
 int cow_submit(struct store_channel *ch, struct store_req *r);
 void cow_kick(struct store_channel *ch);
 void cow_drain(struct store_channel *ch, const void *owner, bool cancel);
-/* A job is over: requests have their turn again. */
+/* What requests may wait for is over: they have their turn again. */
 void cow_retry(struct cow *c);
 
 /* cow_job.c: r writes, discards or zeroes. */
@@ -134,6 +135,9 @@ void cow_keep_state(struct cow *c);
 
 /* cow_task.c */
 extern const struct store_command cow_commands[];
+/* Nobody but the task itself changes the overlay while it is at work: what it
+ * has seen already would be forgotten with the rest. */
+bool cow_task_keeps_out(const struct cow *c, const struct store_channel *ch);
 /* The last channel has closed. */
 void cow_task_rings_stopped(struct cow *c);
 /* The disk is closed: what can be left undone is. */

@@ -5,6 +5,10 @@
  * well; others, and ranges that are zeroed, are jobs (cow_job.c). Flushes are
  * the overlay's (cow_flush.c).
  *
+ * Where memory is bounded, a range that is zeroed waits for writes that are on
+ * their way to it: one that came after the zeros would take room that counts
+ * as free.
+ *
  * There may be more than one channel: a filter above has one of its own. Jobs,
  * those that wait for one, and flushes are those of the disk, not of a channel:
  * a block is filled up by one at a time. */
@@ -55,7 +59,27 @@ static void kick_all(struct cow *c)
     }
 }
 
-/* Those that waited for a job, in turn; some for another one. */
+static bool meets_write(const struct cow *c, const struct store_req *r)
+{
+    LIST_EACH (&c->passing, node) {
+        const struct store_req *w = container_of(node, struct store_req, node);
+
+        if (cow_first(c, w) <= cow_last(c, r) &&
+            cow_first(c, r) <= cow_last(c, w))
+            return true;
+    }
+    return false;
+}
+
+static bool has_to_wait(const struct cow *c, const struct store_channel *ch,
+                        const struct store_req *r)
+{
+    return cow_meets_job(c, r) ||
+           (r->op != STORE_WRITE && meets_write(c, r)) ||
+           cow_task_keeps_out(c, ch);
+}
+
+/* Those that waited, in turn; some for another one. */
 static void go_on(struct cow *c)
 {
     struct list waiting, *node;
@@ -65,7 +89,7 @@ static void go_on(struct cow *c)
     while ((node = list_pop(&waiting)) != NULL) {
         struct store_req *r = container_of(node, struct store_req, node);
 
-        if (cow_meets_job(c, r))
+        if (has_to_wait(c, r->channel, r))
             list_add(&c->waiting, &r->node);
         else if (cow_start_job(cow_channel_of(r->channel), r) == STORE_DONE)
             store_complete(r, r->result);
@@ -87,6 +111,45 @@ void cow_retry(struct cow *c)
     c->going = false;
 }
 
+/* ---- writes to what is in the overlay ---- */
+
+static void on_passed(struct store_req *below)
+{
+    struct store_req *r = below->above;
+    struct cow_channel *c = cow_channel_of(r->channel);
+    struct cow *cow = cow_at(c);
+    int result = below->result;
+
+    list_del(&r->node);
+    parts_put(&c->parts, part_of(below));
+    store_complete(r, result);
+    if (!list_empty(&cow->waiting))
+        cow_retry(cow);
+}
+
+static int pass_write(struct cow_channel *c, struct store_req *r)
+{
+    struct cow *cow = cow_at(c);
+    struct part *part;
+
+    if (!cow->conf->max_memory)
+        return store_filter_pass(c->over, r);
+    part = parts_of(&c->parts, r, r->offset, r->len);
+    if (!part) {
+        r->result = -ENOMEM;
+        return STORE_DONE;
+    }
+    part->req.done = on_passed;
+    part->req.above = r;
+    list_add(&cow->passing, &r->node);
+    if (store_submit(c->over, &part->req) == STORE_PENDING)
+        return STORE_PENDING;
+    list_del(&r->node);
+    r->result = part->req.result;
+    parts_put(&c->parts, part);
+    return STORE_DONE;
+}
+
 /* ---- all of them ---- */
 
 int cow_submit(struct store_channel *ch, struct store_req *r)
@@ -98,13 +161,15 @@ int cow_submit(struct store_channel *ch, struct store_req *r)
         return submit_read(c, r);
     if (r->op == STORE_FLUSH)
         return cow_flush_submit(c, r);
-    if (UNLIKELY(!list_empty(&cow->jobs)) && cow_meets_job(cow, r)) {
+    if (UNLIKELY(!list_empty(&cow->jobs) || !list_empty(&cow->passing) ||
+                 cow->task) &&
+        has_to_wait(cow, ch, r)) {
         list_add(&cow->waiting, &r->node);
         return STORE_PENDING;
     }
     if (cow_needs_job(cow, r))
         return cow_start_job(c, r);
-    return store_filter_pass(c->over, r);
+    return pass_write(c, r);
 }
 
 void cow_kick(struct store_channel *ch)

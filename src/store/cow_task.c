@@ -10,7 +10,10 @@
  * stable before the overlay is forgotten: until then the disk is the same,
  * whatever of the base is written already, and committing can be tried again.
  * The base is opened once more, to write, under the image lock, so it fails
- * while anybody else uses the image. One in memory is itself. */
+ * while anybody else uses the image. One in memory is itself.
+ *
+ * A filter above may write without any rings: a powercut what a cut has left,
+ * another cow what it commits. That waits until the task is over. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +71,7 @@ static void on_base_ended(void *arg)
     }
     free(t->buf);
     free(t);
+    cow_retry(c);
     if (c->gone)
         store_filter_end(&c->filter.store, c->gone, c->gone_arg);
 }
@@ -293,6 +297,13 @@ static void begin(struct cow_task *t)
 static void on_begin(struct mail *m)
 {
     begin(container_of(m, struct cow_task, mail));
+}
+
+bool cow_task_keeps_out(const struct cow *c, const struct store_channel *ch)
+{
+    const struct cow_task *t = c->task;
+
+    return t && t->own && ch != t->own;
 }
 
 void cow_task_rings_stopped(struct cow *c)
