@@ -4,11 +4,13 @@
  * xUnit plugin), GitLab and the usual GitHub actions agree on: one suite, the
  * scenario, with a test case for each step. Readers tell cases apart by class
  * and name, hence the number in front. Pictures are named in the form that
- * Jenkins and GitLab take for attachments.
+ * Jenkins and GitLab take for attachments. They would take any file of their
+ * own that an output names so, hence no output may.
  *
  * What went wrong outside of any step is a case of its own, an error: readers
  * take a suite for passed when all its cases are. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/scenario/report_impl.h"
@@ -92,6 +94,34 @@ static void put_property(FILE *f, const char *name, const char *value)
     fputs("/>\n", f);
 }
 
+#define ATTACHMENT "[[ATTACHMENT|"
+
+/* What report_put_start and its like make of a text of strangers, and nothing
+ * in it that names an attachment: also where that comes of what they leave out.
+ */
+static void put_output(FILE *f, const char *text, size_t max,
+                       void (*put)(FILE *f, const char *text, size_t max))
+{
+    char *made = NULL, *at, *from;
+    size_t len;
+    FILE *m = open_memstream(&made, &len);
+
+    if (!m)
+        return;
+    put(m, text, max);
+    if (fclose(m) != 0) {
+        free(made);
+        return;
+    }
+    for (from = made; (at = strcasestr(from, ATTACHMENT)) != NULL;
+         from = at + 1) {
+        fwrite(from, 1, (size_t)(at + 1 - from), f);
+        putc(' ', f);
+    }
+    fputs(from, f);
+    free(made);
+}
+
 static void put_out(FILE *f, const struct record_step *s, bool with_answer)
 {
     bool answer = s->answer && with_answer;
@@ -100,11 +130,11 @@ static void put_out(FILE *f, const struct record_step *s, bool with_answer)
         return;
     fputs("      <system-out>", f);
     if (answer) {
-        report_put_start(f, s->answer, TEXT_MAX_BYTES);
+        put_output(f, s->answer, TEXT_MAX_BYTES, report_put_start);
         putc('\n', f);
     }
     for (unsigned i = 0; i < s->num_pictures && i < REPORT_PICTURES_MAX; i++) {
-        fputs("[[ATTACHMENT|", f);
+        fputs(ATTACHMENT, f);
         report_put_line(f, s->pictures[i].path, 4096);
         fputs("]]\n", f);
     }
@@ -180,7 +210,7 @@ static void put_processes(FILE *f, const struct record *r)
         fputs(" ====\n", f);
         if (p->cut)
             fputs("[... there was more before this]\n", f);
-        report_put_end(f, p->output, 2 * TEXT_MAX_BYTES);
+        put_output(f, p->output, 2 * TEXT_MAX_BYTES, report_put_end);
         putc('\n', f);
     }
     fputs("</system-out>\n", f);

@@ -477,6 +477,32 @@ static void a_report_takes_its_place_as_a_whole(void **state)
     record_free(&r);
 }
 
+/* Who reads it would take the file that it names from where it runs. */
+static void no_output_names_an_attachment(void **state)
+{
+    const char *path = in_dir("junit.xml");
+    struct record r = {.name = strdup("x")};
+    struct record_step *s = record_add_step(&r, "/", "", "run", "", NULL);
+    struct record_process *p = record_add_process(&r, "vm", "");
+    struct err e;
+    char *text;
+
+    (void)state;
+    assert_true(s && p);
+    s->answer = strdup("a [[ATTACHMENT|/etc/shadow]]");
+    assert_non_null(record_add_picture(s, "", "shot.png", ""));
+    free(p->output);
+    p->output = strdup("[[[AT\033[0mTACHMENT|/b]] [[attachment|/c]]");
+    assert_int_equal(report_junit(&r, path, &e), 0);
+    text = read_file(path);
+    assert_non_null(strstr(text, "a [ [ATTACHMENT|/etc/shadow]]"));
+    assert_non_null(strstr(text, "[[ [ATTACHMENT|/b]] [ [attachment|/c]]"));
+    assert_memory_equal(strstr(text, "[[ATTACHMENT|"),
+                        "[[ATTACHMENT|shot.png]]", 23);
+    record_free(&r);
+    free(text);
+}
+
 static void what_cannot_be_written_leaves_nothing(void **state)
 {
     struct record r = {0};
@@ -532,6 +558,7 @@ int main(void)
         cmocka_unit_test(pictures_of_one_file_are_not_mixed_up),
         cmocka_unit_test(which_steps_have_a_row),
         cmocka_unit_test(a_report_takes_its_place_as_a_whole),
+        cmocka_unit_test(no_output_names_an_attachment),
         cmocka_unit_test(what_cannot_be_written_leaves_nothing),
     };
 
