@@ -109,13 +109,13 @@ void daemon_tell_init(struct daemon *d)
 void daemon_tell_open(struct daemon *d)
 {
     iscsi_tell(on_iscsi, d);
-    store_tell(wants_of_store, on_store, d);
+    store_event_listen(wants_of_store, on_store, d);
 }
 
 void daemon_tell_close(void)
 {
     iscsi_tell(NULL, NULL);
-    store_tell(NULL, NULL, NULL);
+    store_event_listen(NULL, NULL, NULL);
 }
 
 /* ---- ready ---- */

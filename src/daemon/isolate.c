@@ -355,7 +355,7 @@ static void be_ready(struct isolated *i)
     i->state = ISOLATE_RUNNING;
     timer_stop(&i->patience);
     process_greet(i->process);
-    process_mind(i->process);
+    process_pulse_start(i->process);
     relay_child_here(i->relay);
 }
 

@@ -77,7 +77,8 @@ struct isolate_process {
     /* isolate_pulse.c's */
     struct timer pulse;
     struct isolate_call ping;
-    bool minded, asked;
+    bool has_pulse;  /* pulse is open */
+    bool asked;      /* and ping is not answered */
     unsigned missed; /* pulses without an answer */
 };
 
@@ -103,10 +104,10 @@ void process_drop(struct isolate_process *p, bool quietly);
 /* One of its handles has. */
 void process_handle_gone(struct isolate_process *p);
 
-/* isolate_pulse.c: it is ready, and watched: it is killed if it hangs; until
- * unmind, or if it is to end. */
-void process_mind(struct isolate_process *p);
-void process_unmind(struct isolate_process *p);
+/* isolate_pulse.c: from now on it is killed if it hangs, until stop, or until
+ * it is to end. It is ready, and watched. */
+void process_pulse_start(struct isolate_process *p);
+void process_pulse_stop(struct isolate_process *p); /* safe without start */
 
 /* isolate_talk.c: a line that the process has said. errors: of HEARD_FAILED. */
 enum heard process_hear(struct isolate_process *p, const char *text, size_t len,

@@ -526,7 +526,7 @@ void process_drop(struct isolate_process *p, bool quietly)
         unwatch(&p->at_door);
         unwatch(&p->at_line);
     }
-    process_unmind(p);
+    process_pulse_stop(p);
     process_end(p);
     close_later(p, &p->keep);
     close_later(p, &p->door);

@@ -7,7 +7,7 @@
  *   this process has had no turn either, because it was stopped, or the machine
  *   has too much to do, that counts for no more than one;
  * - it answers on its main loop, on which nothing waits for a disk or a guest;
- * - a worker of its that does not come back hangs only if it computes all the
+ * - one of its workers that does not come back hangs only if it computes all the
  *   while. One that waits does so for the system, for a disk that does not
  *   answer perhaps: another process would wait for it, too.
  *
@@ -95,7 +95,7 @@ static void on_pulse_gone(struct timer *t)
     process_handle_gone(container_of(t, struct isolate_process, pulse));
 }
 
-void process_mind(struct isolate_process *p)
+void process_pulse_start(struct isolate_process *p)
 {
     if (timeout_ms(p) == DEVICE_HANG_NEVER)
         return;
@@ -103,14 +103,14 @@ void process_mind(struct isolate_process *p)
     p->pulse.fire = on_pulse;
     p->pulse.gone = on_pulse_gone;
     timer_open(&p->pulse, p->owner->main);
-    p->minded = true;
+    p->has_pulse = true;
     p->handles++;
     ask(p);
 }
 
-void process_unmind(struct isolate_process *p)
+void process_pulse_stop(struct isolate_process *p)
 {
-    if (p->minded)
+    if (p->has_pulse)
         timer_close(&p->pulse);
-    p->minded = false;
+    p->has_pulse = false;
 }

@@ -1,4 +1,4 @@
-/* What store/event.h promises. The daemon hears all events of the process. */
+/* Events of stores: there is one listener in the process, the daemon. */
 #include "store/event.h"
 
 #include "loop/loop.h"
@@ -12,8 +12,9 @@ static struct {
     void *arg;
 } listener;
 
-void store_tell(bool (*wanted)(void *arg),
-                void (*tell)(struct json_out *members, void *arg), void *arg)
+void store_event_listen(bool (*wanted)(void *arg),
+                        void (*tell)(struct json_out *members, void *arg),
+                        void *arg)
 {
     listener.wanted = wanted;
     listener.tell = tell;

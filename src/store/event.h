@@ -10,7 +10,7 @@
  *
  * A guest may cause events: more than STORE_EVENTS of a store in a second are
  * left out, and the next one says how many were.
- * Threads: any; a limit is of one. */
+ * Threads: any; a struct store_event_limit is used by one. */
 #ifndef VUB_STORE_EVENT_H
 #define VUB_STORE_EVENT_H
 
@@ -27,10 +27,13 @@ struct store_event_limit {
     uint64_t left_out;
 };
 
-/* Before other threads exist. wanted: does anybody listen? tell takes members,
- * the first of which is "event". */
-void store_tell(bool (*wanted)(void *arg),
-                void (*tell)(struct json_out *members, void *arg), void *arg);
+/* [main, while no other thread is there] Who is told, of all stores of the
+ * process; NULL: nobody. wanted and tell run on whatever thread an event comes
+ * from. wanted: does anybody listen? tell takes members, the first of which is
+ * "event". */
+void store_event_listen(bool (*wanted)(void *arg),
+                        void (*tell)(struct json_out *members, void *arg),
+                        void *arg);
 
 /* Begins an event of s with "event", "device" and, if it has one, "filter", its
  * name. False: nobody is to be told, and o is empty. */

@@ -71,8 +71,8 @@ struct record_step *engine_step(struct engine *g);
 int engine_open(struct engine *g, struct err *e);
 void engine_close(struct engine *g);
 
-/* walk.c: all of it, from the first step to the end of processes. True: it has
- * passed. */
-bool walk(struct engine *g);
+/* walk.c: all of the scenario, from the first step to the end of processes.
+ * [blocks] True: it has passed. */
+bool engine_walk(struct engine *g);
 
 #endif

@@ -388,7 +388,7 @@ static int run(struct engine *g, int status)
 
     if (status < 0) {
         g->progress = progress_open(&g->record, g->scenario->num_steps);
-        passed = walk(g);
+        passed = engine_walk(g);
         status = passed ? SCENARIO_PASSED : SCENARIO_FAILED;
     }
     g->record.end_ns = loop_now_ns();

@@ -335,7 +335,7 @@ static void note_processes(struct engine *g)
         runner_note(&g->runners, g->runners.list[i]);
 }
 
-bool walk(struct engine *g)
+bool engine_walk(struct engine *g)
 {
     bool passed;
 

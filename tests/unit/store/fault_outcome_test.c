@@ -313,7 +313,7 @@ static void events_tell_and_are_limited(void **state)
     struct rig *rig = *state;
 
     num_events = 0;
-    store_tell(wanted, on_event, NULL);
+    store_event_listen(wanted, on_event, NULL);
     rig_open_with(rig, FAULT("{'name': 'a', 'op': 'write'}"));
     assert_int_equal(write_at(rig, 4096, 512, 1), -EIO);
     assert_int_equal(num_events, 1);
@@ -325,7 +325,7 @@ static void events_tell_and_are_limited(void **state)
     for (unsigned i = 0; i < 100000; i++)
         rig_do(rig, STORE_WRITE, 0, 0, buf, 512);
     assert_in_range(num_events, STORE_EVENTS, 50000);
-    store_tell(NULL, NULL, NULL);
+    store_event_listen(NULL, NULL, NULL);
 }
 
 /* ---- chance ---- */

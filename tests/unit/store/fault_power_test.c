@@ -72,7 +72,7 @@ static void on_event(struct json_out *members, void *arg)
 static void begin(struct rig *rig, const char *config)
 {
     num_cuts = sessions = 0;
-    store_tell(wanted, on_event, NULL);
+    store_event_listen(wanted, on_event, NULL);
     rig_open_with(rig, config);
 }
 
@@ -337,7 +337,7 @@ static void a_rule_says_whose_power_by_its_name(void **state)
 
 static int tear_down(void **state)
 {
-    store_tell(NULL, NULL, NULL);
+    store_event_listen(NULL, NULL, NULL);
     return rig_teardown(state);
 }
 
