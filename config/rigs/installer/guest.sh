@@ -40,9 +40,10 @@ install_to() {
     sync
     echo 90
     umount /mnt
-    echo 100
+    # It stays until a key says that somebody has seen it.
+    printf 'XXX\n100\nAll is written. Press a key.\nXXX\n'
     tell page full >/dev/ttyS1
-    sleep 2 # so that whoever looks sees that it has come to its end
+    dd bs=1 count=1 </dev/tty1 >/dev/null 2>&1
 }
 
 # With "still" on the kernel's command line nothing moves: for pictures.json.
