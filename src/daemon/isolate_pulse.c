@@ -7,8 +7,8 @@
  *   this process has had no turn either, because it was stopped, or the machine
  *   has too much to do, that counts for no more than one;
  * - it answers on its main loop, on which nothing waits for a disk or a guest;
- * - one of its workers that does not come back hangs only if it computes all the
- *   while. One that waits does so for the system, for a disk that does not
+ * - one of its workers that does not come back hangs only if it computes all
+ * the while. One that waits does so for the system, for a disk that does not
  *   answer perhaps: another process would wait for it, too.
  *
  * Whether it answers the front-end is seen by the relay (relay_conf.overdue).

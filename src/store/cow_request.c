@@ -74,8 +74,7 @@ static bool meets_write(const struct cow *c, const struct store_req *r)
 static bool has_to_wait(const struct cow *c, const struct store_channel *ch,
                         const struct store_req *r)
 {
-    return cow_meets_job(c, r) ||
-           (r->op != STORE_WRITE && meets_write(c, r)) ||
+    return cow_meets_job(c, r) || (r->op != STORE_WRITE && meets_write(c, r)) ||
            cow_task_keeps_out(c, ch);
 }
 

@@ -108,7 +108,7 @@ static bool run(struct rig *r, const char *steps, const struct part *parts)
     r->g.runners.dir = "/";
     r->g.runners.variables = calloc(1, sizeof(char *));
     assert_int_equal(engine_open(&r->g, &e), 0);
-    passed = walk(&r->g);
+    passed = engine_walk(&r->g);
     /* It ends as any child of ours does. */
     assert_int_equal(kill(r->vub, 0), -1);
     return passed;
