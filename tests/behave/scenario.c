@@ -224,11 +224,11 @@ static void a_step_fails_as_soon_as_it_cannot_pass(void **state)
                   "&quot;/state&quot; is &quot;none&quot;, not "
                   "&quot;running&quot;");
     scenario_ends("{'expect': {'of': 'stats', 'device': 'd', 'at': '/nothing',"
-                  " 'is': 1}, 'timeout_ms': 50}",
-                  1, "after 50 ms there is nothing at &quot;/nothing&quot;");
+                  " 'is': 1}, 'timeout_ms': 1000}",
+                  1, "after 1000 ms there is nothing at &quot;/nothing&quot;");
     scenario_ends("{'wait': {'device': 'd', 'until': 'running'},"
-                  " 'timeout_ms': 50}",
-                  1, "after 50 ms &quot;d&quot; has no front-end");
+                  " 'timeout_ms': 1000}",
+                  1, "after 1000 ms &quot;d&quot; has no front-end");
     scenario_ends("{'device.reload': {'device': 'd'}},"
                   "{'config.reload': {}}, {'device.remove': {'device': 'x'}}",
                   1, "/device: there is no device &quot;x&quot;");

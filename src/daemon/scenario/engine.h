@@ -53,6 +53,10 @@ const struct json *engine_ask(struct engine *g, const char *method,
  * the whole. steps_ask.c */
 const struct json *engine_ask_of(struct engine *g, const char *method,
                                  const char *device, struct err *e);
+/* Of a step that asks again and again, and was not answered the last time: if
+ * its time is over, e tells what was seen before ("" if nothing was). e->code.
+ */
+int engine_too_late(const struct engine *g, const char *what, struct err *e);
 /* A picture of what a GPU shows, into the record of the step; path NULL: only
  * its hash. */
 int engine_picture(struct engine *g, const char *device, uint32_t scanout,

@@ -148,6 +148,13 @@ int engine_pause(struct engine *g, uint32_t *ms, const char *what,
     return rc;
 }
 
+int engine_too_late(const struct engine *g, const char *what, struct err *e)
+{
+    if (e->code != -ETIMEDOUT || !what[0])
+        return e->code;
+    return err_set(e, -ETIMEDOUT, "", "after %u ms %s", g->timeout_ms, what);
+}
+
 const struct json *engine_ask_of(struct engine *g, const char *method,
                                  const char *device, struct err *e)
 {
@@ -180,13 +187,13 @@ int step_expect(struct engine *g, const struct conf_keyed_one *s, struct err *e)
     const char *method = x->of == 0 ? "stats" : "status";
     const struct json *n;
     uint32_t pause_ms = 0;
-    struct err why;
+    struct err why = {0};
     int rc = 0;
 
     while (rc == 0) {
         n = engine_ask_of(g, method, x->device, e);
         if (!n)
-            return e->code;
+            return engine_too_late(g, why.text, e);
         n = look_at(n, x->at);
         if (n)
             show(g, n);

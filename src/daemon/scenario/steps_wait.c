@@ -52,13 +52,13 @@ int step_wait(struct engine *g, const struct conf_keyed_one *s, struct err *e)
     uint32_t pause_ms = 10;
     const struct json *d;
     const char *state;
-    char what[160];
+    char what[160] = "";
     int rc = 0;
 
     while (rc == 0) {
         d = engine_ask_of(g, "status", w->device, e);
         if (!d)
-            return e->code;
+            return engine_too_late(g, what, e);
         state = json_member_string(d, "state");
         if (is_so(state, w->until))
             return 0;
