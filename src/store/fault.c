@@ -64,7 +64,7 @@ static int fault_submit(struct store_channel *ch, struct store_req *r)
         f->held++;
         return STORE_PENDING;
     case FAULT_POWERCUT:
-        fault_cut(rule);
+        fault_cut(f, rule);
         r->result = -EIO;
         return STORE_DONE;
     case FAULT_DISCONNECT:

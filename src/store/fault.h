@@ -125,7 +125,7 @@ void fault_step(struct store_req *r);
 void fault_find_power(struct fault *f);
 /* Is there any power? */
 bool fault_can_cut(const struct fault_rule *rule);
-void fault_cut(const struct fault_rule *rule);
+void fault_cut(const struct fault *f, const struct fault_rule *rule);
 
 /* ---- fault.c ---- */
 

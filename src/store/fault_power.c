@@ -35,9 +35,17 @@ bool fault_can_cut(const struct fault_rule *rule)
     return rule->power && !powercut_is_off(rule->power);
 }
 
-void fault_cut(const struct fault_rule *rule)
+static bool is_above(const struct store *s, const struct store *below)
 {
-    powercut_trip(rule->power, (enum power_outcome)rule->conf->power);
+    while (below && below != s)
+        below = below->above;
+    return below;
+}
+
+void fault_cut(const struct fault *f, const struct fault_rule *rule)
+{
+    powercut_trip(rule->power, (enum power_outcome)rule->conf->power,
+                  is_above(&f->filter.store, rule->power));
 }
 
 /* ---- the config ---- */

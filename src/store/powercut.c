@@ -14,7 +14,10 @@
  *
  * What writes down, and what goes through over something that is cached, must
  * not run beside each other: they have turns, one at a time. Reads, and writes
- * that are cached, need none: what is cached stays so until it is below.
+ * that are cached, need none: what is cached stays so until it is below. But
+ * whatever writes stands behind what waits, or is on its way to the same place:
+ * so the cache, and what there is below, are those of the order of requests,
+ * however long each takes.
  *
  * Cached writes go down by a channel of our own, which does not end with the
  * rings: a power cut ends the session and goes on with what it leaves
@@ -124,7 +127,7 @@ static void room_made(struct powercut *p, int result)
 {
     if (result == 0)
         powercut_drop_marked(p);
-    if (result == 0 && p->active && !p->off)
+    if (result == 0 && p->active && (!p->off || p->late))
         result = cache_write(p, p->active);
     turn_over(p, result);
 }
@@ -150,6 +153,15 @@ static void on_through(struct store_req *below)
     turn_over(p, result);
 }
 
+/* Somebody is drained whose turn comes after. */
+static bool is_urgent(const struct powercut *p)
+{
+    LIST_EACH (&p->queue, node)
+        if (container_of(node, struct store_req, node)->flags & STORE_HURRY)
+            return true;
+    return false;
+}
+
 static void go_through(struct powercut *p, struct store_req *r)
 {
     struct part *part = parts_of(&p->parts, r, r->offset, r->len);
@@ -159,6 +171,8 @@ static void go_through(struct powercut *p, struct store_req *r)
         return;
     }
     part->req.owner = p;
+    if (is_urgent(p))
+        part->req.flags |= STORE_HURRY;
     part->req.done = on_through;
     part->user = p;
     powercut_send(p, part);
@@ -215,17 +229,40 @@ static void trim_to_size(struct powercut *p)
     p->size = size;
 }
 
+/* Something that goes through, and needs no turn, is on its way there. */
+static bool meets_passing(const struct powercut *p, const struct store_req *r)
+{
+    LIST_EACH (&p->passing, node) {
+        const struct store_req *w = container_of(node, struct store_req, node);
+
+        if (ranges_meet(r->offset, r->len, w->offset, w->len))
+            return true;
+    }
+    return false;
+}
+
+/* Whose turn it would be; NULL: nobody's, or it has to wait. */
+static struct store_req *first_in_queue(struct powercut *p)
+{
+    struct store_req *r = container_of(p->queue.next, struct store_req, node);
+
+    if (list_empty(&p->queue) || (r->op != STORE_FLUSH && meets_passing(p, r)))
+        return NULL;
+    list_del(&r->node);
+    return r;
+}
+
 /* False: nothing is to be done, or somebody is at it. */
 static bool begin_next(struct powercut *p)
 {
-    struct list *node;
+    struct store_req *r;
 
     if (p->busy)
         return false;
     trim_to_size(p);
     if (p->trips)
         return false; /* powercut_on_trip comes */
-    if (p->cut) {
+    if (p->cut && list_empty(&p->queue)) {
         p->busy = true;
         powercut_begin_cut(p);
         return true;
@@ -241,15 +278,15 @@ static bool begin_next(struct powercut *p)
         spill_all(p);
         return true;
     }
-    node = list_pop(&p->queue);
-    if (!node) {
+    r = first_in_queue(p);
+    if (!r) {
         powercut_rest_later(p);
         return false;
     }
     if (powercut_open_own(p))
-        take_turn(p, container_of(node, struct store_req, node));
+        take_turn(p, r);
     else
-        store_complete(container_of(node, struct store_req, node), -ENOMEM);
+        store_complete(r, -ENOMEM);
     return true;
 }
 
@@ -275,9 +312,52 @@ static int wait_for_turn(struct powercut *p, struct store_req *r)
     return STORE_PENDING;
 }
 
+static void on_passed(struct store_req *below)
+{
+    struct store_req *r = below->above;
+    struct powercut_channel *c = channel_of(r->channel);
+    struct powercut *p = powercut_of(r->channel->store);
+    int result = below->result;
+
+    list_del(&r->node);
+    parts_put(&c->parts, part_of(below));
+    store_complete(r, result);
+    if (!list_empty(&p->queue))
+        powercut_go_on(p);
+}
+
+static int pass(struct powercut *p, struct powercut_channel *c,
+                struct store_req *r)
+{
+    struct part *part = parts_of(&c->parts, r, r->offset, r->len);
+
+    if (!part) {
+        r->result = -ENOMEM;
+        return STORE_DONE;
+    }
+    part->req.done = on_passed;
+    part->req.above = r;
+    list_add(&p->passing, &r->node);
+    if (store_submit(c->filter.next, &part->req) == STORE_PENDING)
+        return STORE_PENDING;
+    list_del(&r->node);
+    r->result = part->req.result;
+    parts_put(&c->parts, part);
+    return STORE_DONE;
+}
+
+/* What a flush takes down is what came before it: it is in nobody's way. */
+static bool stands_behind(const struct powercut *p, const struct store_req *r)
+{
+    return !list_empty(&p->queue) ||
+           (p->active && p->active->op != STORE_FLUSH) || meets_passing(p, r);
+}
+
 static int submit_write(struct powercut *p, struct powercut_channel *c,
                         struct store_req *r)
 {
+    if (stands_behind(p, r))
+        return wait_for_turn(p, r);
     if (is_cached(p, r)) {
         if (!has_room(p, r))
             return wait_for_turn(p, r);
@@ -286,7 +366,7 @@ static int submit_write(struct powercut *p, struct powercut_channel *c,
     }
     if (write_cache_meets(&p->cache, r->offset, r->len))
         return wait_for_turn(p, r);
-    return store_filter_pass(c->filter.next, r);
+    return pass(p, c, r);
 }
 
 static int powercut_submit(struct store_channel *ch, struct store_req *r)
@@ -304,7 +384,7 @@ static int powercut_submit(struct store_channel *ch, struct store_req *r)
             return read_mixed(c, r);
         return store_filter_pass(c->filter.next, r);
     case STORE_FLUSH:
-        if (p->cache.num)
+        if (p->cache.num || !list_empty(&p->queue) || p->active)
             return wait_for_turn(p, r);
         return store_filter_pass(c->filter.next, r);
     case STORE_WRITE:
@@ -325,6 +405,29 @@ static void powercut_kick(struct store_channel *ch)
     store_filter_kick(ch);
 }
 
+/* Whoever is drained may wait for what goes through, of others too. */
+static void hurry_passing(struct powercut *p)
+{
+    struct store_channel *ch;
+    const void *owner = NULL;
+
+    do {
+        ch = NULL;
+        LIST_EACH (&p->passing, node) {
+            struct store_req *r = container_of(node, struct store_req, node);
+
+            if (!ch && !(r->flags & STORE_HURRY)) {
+                ch = r->channel;
+                owner = r->owner;
+            }
+            if (ch && r->channel == ch && r->owner == owner)
+                r->flags |= STORE_HURRY;
+        }
+        if (ch) /* which may change the list */
+            store_drain(channel_of(ch)->filter.next, owner, false);
+    } while (ch);
+}
+
 /* Whose turn it is waits for what is below; if that does not come, it is given
  * up there. */
 static void powercut_drain(struct store_channel *ch, const void *owner,
@@ -340,6 +443,8 @@ static void powercut_drain(struct store_channel *ch, const void *owner,
         store_hurry(&p->queue, owner);
         if (p->own)
             store_drain(p->own, p, false);
+        if (!list_empty(&p->queue))
+            hurry_passing(p);
     }
     store_filter_drain(ch, owner, cancel);
     powercut_go_on(p);
@@ -446,6 +551,7 @@ static int powercut_open(struct store **out, const struct conf_any *c,
     }
     p->conf = conf;
     list_init(&p->queue);
+    list_init(&p->passing);
     parts_init(&p->parts);
     powercut_life_init(p);
     rc = store_filter_open(&p->filter, c, &conf->next, read_only, id, e);

@@ -32,10 +32,12 @@ struct power_cut {
  * stopped. over comes once, later or from inside: what the power cut has left
  * is there. -EBUSY: one is under way, and over does not come. */
 int powercut_cut(struct store *s, struct power_cut *cut, struct err *e);
-/* The same from inside a submit of a request that goes through s or has gone
- * through it: requests fail from now on, the rest follows at the end of the
- * loop's turn. The seed is the config's. Nothing, if the power is off. */
-void powercut_trip(struct store *s, enum power_outcome how);
+/* The same from inside a submit of a request that is to go through s (above),
+ * or has gone through it: requests fail from now on, the rest follows at the
+ * end of the loop's turn. If it comes from above, what waits in s came before
+ * it, and is done first. The seed is the config's. Nothing, if the power is
+ * off. */
+void powercut_trip(struct store *s, enum power_outcome how, bool above);
 /* Nothing can be cut now: it has been, or s is being closed. */
 bool powercut_is_off(const struct store *s);
 /* Is it the config of a powercut? *name: its own, or NULL. */

@@ -4,7 +4,9 @@
  * is on its way down has ended, the cut has its turn: what is left goes down,
  * the rest is forgotten, and then a session may begin. Where it is a request
  * that cuts the power, from somewhere inside of submits, only the power goes at
- * once; the rest is for the end of the loop's turn.
+ * once; the rest is for the end of the loop's turn. If it is one of the guest's
+ * own, not one on its way down, what waits came before it, and has its turn
+ * first: whether it waits yet is a matter of time, and makes no difference.
  *
  * Each write draws its fate, in the order in which they came, from a stream of
  * numbers that is the seed's: the same writes and the same seed have the same
@@ -110,7 +112,7 @@ static void cut_over(struct powercut *p, int result)
     const char *id = p->filter.store.id;
 
     p->cut = NULL;
-    p->busy = false;
+    p->busy = p->late = false;
     powercut_keep_state(p);
     if (result < 0)
         log_error(id, "what a power cut has left could not be written: %s",
@@ -157,7 +159,8 @@ static void fail_all(struct powercut *p)
     struct list lost, *node;
 
     list_init(&lost);
-    list_move(&lost, &p->queue);
+    if (!p->late)
+        list_move(&lost, &p->queue);
     while ((node = list_pop(&lost)) != NULL)
         store_complete(container_of(node, struct store_req, node), -EIO);
     if (p->off)
@@ -206,7 +209,7 @@ bool powercut_is_off(const struct store *s)
     return p->off || p->cut || p->gone;
 }
 
-void powercut_trip(struct store *s, enum power_outcome how)
+void powercut_trip(struct store *s, enum power_outcome how, bool above)
 {
     struct powercut *p = powercut_of(s);
 
@@ -214,6 +217,7 @@ void powercut_trip(struct store *s, enum power_outcome how)
         return;
     p->tripped = (struct power_cut){.how = how, .over = on_tripped_over};
     p->trips = true;
+    p->late = above;
     go_off(p, &p->tripped);
     loop_defer(p->home, &p->trip);
 }

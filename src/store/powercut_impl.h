@@ -52,6 +52,7 @@ struct powercut {
 
     /* Requests that must not run beside each other, in turn. */
     struct list queue;
+    struct list passing;      /* those that go through, and need no turn */
     bool busy;                /* it is somebody's turn: */
     struct store_req *active; /* NULL: ours, or given up */
     bool going, again;
@@ -61,6 +62,7 @@ struct powercut {
     struct power_cut tripped; /* by a request */
     struct defer trip;
     bool trips;    /* trip will run */
+    bool late;     /* those that wait came before it: they have their turn */
     uint64_t cuts; /* begun */
     struct store_event_limit limit;
     bool sync;              /* atomic: what is cached is wanted below */

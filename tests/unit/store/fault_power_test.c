@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/prng.h"
 #include "store/event.h"
 
 #define BLOCK 4096u
@@ -218,6 +219,73 @@ static void so_it_is_with_a_seed_of_chance(void **state)
     check_same(*state, ABOVE(RULE(", 'per_million': 30000")));
 }
 
+/* One of many kinds of request, which often have to wait for their turn. */
+static void some_request(struct ask *a, char *data, unsigned i, unsigned seed)
+{
+    struct prng g = prng_of(seed, i);
+    uint64_t at = prng_below(&g, BLOCKS - 8) * BLOCK;
+    uint64_t len = (1 + prng_below(&g, 8)) * BLOCK;
+
+    rig_pattern(data, 8 * BLOCK, at, i);
+    switch (prng_below(&g, 8)) {
+    case 0:
+        rig_ask(a, STORE_FLUSH, 0, 0, NULL, 0, 0);
+        break;
+    case 1:
+        rig_ask(a, STORE_ZERO, 0, at, NULL, len, len);
+        break;
+    case 2:
+        rig_ask(a, STORE_WRITE, STORE_FUA, at, data, len, len);
+        break;
+    default:
+        rig_ask(a, STORE_WRITE, 0, at, data, MIN(len, 3 * BLOCK), BLOCK);
+    }
+}
+
+static void do_some(struct rig *rig, unsigned num, unsigned at_once,
+                    unsigned seed)
+{
+    struct ask *asks = calloc(num, sizeof(*asks));
+    char *data = malloc(num * 8 * BLOCK);
+
+    assert_true(asks && data);
+    for (unsigned i = 0; i < num; i++) {
+        some_request(&asks[i], data + i * 8 * BLOCK, i, seed);
+        asks[i].done = store_submit(rig->ch, &asks[i].req) == STORE_DONE;
+        if ((i + 1) % at_once && i + 1 < num)
+            continue;
+        store_kick(rig->ch);
+        for (unsigned k = i / at_once * at_once; k <= i; k++)
+            while (!asks[k].done)
+                uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
+    }
+    free(asks);
+    free(data);
+}
+
+/* What came before the one that cuts the power is done, also where it waits
+ * for its turn then; of whether the guest still hears of it nothing is said. */
+static void what_waits_when_the_power_goes_makes_no_difference(void **state)
+{
+    static const unsigned at_once[] = {1, 2, 7, 13, 40};
+    static char first[sizeof(buf)];
+    struct rig *rig = *state;
+
+    for (unsigned seed = 0; seed < 40; seed++)
+        for (unsigned i = 0; i < ARRAY_LEN(at_once); i++) {
+            begin(rig, "{'type': 'fault', 'rules': [{'op': 'write', 'after':"
+                       " 12, 'outcome': 'powercut'}], 'next': {'type':"
+                       " 'powercut', 'cache': '64K', 'next': " DISK "}}");
+            do_some(rig, 40, at_once[i], seed);
+            next_session(rig);
+            assert_int_equal(read_all(rig), 0);
+            if (i == 0)
+                memcpy(first, buf, sizeof(buf));
+            assert_memory_equal(buf, first, sizeof(buf));
+            rig_close(rig);
+        }
+}
+
 /* ---- below ---- */
 
 /* What is on its way down from the cache is what cuts the power. */
@@ -351,6 +419,7 @@ int main(void)
         TEST(a_flush_that_cuts_the_power_has_flushed_nothing),
         TEST(the_same_requests_have_the_same_outcome),
         TEST(so_it_is_with_a_seed_of_chance),
+        TEST(what_waits_when_the_power_goes_makes_no_difference),
         TEST(a_write_that_goes_down_cuts_the_power),
         TEST(a_flush_whose_write_cuts_the_power_fails),
         TEST(a_request_that_passes_cuts_the_power),
