@@ -1,4 +1,5 @@
-/* Numbers of events only grow; where one lies is its number by EVENTS_KEPT. */
+/* Events are numbered as they come, from 0 on; where one lies is its number
+ * modulo EVENTS_KEPT. */
 #include "daemon/scenario/events.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 
 #include "daemon/scenario/look.h"
 
-static struct event_kept *at(struct events *v, uint64_t number)
+static struct event_kept *at(const struct events *v, uint64_t number)
 {
     return &v->list[number % EVENTS_KEPT];
 }
@@ -101,6 +102,17 @@ const char *events_next(struct events *v, const struct event_step *s,
         return e->json;
     }
     return NULL;
+}
+
+bool events_told_of(const struct events *v, const char *device, uint64_t *from)
+{
+    bool told = false;
+
+    if (v->count > EVENTS_KEPT)
+        *from = MAX(*from, v->count - EVENTS_KEPT);
+    for (; *from < v->count; ++*from)
+        told |= strcmp(at(v, *from)->device, device) == 0;
+    return told;
 }
 
 void events_free(struct events *v)

@@ -30,7 +30,7 @@ struct events {
     unsigned num_cursors;
 };
 
-/* Takes json. */
+/* json is v's, also without memory: then the event is not there. */
 void events_add(struct events *v, const char *event, const char *device,
                 char *json);
 /* Begins to look: at *from, for events_next. 0 or -ENOMEM. */
@@ -39,6 +39,9 @@ int events_begin(struct events *v, const struct event_step *s, uint64_t *from);
  * the next is added. NULL: there is none so far, and *from is moved on. */
 const char *events_next(struct events *v, const struct event_step *s,
                         uint64_t *from);
+/* Has anything been told of the device from *from on, which is moved on to what
+ * is to come? Takes nothing. */
+bool events_told_of(const struct events *v, const char *device, uint64_t *from);
 void events_free(struct events *v);
 
 #endif

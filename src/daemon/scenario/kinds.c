@@ -265,7 +265,7 @@ static const struct conf_key repeat_keys[] = {
      .min = 1, .keyed = &step_keyed, .help = "What is done each time."},
     {NULL},
 };
-const struct conf_table repeat_table = {
+static const struct conf_table repeat_table = {
     .name = "repeat",
     .size = sizeof(struct repeat_step),
     .keys = repeat_keys,
@@ -341,6 +341,11 @@ static bool step_row(unsigned i, struct conf_keyed_row *out)
 const struct plan_kind *plan_kind(const struct conf_keyed_one *s)
 {
     return &kinds[s->row];
+}
+
+const struct repeat_step *plan_repeat(const struct conf_keyed_one *s)
+{
+    return plan_kind(s)->row.tables[0] == &repeat_table ? s->data[0] : NULL;
 }
 
 static const struct conf_key common_keys[] = {

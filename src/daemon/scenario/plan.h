@@ -103,18 +103,10 @@ struct repeat_step {
     uint32_t times;
     struct conf_keyeds steps;
 };
-extern const struct conf_table repeat_table; /* how one is told */
+/* NULL: it is no repeat. */
+const struct repeat_step *plan_repeat(const struct conf_keyed_one *s);
 
-/* ---- reading ---- */
-
-struct scenario {
-    struct conf_doc *doc;
-    const struct plan *plan;
-    const char *path; /* as given */
-    const char *dir;  /* where relative paths start */
-    char *name;
-    unsigned num_steps; /* that will run */
-};
+/* ---- names.c ---- */
 
 /* A device as a scenario may know it. conf NULL: no more is known. */
 struct plan_device {
@@ -130,7 +122,31 @@ struct plan_devices {
 /* Adds one; false: no memory. */
 bool plan_devices_add(struct plan_devices *d, const char *id, const char *type,
                       const struct conf_any *conf);
+/* Adds those of a config, whose they stay. False: no memory. */
 bool plan_devices_of(struct plan_devices *d, const struct config *c);
+
+/* The names in it: devices, if it is known which there are (NULL: not), their
+ * filters, processes. 0, or -EINVAL or -ENOMEM with all errors in e. */
+int plan_check_names(const struct plan *p, const struct plan_devices *devices,
+                     struct errs *e);
+/* Does a step of that kind ("run"), here or in a repeat, name the process? */
+bool plan_names_process(const struct conf_keyeds *steps, const char *kind,
+                        const char *process);
+/* The value of a key of a table in data that it has filled; NULL: it has no
+ * such key of the type CONF_STR, or none was given. */
+const char *plan_string(const struct conf_table *t, const void *data,
+                        const char *key);
+
+/* ---- load.c ---- */
+
+struct scenario {
+    struct conf_doc *doc;
+    const struct plan *plan;
+    const char *path; /* as given */
+    const char *dir;  /* where relative paths start */
+    char *name;
+    unsigned num_steps; /* that will run */
+};
 
 /* devices: which there will be; NULL: they are not known yet. 0, or negative
  * with all errors in e: their places are in the file. */
@@ -138,17 +154,11 @@ int scenario_read(struct scenario *s, const char *path,
                   const struct plan_devices *devices, struct errs *e);
 /* Rules that the table of a plan cannot say. */
 void plan_check(void *data, const char *at, struct errs *e);
-/* The names in a scenario that was read without: devices, processes. */
-int scenario_check_names(const struct scenario *s,
-                         const struct plan_devices *devices, struct errs *e);
 void scenario_free(struct scenario *s);
 
-/* The value of a key of a table in data that it has filled; NULL: it has no
- * such key of the type CONF_STR, or none was given. */
-const char *plan_string(const struct conf_table *t, const void *data,
-                        const char *key);
+/* ---- params.c ---- */
 
-/* params.c: what a command is sent: paths are absolute, and timeout_ms is the
+/* What a command is sent: paths are absolute, and timeout_ms is the
  * step's if it has none. *own_ms: the command's own timeout, 0 if it has none.
  * To be freed; NULL: no memory. */
 char *plan_params(const struct conf_keyed_one *s, const char *dir,

@@ -330,29 +330,51 @@ static void put_repeat_table(const struct steps *st, struct span s)
     fputs("</tbody></table></div>\n", st->f);
 }
 
-/* ---- many steps that are not repeated ---- */
+/* ---- steps under a title, which opens ---- */
 
-static void put_chunk(struct steps *st, struct span s)
+/* Up to where the title stands. False: none of them has a row. */
+static bool begin_title(struct steps *st, struct span s)
 {
     enum step_result result = result_of(st->r, s);
-    char took[REPORT_TIME_BYTES];
 
     if (rows_in(st, s) == 0) {
         st->gap += s.end - s.begin;
-        return;
+        return false;
     }
     put_gap(st);
     fprintf(st->f, "<li class=\"turn %s\"><details%s><summary>",
             report_result(result), result == STEP_FAILED ? " open" : "");
     put_badge(st->f, result);
-    fprintf(st->f,
-            "<span class=\"name\">Steps %u to %u</span><span class=\"took\">"
-            "%s</span></summary>\n<ol>\n",
-            s.begin + 1, s.end, report_time(time_of(st->r, s), took));
-    for (unsigned i = s.begin; i < s.end; i++)
-        put_step(st, i);
+    fputs("<span class=\"name\">", st->f);
+    return true;
+}
+
+/* Up to where the steps stand. */
+static void end_title(struct steps *st, struct span s)
+{
+    char took[REPORT_TIME_BYTES];
+
+    fprintf(st->f, "</span><span class=\"took\">%s</span></summary>\n<ol>\n",
+            report_time(time_of(st->r, s), took));
+}
+
+static void end_titled(struct steps *st)
+{
     put_gap(st);
     fputs("</ol></details></li>\n", st->f);
+}
+
+/* ---- many steps that are not repeated ---- */
+
+static void put_chunk(struct steps *st, struct span s)
+{
+    if (!begin_title(st, s))
+        return;
+    fprintf(st->f, "Steps %u to %u", s.begin + 1, s.end);
+    end_title(st, s);
+    for (unsigned i = s.begin; i < s.end; i++)
+        put_step(st, i);
+    end_titled(st);
 }
 
 static void put_plain(struct steps *st, struct span s)
@@ -387,28 +409,18 @@ static const char *turn_name(const struct record *r, struct span s,
 static void put_turn(struct steps *st, struct span s, size_t repeat,
                      unsigned number)
 {
-    enum step_result result = result_of(st->r, s);
     const char *name = turn_name(st->r, s, repeat);
-    char took[REPORT_TIME_BYTES];
 
-    if (rows_in(st, s) == 0) {
-        st->gap += s.end - s.begin;
+    if (!begin_title(st, s))
         return;
-    }
-    put_gap(st);
-    fprintf(st->f, "<li class=\"turn %s\"><details%s><summary>",
-            report_result(result), result == STEP_FAILED ? " open" : "");
-    put_badge(st->f, result);
-    fputs("<span class=\"name\">Turn ", st->f);
+    fputs("Turn ", st->f);
     if (name)
         report_put_line(st->f, name, 100);
     else
         fprintf(st->f, "%u", number);
-    fprintf(st->f, "</span><span class=\"took\">%s</span></summary>\n<ol>\n",
-            report_time(time_of(st->r, s), took));
+    end_title(st, s);
     put_items(st, s, repeat);
-    put_gap(st);
-    fputs("</ol></details></li>\n", st->f);
+    end_titled(st);
 }
 
 static unsigned count_turns(const struct record *r, struct span s,

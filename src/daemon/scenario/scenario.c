@@ -296,7 +296,7 @@ static int check_devices(const struct engine *g, const struct json *list)
         if (!plan_devices_add(&devices, json_member_string(d, "id"),
                               json_member_string(d, "type"), NULL))
             status = wrong("", "out of memory");
-    if (status < 0 && scenario_check_names(g->scenario, &devices, &e) < 0)
+    if (status < 0 && plan_check_names(g->scenario->plan, &devices, &e) < 0)
         status = wrong_all(g->scenario->path, &e);
     free(devices.list);
     return status;

@@ -12,25 +12,6 @@
 
 /* ---- what the scenario says of a process ---- */
 
-/* Does a step of that kind name it? */
-static bool is_named(const struct conf_keyeds *steps, const char *kind,
-                     const char *process)
-{
-    for (int i = 0; i < steps->count; i++) {
-        const struct conf_keyed_one *s = &steps->list[i];
-        const struct conf_table *t = plan_kind(s)->row.tables[0];
-        const char *name = plan_string(t, s->data[0], "process");
-        const struct repeat_step *r = t == &repeat_table ? s->data[0] : NULL;
-
-        if (r && is_named(&r->steps, kind, process))
-            return true;
-        if (name && strcmp(name, process) == 0 &&
-            strcmp(plan_kind(s)->row.name, kind) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* "/steps/3/repeat/steps/0" is "run-3-0". NULL: no memory. */
 static char *name_of(const char *at)
 {
@@ -63,8 +44,9 @@ static struct runner *start(struct engine *g, const struct conf_keyed_one *s,
     struct runner *r = NULL;
 
     if (p->process) {
-        c.has_input = p->background && is_named(steps, "write", p->process);
-        if (is_named(steps, "wait.output", p->process))
+        c.has_input =
+            p->background && plan_names_process(steps, "write", p->process);
+        if (plan_names_process(steps, "wait.output", p->process))
             c.keep = RUNNER_KEPT;
     }
     if (c.name)

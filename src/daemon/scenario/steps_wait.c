@@ -10,19 +10,6 @@
 
 #define MS_NS UINT64_C(1000000)
 
-/* Something has been told of the device since event number `from`. */
-static bool is_told(struct engine *g, const char *device, uint64_t *from)
-{
-    bool told = false;
-
-    for (; *from < g->events.count; ++*from) {
-        const struct event_kept *e = &g->events.list[*from % EVENTS_KEPT];
-
-        told |= strcmp(e->device, device) == 0;
-    }
-    return told;
-}
-
 static bool is_so(const char *state, unsigned until)
 {
     switch (until) {
@@ -67,7 +54,8 @@ int step_wait(struct engine *g, const struct conf_keyed_one *s, struct err *e)
         /* Events are lost if nobody has time for them. */
         pause_ms = w->until == UNTIL_RUNNING ? MIN(pause_ms * 2, 200u) : 1000;
         then = loop_now_ns() + pause_ms * MS_NS;
-        while (rc == 0 && loop_now_ns() < then && !is_told(g, w->device, &from))
+        while (rc == 0 && loop_now_ns() < then &&
+               !events_told_of(&g->events, w->device, &from))
             rc = engine_turn(g, then, what, e);
     }
     return rc;

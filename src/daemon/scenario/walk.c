@@ -58,17 +58,12 @@ add_step(struct engine *g, const struct conf_keyed_one *s, const char *turn)
                            plan_kind(s)->row.name, s->json, turn);
 }
 
-static const struct repeat_step *repeat_of(const struct conf_keyed_one *s)
-{
-    return plan_kind(s)->row.tables[0] == &repeat_table ? s->data[0] : NULL;
-}
-
 /* What does not run any more. */
 static void add_rest(struct engine *g, const struct conf_keyeds *steps,
                      int from, const char *turn)
 {
     for (int i = from; i < steps->count; i++) {
-        const struct repeat_step *r = repeat_of(&steps->list[i]);
+        const struct repeat_step *r = plan_repeat(&steps->list[i]);
 
         if (r)
             add_rest(g, &r->steps, 0, NULL);
@@ -154,7 +149,7 @@ static bool run_steps(struct engine *g, const struct conf_keyeds *steps,
     for (int i = 0; i < steps->count; i++) {
         const struct conf_keyed_one *s = &steps->list[i];
 
-        if (repeat_of(s) ? run_repeat(g, s) : run_step(g, s, turn))
+        if (plan_repeat(s) ? run_repeat(g, s) : run_step(g, s, turn))
             continue;
         add_rest(g, steps, i + 1, turn);
         return false;
