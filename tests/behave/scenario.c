@@ -390,6 +390,36 @@ static void what_vub_has_started_ends_when_it_is_killed(void **state)
     vub_free(v);
 }
 
+/* As the system does it to a scenario that a vub has started, some time after
+ * the connection has gone. It is no second request to end: what runs has its
+ * time. */
+static void a_late_sigterm_about_vubs_end_kills_nobody(void **state)
+{
+    struct vub *v = ctl_start(DISK("d", "", MEMORY));
+    int told = make_fifo(v, "told"), bye = make_fifo(v, "bye");
+    int go = make_fifo(v, "go"), gone = make_fifo(v, "gone");
+    struct vub *s;
+
+    (void)state;
+    s = beside(
+        v, "{'steps': [{'run': {'background': true, 'command':"
+           " 'bye() { trap : TERM; kill -TERM $PPID; echo > bye; read x < go;"
+           " echo > gone; exit; }; trap bye TERM; echo > told;"
+           " while :; do sleep 0.1; done'}}, {'sleep': {'ms': 100000}}]}");
+    wait_fifo(told, "the command");
+    vub_kill(v);
+    wait_fifo(bye, "that it is to end");
+    assert_int_equal(write(go, "\n", 1), 1);
+    wait_fifo(gone, "its end");
+    ends(s, 1, "vub has gone");
+    close(told);
+    close(bye);
+    close(go);
+    close(gone);
+    vub_free(s);
+    vub_free(v);
+}
+
 static void events_beyond_all_bounds_are_survived(void **state)
 {
     struct vub *v = ctl_start(FAULTY);
@@ -471,6 +501,7 @@ BEHAVE_MAIN(T(a_guest_comes_meets_a_fault_and_goes),
             T(sigterm_to_vub_ends_its_scenario_first),
             T(it_fails_at_once_when_vub_dies),
             T(what_vub_has_started_ends_when_it_is_killed),
+            T(a_late_sigterm_about_vubs_end_kills_nobody),
             T(events_beyond_all_bounds_are_survived),
             T(what_is_wrong_is_told_before_anything_starts),
             T(a_report_that_cannot_be_written_is_told_first))
