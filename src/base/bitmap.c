@@ -1,3 +1,6 @@
+/* Words are used as they lie in memory, and masks are turned to that order: to
+ * compare and count bits is the same in any. Only where one is to be found a
+ * word is turned. */
 #include "base/bitmap.h"
 
 #include <endian.h>

@@ -25,13 +25,7 @@ struct list_options {
 
 static int fail(int status, const char *where, const char *text)
 {
-    fputs("vub: ", stderr);
-    if (where && where[0]) {
-        show_text(stderr, where);
-        fputs(": ", stderr);
-    }
-    show_text(stderr, text);
-    putc('\n', stderr);
+    show_failure(where, text);
     return status;
 }
 

@@ -99,13 +99,7 @@ bool trace_commands_at(unsigned i, struct trace_command_row *out)
 
 static int fail(int status, const char *where, const char *text)
 {
-    fputs("vub: ", stderr);
-    if (where[0]) {
-        show_text(stderr, where);
-        fputs(": ", stderr);
-    }
-    show_text(stderr, text);
-    putc('\n', stderr);
+    show_failure(where, text);
     return status;
 }
 

@@ -19,13 +19,13 @@
  * not held. Chance and the arm of a disk are of one sequence, hence
  * info.serial. */
 #include "store/delay.h"
-#include "store/metrics.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "store/metrics.h"
 
 #define MS_NS UINT64_C(1000000)
 #define EXACT_NS (2 * MS_NS)

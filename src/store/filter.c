@@ -73,17 +73,7 @@ int store_filter_forward(struct store_filter_channel *c, struct store_req *r)
         r->result = -ENOMEM;
         return STORE_DONE;
     }
-    *below = (struct store_req){
-        .op = r->op,
-        .flags = r->flags,
-        .offset = r->offset,
-        .len = r->len,
-        .iov = r->iov,
-        .iov_num = r->iov_num,
-        .done = on_done,
-        .owner = r->owner,
-        .above = r,
-    };
+    *below = store_filter_below(r, on_done);
     if (store_submit(c->next, below) == STORE_PENDING)
         return STORE_PENDING;
     r->result = below->result;

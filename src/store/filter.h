@@ -32,6 +32,23 @@ int store_filter_channel_open(struct store_filter_channel *c, struct store *s,
                               struct loop *loop, struct err *e);
 void store_filter_channel_close(struct store_filter_channel *c);
 
+/* What asks the store below for the same as r; done finds r as `above`. */
+static inline struct store_req
+store_filter_below(struct store_req *r, void (*done)(struct store_req *below))
+{
+    return (struct store_req){
+        .op = r->op,
+        .flags = r->flags,
+        .offset = r->offset,
+        .len = r->len,
+        .iov = r->iov,
+        .iov_num = r->iov_num,
+        .done = done,
+        .owner = r->owner,
+        .above = r,
+    };
+}
+
 /* Sends r to next, as submit does; it ends as next ends it. */
 int store_filter_forward(struct store_filter_channel *c, struct store_req *r);
 

@@ -1,3 +1,5 @@
+/* Labels of a sample: those of the place (device, unit), the filter's, and at
+ * most one of what the filter counts by. */
 #include "store/metrics.h"
 
 #include <stdio.h>

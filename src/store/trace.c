@@ -173,17 +173,7 @@ static int trace_submit(struct store_channel *ch, struct store_req *r)
         r->result = -ENOMEM;
         return STORE_DONE;
     }
-    t->below = (struct store_req){
-        .op = r->op,
-        .flags = r->flags,
-        .offset = r->offset,
-        .len = r->len,
-        .iov = r->iov,
-        .iov_num = r->iov_num,
-        .done = on_done,
-        .owner = r->owner,
-        .above = r,
-    };
+    t->below = store_filter_below(r, on_done);
     t->sequence = c->sequence++;
     t->submit_ns = loop_now_ns();
     if (store_submit(c->filter.next, &t->below) == STORE_PENDING)

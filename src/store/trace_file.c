@@ -1,3 +1,7 @@
+/* Heads and records, as bytes and as structs. Structs are made of foreign bytes
+ * here only, and what could not be is refused here: every field, and what is
+ * true between fields. Versions to come may add to the end of a head and of a
+ * record, hence both lengths; they are refused, too, by their number. */
 #include "store/trace_file.h"
 
 #include <errno.h>
@@ -12,8 +16,7 @@ static const uint8_t magic[8] = {'v', 'u', 'b', 't', 'r', 'a', 'c', 'e'};
 #define ERROR_MAX 4095 /* as the kernel has it */
 #define FLAGS (STORE_FUA | STORE_UNMAP | STORE_HURRY)
 
-/* As it lies in the file. Versions to come may add to the end of a head and
- * of a record: hence both lengths. */
+/* As it lies in the file. */
 struct head_bytes {
     uint8_t magic[8];
     le32 version, head_bytes, record_bytes, part;

@@ -19,13 +19,7 @@
 
 int ctl_fail(const char *where, const char *text)
 {
-    fputs("vub: ", stderr);
-    if (where && where[0]) {
-        show_text(stderr, where);
-        fputs(": ", stderr);
-    }
-    show_text(stderr, text);
-    putc('\n', stderr);
+    show_failure(where, text);
     return CTL_FAILED;
 }
 

@@ -24,6 +24,9 @@ void show_event(FILE *f, const struct json *params);
 void show_text(FILE *f, const char *text);
 /* The same, and blanks up to so many characters. */
 void show_padded(FILE *f, const char *text, int width);
+/* "vub: where: text" to standard error, on one line; where NULL or "": "vub:
+ * text". */
+void show_failure(const char *where, const char *text);
 /* "12.3 us". */
 void show_time(double ns, char *out, size_t room);
 

@@ -29,7 +29,7 @@ struct ctl {
     size_t in_len, in_room, line, seen;
 };
 
-/* "vub: where: text" to standard error. The status to exit with. */
+/* As show_failure. The status to exit with. */
 int ctl_fail(const char *where, const char *text);
 int ctl_fail_usage(const char *where, const char *text);
 

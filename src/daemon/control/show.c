@@ -24,6 +24,17 @@ void show_text(FILE *f, const char *text)
     }
 }
 
+void show_failure(const char *where, const char *text)
+{
+    fputs("vub: ", stderr);
+    if (where && where[0]) {
+        show_text(stderr, where);
+        fputs(": ", stderr);
+    }
+    show_text(stderr, text);
+    putc('\n', stderr);
+}
+
 /* ---- values ---- */
 
 static bool is_scalar(const struct json *n)

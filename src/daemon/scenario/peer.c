@@ -134,6 +134,8 @@ const struct json *peer_result(const struct json *answer, struct err *e)
     const struct json *one = list ? json_first(list) : NULL;
     const char *at = json_member_string(one ? one : data, "at");
 
+    if (!error && !json_member(answer, "result"))
+        err_set(e, -EPROTO, "", "what vub says is no answer");
     if (!error)
         return json_member(answer, "result");
     if (strncmp(at, "/params", 7) == 0)

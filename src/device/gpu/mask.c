@@ -1,10 +1,14 @@
+/* Rows are looked at by spans: of those masks that meet a row, sorted by where
+ * they begin, the gaps between are what is looked at. Rows between two edges of
+ * masks are alike, so a picture has few different ones, and whoever walks down
+ * asks again only at `until`.
+ *
+ * Sides and places are at most GPU_SIDE_MAX each: ends fit 32 bits. */
 #include "device/gpu/mask.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Sides and places are at most GPU_SIDE_MAX each: ends fit 32 bits. */
 
 static void insert(struct span *sorted, unsigned n, struct span s)
 {

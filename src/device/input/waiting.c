@@ -1,3 +1,6 @@
+/* Three ends are waited for: the call's, the frame's, which the ring decides,
+ * and the timer's. They come in any order; the last one frees. After the answer
+ * the device may be gone, so nothing of it is touched then. */
 #include "device/input/waiting.h"
 
 #include <errno.h>
