@@ -12,6 +12,9 @@
 /* The exit status. */
 enum { CTL_DONE, CTL_FAILED, CTL_USAGE };
 
+/* A line of vub's; who says more without an end to it is none. */
+#define CTL_LINE_MAX (64u << 20)
+
 struct ctl {
     const char *socket, *config; /* as given; NULL: not */
     bool json, once, help;

@@ -115,6 +115,8 @@ int ctl_receive(struct ctl *c)
     ssize_t n;
     char *in;
 
+    if (c->in_len - c->line > CTL_LINE_MAX)
+        return -EMSGSIZE;
     while (room - c->in_len < 2048)
         room *= 2;
     if (room != c->in_room) {

@@ -10,8 +10,8 @@
 #include "daemon/control/rpc.h"
 #include "os/sock.h"
 
-/* Before others have their turn. */
-#define LINES_AT_ONCE 256
+/* Lines, and pieces of one, before others have their turn. */
+#define AT_ONCE 256
 
 int peer_open(struct peer *p, const char *socket, const char *config)
 {
@@ -105,18 +105,16 @@ void peer_receive(struct peer *p,
     int rc = 0;
 
     p->more = false;
-    for (unsigned lines = 0; !p->gone;) {
+    for (unsigned n = 0; !p->gone; n++) {
         const char *line;
 
-        if (lines == LINES_AT_ONCE) {
+        if (n == AT_ONCE) {
             p->more = true;
             break;
         }
         line = ctl_take_line(&p->wire);
-
         if (line) {
             take_line(p, line, event, arg);
-            lines++;
             continue;
         }
         rc = ctl_receive(&p->wire);
