@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define EVENTS_FORGOTTEN 2000 /* at once, for all of them move */
 /* A list that has become shorter still has the room it had. */
 _Static_assert(RECORD_EVENTS_MAX - EVENTS_FORGOTTEN > 16384 &&
@@ -194,6 +196,21 @@ struct record_picture *record_add_picture(struct record_step *s,
 nomem:
     free_picture(&p);
     return NULL;
+}
+
+void record_bound_answer(struct record *r, struct record_step *s)
+{
+    size_t len = s->answer ? strlen(s->answer) : 0;
+    char *start;
+
+    if (r->answer_bytes + len > RECORD_ANSWERS_BYTES &&
+        len > RECORD_ANSWER_LITTLE) {
+        len = utf8_cut(s->answer, RECORD_ANSWER_LITTLE);
+        start = strndup(s->answer, len);
+        free(s->answer);
+        s->answer = start;
+    }
+    r->answer_bytes += len;
 }
 
 void record_free(struct record *r)

@@ -84,6 +84,7 @@ struct record {
     unsigned num_processes;
     struct record_filter *filters;
     unsigned num_filters;
+    uint64_t answer_bytes; /* of steps that have passed */
 };
 
 #define RECORD_EVENTS_MAX 20000
@@ -106,6 +107,11 @@ struct record_filter *record_add_filter(struct record *r, const char *device,
 struct record_picture *record_add_picture(struct record_step *s,
                                           const char *title, const char *path,
                                           const char *hash);
+/* s has passed, and nothing more is shown of it: when RECORD_ANSWERS_BYTES of
+ * answers are there, only the beginning of others stays. Once for each step. */
+#define RECORD_ANSWERS_BYTES (64u << 20)
+#define RECORD_ANSWER_LITTLE 256
+void record_bound_answer(struct record *r, struct record_step *s);
 void record_free(struct record *r); /* what it has; r is empty then */
 
 /* progress.c: a line for each step that begins or ends, for people; on a

@@ -117,6 +117,8 @@ static bool run_step(struct engine *g, const struct conf_keyed_one *s,
     r->result = rc < 0 ? STEP_FAILED : STEP_PASSED;
     if (rc < 0)
         r->why = strdup(e.text);
+    else
+        record_bound_answer(&g->record, r);
     progress_step_ends(g->progress, r);
     runners_sweep(&g->runners);
     return rc == 0;

@@ -48,6 +48,32 @@ static void what_was_added_stays(void **state)
     record_free(&r);
 }
 
+/* A scenario has up to 100000 steps. */
+static void many_long_answers_do_not_all_stay(void **state)
+{
+    const unsigned num = 2 * RECORD_ANSWERS_BYTES / 16384;
+    struct record r = {0};
+    uint64_t sum = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < num; i++) {
+        struct record_step *s = record_add_step(&r, "/", "", "", "", NULL);
+
+        assert_non_null(s);
+        s->answer = malloc(16385);
+        assert_non_null(s->answer);
+        memset(s->answer, 'x', 16384);
+        s->answer[16384] = '\0';
+        record_bound_answer(&r, s);
+        sum += strlen(s->answer);
+    }
+    assert_int_equal(strlen(r.steps[0].answer), 16384);
+    assert_int_equal(strlen(r.steps[num - 1].answer), RECORD_ANSWER_LITTLE);
+    assert_true(sum <= RECORD_ANSWERS_BYTES + num * RECORD_ANSWER_LITTLE);
+    record_bound_answer(&r, record_add_step(&r, "/", "", "", "", NULL));
+    record_free(&r);
+}
+
 static void what_is_not_said_is_an_empty_text(void **state)
 {
     struct record r = {0};
@@ -182,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_added_stays),
+        cmocka_unit_test(many_long_answers_do_not_all_stay),
         cmocka_unit_test(what_is_not_said_is_an_empty_text),
         cmocka_unit_test(of_too_many_events_the_oldest_go),
         cmocka_unit_test(a_pipe_has_lines_of_begins_and_ends),
