@@ -349,8 +349,13 @@ static int pass(struct powercut *p, struct powercut_channel *c,
 /* What a flush takes down is what came before it: it is in nobody's way. */
 static bool stands_behind(const struct powercut *p, const struct store_req *r)
 {
-    return !list_empty(&p->queue) ||
-           (p->active && p->active->op != STORE_FLUSH) || meets_passing(p, r);
+    const struct store_req *a = p->active;
+
+    if (!list_empty(&p->queue) || meets_passing(p, r))
+        return true;
+    return a && (is_cached(p, a) ||
+                 (a->op != STORE_FLUSH &&
+                  ranges_meet(r->offset, r->len, a->offset, a->len)));
 }
 
 static int submit_write(struct powercut *p, struct powercut_channel *c,
