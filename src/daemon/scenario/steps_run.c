@@ -206,7 +206,8 @@ int step_wait_output(struct engine *g, const struct conf_keyed_one *s,
 
     if (!r)
         return e->code;
-    snprintf(what, sizeof(what), "\"%.64s\" has not written that", p->process);
+    snprintf(what, sizeof(what), "\"%.64s\" has not written \"%.60s\"",
+             p->process, p->text);
     runner_seek(r, p->text);
     while (rc == 0 && !r->found && runner_runs(r))
         rc = engine_turn(g, 0, what, e);
@@ -217,8 +218,8 @@ int step_wait_output(struct engine *g, const struct conf_keyed_one *s,
         return rc;
     how(r->status, ended, sizeof(ended));
     last_words(r, words, sizeof(words));
-    return err_set(e, -ENOMSG, "", "%s, and has not written that%s", ended,
-                   words);
+    return err_set(e, -ENOMSG, "", "%s, and has not written \"%.60s\"%s", ended,
+                   p->text, words);
 }
 
 int step_wait_exit(struct engine *g, const struct conf_keyed_one *s,
