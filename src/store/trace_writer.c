@@ -1,43 +1,38 @@
-/* The thread has the files to itself: where it is in them, how large they may
- * get, and which one of a ring it writes to. Whole records are written, at
- * offsets that it knows; what a full disk has cut short is cut off, and what
- * was lost so stands in the file as soon as something can be written again. */
+/* Batches go round: free, with whoever has records, full, with the thread,
+ * free. The thread has the files to itself (trace_output.h). What cannot be
+ * written is counted, and stands in the file as a gap as soon as something can
+ * be written again. */
 #include "store/trace_writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "loop/watch.h"
 #include "os/event.h"
-#include "os/file.h"
 #include "os/random.h"
 #include "os/thread.h"
 #include "store/event.h"
+#include "store/trace_output.h"
 
 #define LOCK_AGAIN_MS 50
+#define KEPT_RECORDS UINT64_C(2) /* room for a gap, and the mark at the end */
 
 enum state { STATE_WAITS, STATE_WRITES, STATE_FULL };
 
 struct trace_writer {
     struct trace_writer_conf conf;
-    int fds[2]; /* second: -1: no ring */
-    struct trace_head head;
     bool goes_on;
     struct thread thread;
     int ended; /* an eventfd, which the thread signals with its last breath */
 
     /* the thread's */
-    unsigned now;  /* which of fds */
-    uint64_t at;   /* where it ends, bytes */
-    bool not_ours; /* the lock was never had */
-    struct log_limit limit;
+    struct trace_output out; /* opened before, and closed after */
+    bool not_ours;           /* the lock was never had */
     struct store_event_limit events;
     struct trace_record gap; /* .len: lost by us, and not told yet */
 
@@ -53,7 +48,7 @@ struct trace_writer {
     /* atomic */
     unsigned num_free; /* some may be had */
     unsigned state;
-    uint64_t records, lost, bytes;
+    uint64_t records, lost;
 };
 
 static uint64_t load(const uint64_t *p)
@@ -66,44 +61,19 @@ static void add(uint64_t *p, uint64_t n)
     __atomic_fetch_add(p, n, __ATOMIC_RELAXED);
 }
 
-/* ---- files ---- */
-
-/* 0 all of it, or a negative errno: then nothing of it is there. */
-static int put(struct trace_writer *w, const uint8_t *bytes, uint64_t len)
-{
-    int fd = w->fds[w->now];
-    uint64_t done = 0;
-
-    while (done < len) {
-        struct iovec iov = {(uint8_t *)(uintptr_t)(bytes + done), len - done};
-        ssize_t n = file_writev(fd, &iov, 1, w->at + done, 0);
-
-        if (n == -EINTR)
-            continue;
-        if (n <= 0) {
-            if (ftruncate(fd, (off_t)w->at) < 0)
-                log_limited(&w->limit, LOG_WARN, w->conf.store->id,
-                            "cannot cut off half a record of %s", w->conf.path);
-            return n < 0 ? (int)n : -EIO;
-        }
-        done += (uint64_t)n;
-    }
-    w->at += len;
-    add(&w->bytes, len);
-    return 0;
-}
+/* ---- what is written ---- */
 
 static int put_record(struct trace_writer *w, const struct trace_record *r)
 {
     uint8_t bytes[TRACE_RECORD_BYTES];
 
     trace_put(r, bytes);
-    return put(w, bytes, sizeof(bytes));
+    return trace_output_put(&w->out, bytes, sizeof(bytes));
 }
 
 static void mark(struct trace_writer *w, enum trace_mark op)
 {
-    uint64_t now = loop_now_ns() - w->head.start_ns;
+    uint64_t now = loop_now_ns() - w->out.head.start_ns;
     struct trace_record r = {.op = (uint8_t)op,
                              .worker = TRACE_NO_WORKER,
                              .submit_ns = now,
@@ -112,17 +82,13 @@ static void mark(struct trace_writer *w, enum trace_mark op)
     put_record(w, &r);
 }
 
-static const char *path_now(const struct trace_writer *w)
-{
-    return w->now ? w->conf.second : w->conf.path;
-}
-
 static void failed(struct trace_writer *w, int rc, uint64_t num)
 {
-    uint64_t now = loop_now_ns() - w->head.start_ns;
+    uint64_t now = loop_now_ns() - w->out.head.start_ns;
 
-    log_limited(&w->limit, LOG_WARN, w->conf.store->id,
-                "cannot write the trace %s: %s", path_now(w), strerror(-rc));
+    log_limited(&w->out.limit, LOG_WARN, w->conf.store->id,
+                "cannot write the trace %s: %s", trace_output_path(&w->out),
+                strerror(-rc));
     if (w->gap.len == 0)
         w->gap.submit_ns = now;
     w->gap.done_ns = now;
@@ -130,67 +96,13 @@ static void failed(struct trace_writer *w, int rc, uint64_t num)
     add(&w->lost, num);
 }
 
-/* The file of now begins anew. */
-static int begin(struct trace_writer *w)
-{
-    uint8_t bytes[TRACE_HEAD_BYTES];
-
-    if (ftruncate(w->fds[w->now], 0) < 0)
-        return -errno;
-    w->at = 0;
-    trace_put_head(&w->head, bytes);
-    return put(w, bytes, sizeof(bytes));
-}
-
-/* What another process of this session has left in a file. */
-static bool look(const struct trace_writer *w, int fd, struct trace_head *h,
-                 uint64_t *end)
-{
-    uint8_t bytes[TRACE_HEAD_BYTES];
-    struct iovec iov = {bytes, sizeof(bytes)};
-    struct stat st;
-    struct err e;
-
-    if (fd < 0 || file_readv(fd, &iov, 1, 0, 0) != (ssize_t)sizeof(bytes) ||
-        trace_get_head(h, bytes, &e) < 0 || h->session != w->head.session ||
-        fstat(fd, &st) < 0)
-        return false;
-    *end = (uint64_t)st.st_size;
-    *end -= (*end - TRACE_HEAD_BYTES) % TRACE_RECORD_BYTES;
-    return true;
-}
-
-static bool go_on(struct trace_writer *w)
-{
-    struct trace_head h, other;
-    uint64_t end, other_end;
-    bool first = look(w, w->fds[0], &h, &end);
-
-    if (look(w, w->fds[1], &other, &other_end) &&
-        (!first || other.part > h.part)) {
-        h = other;
-        end = other_end;
-        w->now = 1;
-    } else if (!first) {
-        return false;
-    }
-    if (h.start_ns != w->head.start_ns || h.block_size != w->head.block_size)
-        return false;
-    w->head.part = h.part;
-    w->at = end;
-    return true;
-}
-
 /* Who waits for another's end has room for a while. True: it is ours. */
 static bool take_lock(struct trace_writer *w)
 {
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct timespec until;
     bool said = false, stop = false;
 
-    while (fcntl(w->fds[0], F_OFD_SETLK, &all) < 0) {
-        if (errno != EAGAIN && errno != EACCES)
-            return true; /* no locks on this file system */
+    while (!trace_output_try_lock(&w->out)) {
         if (stop)
             return false;
         if (!said)
@@ -212,20 +124,6 @@ static bool take_lock(struct trace_writer *w)
 }
 
 /* ---- batches ---- */
-
-static uint64_t limit_of(const struct trace_writer *w)
-{
-    if (w->conf.max_size == 0)
-        return INT64_MAX;
-    return w->fds[1] >= 0 ? w->conf.max_size / 2 : w->conf.max_size;
-}
-
-static int swap(struct trace_writer *w)
-{
-    w->now = !w->now;
-    w->head.part++;
-    return begin(w);
-}
 
 static void end_full(struct trace_writer *w)
 {
@@ -256,10 +154,9 @@ static int put_gap(struct trace_writer *w)
 
 static void write_batch(struct trace_writer *w, const struct trace_batch *b)
 {
-    /* Room for a gap and for the mark at the end. */
-    uint64_t keep = UINT64_C(2) * TRACE_RECORD_BYTES, limit = limit_of(w), fit;
     unsigned num = b->num;
-    int rc = 0;
+    uint64_t fit;
+    int rc;
 
     if (w->not_ours) {
         add(&w->lost, num);
@@ -267,18 +164,18 @@ static void write_batch(struct trace_writer *w, const struct trace_batch *b)
     }
     if (w->state == STATE_FULL)
         return;
-    if (w->at == 0) /* its head found no room */
-        rc = begin(w);
-    fit =
-        w->at + keep < limit ? (limit - w->at - keep) / TRACE_RECORD_BYTES : 0;
-    if (rc == 0 && fit < num && w->fds[1] >= 0)
-        rc = swap(w);
+    rc = trace_output_ready(&w->out);
+    fit = trace_output_room(&w->out);
+    fit -= MIN(fit, KEPT_RECORDS);
+    if (rc == 0 && fit < num && trace_output_is_ring(&w->out))
+        rc = trace_output_swap(&w->out);
     else
         num = (unsigned)MIN(fit, num);
     if (rc == 0 && w->gap.len)
         rc = put_gap(w);
     if (rc == 0)
-        rc = put(w, b->bytes, (uint64_t)num * TRACE_RECORD_BYTES);
+        rc = trace_output_put(&w->out, b->bytes,
+                              (uint64_t)num * TRACE_RECORD_BYTES);
     if (rc < 0) {
         failed(w, rc, num);
         return;
@@ -295,13 +192,10 @@ static void begin_all(struct trace_writer *w)
     w->not_ours = !take_lock(w);
     if (w->not_ours)
         return;
-    if (w->goes_on && go_on(w)) {
+    if (w->goes_on && trace_output_go_on(&w->out))
         mark(w, TRACE_GOES_ON);
-    } else {
-        rc = begin(w);
-        if (w->fds[1] >= 0 && ftruncate(w->fds[1], 0) < 0 && rc == 0)
-            rc = -errno;
-    }
+    else
+        rc = trace_output_begin(&w->out);
     __atomic_store_n(&w->state, STATE_WRITES, __ATOMIC_RELAXED);
     if (rc < 0)
         failed(w, rc, 0);
@@ -310,7 +204,6 @@ static void begin_all(struct trace_writer *w)
 static void run(void *arg)
 {
     struct trace_writer *w = arg;
-    struct flock none = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
 
     begin_all(w);
     pthread_mutex_lock(&w->lock);
@@ -330,7 +223,7 @@ static void run(void *arg)
         __atomic_fetch_add(&w->num_free, 1, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&w->lock);
-    fcntl(w->fds[0], F_OFD_SETLK, &none);
+    trace_output_unlock(&w->out);
     event_signal(w->ended);
 }
 
@@ -377,28 +270,10 @@ bool trace_writer_is_full(const struct trace_writer *w)
 
 uint64_t trace_writer_start_ns(const struct trace_writer *w)
 {
-    return w->head.start_ns;
+    return w->out.head.start_ns;
 }
 
 /* ---- life ---- */
-
-static bool is_same_file(const struct trace_writer *w)
-{
-    struct stat a, b;
-
-    return fstat(w->fds[0], &a) == 0 && fstat(w->fds[1], &b) == 0 &&
-           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-static int open_second(struct trace_writer *w, struct err *e)
-{
-    int rc = trace_open_file(w->conf.second, &w->fds[1], e);
-
-    if (rc == 0 && is_same_file(w))
-        return err_set(e, -EINVAL, "",
-                       "it is the same file as the first: a ring has two");
-    return rc;
-}
 
 int trace_writer_open(struct trace_writer **out,
                       const struct trace_writer_conf *c, const char *at,
@@ -406,11 +281,15 @@ int trace_writer_open(struct trace_writer **out,
 {
     struct trace_writer *w = calloc(1, sizeof(*w));
     struct err why;
+    int rc;
 
     if (!w)
         return errs_nomem(e);
     w->conf = *c;
-    w->fds[0] = w->fds[1] = -1;
+    w->out = (struct trace_output){.id = c->store->id,
+                                   .path = {c->path, c->second},
+                                   .max_size = c->max_size,
+                                   .fd = {-1, -1}};
     list_init(&w->full);
     list_init(&w->free);
     w->max = (unsigned)MAX(c->buffer / TRACE_BATCH_BYTES, 2u);
@@ -420,40 +299,35 @@ int trace_writer_open(struct trace_writer **out,
     w->joined = true;
     w->ended = event_open();
     if (w->ended < 0) {
-        err_sys(&why, -w->ended, "", "cannot make an eventfd");
+        rc = err_sys(&why, -w->ended, "", "cannot make an eventfd");
         errs_adopt(e, at, "path", &why);
         goto out;
     }
-    if (trace_open_file(c->path, &w->fds[0], &why) < 0) {
-        errs_adopt(e, at, "path", &why);
+    rc = trace_output_open(&w->out, at, e);
+    if (rc < 0)
         goto out;
-    }
-    if (c->second && open_second(w, &why) < 0) {
-        errs_adopt(e, at, "second", &why);
-        goto out;
-    }
-    if (random_bytes(&w->head.session, sizeof(w->head.session)) < 0)
-        w->head.session = loop_now_ns();
-    w->head.start_ns = loop_now_ns();
+    if (random_bytes(&w->out.head.session, sizeof(w->out.head.session)) < 0)
+        w->out.head.session = loop_now_ns();
+    w->out.head.start_ns = loop_now_ns();
     *out = w;
     return 0;
 out:
     trace_writer_close(w);
-    return why.code;
+    return rc;
 }
 
 void trace_writer_go_on(struct trace_writer *w, struct trace_session s)
 {
-    if (s.start_ns > w->head.start_ns)
+    if (s.start_ns > w->out.head.start_ns)
         return; /* whoever has left it has another clock */
-    w->head.session = s.id;
-    w->head.start_ns = s.start_ns;
+    w->out.head.session = s.id;
+    w->out.head.start_ns = s.start_ns;
     w->goes_on = true;
 }
 
 struct trace_session trace_writer_session(const struct trace_writer *w)
 {
-    return (struct trace_session){w->head.session, w->head.start_ns};
+    return (struct trace_session){w->out.head.session, w->out.head.start_ns};
 }
 
 /* [locked] */
@@ -463,13 +337,14 @@ static int start(struct trace_writer *w, const struct trace_head *head,
     struct timespec real;
 
     clock_gettime(CLOCK_REALTIME, &real);
-    w->head.block_size = head->block_size;
-    w->head.size = head->size;
-    memcpy(w->head.store, head->store, sizeof(head->store));
-    snprintf(w->head.device, sizeof(w->head.device), "%s", w->conf.store->id);
-    w->head.start_real_ns =
+    w->out.head.block_size = head->block_size;
+    w->out.head.size = head->size;
+    memcpy(w->out.head.store, head->store, sizeof(head->store));
+    snprintf(w->out.head.device, sizeof(w->out.head.device), "%s",
+             w->conf.store->id);
+    w->out.head.start_real_ns =
         (uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec;
-    w->head.start_real_ns -= loop_now_ns() - w->head.start_ns;
+    w->out.head.start_real_ns -= loop_now_ns() - w->out.head.start_ns;
     return thread_start(&w->thread, "vub-trace", run, w, e);
 }
 
@@ -555,9 +430,7 @@ void trace_writer_close(struct trace_writer *w)
     join(w);
     free_all(&w->full);
     free_all(&w->free);
-    for (int i = 0; i < 2; i++)
-        if (w->fds[i] >= 0)
-            close(w->fds[i]);
+    trace_output_close(&w->out);
     if (w->ended >= 0)
         close(w->ended);
     pthread_cond_destroy(&w->more);
@@ -576,7 +449,7 @@ void trace_writer_status(struct trace_writer *w, struct json_out *o)
                  states[__atomic_load_n(&w->state, __ATOMIC_RELAXED)]);
     json_add_u64(o, "records", load(&w->records));
     json_add_u64(o, "lost", load(&w->lost));
-    json_add_u64(o, "bytes", load(&w->bytes));
+    json_add_u64(o, "bytes", load(&w->out.bytes));
 }
 
 static const struct metric_family records = {
@@ -594,5 +467,5 @@ void trace_writer_metrics(struct trace_writer *w,
 {
     store_metric(to, &records, load(&w->records));
     store_metric(to, &lost, load(&w->lost));
-    store_metric(to, &bytes, load(&w->bytes));
+    store_metric(to, &bytes, load(&w->out.bytes));
 }

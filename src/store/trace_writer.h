@@ -67,9 +67,6 @@ void trace_writer_give(struct trace_writer *w, struct trace_batch *b);
 /* There was no room for so many records. */
 void trace_writer_lost(struct trace_writer *w, uint64_t num);
 
-/* trace_open.c: *fd is the caller's, also on failure, if it is not negative. */
-int trace_open_file(const char *path, int *fd, struct err *e);
-
 /* Adds members to an object. */
 void trace_writer_status(struct trace_writer *w, struct json_out *o);
 void trace_writer_metrics(struct trace_writer *w,
