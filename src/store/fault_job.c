@@ -2,14 +2,31 @@
  * at another place, or with bits of what was read changed when it is there.
  *
  * What goes down is a part (store/parts.h). The request above knows in
- * r->progress which rule it is about, and in r->one where the sequence of its
- * own begins: what chance decides is drawn when the request comes, not when it
- * ends, since the order of ends is nobody's. */
+ * r->progress which rule it is about, and where the sequence of its own begins:
+ * what chance decides is drawn when the request comes, not when it ends, since
+ * the order of ends is nobody's. */
+#include <string.h>
+
 #include "base/iov.h"
 #include "store/fault.h"
 
 /* Of garbage: more than that takes some turns of the loop. */
 #define INLINE_BYTES (UINT64_C(256) << 10)
+
+/* Kept in r->one, which is free: r itself is sent nowhere. */
+static void set_sequence(struct store_req *r, struct prng p)
+{
+    _Static_assert(sizeof(r->one) >= sizeof(p), "it has room");
+    memcpy(&r->one, &p, sizeof(p));
+}
+
+static struct prng sequence_of(const struct store_req *r)
+{
+    struct prng p;
+
+    memcpy(&p, &r->one, sizeof(p));
+    return p;
+}
 
 static void flip(const struct store_req *r, struct prng *p, uint32_t bits)
 {
@@ -23,10 +40,10 @@ static void flip(const struct store_req *r, struct prng *p, uint32_t bits)
     }
 }
 
-/* Garbage by its place in the request. r->one has where its sequence begins. */
+/* Garbage by its place in the request. */
 static void fill(struct store_req *r, struct iovec piece, uint64_t at)
 {
-    struct prng p = {r->one.iov_len};
+    struct prng p = sequence_of(r);
     uint64_t n = at - r->offset, x = 0;
 
     p.state += n / 8 * PRNG_STEP;
@@ -50,7 +67,7 @@ static int finish(struct fault_channel *c, struct store_req *r, int result)
     const struct fault_rule *rule =
         &fault_of(c->filter.ch.store)->rules[r->progress];
     enum fault_outcome outcome = (enum fault_outcome)rule->conf->outcome;
-    struct prng p = {r->one.iov_len};
+    struct prng p = sequence_of(r);
 
     r->result = result;
     if (result < 0)
@@ -123,7 +140,7 @@ int fault_do(struct fault_channel *c, struct fault_rule *rule,
     int result;
 
     r->progress = (uint64_t)(rule - f->rules);
-    r->one.iov_len = prng_next(&rule->now.prng);
+    set_sequence(r, (struct prng){prng_next(&rule->now.prng)});
     if (conf->outcome == FAULT_MISDIRECT)
         offset = other_place(f, rule, r);
     else if (conf->outcome == FAULT_SHORT || conf->outcome == FAULT_DROP)
