@@ -54,7 +54,7 @@ static inline uint64_t trace_took_ns(const struct trace_record *r)
     return r->done_ns - r->submit_ns;
 }
 
-/* ---- what the commands have in common ---- */
+/* ---- what the commands print alike: trace_text.c ---- */
 
 /* "4.0 KiB". */
 void trace_size_text(double bytes, char *out, size_t room);
@@ -63,6 +63,10 @@ void trace_about(FILE *f, const struct trace_head *h);
 /* A line of latencies: "12.3 us" for each of 50%, 90%, 99%, 99.9%, all. */
 void trace_quantiles(FILE *f, const struct histogram *h);
 void trace_add_quantiles(struct json_out *o, const struct histogram *h);
+/* Prints the object on a line of its own, and frees it. 0 or -ENOMEM. */
+int trace_print_json(struct json_out *o, struct err *e);
+
+/* ---- load over time: trace_spans.c ---- */
 
 /* How many requests were under way, and what came, in equal spans of time. */
 struct trace_span {

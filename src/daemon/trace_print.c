@@ -34,10 +34,9 @@ static void print_text(const struct trace_record *r)
     putchar('\n');
 }
 
-static int print_json(const struct trace_record *r)
+static int print_json(const struct trace_record *r, struct err *e)
 {
     struct json_out o = JSON_OUT_EMPTY;
-    bool failed;
 
     json_begin(&o, NULL, '{');
     json_add_str(&o, "op", trace_op_name(r->op));
@@ -58,19 +57,15 @@ static int print_json(const struct trace_record *r)
         json_end(&o, ']');
     }
     json_end(&o, '}');
-    failed = o.failed;
-    if (!failed)
-        puts(o.text);
-    json_out_free(&o);
-    return failed ? -ENOMEM : 0;
+    return trace_print_json(&o, e);
 }
 
 static int take(void *arg, const struct trace_record *r, struct err *e)
 {
     const bool *json = arg;
 
-    if (*json && print_json(r) < 0)
-        return err_nomem(e);
+    if (*json && print_json(r, e) < 0)
+        return e->code;
     if (!*json)
         print_text(r);
     /* Nobody reads: no reason to go on through gigabytes. */

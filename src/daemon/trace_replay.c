@@ -364,7 +364,6 @@ static void tell(const struct replay *p)
 static int print_json(const struct replay *p, struct err *e)
 {
     struct json_out o = JSON_OUT_EMPTY;
-    bool failed;
 
     json_begin(&o, NULL, '{');
     json_add_u64(&o, "requests", p->asked);
@@ -404,11 +403,7 @@ static int print_json(const struct replay *p, struct err *e)
     }
     json_end(&o, ']');
     json_end(&o, '}');
-    failed = o.failed;
-    if (!failed)
-        puts(o.text);
-    json_out_free(&o);
-    return failed ? err_nomem(e) : 0;
+    return trace_print_json(&o, e);
 }
 
 /* ---- life ---- */

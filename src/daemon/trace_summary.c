@@ -3,9 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "daemon/control/ctl.h"
 #include "daemon/trace_impl.h"
 
 #define SPANS 20
@@ -34,64 +32,6 @@ struct summary {
     struct trace_span spans[SPANS];
     uint64_t end_ns;
 };
-
-/* ---- what the commands have in common ---- */
-
-void trace_size_text(double bytes, char *out, size_t room)
-{
-    static const char units[] = "BKMGTPE";
-    unsigned u = 0;
-
-    for (; bytes >= 1024 && u < sizeof(units) - 2; u++)
-        bytes /= 1024;
-    if (u == 0)
-        snprintf(out, room, "%.0f B", bytes);
-    else
-        snprintf(out, room, bytes < 10 ? "%.1f %ciB" : "%.0f %ciB", bytes,
-                 units[u]);
-}
-
-void trace_about(FILE *f, const struct trace_head *h)
-{
-    time_t since = (time_t)(h->start_real_ns / 1000000000);
-    char when[64] = "", size[32];
-    struct tm tm;
-
-    if (gmtime_r(&since, &tm))
-        strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-    trace_size_text((double)h->size, size, sizeof(size));
-    show_text(f, h->device);
-    fputs(", store ", f);
-    show_text(f, h->store);
-    fprintf(f, " of %s, since %s\n", h->size ? size : "unknown size", when);
-}
-
-static const struct {
-    uint32_t millionths;
-    const char *key;
-} quantiles[] = {{500000, "p50_ns"},
-                 {900000, "p90_ns"},
-                 {990000, "p99_ns"},
-                 {999000, "p999_ns"},
-                 {1000000, "max_ns"}};
-
-void trace_quantiles(FILE *f, const struct histogram *h)
-{
-    char time[32];
-
-    for (unsigned i = 0; i < ARRAY_LEN(quantiles); i++) {
-        show_time((double)histogram_quantile(h, quantiles[i].millionths), time,
-                  sizeof(time));
-        fprintf(f, " %9s", time);
-    }
-}
-
-void trace_add_quantiles(struct json_out *o, const struct histogram *h)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(quantiles); i++)
-        json_add_u64(o, quantiles[i].key,
-                     histogram_quantile(h, quantiles[i].millionths));
-}
 
 /* ---- summing up ---- */
 
@@ -314,7 +254,6 @@ static int print_json(const struct summary *s, const struct trace_set *set,
                       struct err *e)
 {
     struct json_out o = JSON_OUT_EMPTY;
-    bool failed;
 
     json_begin(&o, NULL, '{');
     json_add_str(&o, "device", set->head.device);
@@ -331,11 +270,7 @@ static int print_json(const struct summary *s, const struct trace_set *set,
     add_spans(&o, s);
     add_regions(&o, s);
     json_end(&o, '}');
-    failed = o.failed;
-    if (!failed)
-        puts(o.text);
-    json_out_free(&o);
-    return failed ? err_nomem(e) : 0;
+    return trace_print_json(&o, e);
 }
 
 int trace_summary(const struct trace_options *o, struct err *e)
