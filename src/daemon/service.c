@@ -109,14 +109,19 @@ static void tell(struct service *s, const char *lines)
     speak(s);
 }
 
-static void on_ping(struct timer *t)
+/* One that is lost is followed by another before it is late. */
+static void ping(struct service *s)
 {
-    struct service *s = container_of(t, struct service, ping);
-
-    /* One that is lost is followed by another before it is late. */
+    if (!s->open || s->notify.watchdog_us == 0)
+        return;
     if (!s->silent)
         send_lines(s, "WATCHDOG=1");
-    timer_start(t, MAX(s->notify.watchdog_us / 2000, UINT64_C(1)));
+    timer_start(&s->ping, MAX(s->notify.watchdog_us / 2000, UINT64_C(1)));
+}
+
+static void on_ping(struct timer *t)
+{
+    ping(container_of(t, struct service, ping));
 }
 
 static void on_counted(struct mail *m)
@@ -171,6 +176,7 @@ void service_join(struct service *s, const char *name, uint64_t watchdog_us)
 void service_speak(struct service *s)
 {
     s->silent = false;
+    ping(s); /* the last one of the vub before may be half the time old */
 }
 
 uint64_t service_manager(const struct service *s, char *name, size_t room)
@@ -203,6 +209,7 @@ void service_take_back(struct service *s)
 {
     s->silent = false;
     tell_main(s, getpid());
+    ping(s);
 }
 
 void service_reloading(struct service *s)

@@ -721,6 +721,19 @@ def the_watchdog_goes_on():
     new.end()
 
 
+# The last word of the old one may be half the time old, and the next one's
+# first would be late.
+def the_watchdog_hears_of_the_next_one_at_once():
+    manager = Manager()
+    old = Vub(conf=two(), env=manager.env(WATCHDOG_USEC="600000000"))
+    manager.take("WATCHDOG=1")
+    env = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+    new, _ = taken_by(old, env=env)
+    manager.take("MAINPID")
+    manager.take("WATCHDOG=1")
+    new.end()
+
+
 def one_that_comes_to_nothing_is_no_news():
     manager = Manager()
     old = Vub(conf=two(), env=manager.env())
@@ -799,5 +812,6 @@ run([it_goes_on_with_the_same_sockets, again_and_again,
      devices_that_make_no_sense_are_not_believed,
      who_says_nothing_is_not_waited_for,
      the_manager_is_told_who_it_is, the_watchdog_goes_on,
+     the_watchdog_hears_of_the_next_one_at_once,
      one_that_comes_to_nothing_is_no_news, sockets_that_were_given_go_on,
      a_socket_that_is_given_again_is_used])

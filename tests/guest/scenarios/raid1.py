@@ -53,8 +53,9 @@ def both(rig):
         raise Failure(f"exit status {result.status}, with both disks dead")
     rig.note(f"found: {result.failures()[0]}")
     if not [line for line in result.log("vm")
-            if line.startswith("guest_steady: writing block")]:
-        raise Failure("the load has not seen its write fail")
+            if line.startswith(("guest_steady: writing block",
+                                "guest_steady: reading block"))]:
+        raise Failure("the load has not seen its write fail, nor a read")
 
 
 def run(rig):
