@@ -165,6 +165,9 @@ int store_refresh(struct store *s, struct err *e)
 
 int store_resize(struct store *s, uint64_t size, struct err *e)
 {
+    if (!s->ops->resize && !s->ops->refresh)
+        return err_set(e, -EOPNOTSUPP, "",
+                       "a store %s keeps the size that it has", s->ops->type);
     if (!s->ops->resize)
         return err_set(e, -EOPNOTSUPP, "",
                        "the size of a store %s is not vub's to change: change "

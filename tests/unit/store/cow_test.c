@@ -418,6 +418,18 @@ static void a_large_range_does_not_take_long(void **state)
     assert_int_equal(say(rig, "cow.reset"), 0);
 }
 
+static void it_keeps_its_size(void **state)
+{
+    struct rig *rig = *state;
+    struct err e;
+
+    rig_open_with(rig, "{'type': 'cow', 'next': {'type': 'memory', 'size': "
+                       "'1M'}}");
+    assert_int_equal(store_resize(rig->store, 2 << 20, &e), -EOPNOTSUPP);
+    assert_string_equal(e.text, "a store cow keeps the size that it has");
+    assert_int_equal(store_refresh(rig->store, &e), 0);
+}
+
 static void a_base_that_others_use_is_not_committed_to(void **state)
 {
     struct rig *rig = *state, *other = malloc(sizeof(*other));
@@ -459,6 +471,7 @@ int main(void)
         RIG_TEST(a_base_with_filters_can_be_committed_to),
         RIG_TEST(an_overlay_is_committed_to_the_one_below),
         RIG_TEST(a_large_range_does_not_take_long),
+        RIG_TEST(it_keeps_its_size),
         RIG_TEST(a_base_that_others_use_is_not_committed_to),
     };
 
