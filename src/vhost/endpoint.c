@@ -555,7 +555,7 @@ void endpoint_close(struct endpoint *ep,
     if (ep->listen_fd >= 0 && ep->conf.path && !ep->conf.borrowed)
         sock_unlink(ep->conf.path);
     if (ep->current)
-        session_end(ep->current, LOG_INFO, "vub is stopping");
+        session_end(ep->current, LOG_INFO, "its device is closed");
     endpoint_close_when_clear(ep);
 }
 

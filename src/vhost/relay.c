@@ -434,7 +434,7 @@ void relay_close(struct relay *r, void (*closed)(struct relay *r, void *arg),
     if (r->listen_fd >= 0 && r->conf.path && !r->suspending)
         sock_unlink(r->conf.path);
     if (r->current)
-        relay_session_end(r->current, LOG_INFO, "vub is stopping");
+        relay_session_end(r->current, LOG_INFO, "its device is closed");
     relay_leg_unpark(r);
     close_when_clear(r);
 }

@@ -72,6 +72,9 @@ static void a_guest_does_not_notice_the_changes_of_others(void **state)
     }
     assert_int_equal(vub_log_count(v, "d: front-end connected"), 1);
     assert_int_equal(vub_log_count(v, "s: front-end connected"), 1);
+    /* Why they have gone is no end of vub. */
+    assert_int_equal(vub_log_count(v, "is gone: its device is closed"), 30);
+    assert_int_equal(vub_log_count(v, "stopping"), 0);
     front_free(shares);
     front_free(f);
     ctl_free(c);
