@@ -262,6 +262,7 @@ static void filters(void)
     f->matched = 120;
     f = got(record_add_filter(&r, "disk", "powercut, cache", NULL, "{}"));
     f->matched = 4211;
+    got(record_add_filter(&r, "disk", "cow", NULL, "{}"));
 }
 
 static void turns(void)

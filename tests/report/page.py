@@ -136,7 +136,11 @@ class Report(pages.Page):
         self.assertEqual(self.run_js(
             "[...document.querySelector('#fired tbody tr').cells].slice(0, 5)"
             ".map(c => c.textContent)"), ["disk", "fault", "bad", "9", "5"])
-        self.assertEqual(self.count("#fired tbody tr"), 3)
+        self.assertEqual(self.count("#fired tbody tr"), 4)
+        self.assertEqual(self.run_js(  # it has nothing that it counts
+            "[...document.querySelectorAll('#fired tbody tr')[3].cells]"
+            ".slice(0, 5).map(c => c.textContent)"),
+            ["disk", "cow", "all of it", "", ""])
         self.assertEqual(self.count("#events tbody tr"), 9)
         self.assertIn("fault.fired 5", self.texts("#events .chips li"))
         self.assertEqual(self.texts("#processes .process .name"),

@@ -25,10 +25,14 @@ static void put_filter(FILE *f, const struct record_filter *filter, bool room)
         report_put_line(f, filter->rule, 200);
     else
         fputs("<span class=\"muted\">all of it</span>", f);
-    fprintf(f,
-            "</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%" PRIu64
-            "</td><td>",
-            filter->matched, filter->fired);
+    /* Rules count; of a filter as a whole nobody does. */
+    if (filter->rule || filter->matched || filter->fired)
+        fprintf(f,
+                "</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%" PRIu64
+                "</td><td>",
+                filter->matched, filter->fired);
+    else
+        fputs("</td><td></td><td></td><td>", f);
     if (*filter->json && room) {
         fputs("<details><summary>all it says</summary><pre tabindex=\"0\">", f);
         report_put_json(f, filter->json, JSON_BYTES);
