@@ -33,6 +33,26 @@ def status_is_a_table():
     vub.end()
 
 
+def status_has_the_rules_of_filters():
+    store = {"type": "fault", "next": {"type": "memory", "size": "1M"},
+             "rules": [{"name": "dead", "op": "read", "armed": False},
+                       {"op": "write"}]}
+    lun = {"target": 1, "store": store}
+    vub = Vub([disk("a", store=store),
+               {"id": "b", "type": "scsi", "luns": [lun]},
+               {"id": "g", "type": "gpu", "display": "headless"}])
+    lines = ctl("--socket", "run/c.sock", "status").splitlines()
+    for of in "", "lun 0, ":
+        at = lines.index(f"  {of}filter 0: type fault, seed 1")
+        assert lines[at + 1:at + 3] == [
+            f"  {of}filter 0, rule 0: name dead, op read, outcome error, "
+            "armed no",
+            f"  {of}filter 0, rule 1: op write, outcome error, armed yes"], \
+            "\n".join(lines)
+    assert any(line.startswith("  scanout 0: ") for line in lines), lines
+    vub.end()
+
+
 def status_has_throttles_behind_the_devices():
     store = {"type": "throttle", "iops": 100,
              "next": {"type": "memory", "size": "1M"}}
@@ -218,7 +238,8 @@ def it_does_not_wait_for_ever():
         assert process.returncode == 1
 
 
-run([status_is_a_table, status_has_throttles_behind_the_devices,
+run([status_is_a_table, status_has_the_rules_of_filters,
+     status_has_throttles_behind_the_devices,
      results_are_lines_or_json, errors_have_a_place_and_a_status,
      relative_paths_are_those_of_who_types_them, usage, where_it_looks,
      events_are_lines, it_does_not_wait_for_ever])

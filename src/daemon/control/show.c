@@ -215,30 +215,44 @@ static bool is_list_of_objects(const struct json *n)
            json_type(json_first(n)) == JSON_OBJECT;
 }
 
+/* Of an object: its lists of objects, one of them a line, and theirs. */
+static void show_lists(FILE *f, const char *of, const struct json *object)
+{
+    char title[80];
+    unsigned i;
+    int len;
+
+    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+        if (!is_list_of_objects(m))
+            continue;
+        /* "queues" to "queue 0" */
+        len = (int)MIN(strlen(json_name(m)), 20u);
+        if (len > 0 && json_name(m)[len - 1] == 's')
+            len--;
+        i = 0;
+        for (const struct json *n = json_first(m); n; n = json_next(n)) {
+            if (json_type(n) != JSON_OBJECT)
+                continue;
+            snprintf(title, sizeof(title), "%.40s%s%.*s %u", of,
+                     *of ? ", " : "", len, json_name(m), i++);
+            show_members(f, title, n, false);
+            show_lists(f, title, n);
+        }
+    }
+}
+
 /* What the device type tells. */
 static void show_type(FILE *f, const char *type, const struct json *object)
 {
     char title[40];
-    unsigned i;
 
     show_members(f, type, object, true);
-    for (const struct json *m = json_first(object); m; m = json_next(m)) {
+    for (const struct json *m = json_first(object); m; m = json_next(m))
         if (json_type(m) == JSON_OBJECT) {
             snprintf(title, sizeof(title), "%.20s", json_name(m));
             show_members(f, title, m, false);
         }
-        if (!is_list_of_objects(m))
-            continue;
-        i = 0;
-        for (const struct json *n = json_first(m); n; n = json_next(n)) {
-            /* "queues" to "queue 0" */
-            snprintf(title, sizeof(title), "%.*s %u",
-                     (int)MIN(strcspn(json_name(m), "s"), 20u), json_name(m),
-                     i++);
-            if (json_type(n) == JSON_OBJECT)
-                show_members(f, title, n, false);
-        }
-    }
+    show_lists(f, "", object);
 }
 
 static void show_device(FILE *f, const struct json *device)
