@@ -21,16 +21,24 @@ def main():
     options.add_argument("--tools")
     options.add_argument("--reports")
     options.add_argument("--prepare", action="store_true")
+    options.add_argument("--from", dest="at")  # where paths are relative to
+    options.add_argument("--guest")
     options.add_argument("name", nargs="?")
     options.add_argument("scenario", nargs="?", default="scenario.json")
     chosen = options.parse_args()
     if chosen.name not in example.names():
+        if chosen.name:
+            print(f"rig: there is no guest for \"{chosen.name}\": one of your "
+                  "own uses that of another, see config/rigs/README.md",
+                  file=sys.stderr)
         print("rig: there are: " + ", ".join(example.names()), file=sys.stderr)
         return 2
     report = os.path.join(chosen.reports, chosen.name)
     os.makedirs(report, exist_ok=True)
     variables = example.prepare(chosen.name, chosen.cache, chosen.tools,
-                                os.path.join(report, "guest.cpio"))
+                                os.path.join(report, "guest.cpio"),
+                                chosen.guest and
+                                os.path.join(chosen.at, chosen.guest))
     # A short path: a socket's ends at 107 bytes.
     argv = example.command(chosen.vub, chosen.name, chosen.scenario, report,
                            tempfile.mkdtemp(prefix="vub-rig-"), variables)

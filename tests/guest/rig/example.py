@@ -40,14 +40,15 @@ def names():
     return sorted(GUESTS)
 
 
-def prepare(name, cache, tools, initrd):
-    """Makes the guest of an example, its root at the path `initrd`. Returns
-    the variables that its scenario uses."""
+def prepare(name, cache, tools, initrd, script=None):
+    """Makes the guest of an example, its root at the path `initrd`; script:
+    a file with what it does, by default the example's. Returns the variables
+    that its scenario uses."""
     kit, programs = GUESTS[name]
     k = kernel.find(cache, newer=kit in kernel.NEWER_KITS)
-    with open(os.path.join(RIGS, name, "guest.sh")) as f:
-        script = f.read()
-    initramfs.build(initrd, initramfs.base(cache, k, kit), script,
+    with open(script or os.path.join(RIGS, name, "guest.sh")) as f:
+        text = f.read()
+    initramfs.build(initrd, initramfs.base(cache, k, kit), text,
                     [os.path.join(tools, program) for program in programs])
     emulated = accelerator() != "kvm"
     variables = {
