@@ -26,6 +26,10 @@ usr/share/doc/vub/changelog.Debian.gz
 usr/share/doc/vub/copyright
 usr/share/doc/vub/control.md
 usr/share/doc/vub/examples/demo.json
+usr/share/doc/vub/examples/rigs/README.md
+usr/share/doc/vub/examples/rigs/installer/devices.json
+usr/share/doc/vub/examples/rigs/installer/guest.sh
+usr/share/doc/vub/examples/rigs/installer/language.png
 usr/share/doc/vub/examples/vub.schema.json
 usr/share/man/man1/vub.1.gz
 usr/share/man/man1/vub-ctl.1.gz
@@ -161,6 +165,7 @@ def what_is_installed_runs():
     examples = [path for path in glob.glob("usr/share/doc/vub/examples/*.json")
                 if not path.endswith(".schema.json")]
     assert len(examples) >= 8, examples
+    examples += glob.glob("usr/share/doc/vub/examples/rigs/*/devices.json")
     for path in examples:
         do(program, "--config", path, "--check")
         with open(path) as f:
