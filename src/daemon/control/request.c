@@ -171,7 +171,8 @@ void request_cancel(struct request *r)
 {
     if (r->process_of)
         isolate_cancel(r->process_of->isolated, &r->process);
-    if ((!r->command && !r->store) || r->under_way != 1)
+    /* Once: who asks again may do so when only `stopped` is under way. */
+    if ((!r->command && !r->store) || r->under_way != 1 || r->stop.run)
         return;
     /* A notification is done, so it begins. */
     __atomic_store_n(&r->abandoned, r->rpc.id != NULL, __ATOMIC_RELAXED);
