@@ -210,11 +210,20 @@ static void a_step_fails_as_soon_as_it_cannot_pass(void **state)
                   "it has ended with status 3, not with 0: so it is");
     scenario_ends("{'run': {'command': 'echo no', 'output': 'yes'}}", 1,
                   "its output has no &quot;yes&quot;: no");
-    scenario_ends(
-        "{'run': {'command': 'exit 1', 'background': true,"
-        " 'process': 'p'}},"
-        "{'wait.output': {'process': 'p', 'text': 'x'}}",
-        1, "it has ended with status 1, and has not written &quot;x&quot;");
+    scenario_ends("{'run': {'command': 'exit 1', 'background': true,"
+                  " 'process': 'p'}},"
+                  "{'wait.output': {'process': 'p', 'text': 'x'}}",
+                  1,
+                  "it has ended with status 1 before it has written "
+                  "&quot;x&quot;");
+    scenario_ends("{'run': {'command': 'echo so far; sleep 60',"
+                  " 'background': true, 'process': 'p'}},"
+                  "{'wait.output': {'process': 'p', 'text': 'so'}},"
+                  "{'wait.output': {'process': 'p', 'text': '\\non\\nand on'},"
+                  " 'timeout_ms': 50}",
+                  1,
+                  "after 50 ms &quot;p&quot; has not written "
+                  "&quot;on&quot;: so far");
     scenario_ends("{'run': {'command': 'kill -9 $$', 'background': true,"
                   " 'process': 'p'}},"
                   "{'wait.exit': {'process': 'p', 'status': 0}}",

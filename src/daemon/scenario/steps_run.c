@@ -67,10 +67,31 @@ static void how(int status, char *out, size_t room)
         snprintf(out, room, "it has ended with status %d", status);
 }
 
+/* Bytes for a sentence: whole characters of them, as many as there is room for
+ * from out[n] on, and what is none or controls a terminal as '?'. */
+static void show_bytes(const char *bytes, size_t len, char *out, size_t n,
+                       size_t room)
+{
+    size_t one;
+
+    for (const char *end = bytes + len; bytes < end; bytes += MAX(one, 1u)) {
+        one = utf8_char(bytes, MIN((size_t)(end - bytes), (size_t)4));
+        if (n + MAX(one, 1u) >= room)
+            break;
+        if (one == 0 || utf8_is_control(bytes, one)) {
+            out[n++] = '?';
+            continue;
+        }
+        memcpy(out + n, bytes, one);
+        n += one;
+    }
+    out[n] = '\0';
+}
+
 /* The last line that it has written, for a sentence: ": text", or nothing. */
 static void last_words(const struct runner *r, char *out, size_t room)
 {
-    size_t end = r->len, begin, n = 2, len;
+    size_t end = r->len, begin;
 
     out[0] = '\0';
     while (end > 0 && isspace((unsigned char)r->out[end - 1]))
@@ -81,20 +102,7 @@ static void last_words(const struct runner *r, char *out, size_t room)
     if (begin == end)
         return;
     snprintf(out, room, ": ");
-    while (begin < end) {
-        len = utf8_char(r->out + begin, MIN(end - begin, (size_t)4));
-        if (n + MAX(len, 1u) >= room)
-            break;
-        if (len == 0 || utf8_is_control(r->out + begin, len)) {
-            out[n++] = '?';
-            begin += MAX(len, 1u);
-            continue;
-        }
-        memcpy(out + n, r->out + begin, len);
-        n += len;
-        begin += len;
-    }
-    out[n] = '\0';
+    show_bytes(r->out + begin, end - begin, out, 2, room);
 }
 
 static int judge(const struct runner *r, uint32_t status, struct err *e)
@@ -201,25 +209,30 @@ int step_wait_output(struct engine *g, const struct conf_keyed_one *s,
 {
     const struct text_step *p = s->data[0];
     struct runner *r = find(g, p->process, e);
-    char what[160], ended[64], words[120];
+    const char *line = p->text + strspn(p->text, "\r\n");
+    char text[64], what[160], ended[64], words[80];
     int rc = 0;
 
     if (!r)
         return e->code;
-    snprintf(what, sizeof(what), "\"%.64s\" has not written \"%.60s\"",
-             p->process, p->text);
+    show_bytes(line, strcspn(line, "\r\n"), text, 0, sizeof(text));
+    snprintf(what, sizeof(what), "\"%.64s\" has not written \"%s\"", p->process,
+             text);
     runner_seek(r, p->text);
     while (rc == 0 && !r->found && runner_runs(r))
         rc = engine_turn(g, 0, what, e);
     r->text = NULL;
     if (rc < 0)
         runner_note(&g->runners, r);
+    last_words(r, words, sizeof(words));
+    if (rc == -ETIMEDOUT)
+        return err_set(e, rc, "", "after %u ms %s%s", g->timeout_ms, what,
+                       words);
     if (rc < 0 || r->found)
         return rc;
     how(r->status, ended, sizeof(ended));
-    last_words(r, words, sizeof(words));
-    return err_set(e, -ENOMSG, "", "%s, and has not written \"%.60s\"%s", ended,
-                   p->text, words);
+    return err_set(e, -ENOMSG, "", "%s before it has written \"%s\"%s", ended,
+                   text, words);
 }
 
 int step_wait_exit(struct engine *g, const struct conf_keyed_one *s,
