@@ -1,8 +1,9 @@
 /* store/powercut_impl.h: what the files of filter `powercut` share.
  *
- * powercut.c is the filter: what becomes of a request, and whose turn it is;
- * powercut_spill.c writes a set of cached writes down; powercut_cut.c says what
- * a power cut leaves of them; powercut_life.c what there is without a session.
+ * powercut.c is the filter: what becomes of a request; powercut_turns.c whose
+ * turn it is; powercut_spill.c writes a set of cached writes down;
+ * powercut_cut.c says what a power cut leaves of them; powercut_life.c what
+ * there is without a session.
  * Threads: the loop of its channels, which is the home loop (it is serial). */
 #ifndef VUB_STORE_POWERCUT_IMPL_H
 #define VUB_STORE_POWERCUT_IMPL_H
@@ -86,8 +87,16 @@ static inline struct powercut *powercut_of(struct store *s)
     return container_of(s, struct powercut, filter.store);
 }
 
-/* powercut.c: begins what can begin. */
+/* powercut_turns.c: begins what can begin. */
 void powercut_go_on(struct powercut *p);
+/* Is it a write that is answered when it is cached? */
+bool powercut_is_cached(const struct powercut *p, const struct store_req *r);
+/* If there is room for it. 0 or -ENOMEM. */
+bool powercut_has_room(const struct powercut *p, const struct store_req *r);
+int powercut_cache(struct powercut *p, const struct store_req *r);
+/* Something that goes through, and needs no turn, is on its way there. */
+bool powercut_meets_passing(const struct powercut *p,
+                            const struct store_req *r);
 
 /* powercut_life.c */
 void powercut_life_init(struct powercut *p);
