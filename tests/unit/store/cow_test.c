@@ -163,17 +163,27 @@ static void a_part_of_a_block_is_written_alone(void **state)
     }
 }
 
-static void two_share_a_base(void **state)
+/* Another one over the same base, to be freed. */
+static struct rig *open_beside(struct rig *rig)
 {
-    struct rig *rig = *state, *other = malloc(sizeof(*other));
+    struct rig *other = malloc(sizeof(*other));
     char config[256];
 
-    begin(rig, MEMORY);
+    assert_non_null(other);
     rig_init(other, NULL);
     snprintf(config, sizeof(config),
              "{'type': 'cow', 'next': {'type': 'file', 'path': '%s'}}",
              rig_path(rig, "disk"));
     rig_open_with(other, config);
+    return other;
+}
+
+static void two_share_a_base(void **state)
+{
+    struct rig *rig = *state, *other;
+
+    begin(rig, MEMORY);
+    other = open_beside(rig);
     assert_int_equal(store_acquire(rig->store, NULL), 0);
     assert_int_equal(store_acquire(other->store, NULL), 0);
     change(rig, 4096, 8192, 7, 0);
@@ -432,15 +442,10 @@ static void it_keeps_its_size(void **state)
 
 static void a_base_that_others_use_is_not_committed_to(void **state)
 {
-    struct rig *rig = *state, *other = malloc(sizeof(*other));
-    char config[256];
+    struct rig *rig = *state, *other;
 
     begin(rig, MEMORY);
-    rig_init(other, NULL);
-    snprintf(config, sizeof(config),
-             "{'type': 'cow', 'next': {'type': 'file', 'path': '%s'}}",
-             rig_path(rig, "disk"));
-    rig_open_with(other, config);
+    other = open_beside(rig);
     assert_int_equal(store_acquire(other->store, NULL), 0);
     change(rig, 0, 4096, 5, 0);
     close_channel(rig);

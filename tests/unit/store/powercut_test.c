@@ -197,24 +197,24 @@ static void begin(struct rig *rig, const char *config)
     rig_open_with(rig, config);
 }
 
-static void reads_see_what_was_written_last(void **state)
+/* After requests of all kinds it reads as the model has it. */
+static void need_disk(struct rig *rig, const char *config, uint64_t seed)
 {
-    struct rig *rig = *state;
-    struct prng g = prng_of(1, 0);
+    struct prng g = prng_of(seed, 0);
 
-    begin(rig, MEMORY);
+    begin(rig, config);
     act(rig, &g, 3000);
     look(rig, 0, SECTORS);
 }
 
+static void reads_see_what_was_written_last(void **state)
+{
+    need_disk(*state, MEMORY, 1);
+}
+
 static void a_cache_that_is_full_is_written_down(void **state)
 {
-    struct rig *rig = *state;
-    struct prng g = prng_of(2, 0);
-
-    begin(rig, SMALL);
-    act(rig, &g, 3000);
-    look(rig, 0, SECTORS);
+    need_disk(*state, SMALL, 2);
 }
 
 static void requests_of_many_at_once_do_not_harm_each_other(void **state)
