@@ -1,4 +1,5 @@
 #include "stage.h"
+#include <errno.h>
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -78,6 +79,13 @@ int stage_set_up(void **state)
 {
     (void)state;
     stage = stage_new();
+    return 0;
+}
+
+int stage_show_up(void **state)
+{
+    stage_set_up(state);
+    stage_show(stage, 40, 30);
     return 0;
 }
 
@@ -197,6 +205,17 @@ struct asked *ask(struct stage *s, const char *name, const char *params, ...)
     json_begin(&a->call.out, NULL, '{');
     c->run(&s->gpu.device, &a->call);
     return a;
+}
+
+void expect_canceled(struct stage *s, struct asked *a)
+{
+    assert_true(a->answered);
+    expect_error(s, a, -ECANCELED, "", "nobody waits any more");
+}
+
+void save_picture(struct stage *s, const char *path)
+{
+    expect_done(s, ask(s, "gpu.screenshot", "{'path': '%s'}", path), "{*}");
 }
 
 void expect_refused(const char *name, const char *params, const char *where,

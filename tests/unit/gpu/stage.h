@@ -32,6 +32,8 @@ void stage_free(struct stage *s);
 /* Of tests that want one each. */
 extern struct stage *stage;
 int stage_set_up(void **state);
+/* The same; scanout 0 shows 40 times 30 pixels. */
+int stage_show_up(void **state);
 int stage_tear_down(void **state);
 
 /* Scanout 0 shows so many pixels, of a pattern. */
@@ -57,6 +59,12 @@ void answer_wait(struct stage *s, struct asked *a);
 void expect_done(struct stage *s, struct asked *a, const char *out);
 void expect_error(struct stage *s, struct asked *a, int code, const char *where,
                   const char *pattern);
+/* Nobody waits for it any more. */
+void expect_canceled(struct stage *s, struct asked *a);
+/* What gpu.wait answers. */
+#define ANSWER "{\"hash\":\"*\",\"width\":*,\"height\":*,\"waited_ms\":*}"
+/* What scanout 0 shows is in a file. */
+void save_picture(struct stage *s, const char *path);
 /* What the parameters of a call are refused with. */
 void expect_refused(const char *name, const char *params, const char *where,
                     const char *text);

@@ -1,30 +1,12 @@
-/* gpu.wait, gpu.screenshot, gpu.hash and gpu.resize, called as the control
- * socket would. */
+/* gpu.wait, called as the control socket would; and what its parameters, and
+ * those of gpu.resize, may be. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "device/gpu/kept.h"
 #include "device/gpu/picture.h"
 #include "stage.h"
-
-#define ANSWER "{\"hash\":\"*\",\"width\":*,\"height\":*,\"waited_ms\":*}"
-#define CANCELED "nobody waits any more"
-
-static int set_up(void **state)
-{
-    stage_set_up(state);
-    stage_show(stage, 40, 30);
-    return 0;
-}
-
-static void expect_canceled(struct asked *a)
-{
-    assert_true(a->answered);
-    expect_error(stage, a, -ECANCELED, "", CANCELED);
-}
 
 static void expect_hash(struct asked *a, const char *hash)
 {
@@ -112,7 +94,7 @@ static void who_waits_for_another_picture_has_a_turn(void **state)
     expect_done(stage, last, ANSWER);
     assert_false(first->answered);
     first->call.cancel(&first->call);
-    expect_canceled(first);
+    expect_canceled(stage, first);
 }
 
 static void another_scanout_is_of_no_interest(void **state)
@@ -238,12 +220,6 @@ static void a_hash_is_waited_for(void **state)
 
 /* ---- a reference ---- */
 
-static void save(const char *path)
-{
-    expect_done(stage, ask(stage, "gpu.screenshot", "{'path': '%s'}", path),
-                "{*}");
-}
-
 static void a_reference_is_waited_for(void **state)
 {
     static const char *const paths[] = {"a.png", "a.ppm"};
@@ -252,7 +228,7 @@ static void a_reference_is_waited_for(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
         struct asked *a;
 
-        save(paths[i]);
+        save_picture(stage, paths[i]);
         stage_set(stage, 2, 2, ~stage->pixels[82]);
         a = ask(stage, "gpu.wait", "{'picture': '%s'}", paths[i]);
         all_looked(stage);
@@ -266,7 +242,7 @@ static void a_reference_may_differ_a_little(void **state)
 {
     (void)state;
     stage_set(stage, 0, 0, 0x101010);
-    save("a.png");
+    save_picture(stage, "a.png");
     stage_set(stage, 0, 0, 0x130d10);
 #define NOW "{'picture': 'a.png', 'timeout_ms': 0"
     expect_error(stage, ask(stage, "gpu.wait", NOW ", 'tolerance': 2}"),
@@ -331,7 +307,7 @@ static void a_clock_does_not_keep_a_picture_from_settling(void **state)
 static void a_reference_is_not_compared_where_a_mask_is(void **state)
 {
     (void)state;
-    save("a.png");
+    save_picture(stage, "a.png");
     for (uint32_t i = 30; i < 40; i++)
         stage_set(stage, i, 2, ~stage->pixels[80 + i]);
     expect_error(stage, ask(stage, "gpu.wait", NOW "}"), -ETIMEDOUT,
@@ -408,7 +384,7 @@ static void many_wait_with_masks(void **state)
                    i / 2);
     stage_set(stage, 3, 0, 0x010101);
     a[0]->call.cancel(&a[0]->call);
-    expect_canceled(a[0]);
+    expect_canceled(stage, a[0]);
     for (unsigned i = 1; i < LOOKING_MAX; i++)
         if (i / 2 != 3)
             expect_done(stage, a[i], ANSWER);
@@ -451,7 +427,7 @@ static void a_scanout_that_is_off_is_waited_for(void **state)
     char hash[64];
 
     (void)state;
-    save("a.png");
+    save_picture(stage, "a.png");
     snprintf(hash, sizeof(hash), "%s", hash_now(stage));
     stage_off(stage);
     for (unsigned i = 0; i < ARRAY_LEN(params); i++) {
@@ -493,213 +469,6 @@ static void what_is_not_there_in_time_is_told(void **state)
     stage_memory(true);
 }
 
-/* ---- calls that nobody waits for ---- */
-
-static void a_call_that_is_given_up_is_answered_at_once(void **state)
-{
-    struct asked *a[6];
-
-    (void)state;
-    save("a.png");
-    a[0] = ask(stage, "gpu.wait", "{'changed': true}"); /* with a thread */
-    a[1] = ask(stage, "gpu.wait", "{'changed': true}"); /* behind it */
-    a[2] = ask(stage, "gpu.wait", "{'picture': 'a.png'}");
-    a[3] = ask(stage, "gpu.hash", "{}");
-    a[4] = ask(stage, "gpu.screenshot", "{'path': 'b.png'}");
-    a[5] = ask(stage, "gpu.wait", "{'changed': true, 'scanout': 1}");
-    for (int i = 0; i < 6; i++) {
-        assert_false(a[i]->answered);
-        a[i]->call.cancel(&a[i]->call);
-        expect_canceled(a[i]);
-    }
-    /* Others do not notice. */
-    expect_done(stage, ask(stage, "gpu.wait", "{'settled_ms': 1}"), ANSWER);
-}
-
-static void pictures_are_taken_a_few_at_a_time(void **state)
-{
-    struct asked *a[20];
-    unsigned most = 0;
-
-    (void)state;
-    for (int i = 0; i < 20; i++)
-        a[i] = ask(stage, "gpu.hash", "{}");
-    a[7]->call.cancel(&a[7]->call); /* one that waits */
-    expect_canceled(a[7]);
-    for (int i = 0; i < 20; i++) {
-        if (i == 7)
-            continue;
-        answer_wait(stage, a[i]);
-        most = MAX(most, stage->gpu.shots.at_work);
-        expect_done(stage, a[i], "{\"hash\":\"*\",\"width\":*");
-    }
-    assert_in_range(most, 1, 4);
-    assert_int_equal(stage->gpu.shots.at_work, 0);
-}
-
-static void a_device_that_closes_answers_all(void **state)
-{
-    struct asked *a[7];
-
-    (void)state;
-    save("a.png");
-    a[0] = ask(stage, "gpu.wait", "{'settled_ms': 1000}");
-    a[1] = ask(stage, "gpu.wait", "{'changed': true}");
-    a[2] = ask(stage, "gpu.wait", "{'picture': 'a.png'}");
-    a[3] = ask(stage, "gpu.hash", "{}");
-    a[4] = ask(stage, "gpu.screenshot", "{'path': 'b.png'}");
-    a[5] = ask(stage, "gpu.wait", "{'changed': true, 'scanout': 1}");
-    a[6] = ask(stage, "gpu.wait", "{'changed': true, 'cursor': false}");
-    stage_set(stage, 0, 0, 1);
-    waits_end(&stage->gpu);
-    for (int i = 0; i < 7; i++) {
-        assert_true(a[i]->answered);
-        expect_error(stage, a[i], -ENODEV, "/params/device",
-                     "the device is closing");
-    }
-}
-
-/* At any moment of their lives. */
-static void calls_may_be_given_up_at_any_time(void **state)
-{
-    (void)state;
-    save("a.png");
-    for (int i = 0; i < 60; i++) {
-        struct asked *a = ask(stage, "gpu.wait",
-                              i % 2 ? "{'changed': true}"
-                                    : "{'picture': 'a.png', 'tolerance': 3}");
-
-        for (int turns = 0; turns < i % 7; turns++) {
-            stage_turn(stage);
-            if (i % 3)
-                waits_changed(&stage->gpu, 0);
-        }
-        if (!a->answered)
-            a->call.cancel(&a->call);
-        if (a->e.code)
-            expect_canceled(a);
-        else
-            expect_done(stage, a, ANSWER);
-    }
-}
-
-static void there_is_an_end_of_calls_that_wait(void **state)
-{
-    struct asked *a[KEPT_MAX];
-
-    (void)state;
-    for (int i = 0; i < KEPT_MAX; i++)
-        a[i] = ask(stage, "gpu.wait", "{'changed': true}");
-    expect_error(stage, ask(stage, "gpu.wait", "{'changed': true}"), -EBUSY,
-                 "/params/device",
-                 "64 calls wait for pictures of it, which is all there may be");
-    expect_error(stage, ask(stage, "gpu.hash", "{}"), -EBUSY, "/params/device",
-                 "64 calls *");
-    a[0]->call.cancel(&a[0]->call);
-    expect_canceled(a[0]);
-    expect_done(stage, ask(stage, "gpu.hash", "{}"), "{*}");
-    stage_set(stage, 9, 9, 1);
-    for (int i = 1; i < KEPT_MAX; i++)
-        expect_done(stage, a[i], ANSWER);
-}
-
-/* ---- screenshots, hashes ---- */
-
-static void a_screenshot_is_a_file_and_its_hash(void **state)
-{
-    char pattern[256];
-    struct stat st;
-
-    (void)state;
-    snprintf(pattern, sizeof(pattern),
-             "{\"hash\":\"%s\",\"width\":40,\"height\":30,\"bytes\":3613,"
-             "\"path\":\"/*/a.ppm\"}",
-             hash_now(stage));
-    expect_done(stage, ask(stage, "gpu.screenshot", "{'path': 'a.ppm'}"),
-                pattern);
-    assert_int_equal(stat("a.ppm", &st), 0);
-    assert_int_equal(st.st_size, 3613);
-}
-
-static void expect_magic(const char *path, const char *magic)
-{
-    char got[8] = "";
-    FILE *f = fopen(path, "r");
-
-    assert_non_null(f);
-    assert_int_equal(fread(got, 1, 7, f), 7);
-    fclose(f);
-    assert_memory_equal(got, magic, strlen(magic));
-}
-
-static void a_screenshot_has_the_format_of_its_ending_unless_told(void **state)
-{
-    (void)state;
-    save("a.PPM");
-    expect_magic("a.PPM", "P6");
-    save("a.jpg");
-    expect_magic("a.jpg", "\211PNG");
-    save("ppm");
-    expect_magic("ppm", "\211PNG");
-    expect_done(
-        stage,
-        ask(stage, "gpu.screenshot", "{'path': 'a.ppm', 'format': 'png'}"),
-        "{*}");
-    expect_magic("a.ppm", "\211PNG");
-    expect_done(stage,
-                ask(stage, "gpu.screenshot", "{'path': 'b', 'format': 'ppm'}"),
-                "{*}");
-    expect_magic("b", "P6");
-}
-
-static void a_screenshot_that_cannot_be_is_told(void **state)
-{
-    (void)state;
-    expect_error(stage, ask(stage, "gpu.screenshot", "{'path': 'no/a.png'}"),
-                 -ENOENT, "/params/path",
-                 "cannot write /*/no/a.png.part: No such file or directory");
-    expect_error(stage, ask(stage, "gpu.screenshot", "{'path': '/dev/null'}"),
-                 -EEXIST, "/params/path",
-                 "/dev/null is there, and is no regular file");
-    expect_error(
-        stage, ask(stage, "gpu.screenshot", "{'path': 'a.png', 'scanout': 1}"),
-        -ENOENT, "", "scanout 1 shows nothing");
-    expect_error(stage, ask(stage, "gpu.hash", "{'scanout': 2}"), -EINVAL,
-                 "/params/scanout", "there is no scanout 2: the last is 1");
-    expect_error(
-        stage, ask(stage, "gpu.wait", "{'scanout': 15, 'changed': true}"),
-        -EINVAL, "/params/scanout", "there is no scanout 15: the last is 1");
-}
-
-/* ---- gpu.resize ---- */
-
-static void a_headless_display_can_be_resized_and_unplugged(void **state)
-{
-    const struct display_one *d = stage->gpu.displays;
-
-    (void)state;
-    expect_done(stage,
-                ask(stage, "gpu.resize", "{'width': 1280, 'height': 800}"),
-                "{\"scanout\":0,\"width\":1280,\"height\":800,"
-                "\"enabled\":true,\"was\":{\"width\":640,\"height\":480,"
-                "\"enabled\":true}}");
-    assert_int_equal(d[0].r.width, 1280);
-    assert_int_equal(d[1].r.x, 1280); /* beside it */
-    expect_done(stage, ask(stage, "gpu.resize", "{'enabled': false}"),
-                "{\"scanout\":0,\"width\":1280,\"height\":800,"
-                "\"enabled\":false,\"was\":{\"width\":1280,\"height\":800,"
-                "\"enabled\":true}}");
-    assert_false(d[0].enabled);
-    assert_int_equal(d[1].r.x, 0);
-    expect_error(
-        stage, ask(stage, "gpu.resize", "{'scanout': 2, 'enabled': false}"),
-        -EINVAL, "/params/scanout", "there is no scanout 2: the last is 1");
-    stage->conf.display = GPU_DISPLAY_FRONT_END;
-    expect_error(stage, ask(stage, "gpu.resize", "{'enabled': true}"), -EPERM,
-                 "/params/device", "the front-end decides *");
-    assert_false(d[0].enabled);
-}
-
 /* ---- parameters ---- */
 
 static void what_does_not_go_together_is_refused(void **state)
@@ -731,7 +500,8 @@ static void what_does_not_go_together_is_refused(void **state)
                    "is missing: the two go together");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, stage_tear_down)
+#define TEST(f)                                                                \
+    cmocka_unit_test_setup_teardown(f, stage_show_up, stage_tear_down)
 
 int main(void)
 {
@@ -759,15 +529,6 @@ int main(void)
         TEST(masks_have_bounds),
         TEST(a_scanout_that_is_off_is_waited_for),
         TEST(what_is_not_there_in_time_is_told),
-        TEST(a_call_that_is_given_up_is_answered_at_once),
-        TEST(pictures_are_taken_a_few_at_a_time),
-        TEST(a_device_that_closes_answers_all),
-        TEST(calls_may_be_given_up_at_any_time),
-        TEST(there_is_an_end_of_calls_that_wait),
-        TEST(a_screenshot_is_a_file_and_its_hash),
-        TEST(a_screenshot_has_the_format_of_its_ending_unless_told),
-        TEST(a_screenshot_that_cannot_be_is_told),
-        TEST(a_headless_display_can_be_resized_and_unplugged),
         TEST(what_does_not_go_together_is_refused),
     };
 
