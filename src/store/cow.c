@@ -11,7 +11,6 @@
  * with by one that knows less. An overlay on a file has what was flushed, for
  * the next start. */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "store/cow_impl.h"
 #include "store/metrics.h"
@@ -20,25 +19,19 @@ static int cow_channel_open(struct store_channel **out, struct store *s,
                             struct loop *loop, struct err *e)
 {
     struct cow *cow = cow_of(s);
-    struct cow_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    struct cow_channel *c;
+    int rc = store_filter_channel_new(out, sizeof(*c), s, loop, e);
 
-    if (!c)
-        return err_nomem(e);
-    rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+    if (rc < 0)
         return rc;
-    }
+    c = cow_channel_of(*out);
     rc = store_channel_open(&c->over, cow->over, loop, e);
     if (rc < 0) {
-        store_filter_channel_close(&c->filter);
-        free(c);
+        store_filter_channel_free(*out);
         return rc;
     }
     parts_init(&c->parts);
     list_add(&cow->channels, &c->node);
-    *out = &c->filter.ch;
     return 0;
 }
 
@@ -50,8 +43,7 @@ static void cow_channel_close(struct store_channel *ch)
     list_del(&c->node);
     parts_fini(&c->parts);
     store_channel_close(c->over);
-    store_filter_channel_close(&c->filter);
-    free(c);
+    store_filter_channel_free(ch);
     if (list_empty(&cow->channels))
         cow_task_rings_stopped(cow);
 }
@@ -168,9 +160,8 @@ static void cow_close(struct store *s)
     struct cow *c = cow_of(s);
 
     cow_overlay_close(c);
-    store_filter_close(&c->filter);
     keep_drop(&c->kept);
-    free(c);
+    store_filter_free(s);
 }
 
 static int check_base(const struct cow *c, const char *at, struct errs *e)
@@ -203,11 +194,13 @@ static int cow_open(struct store **out, const struct conf_any *c,
                     bool read_only, const char *id, struct errs *e)
 {
     const struct cow_conf *conf = c->data;
-    struct cow *cow = calloc(1, sizeof(*cow));
-    int rc;
+    struct cow *cow;
+    int rc = store_filter_new(out, sizeof(*cow), c, &conf->next, true, id, e);
 
-    if (!cow)
-        return errs_nomem(e);
+    if (rc < 0)
+        return rc;
+    cow = cow_of(*out);
+    cow->filter.store.name = conf->name;
     cow->conf = conf;
     list_init(&cow->channels);
     list_init(&cow->jobs);
@@ -215,23 +208,14 @@ static int cow_open(struct store **out, const struct conf_any *c,
     list_init(&cow->waiting);
     list_init(&cow->flush.waiting);
     list_init(&cow->flush.now);
-    rc = store_filter_open(&cow->filter, c, &conf->next, true, id, e);
-    if (rc < 0) {
-        free(cow);
-        return rc;
-    }
     rc = check_base(cow, c->at, e);
     if (rc == 0)
         rc = cow_overlay_open(cow, c->at, e);
-    if (rc < 0) {
-        store_filter_close(&cow->filter);
-        free(cow);
-        return rc;
-    }
-    cow->filter.store.name = conf->name;
-    describe(cow, read_only);
-    *out = &cow->filter.store;
-    return 0;
+    if (rc == 0)
+        describe(cow, read_only);
+    else
+        store_filter_free(*out);
+    return rc;
 }
 
 static const struct store_ops cow_ops = {

@@ -305,23 +305,18 @@ static void on_timer_gone(struct timer *t)
 static int delay_channel_open(struct store_channel **out, struct store *s,
                               struct loop *loop, struct err *e)
 {
-    struct delay_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    struct delay_channel *c;
+    int rc = store_filter_channel_new(out, sizeof(*c), s, loop, e);
 
-    if (!c)
-        return err_nomem(e);
-    rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+    if (rc < 0)
         return rc;
-    }
+    c = channel_of(*out);
     c->spin.poll = on_poll;
     c->spin.arm = on_arm;
     list_init(&c->spin.node);
     c->timer.fire = on_timer;
     c->timer.gone = on_timer_gone;
     timer_open(&c->timer, loop);
-    *out = &c->filter.ch;
     return 0;
 }
 
@@ -332,38 +327,26 @@ static void delay_channel_close(struct store_channel *ch)
     assert(c->count == 0);
     free(c->heap);
     loop_spin_del(&c->spin);
-    store_filter_channel_close(&c->filter);
+    store_filter_channel_close(ch);
     timer_close(&c->timer);
 }
 
 /* ---- life ---- */
 
-static void delay_close(struct store *s)
-{
-    struct delay *d = delay_of(s);
-
-    store_filter_close(&d->filter);
-    free(d);
-}
-
 static int delay_open(struct store **out, const struct conf_any *c,
                       bool read_only, const char *id, struct errs *e)
 {
     const struct delay_conf *conf = c->data;
-    struct delay *d = calloc(1, sizeof(*d));
-    int rc;
+    struct delay *d;
+    int rc =
+        store_filter_new(out, sizeof(*d), c, &conf->next, read_only, id, e);
 
-    if (!d)
-        return errs_nomem(e);
+    if (rc < 0)
+        return rc;
+    d = delay_of(*out);
+    d->filter.store.name = conf->name;
     d->conf = conf;
     delay_clock_init(&d->clock, conf);
-    rc = store_filter_open(&d->filter, c, &conf->next, read_only, id, e);
-    if (rc < 0) {
-        free(d);
-        return rc;
-    }
-    d->filter.store.name = conf->name;
-    *out = &d->filter.store;
     return 0;
 }
 
@@ -396,7 +379,7 @@ static const struct store_ops delay_ops = {
     .type = "delay",
     .serial = true,
     .open = delay_open,
-    .close = delay_close,
+    .close = store_filter_free,
     .next = store_filter_next,
     .status = delay_status,
     .metrics = delay_metrics,

@@ -150,21 +150,16 @@ static void fault_drain(struct store_channel *ch, const void *owner,
 static int fault_channel_open(struct store_channel **out, struct store *s,
                               struct loop *loop, struct err *e)
 {
-    struct fault_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    struct fault_channel *c;
+    int rc = store_filter_channel_new(out, sizeof(*c), s, loop, e);
 
-    if (!c)
-        return err_nomem(e);
-    list_init(&c->stuck);
-    rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+    if (rc < 0)
         return rc;
-    }
+    c = fault_channel_of(*out);
+    list_init(&c->stuck);
     parts_init(&c->parts);
     steps_init(&c->steps, loop, fault_step);
     list_add(&fault_of(s)->channels, &c->node);
-    *out = &c->filter.ch;
     return 0;
 }
 
@@ -176,8 +171,7 @@ static void fault_channel_close(struct store_channel *ch)
     list_del(&c->node);
     steps_fini(&c->steps);
     parts_fini(&c->parts);
-    store_filter_channel_close(&c->filter);
-    free(c);
+    store_filter_channel_free(ch);
 }
 
 /* ---- life ---- */
@@ -186,10 +180,9 @@ static void fault_close(struct store *s)
 {
     struct fault *f = fault_of(s);
 
-    store_filter_close(&f->filter);
     keep_drop(&f->kept);
     free(f->rules);
-    free(f);
+    store_filter_free(s);
 }
 
 static int fault_begin(struct store *s, struct loop *home, struct err *e)
@@ -202,32 +195,26 @@ static int fault_open(struct store **out, const struct conf_any *c,
                       bool read_only, const char *id, struct errs *e)
 {
     const struct fault_conf *conf = c->data;
-    struct fault *f = calloc(1, sizeof(*f));
-    int rc;
+    struct fault *f;
+    int rc =
+        store_filter_new(out, sizeof(*f), c, &conf->next, read_only, id, e);
 
-    if (f)
-        f->rules = calloc((size_t)conf->rules.count + 1, sizeof(*f->rules));
-    if (!f || !f->rules) {
-        rc = errs_nomem(e);
-        goto out;
+    if (rc < 0)
+        return rc;
+    f = fault_of(*out);
+    f->rules = calloc((size_t)conf->rules.count + 1, sizeof(*f->rules));
+    if (!f->rules) {
+        store_filter_free(*out);
+        return errs_nomem(e);
     }
+    f->filter.store.name = conf->name;
     f->conf = conf;
     f->num_rules = conf->rules.count;
     list_init(&f->channels);
     for (int i = 0; i < f->num_rules; i++)
         f->rules[i].conf = conf->rules.list[i].data;
     fault_begin_anew(f, conf->seed);
-    rc = store_filter_open(&f->filter, c, &conf->next, read_only, id, e);
-    if (rc < 0)
-        goto out;
-    f->filter.store.name = conf->name;
-    *out = &f->filter.store;
     return 0;
-out:
-    if (f)
-        free(f->rules);
-    free(f);
-    return rc;
 }
 
 static const struct store_ops fault_ops = {

@@ -15,42 +15,69 @@ static struct store_filter_channel *channel_of(struct store_channel *ch)
     return container_of(ch, struct store_filter_channel, ch);
 }
 
-int store_filter_open(struct store_filter *f, const struct conf_any *c,
-                      const struct conf_any *next, bool read_only,
-                      const char *id, struct errs *e)
+int store_filter_new(struct store **out, size_t size, const struct conf_any *c,
+                     const struct conf_any *next, bool read_only,
+                     const char *id, struct errs *e)
 {
-    int rc = store_open(&f->next, next, read_only, id, e);
+    struct store_filter *f = calloc(1, size);
+    int rc;
 
-    if (rc < 0)
+    if (!f)
+        return errs_nomem(e);
+    rc = store_open(&f->next, next, read_only, id, e);
+    if (rc < 0) {
+        free(f);
         return rc;
+    }
     f->next->above = &f->store;
     f->store.ops = c->table->ops;
     f->store.id = id;
     f->store.info = f->next->info;
     f->store.info.mem_align = 1; /* it is next that may need other memory */
+    *out = &f->store;
     return 0;
 }
 
-void store_filter_close(struct store_filter *f)
+void store_filter_free(struct store *s)
 {
+    struct store_filter *f = store_filter_of(s);
+
     store_close(f->next);
-    f->next = NULL;
+    free(f);
 }
 
-int store_filter_channel_open(struct store_filter_channel *c, struct store *s,
-                              struct loop *loop, struct err *e)
+int store_filter_channel_new(struct store_channel **out, size_t size,
+                             struct store *s, struct loop *loop, struct err *e)
 {
+    struct store_filter_channel *c = calloc(1, size);
+    int rc;
+
+    if (!c)
+        return err_nomem(e);
     list_init(&c->spare);
-    return store_channel_open(&c->next, store_filter_of(s)->next, loop, e);
+    rc = store_channel_open(&c->next, store_filter_of(s)->next, loop, e);
+    if (rc < 0) {
+        free(c);
+        return rc;
+    }
+    *out = &c->ch;
+    return 0;
 }
 
-void store_filter_channel_close(struct store_filter_channel *c)
+void store_filter_channel_close(struct store_channel *ch)
 {
+    struct store_filter_channel *c = channel_of(ch);
     struct list *node;
 
     store_channel_close(c->next);
     while ((node = list_pop(&c->spare)) != NULL)
         free(container_of(node, struct store_req, node));
+}
+
+void store_filter_channel_free(struct store_channel *ch)
+{
+    store_filter_channel_close(ch);
+    free(channel_of(ch));
 }
 
 static void on_done(struct store_req *below)

@@ -19,18 +19,21 @@ struct store_filter_channel {
     struct list spare;          /* requests below, not in use */
 };
 
-/* Opens next and fills f, whose memory is the caller's. On failure errors are
- * in e, and there is nothing to close. */
-int store_filter_open(struct store_filter *f, const struct conf_any *c,
-                      const struct conf_any *next, bool read_only,
-                      const char *id, struct errs *e);
-/* Closes next; f stays the caller's. */
-void store_filter_close(struct store_filter *f);
+/* A filter of size bytes, which begin with a struct store_filter; next is
+ * opened below it, and what follows is zero. On failure errors are in e, and
+ * there is nothing to close. */
+int store_filter_new(struct store **out, size_t size, const struct conf_any *c,
+                     const struct conf_any *next, bool read_only,
+                     const char *id, struct errs *e);
+/* Closes next, and frees s. */
+void store_filter_free(struct store *s);
 
-/* Opens a channel of next; c is the caller's. */
-int store_filter_channel_open(struct store_filter_channel *c, struct store *s,
-                              struct loop *loop, struct err *e);
-void store_filter_channel_close(struct store_filter_channel *c);
+/* The same of a channel, which begins with a struct store_filter_channel. */
+int store_filter_channel_new(struct store_channel **out, size_t size,
+                             struct store *s, struct loop *loop, struct err *e);
+void store_filter_channel_free(struct store_channel *ch);
+/* Closes next, and leaves ch to be freed when what it has beside is gone. */
+void store_filter_channel_close(struct store_channel *ch);
 
 /* What asks the store below for the same as r; done finds r as `above`. */
 static inline struct store_req

@@ -232,32 +232,24 @@ static void powercut_drain(struct store_channel *ch, const void *owner,
 static int powercut_channel_open(struct store_channel **out, struct store *s,
                                  struct loop *loop, struct err *e)
 {
-    struct powercut_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    int rc = store_filter_channel_new(out, sizeof(struct powercut_channel), s,
+                                      loop, e);
 
-    if (!c)
-        return err_nomem(e);
-    rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+    if (rc < 0)
         return rc;
-    }
-    parts_init(&c->parts);
+    parts_init(&channel_of(*out)->parts);
     powercut_of(s)->channels++;
-    *out = &c->filter.ch;
     return 0;
 }
 
 static void powercut_channel_close(struct store_channel *ch)
 {
     struct powercut *p = powercut_of(ch->store);
-    struct powercut_channel *c = channel_of(ch);
 
     if (--p->channels == 0)
         p->off = false;
-    parts_fini(&c->parts);
-    store_filter_channel_close(&c->filter);
-    free(c);
+    parts_fini(&channel_of(ch)->parts);
+    store_filter_channel_free(ch);
     powercut_rest(p);
 }
 
@@ -297,9 +289,8 @@ static void powercut_close(struct store *s)
     parts_fini(&p->parts);
     write_cache_fini(&p->cache);
     free(p->spill.list);
-    store_filter_close(&p->filter);
     keep_drop(&p->kept);
-    free(p);
+    store_filter_free(s);
 }
 
 static int check_blocks(const struct powercut *p, const struct conf_any *c,
@@ -319,36 +310,30 @@ static int powercut_open(struct store **out, const struct conf_any *c,
                          bool read_only, const char *id, struct errs *e)
 {
     const struct powercut_conf *conf = c->data;
-    struct powercut *p = calloc(1, sizeof(*p));
-    int rc;
+    struct powercut *p;
+    int rc =
+        store_filter_new(out, sizeof(*p), c, &conf->next, read_only, id, e);
 
-    if (!p || write_cache_init(&p->cache) < 0) {
-        free(p);
-        return errs_nomem(e);
+    if (rc < 0)
+        return rc;
+    p = powercut_of(*out);
+    rc = check_blocks(p, c, e);
+    if (rc == 0 && write_cache_init(&p->cache) < 0)
+        rc = errs_nomem(e);
+    if (rc < 0) {
+        store_filter_free(*out);
+        return rc;
     }
     p->conf = conf;
     list_init(&p->queue);
     list_init(&p->passing);
     parts_init(&p->parts);
     powercut_life_init(p);
-    rc = store_filter_open(&p->filter, c, &conf->next, read_only, id, e);
-    if (rc < 0)
-        goto out;
-    rc = check_blocks(p, c, e);
-    if (rc < 0) {
-        store_filter_close(&p->filter);
-        goto out;
-    }
     p->size = store_size(p->filter.next);
     p->filter.store.name = conf->name;
     p->filter.store.info.cached = true;
     p->filter.store.info.is_volatile = true;
-    *out = &p->filter.store;
     return 0;
-out:
-    write_cache_fini(&p->cache);
-    free(p);
-    return rc;
 }
 
 static const struct store_ops powercut_ops = {

@@ -192,16 +192,12 @@ static void throttle_drain(struct store_channel *ch, const void *owner,
 static int throttle_channel_open(struct store_channel **out, struct store *s,
                                  struct loop *loop, struct err *e)
 {
-    struct throttle_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    struct throttle_channel *c;
+    int rc = store_filter_channel_new(out, sizeof(*c), s, loop, e);
 
-    if (!c)
-        return err_nomem(e);
-    rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+    if (rc < 0)
         return rc;
-    }
+    c = channel_of(*out);
     c->filter.ch.loop = loop;
     list_init(&c->asked);
     c->mail.run = on_mail;
@@ -211,7 +207,6 @@ static int throttle_channel_open(struct store_channel **out, struct store *s,
     c->open = 1;
     c->seat.wake = wake;
     budget_seat_add(&c->seat, &throttle_of(s)->member.user);
-    *out = &c->filter.ch;
     return 0;
 }
 
@@ -223,7 +218,7 @@ static void throttle_channel_close(struct store_channel *ch)
     budget_seat_del(&c->seat);
     c->closing = true;
     c->open += __atomic_load_n(&c->mailed, __ATOMIC_RELAXED);
-    store_filter_channel_close(&c->filter);
+    store_filter_channel_close(ch);
     timer_close(&c->timer);
 }
 
@@ -231,38 +226,28 @@ static void throttle_channel_close(struct store_channel *ch)
 
 static void throttle_close(struct store *s)
 {
-    struct throttle *t = throttle_of(s);
-
-    throttle_leave(&t->member);
-    store_filter_close(&t->filter);
-    free(t);
+    throttle_leave(&throttle_of(s)->member);
+    store_filter_free(s);
 }
 
 static int throttle_open(struct store **out, const struct conf_any *c,
                          bool read_only, const char *id, struct errs *e)
 {
     const struct throttle_conf *conf = c->data;
-    struct throttle *t = calloc(1, sizeof(*t));
-    int rc;
+    struct throttle *t;
+    int rc =
+        store_filter_new(out, sizeof(*t), c, &conf->next, read_only, id, e);
 
-    if (!t)
-        return errs_nomem(e);
+    if (rc < 0)
+        return rc;
+    t = throttle_of(*out);
     t->conf = conf;
     t->member.device = id;
     t->member.conf = conf;
     limits_of(&t->member.says, &conf->limits);
-    rc = store_filter_open(&t->filter, c, &conf->next, read_only, id, e);
-    if (rc < 0)
-        goto out;
     rc = throttle_join(&t->member, conf->name ? conf->name : id, c->at, e);
-    if (rc < 0) {
-        store_filter_close(&t->filter);
-        goto out;
-    }
-    *out = &t->filter.store;
-    return 0;
-out:
-    free(t);
+    if (rc < 0)
+        store_filter_free(*out);
     return rc;
 }
 

@@ -217,18 +217,14 @@ static int trace_channel_open(struct store_channel **out, struct store *s,
                               struct loop *loop, struct err *e)
 {
     struct trace *t = trace_of(s);
-    struct trace_channel *c = calloc(1, sizeof(*c));
-    int rc;
+    struct trace_channel *c;
+    int rc = start(t, e);
 
-    if (!c)
-        return err_nomem(e);
-    rc = start(t, e);
     if (rc == 0)
-        rc = store_filter_channel_open(&c->filter, s, loop, e);
-    if (rc < 0) {
-        free(c);
+        rc = store_filter_channel_new(out, sizeof(*c), s, loop, e);
+    if (rc < 0)
         return rc;
-    }
+    c = channel_of(*out);
     c->writer = t->writer;
     c->start_ns = trace_writer_start_ns(t->writer);
     list_init(&c->spare);
@@ -236,7 +232,6 @@ static int trace_channel_open(struct store_channel **out, struct store *s,
     c->timer.fire = on_timer;
     c->timer.gone = on_timer_gone;
     timer_open(&c->timer, loop);
-    *out = &c->filter.ch;
     return 0;
 }
 
@@ -247,7 +242,7 @@ static void trace_channel_close(struct store_channel *ch)
     struct list *node;
 
     give(c);
-    store_filter_channel_close(&c->filter);
+    store_filter_channel_close(ch);
     while ((node = list_pop(&c->spare)) != NULL)
         free(container_of(node, struct trace_req, below.node));
     if (c->worker < WORKERS_MAX)
@@ -263,40 +258,29 @@ static void trace_close(struct store *s)
 
     trace_writer_close(t->writer);
     keep_drop(&t->kept);
-    store_filter_close(&t->filter);
-    free(t);
+    store_filter_free(s);
 }
 
 static int trace_open(struct store **out, const struct conf_any *c,
                       bool read_only, const char *id, struct errs *e)
 {
     const struct trace_conf *conf = c->data;
-    struct trace *t = calloc(1, sizeof(*t));
-    struct trace_writer_conf wanted;
-    int rc;
-
-    if (!t)
-        return errs_nomem(e);
-    wanted = (struct trace_writer_conf){
+    struct trace_writer_conf wanted = {
         .path = conf->path,
         .second = conf->second,
         .max_size = conf->max_size,
         .buffer = conf->buffer,
-        .store = &t->filter.store,
     };
-    rc = store_filter_open(&t->filter, c, &conf->next, read_only, id, e);
+    int rc = store_filter_new(out, sizeof(struct trace), c, &conf->next,
+                              read_only, id, e);
+
     if (rc < 0)
-        goto out;
-    rc = trace_writer_open(&t->writer, &wanted, c->at, e);
-    if (rc < 0) {
-        store_filter_close(&t->filter);
-        goto out;
-    }
-    t->filter.store.name = conf->name;
-    *out = &t->filter.store;
-    return 0;
-out:
-    free(t);
+        return rc;
+    (*out)->name = conf->name;
+    wanted.store = *out;
+    rc = trace_writer_open(&trace_of(*out)->writer, &wanted, c->at, e);
+    if (rc < 0)
+        store_filter_free(*out);
     return rc;
 }
 
