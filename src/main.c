@@ -18,7 +18,7 @@
 #include "daemon/print_args.h"
 #include "daemon/program.h"
 #include "daemon/scenario/scenario.h"
-#include "daemon/trace.h"
+#include "daemon/trace/trace.h"
 #include "os/process.h"
 
 /* "file: place: sentence", with what of it there is, to standard error: as

@@ -10,7 +10,7 @@
 #include "daemon/iscsi_list.h"
 #include "daemon/program.h"
 #include "daemon/scenario/scenario.h"
-#include "daemon/trace.h"
+#include "daemon/trace/trace.h"
 #include "loop/loop.h"
 
 #define DEVICES_MS 500

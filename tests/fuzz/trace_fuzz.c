@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 #include "fuzz.h"
 
 #define SPANS 7

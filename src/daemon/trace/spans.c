@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 uint64_t trace_end_ns(const struct trace_set *s)
 {

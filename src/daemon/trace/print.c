@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "daemon/control/ctl.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 static const char *const flag_words[] = {"fua", "unmap", "hurry"};
 

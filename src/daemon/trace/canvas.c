@@ -1,6 +1,6 @@
 /* A picture of rectangles and letters needs no library that draws. Letters of
  * a PNG are ours, 5 by 8 dots each; those of an SVG are its viewer's. */
-#include "daemon/trace_canvas.h"
+#include "daemon/trace/canvas.h"
 
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-/* daemon/trace_canvas.h: what a plot is drawn on: rectangles and words, that
+/* daemon/trace/canvas.h: what a plot is drawn on: rectangles and words, that
  * become an SVG as they come, or pixels of a PNG at the end.
  *
  * Units are those of the SVG; a PNG has CANVAS_SCALE pixels for each. Colors

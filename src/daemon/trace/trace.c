@@ -1,5 +1,5 @@
 /* vub trace COMMAND: a table of commands, each with a table of options. */
-#include "daemon/trace.h"
+#include "daemon/trace/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "daemon/control/ctl.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 enum { EXIT_DONE, EXIT_NOT_DONE, EXIT_ASKED_WRONGLY };
 

@@ -1,4 +1,4 @@
-/* daemon/trace_impl.h: for daemon/trace*.c only.
+/* daemon/trace/impl.h: for daemon/trace/ only.
  *
  * Traces are strangers' files: what is in memory of one has been checked by
  * its reader, and is bounded. Times are nanoseconds since the trace began. */
@@ -6,7 +6,7 @@
 #define VUB_DAEMON_TRACE_IMPL_H
 
 #include "base/histogram.h"
-#include "daemon/trace.h"
+#include "daemon/trace/trace.h"
 #include "store/trace_file.h"
 
 /* Records that are looked at together: 1.6 GB of memory. */
@@ -26,7 +26,7 @@ struct trace_options {
     uint32_t depth; /* 0: as it comes */
 };
 
-/* ---- reading: trace_load.c ---- */
+/* ---- reading: load.c ---- */
 
 /* Calls take for each record, those of the older file first; a negative value
  * of its ends it. *torn: a file ends in the middle of one. head: of the older
@@ -54,7 +54,7 @@ static inline uint64_t trace_took_ns(const struct trace_record *r)
     return r->done_ns - r->submit_ns;
 }
 
-/* ---- what the commands print alike: trace_text.c ---- */
+/* ---- what the commands print alike: text.c ---- */
 
 /* "4.0 KiB". */
 void trace_size_text(double bytes, char *out, size_t room);
@@ -66,7 +66,7 @@ void trace_add_quantiles(struct json_out *o, const struct histogram *h);
 /* Prints the object on a line of its own, and frees it. 0 or -ENOMEM. */
 int trace_print_json(struct json_out *o, struct err *e);
 
-/* ---- load over time: trace_spans.c ---- */
+/* ---- load over time: spans.c ---- */
 
 /* How many requests were under way, and what came, in equal spans of time. */
 struct trace_span {
@@ -80,7 +80,7 @@ uint64_t trace_end_ns(const struct trace_set *s); /* at least 1 */
 bool trace_spans(const struct trace_set *s, struct trace_span *out,
                  unsigned num);
 
-/* ---- of replay: trace_store.c ---- */
+/* ---- of replay: store.c ---- */
 
 /* The store that the options name, opened and with its image lock. What is set
  * is the caller's, also on failure. */

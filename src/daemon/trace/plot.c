@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "daemon/control/ctl.h"
-#include "daemon/trace_canvas.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/canvas.h"
+#include "daemon/trace/impl.h"
 
 #define WIDTH 1000
 #define HEIGHT 616

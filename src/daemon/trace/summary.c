@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 #define SPANS 20
 #define REGIONS 64

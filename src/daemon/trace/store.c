@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "daemon/config.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 struct wanted {
     struct conf_any store;

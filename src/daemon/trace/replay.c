@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "daemon/control/ctl.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 struct source {
     const char *path;

@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "daemon/control/ctl.h"
-#include "daemon/trace_impl.h"
+#include "daemon/trace/impl.h"
 
 void trace_size_text(double bytes, char *out, size_t room)
 {

@@ -1,7 +1,7 @@
-/* daemon/trace.h: vub trace: what a trace of requests says, and the same
+/* daemon/trace/trace.h: vub trace: what a trace of requests says, and the same
  * requests once more. Threads: the only one. */
-#ifndef VUB_DAEMON_TRACE_H
-#define VUB_DAEMON_TRACE_H
+#ifndef VUB_DAEMON_TRACE_TRACE_H
+#define VUB_DAEMON_TRACE_TRACE_H
 
 #include "daemon/option_rows.h"
 
