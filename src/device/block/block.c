@@ -1,16 +1,8 @@
 /* The block device: what it offers, its config space, its start and stop.
  *
  * Every number in the config space is true, and what it limits is held to the
- * limit: see request.c for seg_max, ranges.c for the others.
- *
- * The write cache. `writeback` of the config space says whether a driver has
- * to flush. It starts as "write_cache" of the config has it, and a driver may
- * change it. Writes are stable when answered (write_through) if it is off, and
- * also if the driver never said that it can flush. It goes from off to on
- * only by the driver's word or a device reset, never by itself: a front-end
- * that has read "off" will not flush. After the recovery of a crashed
- * back-end it is off, since QEMU does not repeat what the driver had set;
- * unless that was one of ours, which has left word of it (keep.c).
+ * limit: see request.c for seg_max, ranges.c for the others, cache.c for
+ * writeback.
  *
  * The image lock is taken when the first ring of a session starts, and given
  * back when the last has drained, so that a guest may migrate: the other side
@@ -34,71 +26,6 @@ struct block_conf {
     uint32_t seg_max;
     struct conf_any store;
 };
-
-/* ---- the write cache ---- */
-
-static void update_write_through(struct block *b)
-{
-    __atomic_store_n(&b->write_through, !b->wce || !b->flush_acked,
-                     __ATOMIC_RELAXED);
-    block_keep_cache(b);
-}
-
-static void sync_store(void *arg)
-{
-    struct block *b = arg;
-    unsigned wanted = __atomic_load_n(&b->syncs_wanted, __ATOMIC_ACQUIRE);
-    int rc;
-
-    do {
-        rc = store_sync(b->store);
-        if (rc < 0) {
-            /* The system tells such an error once, and has told it us. */
-            __atomic_store_n(&b->lost, true, __ATOMIC_RELAXED);
-            log_limited(&b->sync_limit, LOG_ERROR, b->device.id,
-                        "what was cached could not be made stable when the "
-                        "write cache was switched off: %s",
-                        strerror(-rc));
-        }
-        /* On failure, wanted is what is wanted now. */
-    } while (!__atomic_compare_exchange_n(&b->syncs_wanted, &wanted, 0, false,
-                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-    block_keep_sync(b, false);
-}
-
-static void join_syncer(struct block *b)
-{
-    if (b->has_syncer)
-        thread_join(&b->syncer);
-    b->has_syncer = false;
-}
-
-/* Writes answered from now on are stable; those before become so soon. The
- * spec asks for the former only, but a guest that stops flushing would leave
- * the latter to the kernel's leisure. Blocks, hence the thread. */
-static void cache_off(struct block *b)
-{
-    struct err e;
-
-    b->wce = false;
-    update_write_through(b);
-    if (!b->store->info.cached || b->read_only)
-        return;
-    /* One that still runs sees that it is wanted again. */
-    if (__atomic_fetch_add(&b->syncs_wanted, 1, __ATOMIC_ACQ_REL) > 0)
-        return;
-    join_syncer(b); /* it has nothing left to do */
-    block_keep_sync(b, true);
-    b->has_syncer =
-        thread_start(&b->syncer, "vub-sync", sync_store, b, &e) == 0;
-    if (b->has_syncer)
-        return;
-    __atomic_store_n(&b->syncs_wanted, 0, __ATOMIC_RELEASE);
-    log_limited(
-        &b->limit, LOG_WARN, b->device.id,
-        "the write cache is off, but what it held is not stable yet: %s",
-        e.text);
-}
 
 /* ---- features and config space ---- */
 
@@ -189,11 +116,11 @@ static int block_config_write(struct device *d, uint32_t offset,
     log_limited(&b->limit, LOG_INFO, d->id,
                 "the guest switches the write cache %s", wce ? "on" : "off");
     if (!wce) {
-        cache_off(b);
+        block_cache_off(b);
         return 0;
     }
     b->wce = true;
-    update_write_through(b);
+    block_cache_update(b);
     return 0;
 }
 
@@ -229,13 +156,7 @@ static void block_start(struct device *d, const struct device_start *s)
                 !(b->known && b->store->info.is_found) &&
                 (s->recovered || b->goes_on);
     b->goes_on = false;
-    b->flush_acked = s->features & FEATURE(VIRTIO_BLK_F_FLUSH);
-    /* Spec, "Device Initialization": a driver that may switch the cache but
-     * cannot flush finds it off. */
-    if ((s->recovered && !b->known) ||
-        (!b->flush_acked && s->features & FEATURE(VIRTIO_BLK_F_CONFIG_WCE)))
-        b->wce = false;
-    update_write_through(b);
+    block_cache_start(b, s);
     block_keep_session(b, true);
     b->acquire.loop = d->home;
     store_acquire_start(&b->acquire);
@@ -256,7 +177,7 @@ static void block_reset(struct device *d)
 
     b->wce = b->conf->write_cache && b->store->info.cached;
     b->flush_acked = true; /* until a driver says otherwise */
-    update_write_through(b);
+    block_cache_update(b);
 }
 
 /* ---- rings ---- */
@@ -382,7 +303,7 @@ static int block_begin(struct device *d, struct err *e)
     if (rc == 0)
         store_on_drop(b->store, on_store_dropped, b);
     if (rc == 0 && b->resync)
-        cache_off(b);
+        block_cache_off(b);
     b->resync = false;
     return rc;
 }
@@ -396,7 +317,7 @@ static void block_free(void *arg)
 {
     struct block *b = arg;
 
-    join_syncer(b);
+    block_cache_close(b);
     store_close(b->store);
     keep_drop(&b->kept);
     free(b->channels);
@@ -513,7 +434,7 @@ static int block_open(struct device **out, const struct conf_any *c,
         errs_adopt(e, c->at, NULL, &why);
         goto out;
     }
-    update_write_through(b);
+    block_cache_update(b);
     b->sectors = sectors_of(b);
     *out = &b->device;
     return 0;

@@ -2,7 +2,8 @@
  *
  * Spec: virtio, "Block Device". block.c is the device: features, config
  * space, start and stop; request.c takes requests off a ring and answers
- * them; ranges.c does those that are a list of ranges.
+ * them; ranges.c does those that are a list of ranges; cache.c is the write
+ * cache.
  *
  * Threads: struct block belongs to the home loop but for what is said at its
  * fields; a struct block_ring to its ring's loop. */

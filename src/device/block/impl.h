@@ -68,7 +68,7 @@ struct block {
     uint64_t sectors;   /* of 512 bytes: whole logical blocks */
     bool write_through; /* writes are stable when answered */
 
-    bool wce;         /* as the config space says; see block.c */
+    bool wce;         /* as the config space says; see cache.c */
     bool flush_acked; /* the driver may send flushes */
     bool forgot; /* rings cannot go on: the store does not know of before */
     struct kept kept;
@@ -114,6 +114,19 @@ void block_metrics(struct device *d, struct metrics *m);
 
 /* block.c: [home] the store's size may have changed: tells the guest. */
 void block_resized(struct block *b);
+
+/* cache.c: the write cache. [home] */
+
+/* b->wce or b->flush_acked has changed. */
+void block_cache_update(struct block *b);
+/* Another session: what its driver has said of flushing, and not said. */
+void block_cache_start(struct block *b, const struct device_start *s);
+/* Writes answered from now on are stable; those before become so soon. The
+ * spec asks for the former only, but a guest that stops flushing would leave
+ * the latter to the kernel's leisure. */
+void block_cache_off(struct block *b);
+/* What it has begun is done. May take as long as that. */
+void block_cache_close(struct block *b);
 
 /* keep.c: what another process goes on with. Everything is open but that; on
  * failure b->kept is to be dropped. */
