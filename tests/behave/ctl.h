@@ -97,9 +97,19 @@ static inline bool ctl_has_answer(struct ctl *c)
     return memchr(c->buf, '\n', c->len) || front_wait_fd(c->fd, 1, 0);
 }
 
+/* Events come on it from now on. */
+static inline void ctl_listen(struct ctl *c)
+{
+    ctl_call(c, "events", "{}");
+    ctl_need(c, "\"result\"");
+}
+
+/* Safe twice. */
 static inline void ctl_close(struct ctl *c)
 {
-    close(c->fd);
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
 }
 
 #endif

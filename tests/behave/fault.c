@@ -2,7 +2,7 @@
  * socket is told, and that with the same seed and the same requests everything
  * ends the same way. */
 #include "base/prng.h"
-#include "ctl.h"
+#include "drive.h"
 #include "luns.h"
 
 #define STORE "{'type': 'memory', 'size': '8M'}"
@@ -132,30 +132,24 @@ static void need_both(struct ctl *c, const char *a, const char *b)
 
 static void a_disk_breaks_its_ring_and_no_other(void **state)
 {
-    struct vub *v = ctl_start(
+    struct drive d = drive_open(
         DISK("d", "'queues': 2, ",
-             RULES("{'op': 'write', 'offset': '4M', 'outcome': 'break'}")));
-    struct front *f = front_new(v, "d", &(struct front_conf){.queues = 2});
-    struct blk_req *r = blk_new(f, 512);
-    struct ctl c;
+             RULES("{'op': 'write', 'offset': '4M', 'outcome': 'break'}")),
+        &(struct front_conf){.queues = 2});
+    struct blk_req *r = blk_new(d.f, 512);
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "events", "{}");
-    ctl_need(&c, "result");
-    blk_verify(f->vq[0], 0, 512, 1);
-    blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 8192, 512);
-    need_both(&c, "\"outcome\":\"break\"",
+    ctl_listen(&d.c);
+    blk_verify(d.f->vq[0], 0, 512, 1);
+    blk_go(d.f->vq[0], r, VIRTIO_BLK_T_OUT, 8192, 512);
+    need_both(&d.c, "\"outcome\":\"break\"",
               "\"event\":\"ring.broken\",\"device\":\"d\",\"ring\":0,"
               "\"why\":\"its store was told to break it\"");
-    front_need_fd(f->vq[0]->err_fd, 1, "the ring's error");
-    blk_verify(f->vq[1], 0, 512, 2);
-    ctl_close(&c);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    blk_verify(f->vq[0], 0, 512, 3);
-    front_free(f);
-    vub_free(v);
+    front_need_fd(d.f->vq[0]->err_fd, 1, "the ring's error");
+    blk_verify(d.f->vq[1], 0, 512, 2);
+    drive_again(&d);
+    blk_verify(d.f->vq[0], 0, 512, 3);
+    drive_close(&d);
 }
 
 static void a_unit_breaks_its_ring_and_no_other(void **state)
@@ -182,31 +176,27 @@ static void a_unit_breaks_its_ring_and_no_other(void **state)
 /* The request is done, and answered, before its connection is lost. */
 static void a_front_end_is_lost_and_comes_again(void **state)
 {
-    struct vub *v = ctl_start(DISK(
-        "d", "",
-        RULES("{'op': 'write', 'after': 1, 'count': 1, "
-              "'outcome': 'disconnect'}, {'op': 'flush', 'stuck': true}")));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(
+        DISK("d", "",
+             RULES("{'op': 'write', 'after': 1, 'count': 1, "
+                   "'outcome': 'disconnect'}, {'op': 'flush', 'stuck': true}")),
+        NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "events", "{}");
-    ctl_need(&c, "result");
+    ctl_listen(&d.c);
     for (unsigned i = 0; i < 2; i++) {
         char buf[512];
 
         front_fill(buf, sizeof(buf), i);
-        blk_write(f->vq[0], i, buf, sizeof(buf));
+        blk_write(d.f->vq[0], i, buf, sizeof(buf));
     }
-    need_both(&c, "\"outcome\":\"disconnect\"", "\"event\":\"disconnect\"");
-    front_need_hangup(f);
-    f->vq[0]->base = le16_load(&f->vq[0]->used->idx); /* nobody has said it */
-    front_resume(f);
-    blk_verify(f->vq[0], 8, 512, 3);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    need_both(&d.c, "\"outcome\":\"disconnect\"", "\"event\":\"disconnect\"");
+    front_need_hangup(d.f);
+    d.f->vq[0]->base =
+        le16_load(&d.f->vq[0]->used->idx); /* nobody has said it */
+    front_resume(d.f);
+    blk_verify(d.f->vq[0], 8, 512, 3);
+    drive_close(&d);
 }
 
 static void a_unit_loses_its_front_end(void **state)
@@ -254,164 +244,147 @@ static void need_cut(struct ctl *c)
 static void a_write_cuts_the_power(void **state)
 {
     enum { MANY = 40, CUTS_IT = 20 };
-    struct vub *v =
-        ctl_start(DISK("d", "",
-                       "{'type': 'fault', " CUTS(
-                           "'op': 'write', 'after': 21, 'count': 1,"
-                           " 'power': 'lost'") ", 'next': " POWER(STORE) "}"));
-    struct front *f = front_new(v, "d", NULL);
+    struct drive d =
+        drive_open(DISK("d", "",
+                        "{'type': 'fault', " CUTS(
+                            "'op': 'write', 'after': 21, 'count': 1,"
+                            " 'power': 'lost'") ", 'next': " POWER(STORE) "}"),
+                   NULL);
     struct blk_req *r[MANY];
-    struct ctl c, events;
+    struct ctl events;
     char buf[PIECE], was[PIECE];
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_open(&events, v);
-    ctl_call(&events, "events", "{}");
-    ctl_need(&events, "result");
+    ctl_open(&events, d.v);
+    ctl_listen(&events);
     front_fill(was, PIECE, 1);
-    blk_write(f->vq[0], 0, was, PIECE);
-    blk_flush(f->vq[0]);
+    blk_write(d.f->vq[0], 0, was, PIECE);
+    blk_flush(d.f->vq[0]);
     for (unsigned i = 0; i < MANY; i++) {
-        r[i] = blk_new(f, PIECE);
+        r[i] = blk_new(d.f, PIECE);
         front_fill(r[i]->data, PIECE, 2);
-        assert_true(blk_add(f->vq[0], r[i], VIRTIO_BLK_T_OUT,
+        assert_true(blk_add(d.f->vq[0], r[i], VIRTIO_BLK_T_OUT,
                             (uint64_t)i * PIECE / 512, PIECE));
     }
-    vq_kick(f->vq[0]);
-    front_need_hangup(f);
+    vq_kick(d.f->vq[0]);
+    front_need_hangup(d.f);
     for (unsigned i = CUTS_IT; i < MANY; i++)
         assert_int_not_equal(*r[i]->status, VIRTIO_BLK_S_OK);
     need_cut(&events);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    blk_read(f->vq[0], 0, buf, PIECE);
+    drive_again(&d);
+    blk_read(d.f->vq[0], 0, buf, PIECE);
     assert_memory_equal(buf, was, PIECE);
     memset(was, 0, PIECE);
     for (unsigned i = 1; i < MANY; i++) {
-        blk_read(f->vq[0], (uint64_t)i * PIECE / 512, buf, PIECE);
+        blk_read(d.f->vq[0], (uint64_t)i * PIECE / 512, buf, PIECE);
         assert_memory_equal(buf, was, PIECE);
     }
-    blk_verify(f->vq[0], 0, PIECE, 4);
-    ctl_call(&c, "stats", "{'device': 'd'}");
-    ctl_need(&c, "\"matched\":23,\"fired\":1");
-    front_free(f);
+    blk_verify(d.f->vq[0], 0, PIECE, 4);
+    ctl_call(&d.c, "stats", "{'device': 'd'}");
+    ctl_need(&d.c, "\"matched\":23,\"fired\":1");
     ctl_close(&events);
-    ctl_close(&c);
-    vub_free(v);
+    drive_close(&d);
 }
 
 /* The rule is below: what goes down for a flush is what cuts it. */
 static void a_unit_loses_its_power(void **state)
 {
-    struct vub *v = ctl_start(
+    struct host h = host_open(
         SAN("", LUN(0, 0,
                     POWER("{'type': 'fault', " CUTS(
                         "'op': 'write', 'count': 1,"
                         " 'power': 'kept'") ", "
                                             "'next': " STORE
-                                            "}")) "," LUN(0, 1, STORE)));
-    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+                                            "}")) "," LUN(0, 1, STORE)),
+        &(struct front_conf){.queues = 2}, 4);
     struct scsi_lun disk = scsi_at(0, 0);
-    struct scsi_req *r = scsi_new(s, disk, 0);
-    struct ctl c;
+    struct scsi_req *r = scsi_new(h.s, disk, 0);
     char buf[512], was[512];
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "events", "{}");
-    ctl_need(&c, "result");
+    ctl_listen(&h.c);
     front_fill(was, sizeof(was), 1);
-    scsi_attend(s->queue[0], disk);
-    scsi_write(s->queue[0], disk, 0, was, sizeof(was));
-    scsi_go(s->queue[0], r, CDB(SCSI_SYNC_CACHE_10), 0, 0);
-    front_need_hangup(s->f);
-    if (scsi_is_done(s->queue[0], r))
+    scsi_attend(h.s->queue[0], disk);
+    scsi_write(h.s->queue[0], disk, 0, was, sizeof(was));
+    scsi_go(h.s->queue[0], r, CDB(SCSI_SYNC_CACHE_10), 0, 0);
+    front_need_hangup(h.s->f);
+    if (scsi_is_done(h.s->queue[0], r))
         assert_false(r->answer.response == VIRTIO_SCSI_S_OK &&
                      r->answer.status == SCSI_GOOD);
-    need_cut(&c);
-    scsi_close(s);
-    s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
-    scsi_attend(s->queue[0], disk);
-    scsi_read(s->queue[0], disk, 0, buf, sizeof(buf));
+    need_cut(&h.c);
+    host_again(&h);
+    scsi_attend(h.s->queue[0], disk);
+    scsi_read(h.s->queue[0], disk, 0, buf, sizeof(buf));
     assert_memory_equal(buf, was, sizeof(was));
-    scsi_verify(s->queue[0], disk, 8, 512, 3);
-    scsi_attend(s->queue[0], scsi_at(0, 1));
-    scsi_verify(s->queue[0], scsi_at(0, 1), 8, 512, 3);
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    scsi_verify(h.s->queue[0], disk, 8, 512, 3);
+    scsi_attend(h.s->queue[0], scsi_at(0, 1));
+    scsi_verify(h.s->queue[0], scsi_at(0, 1), 8, 512, 3);
+    host_close(&h);
 }
 
 /* ---- commands ---- */
 
 static void a_stuck_request_waits_for_a_word(void **state)
 {
-    struct vub *v = ctl_start(DISK(
-        "d", "", RULES("{'op': 'write', 'outcome': 'stuck', 'count': 1}")));
-    struct front *f = front_new(v, "d", NULL);
-    struct blk_req *r = blk_new(f, 512);
-    struct ctl c;
+    struct drive d = drive_open(
+        DISK("d", "", RULES("{'op': 'write', 'outcome': 'stuck', 'count': 1}")),
+        NULL);
+    struct blk_req *r = blk_new(d.f, 512);
     char buf[512];
 
     (void)state;
-    ctl_open(&c, v);
     front_fill(r->data, 512, 7);
-    blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 0, 512);
-    blk_read(f->vq[0], 8, buf, 512); /* others pass */
-    ctl_call(&c, "status", "{'device': 'd'}");
-    ctl_need(&c, "\"filters\":[{\"type\":\"fault\",\"seed\":1,\"held\":1,"
-                 "\"rules\":[{\"op\":\"write\",\"outcome\":\"stuck\","
-                 "\"armed\":true,\"matched\":1,\"fired\":1}]}]");
-    ctl_call(&c, "fault.release", "{'device': 'd'}");
-    ctl_need(&c, "\"result\":{\"released\":1}");
-    assert_int_equal(blk_wait(f->vq[0], r), VIRTIO_BLK_S_OK);
-    blk_read(f->vq[0], 0, buf, 512);
+    blk_go(d.f->vq[0], r, VIRTIO_BLK_T_OUT, 0, 512);
+    blk_read(d.f->vq[0], 8, buf, 512); /* others pass */
+    ctl_call(&d.c, "status", "{'device': 'd'}");
+    ctl_need(&d.c, "\"filters\":[{\"type\":\"fault\",\"seed\":1,\"held\":1,"
+                   "\"rules\":[{\"op\":\"write\",\"outcome\":\"stuck\","
+                   "\"armed\":true,\"matched\":1,\"fired\":1}]}]");
+    ctl_call(&d.c, "fault.release", "{'device': 'd'}");
+    ctl_need(&d.c, "\"result\":{\"released\":1}");
+    assert_int_equal(blk_wait(d.f->vq[0], r), VIRTIO_BLK_S_OK);
+    blk_read(d.f->vq[0], 0, buf, 512);
     assert_memory_equal(buf, r->data, 512);
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    drive_close(&d);
 }
 
 static void rules_are_armed_over_the_control_socket(void **state)
 {
-    struct vub *v = ctl_start(SAN(
-        "",
-        LUN(0, 0, RULES("{'name': 'w', 'op': 'write', 'armed': false}")) "," LUN(
-            0, 1,
-            FAULT(
-                "'name': 'other', 'rules': [{'armed': false}]"))) "," DISK("e",
-                                                                           "",
-                                                                           MEMORY));
-    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
+    struct host h = host_open(
+        SAN("",
+            LUN(0, 0,
+                RULES("{'name': 'w', 'op': 'write', 'armed': "
+                      "false}")) "," LUN(0, 1,
+                                         FAULT("'name': 'other', "
+                                               "'rules': [{'armed': "
+                                               "false}]"))) "," DISK("e", "",
+                                                                     MEMORY),
+        &(struct front_conf){.queues = 2}, 4);
     struct scsi_lun a = scsi_at(0, 0), b = scsi_at(0, 1);
-    struct ctl c;
     char buf[512] = "x";
 
     (void)state;
-    ctl_open(&c, v);
-    scsi_attend(s->queue[0], a);
-    scsi_attend(s->queue[0], b);
-    ctl_call(&c, "fault.arm", "{'device': 'san'}");
-    ctl_need(&c, "has 2 stores of the type fault: give the config of the one");
-    ctl_call(&c, "fault.arm", "{'device': 'e'}");
-    ctl_need(&c, "the device has no store of the type fault");
-    ctl_call(&c, "fault.arm", "{'device': 'san', 'filter': 'nobody'}");
-    ctl_need(&c, "no store of the type fault with the name");
-    ctl_call(&c, "fault.arm", "{'device': 'san', 'filter': 'other'}");
-    ctl_need(&c, "\"result\":{\"rules\":1}");
-    scsi_write(s->queue[0], a, 0, buf, 512);
+    scsi_attend(h.s->queue[0], a);
+    scsi_attend(h.s->queue[0], b);
+    ctl_call(&h.c, "fault.arm", "{'device': 'san'}");
+    ctl_need(&h.c,
+             "has 2 stores of the type fault: give the config of the one");
+    ctl_call(&h.c, "fault.arm", "{'device': 'e'}");
+    ctl_need(&h.c, "the device has no store of the type fault");
+    ctl_call(&h.c, "fault.arm", "{'device': 'san', 'filter': 'nobody'}");
+    ctl_need(&h.c, "no store of the type fault with the name");
+    ctl_call(&h.c, "fault.arm", "{'device': 'san', 'filter': 'other'}");
+    ctl_need(&h.c, "\"result\":{\"rules\":1}");
+    scsi_write(h.s->queue[0], a, 0, buf, 512);
     scsi_need_sense(
-        scsi_in(s->queue[0], b, CDB_16(SCSI_READ_16, 0, 1), buf, 512),
+        scsi_in(h.s->queue[0], b, CDB_16(SCSI_READ_16, 0, 1), buf, 512),
         SCSI_MEDIUM_ERROR, 0x1100);
-    ctl_call(&c, "fault.disarm", "{'device': 'san', 'filter': 'other'}");
-    ctl_need(&c, "\"result\":{\"rules\":1}");
-    scsi_read(s->queue[0], b, 0, buf, 512);
-    ctl_call(&c, "status", "{'device': 'san'}");
-    ctl_need(&c, "\"filters\":[{\"type\":\"fault\",\"name\":\"other\"");
-    ctl_close(&c);
-    scsi_close(s);
-    vub_free(v);
+    ctl_call(&h.c, "fault.disarm", "{'device': 'san', 'filter': 'other'}");
+    ctl_need(&h.c, "\"result\":{\"rules\":1}");
+    scsi_read(h.s->queue[0], b, 0, buf, 512);
+    ctl_call(&h.c, "status", "{'device': 'san'}");
+    ctl_need(&h.c, "\"filters\":[{\"type\":\"fault\",\"name\":\"other\"");
+    host_close(&h);
 }
 
 BEHAVE_MAIN(T(the_same_seed_and_requests_end_the_same),

@@ -1,13 +1,10 @@
 /* What is true of every filter of docs/rig.md: it stands behind disks and
  * units, in the process of vub and in one of its own, lets go what it holds
  * when its session ends, and is handed on, or says why it is not. */
-#include <signal.h>
-
-#include "ctl.h"
+#include "isolated.h"
 #include "luns.h"
 
 #define IMAGE "{'type': 'memory', 'size': '8M'}"
-#define LEN 4096u
 
 struct filter {
     const char *type, *config; /* %s: what it is around */
@@ -63,23 +60,6 @@ static void tell(struct vub *v, const char *method, const char *params,
     ctl_close(&c);
 }
 
-static void put(struct front *f, uint64_t sector, unsigned seed)
-{
-    char buf[LEN];
-
-    front_fill(buf, LEN, seed);
-    blk_write(f->vq[0], sector, buf, LEN);
-}
-
-static void need_at(struct front *f, uint64_t sector, unsigned seed)
-{
-    char buf[LEN], want[LEN];
-
-    front_fill(want, LEN, seed);
-    blk_read(f->vq[0], sector, buf, LEN);
-    assert_memory_equal(buf, want, LEN);
-}
-
 static void each_stands_behind_a_unit(void **state)
 {
     (void)state;
@@ -121,8 +101,7 @@ static void what_each_holds_ends_with_the_session(void **state)
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(filters); i++)
         for (unsigned apart = 0; apart < 2; apart++) {
-            struct vub *v = disk_start(apart ? "'isolation': 'process', "
-                                               "'drain_timeout': 600, "
+            struct vub *v = disk_start(apart ? APART "'drain_timeout': 600, "
                                              : "'drain_timeout': 600, ",
                                        around(&filters[i], stuck));
             struct front *f =
@@ -211,7 +190,7 @@ static void each_is_taken_over_when_it_holds_nothing(void **state)
         front_note("%s", filters[i].type);
         take_over_one(&filters[i], "");
         front_note("%s, isolated", filters[i].type);
-        take_over_one(&filters[i], "'isolation': 'process', ");
+        take_over_one(&filters[i], APART);
     }
     front_note(" ");
 }
@@ -241,7 +220,7 @@ static void a_delay_lets_go_and_holds_again(void **state)
     char buf[512];
 
     (void)state;
-    front_fill(r->data, LEN, 7);
+    memset(r->data, 7, LEN);
     blk_go(f->vq[0], r, VIRTIO_BLK_T_OUT, 0, LEN);
     blk_read(f->vq[0], 64, buf, 512); /* it is there by now */
     v = handed_over(first);
@@ -257,65 +236,34 @@ static void a_delay_lets_go_and_holds_again(void **state)
 
 /* ---- a process of its own, which is killed ---- */
 
-static pid_t process_of(struct vub *v, pid_t but)
-{
-    int64_t end = front_now_ms() + front_timeout_ms();
-    const char *at;
-    struct ctl c;
-    pid_t pid = 0;
-
-    ctl_open(&c, v);
-    while (pid <= 0 || pid == but) {
-        if (front_now_ms() > end)
-            front_fail("no process serves the device");
-        ctl_call(&c, "status", "{'device': 'd'}");
-        at = strstr(ctl_answer(&c), "\"process\":{");
-        at = at ? strstr(at, "\"pid\":") : NULL;
-        pid = at ? (pid_t)atol(at + strlen("\"pid\":")) : 0;
-    }
-    ctl_close(&c);
-    return pid;
-}
-
 /* The guest goes on as if nothing had been, unless something is lost. */
 static void
 each_goes_on_in_the_next_process_unless_it_held_something(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(filters); i++) {
-        struct vub *v =
-            disk_start("'isolation': 'process', ", around(&filters[i], IMAGE));
+        struct drive d =
+            drive_on(disk_start(APART, around(&filters[i], IMAGE)), NULL);
         bool is_cow = strcmp(filters[i].type, "cow") == 0;
-        struct front *f = front_new(v, "d", NULL);
-        char buf[LEN];
-        pid_t pid;
 
         front_note("%s", filters[i].type);
-        if (is_cow)
-            blk_read(f->vq[0], 0, buf, LEN);
-        else
-            put(f, 0, 1);
-        blk_flush(f->vq[0]);
-        pid = process_of(v, 0);
-        assert_int_equal(kill(pid, SIGKILL), 0);
-        if (is_cow)
-            blk_read(f->vq[0], 0, buf, LEN);
-        else
-            need_at(f, 0, 1);
-        pid = process_of(v, pid);
-        put(f, 0, 2);
-        assert_int_equal(kill(pid, SIGKILL), 0);
+        if (!is_cow)
+            put(d.f, 0, 1);
+        blk_flush(d.f->vq[0]);
+        kill_process(&d.c, "d");
+        need_at(d.f, 0, is_cow ? 0 : 1);
+        need_restarts(&d.c, "d", 1);
+        put(d.f, 0, 2);
+        kill_process(&d.c, "d");
         if (filters[i].holds) {
-            vub_log_wait(v, "has forgotten what was written");
-            front_free(f);
-            f = front_new(v, "d", NULL); /* of another guest */
-            put(f, 0, 3);
-            need_at(f, 0, 3);
+            vub_log_wait(d.v, "has forgotten what was written");
+            drive_again(&d); /* another guest */
+            put(d.f, 0, 3);
+            need_at(d.f, 0, 3);
         } else {
-            need_at(f, 0, 2);
+            need_at(d.f, 0, 2);
         }
-        front_free(f);
-        vub_free(v);
+        drive_close(&d);
     }
     front_note(" ");
 }

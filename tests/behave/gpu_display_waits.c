@@ -38,8 +38,7 @@ static void a_silent_display_delays_the_rings_and_nothing_else(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     d->silent = 1u << DISPLAY_GET_DISPLAY_INFO;
     began = front_now_ms();
     begin_with(&s, d);
@@ -62,8 +61,7 @@ static void a_display_that_goes_is_not_waited_for(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     d->silent = ~0u;
     begin_with(&s, d);
     display_unplug(d);
@@ -80,8 +78,7 @@ static void rings_may_stop_while_a_display_is_waited_for(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     d->silent = ~0u;
     begin_with(&s, d);
     screen_stop(&s);
@@ -145,8 +142,7 @@ static void a_guest_is_told_what_its_display_says_by_then(void **state)
 
     (void)state;
     d->offers = 0; /* the EDID is ours */
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     begin_with(&s, d);
     display_greet(d);
     need_width(&s, 1280);
@@ -188,8 +184,7 @@ static void a_display_that_does_not_say_is_waited_for_once(void **state)
     int64_t began;
 
     (void)state;
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     begin_with(&s, d);
     display_greet(d);
     need_width(&s, 1280);
@@ -223,8 +218,7 @@ static void a_ring_that_stops_does_not_wait_for_a_display(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(SHOWN);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SHOWN);
     begin_with(&s, d);
     display_greet(d);
     need_width(&s, 1280);

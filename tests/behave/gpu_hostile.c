@@ -21,8 +21,7 @@ static void scene_open(struct scene *scene)
 {
     struct screen *s = &scene->s;
 
-    s->v = ctl_start(DEVICES);
-    ctl_open(&s->c, s->v);
+    screen_run(s, DEVICES);
     ctl_call(&s->c, "status", "{}"); /* it has been accepted then */
     ctl_need(&s->c, "result");
     neighbours_start(&scene->disks, s->v);

@@ -299,8 +299,7 @@ static void resources_follow_their_memory(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(one);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, one);
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
         struct gpu_fb *fb;
 
@@ -353,8 +352,7 @@ static void a_backing_lies_in_memory_as_a_whole(void **state)
     struct screen s;
 
     (void)state;
-    s.v = ctl_start(one);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, one);
     open_regions(&s, &ring_modes[0]);
     /* The last page of region 0 and the first of region 1; then one too far. */
     e[0] = (struct virtio_gpu_mem_entry){htole64((16 << 20) - 512),

@@ -316,8 +316,7 @@ static void whoever_waits_outlives_guests(void **state)
     struct ctl c, d;
 
     (void)state;
-    s.v = ctl_start(SCREEN(""));
-    ctl_open(&s.c, s.v);
+    screen_run(&s, SCREEN(""));
     wait_for(&s, &c, "'changed': true");
     front_settle((s.g = gpu_open(s.v, "screen", NULL))->f);
     show(&s, 1);

@@ -30,11 +30,17 @@ static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
     return text;
 }
 
-static __attribute__((unused)) void
-screen_open(struct screen *s, const char *devices, const struct front_conf *c)
+/* Without a session yet. */
+static inline void screen_run(struct screen *s, const char *devices)
 {
     s->v = ctl_start(devices);
     ctl_open(&s->c, s->v);
+}
+
+static __attribute__((unused)) void
+screen_open(struct screen *s, const char *devices, const struct front_conf *c)
+{
+    screen_run(s, devices);
     s->g = gpu_open(s->v, "screen", c);
 }
 
@@ -51,8 +57,7 @@ static __attribute__((unused)) void on_all_rings(const char *devices,
 {
     struct screen s;
 
-    s.v = ctl_start(devices);
-    ctl_open(&s.c, s.v);
+    screen_run(&s, devices);
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
         s.g = gpu_open(s.v, "screen", &ring_modes[mode]);
         front_note("%s", mode_name(&ring_modes[mode]));

@@ -7,21 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "desk.h"
 #include "front/display.h"
-#include "front/input.h"
 
-#define KEYBOARD_OF(more)                                                      \
-    "{'id': 'k', 'type': 'input', " more "'source': {'type': 'virtual', "      \
-    "'preset': 'keyboard'}}"
-#define KEYBOARD KEYBOARD_OF("")
+#define KEYBOARD KEY("k", "keyboard")
 #define HOST                                                                   \
     "{'id': 'h', 'type': 'scsi', 'luns': [{'target': 0, 'lun': 0, "            \
     "'store': " MEMORY "}]}"
 #define FILE_STORE "{'type': 'file', 'path': 'img'}"
 
-enum { EV_SYN, EV_KEY };
-enum { KEY_A = 30, KEY_B = 48 };
 #define ISOLATED "'isolation': 'process', "
 
 /* ---- load ---- */
@@ -192,7 +186,7 @@ static inline void key(struct vub *v, struct input *in, unsigned code,
              code == KEY_A ? "KEY_A" : "KEY_B", value);
     ctl_open(&c, v);
     ctl_call(&c, "input.send", params);
-    input_need_frame(in, EV_KEY, code, value);
+    input_need_frame(in, EVKEY, code, value);
     ctl_need(&c, "\"result\":{");
     ctl_close(&c);
 }

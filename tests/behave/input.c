@@ -3,23 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "behave.h"
-#include "ctl.h"
-#include "front/input.h"
-
-#define KEY(id, preset)                                                        \
-    "{'id': '" id "', 'type': 'input', 'source': {'type': 'virtual', "         \
-    "'preset': '" preset "'}}"
-
-enum { SYN, EVKEY, REL, ABS, LED = 0x11 };
-enum {
-    KEY_A = 30,
-    KEY_B = 48,
-    KEY_SHIFT = 42,
-    BTN_LEFT = 0x110,
-    BTN_MIDDLE = 0x112,
-    BTN_TOUCH = 0x14a
-};
+#include "desk.h"
 
 /* ---- the control socket ---- */
 
@@ -125,160 +109,138 @@ static void events_arrive_on_every_kind_of_ring(void **state)
 
 static void a_frame_that_fits_calls_once(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 64);
+    struct desk d = desk_open(KEY("k", "keyboard"), "k", NULL, 64);
     uint64_t calls;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
-    in->hold = true;
-    vq_wait_ms(in->events, 0); /* a ring that starts may have called */
-    in->events->calls = 0;
-    ctl_call(&c, "input.send",
+    d.in->hold = true;
+    vq_wait_ms(d.in->events, 0); /* a ring that starts may have called */
+    d.in->events->calls = 0;
+    ctl_call(&d.c, "input.send",
              "{'device': 'k', 'events': ["
              "{'code': 'KEY_A', 'value': 1}, {'code': 'KEY_B', 'value': 1},"
              "{'code': 'KEY_A', 'value': 0}, {'code': 'KEY_B', 'value': 0}]}");
-    input_need(in, EVKEY, KEY_A, 1);
-    input_need(in, EVKEY, KEY_B, 1);
-    input_need(in, EVKEY, KEY_A, 0);
-    input_need(in, EVKEY, KEY_B, 0);
-    input_need(in, SYN, 0, 0);
-    if (in->events->calls == 0) { /* we were quicker than it */
-        front_need_fd(in->events->call_fd, POLLIN, "the frame's call");
-        assert_int_equal(read(in->events->call_fd, &calls, sizeof(calls)),
+    input_need(d.in, EVKEY, KEY_A, 1);
+    input_need(d.in, EVKEY, KEY_B, 1);
+    input_need(d.in, EVKEY, KEY_A, 0);
+    input_need(d.in, EVKEY, KEY_B, 0);
+    input_need(d.in, SYN, 0, 0);
+    if (d.in->events->calls == 0) { /* we were quicker than it */
+        front_need_fd(d.in->events->call_fd, POLLIN, "the frame's call");
+        assert_int_equal(read(d.in->events->call_fd, &calls, sizeof(calls)),
                          sizeof(calls));
         assert_int_equal(calls, 1);
     } else {
-        assert_int_equal(in->events->calls, 1);
+        assert_int_equal(d.in->events->calls, 1);
     }
     /* It is answered when the guest has given all five buffers back. */
-    input_refill(in, 4);
-    front_settle(in->f);
-    ctl_call(&c, "status", "{'device': 'k'}");
-    ctl_need(&c, "\"events\":5");
-    input_refill(in, 1);
-    ctl_need(&c, "\"id\":1");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    input_refill(d.in, 4);
+    front_settle(d.in->f);
+    ctl_call(&d.c, "status", "{'device': 'k'}");
+    ctl_need(&d.c, "\"events\":5");
+    input_refill(d.in, 1);
+    ctl_need(&d.c, "\"id\":1");
+    desk_close(&d);
 }
 
 static void a_text_is_typed(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(
-        v, "k", &(struct front_conf){.packed = true, .event_idx = true}, 4);
-    struct ctl c;
+    struct desk d =
+        desk_open(KEY("k", "keyboard"), "k",
+                  &(struct front_conf){.packed = true, .event_idx = true}, 4);
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "input.type", "{'device': 'k', 'text': 'Ab'}");
-    input_need_frame(in, EVKEY, KEY_SHIFT, 1);
-    input_need_frame(in, EVKEY, KEY_A, 1);
-    input_need_frame(in, EVKEY, KEY_A, 0);
-    input_need_frame(in, EVKEY, KEY_SHIFT, 0);
-    input_need_frame(in, EVKEY, KEY_B, 1);
-    input_need_frame(in, EVKEY, KEY_B, 0);
-    ctl_need(&c, "\"characters\":2");
-    ctl_call(&c, "input.type", "{'device': 'k', 'text': 'a\303\251'}");
-    ctl_need(&c, "character 2");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    ctl_call(&d.c, "input.type", "{'device': 'k', 'text': 'Ab'}");
+    input_need_frame(d.in, EVKEY, KEY_SHIFT, 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 0);
+    input_need_frame(d.in, EVKEY, KEY_SHIFT, 0);
+    input_need_frame(d.in, EVKEY, KEY_B, 1);
+    input_need_frame(d.in, EVKEY, KEY_B, 0);
+    ctl_need(&d.c, "\"characters\":2");
+    ctl_call(&d.c, "input.type", "{'device': 'k', 'text': 'a\303\251'}");
+    ctl_need(&d.c, "character 2");
+    desk_close(&d);
 }
 
 static void a_place_is_clicked(void **state)
 {
-    struct vub *v = ctl_start(KEY("p", "tablet") "," KEY("t", "touch"));
-    struct input *in = input_new(v, "p", NULL, 4);
-    struct ctl c;
+    struct desk d =
+        desk_open(KEY("p", "tablet") "," KEY("t", "touch"), "p", NULL, 4);
 
     (void)state;
-    ctl_open(&c, v);
-    in->hold = true; /* each frame waits for the guest to take the one before */
-    ctl_call(&c, "input.click",
+    d.in->hold = true; /* each frame waits until the one before is taken */
+    ctl_call(&d.c, "input.click",
              "{'device': 'p', 'x': 1023, 'y': 0, 'width': 1024, 'height': 768,"
              " 'button': 'middle', 'count': 2, 'gap_ms': 1}");
-    input_need(in, ABS, 0, 32752);
-    input_need(in, ABS, 1, 21);
-    input_need(in, SYN, 0, 0);
+    input_need(d.in, ABS, 0, 32752);
+    input_need(d.in, ABS, 1, 21);
+    input_need(d.in, SYN, 0, 0);
     for (int i = 0; i < 4; i++) {
         struct input_ev ev;
 
-        front_settle(in->f);
-        assert_false(input_take(in, &ev));
-        input_refill(in, 4);
-        input_need(in, EVKEY, BTN_MIDDLE, i % 2 == 0);
-        input_need(in, SYN, 0, 0);
+        front_settle(d.in->f);
+        assert_false(input_take(d.in, &ev));
+        input_refill(d.in, 4);
+        input_need(d.in, EVKEY, BTN_MIDDLE, i % 2 == 0);
+        input_need(d.in, SYN, 0, 0);
     }
-    assert_false(ctl_has_answer(&c));
-    input_refill(in, 4);
-    ctl_need(&c, "\"clicks\":2,\"at\":[32752,21]");
-    input_free(in);
-    in = input_new(v, "t", NULL, 8);
-    ctl_call(&c, "input.click",
+    assert_false(ctl_has_answer(&d.c));
+    input_refill(d.in, 4);
+    ctl_need(&d.c, "\"clicks\":2,\"at\":[32752,21]");
+    input_free(d.in);
+    d.in = input_new(d.v, "t", NULL, 8);
+    ctl_call(&d.c, "input.click",
              "{'device': 't', 'x': 0, 'y': 0, 'width': 1, 'height': 2}");
-    input_need(in, ABS, 0x39, 1);
-    input_need(in, ABS, 0x35, 16384);
-    input_need(in, ABS, 0x36, 8192);
-    input_need(in, ABS, 0, 16384);
-    input_need(in, ABS, 1, 8192);
-    input_need(in, EVKEY, BTN_TOUCH, 1);
-    input_need(in, SYN, 0, 0);
-    input_need(in, ABS, 0x39, -1);
-    input_need(in, EVKEY, BTN_TOUCH, 0);
-    input_need(in, SYN, 0, 0);
-    ctl_need(&c, "\"clicks\":1,\"at\":[16384,8192]");
-    ctl_call(&c, "input.click",
+    input_need(d.in, ABS, 0x39, 1);
+    input_need(d.in, ABS, 0x35, 16384);
+    input_need(d.in, ABS, 0x36, 8192);
+    input_need(d.in, ABS, 0, 16384);
+    input_need(d.in, ABS, 1, 8192);
+    input_need(d.in, EVKEY, BTN_TOUCH, 1);
+    input_need(d.in, SYN, 0, 0);
+    input_need(d.in, ABS, 0x39, -1);
+    input_need(d.in, EVKEY, BTN_TOUCH, 0);
+    input_need(d.in, SYN, 0, 0);
+    ctl_need(&d.c, "\"clicks\":1,\"at\":[16384,8192]");
+    ctl_call(&d.c, "input.click",
              "{'device': 't', 'x': 5, 'y': 0, 'width': 5, 'height': 2}");
-    ctl_need(&c, "5 is outside");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    ctl_need(&d.c, "5 is outside");
+    desk_close(&d);
 }
 
 /* The client hangs up while a button is down. */
 static void a_click_that_nobody_waits_for_lets_go(void **state)
 {
-    struct vub *v = ctl_start(KEY("p", "tablet"));
-    struct input *in = input_new(v, "p", NULL, 4);
-    struct ctl c;
+    struct desk d = desk_open(KEY("p", "tablet"), "p", NULL, 4);
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "input.click",
+    ctl_call(&d.c, "input.click",
              "{'device': 'p', 'x': 0, 'y': 0, 'width': 1, 'height': 1,"
              " 'hold_ms': 60000}");
-    input_need(in, ABS, 0, 16384);
-    input_need(in, ABS, 1, 16384);
-    input_need(in, SYN, 0, 0);
-    input_need_frame(in, EVKEY, BTN_LEFT, 1);
-    ctl_close(&c);
-    input_need_frame(in, EVKEY, BTN_LEFT, 0);
-    input_free(in);
-    vub_free(v);
+    input_need(d.in, ABS, 0, 16384);
+    input_need(d.in, ABS, 1, 16384);
+    input_need(d.in, SYN, 0, 0);
+    input_need_frame(d.in, EVKEY, BTN_LEFT, 1);
+    ctl_close(&d.c);
+    input_need_frame(d.in, EVKEY, BTN_LEFT, 0);
+    desk_close(&d);
 }
 
 static void the_guest_sets_leds(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 64);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard"), "k", NULL, 64);
 
     (void)state;
-    ctl_open(&c, v);
-    input_status(in, LED, 1, 1);
-    input_status(in, LED, 9, 1);    /* it has no such LED */
-    input_status(in, 77, 65535, 1); /* nor anything like that */
-    ctl_call(&c, "status", "{'device': 'k'}");
-    ctl_need(&c, "\"leds\":[\"LED_CAPSL\"]");
-    input_status(in, LED, 1, 0);
-    ctl_call(&c, "status", "{'device': 'k'}");
-    ctl_need(&c, "\"leds\":[]");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    input_status(d.in, LED, 1, 1);
+    input_status(d.in, LED, 9, 1);    /* it has no such LED */
+    input_status(d.in, 77, 65535, 1); /* nor anything like that */
+    ctl_call(&d.c, "status", "{'device': 'k'}");
+    ctl_need(&d.c, "\"leds\":[\"LED_CAPSL\"]");
+    input_status(d.in, LED, 1, 0);
+    ctl_call(&d.c, "status", "{'device': 'k'}");
+    ctl_need(&d.c, "\"leds\":[]");
+    desk_close(&d);
 }
 
 /* ---- coming and going ---- */
@@ -287,79 +249,64 @@ static void a_held_key_goes_up_when_the_front_end_hangs_up(void **state)
 {
     (void)state;
     for (unsigned packed = 0; packed < 2; packed++) {
-        struct vub *v = ctl_start(KEY("k", "keyboard"));
-        struct input *in =
-            input_new(v, "k", &(struct front_conf){.packed = packed}, 64);
-        struct ctl c;
+        struct desk d = desk_open(KEY("k", "keyboard"), "k",
+                                  &(struct front_conf){.packed = packed}, 64);
 
-        ctl_open(&c, v);
-        send_key(&c, "k", "KEY_A", 1);
-        input_need_frame(in, EVKEY, KEY_A, 1);
-        ctl_need(&c, "\"events\":2");
-        front_disconnect(in->f);
+        send_key(&d.c, "k", "KEY_A", 1);
+        input_need_frame(d.in, EVKEY, KEY_A, 1);
+        ctl_need(&d.c, "\"events\":2");
+        front_disconnect(d.in->f);
         /* In the memory that the guest still has. */
-        input_need_frame(in, EVKEY, KEY_A, 0);
+        input_need_frame(d.in, EVKEY, KEY_A, 0);
         /* It goes on with the next connection, where nothing is held, from
          * where the used ring is: no buffer is ever lost. */
-        in->events->base = packed ? 4u * 0x10001 | 0x80008000 : 4;
-        front_resume(in->f);
-        send_key(&c, "k", "KEY_B", 1);
-        input_need_frame(in, EVKEY, KEY_B, 1);
-        ctl_need(&c, "\"events\":2");
-        input_free(in);
-        ctl_close(&c);
-        vub_free(v);
+        d.in->events->base = packed ? 4u * 0x10001 | 0x80008000 : 4;
+        front_resume(d.in->f);
+        send_key(&d.c, "k", "KEY_B", 1);
+        input_need_frame(d.in, EVKEY, KEY_B, 1);
+        ctl_need(&d.c, "\"events\":2");
+        desk_close(&d);
     }
 }
 
 static void a_held_key_goes_up_before_a_ring_has_stopped(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 64);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard"), "k", NULL, 64);
 
     (void)state;
-    ctl_open(&c, v);
-    send_key(&c, "k", "KEY_A", 1);
-    input_need_frame(in, EVKEY, KEY_A, 1);
-    ctl_need(&c, "\"events\":2");
-    vq_stop(in->events);
-    assert_int_equal(vq_used(in->events), 2);
-    input_need_frame(in, EVKEY, KEY_A, 0);
+    send_key(&d.c, "k", "KEY_A", 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 1);
+    ctl_need(&d.c, "\"events\":2");
+    vq_stop(d.in->events);
+    assert_int_equal(vq_used(d.in->events), 2);
+    input_need_frame(d.in, EVKEY, KEY_A, 0);
     /* Without a driver nothing is sent. */
-    send_key(&c, "k", "KEY_B", 1);
-    ctl_need(&c, "no driver");
-    vq_start(in->events);
-    send_key(&c, "k", "KEY_B", 1);
-    input_need_frame(in, EVKEY, KEY_B, 1);
-    ctl_need(&c, "\"events\":2");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    send_key(&d.c, "k", "KEY_B", 1);
+    ctl_need(&d.c, "no driver");
+    vq_start(d.in->events);
+    send_key(&d.c, "k", "KEY_B", 1);
+    input_need_frame(d.in, EVKEY, KEY_B, 1);
+    ctl_need(&d.c, "\"events\":2");
+    desk_close(&d);
 }
 
 static void a_disabled_ring_gets_nothing(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 64);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard"), "k", NULL, 64);
 
     (void)state;
-    ctl_open(&c, v);
-    send_key(&c, "k", "KEY_A", 1);
-    input_need_frame(in, EVKEY, KEY_A, 1);
-    ctl_need(&c, "\"events\":2");
-    vq_enable(in->events, false);
-    send_key(&c, "k", "KEY_A", 0);
-    ctl_call(&c, "status", "{'device': 'k'}");
-    ctl_need(&c, "\"queued_events\":2");
-    assert_int_equal(vq_used(in->events), 0);
-    vq_enable(in->events, true);
-    input_need_frame(in, EVKEY, KEY_A, 0);
-    ctl_need(&c, "\"events\":2");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    send_key(&d.c, "k", "KEY_A", 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 1);
+    ctl_need(&d.c, "\"events\":2");
+    vq_enable(d.in->events, false);
+    send_key(&d.c, "k", "KEY_A", 0);
+    ctl_call(&d.c, "status", "{'device': 'k'}");
+    ctl_need(&d.c, "\"queued_events\":2");
+    assert_int_equal(vq_used(d.in->events), 0);
+    vq_enable(d.in->events, true);
+    input_need_frame(d.in, EVKEY, KEY_A, 0);
+    ctl_need(&d.c, "\"events\":2");
+    desk_close(&d);
 }
 
 /* ---- who misbehaves ---- */
@@ -374,38 +321,33 @@ static void still_works(struct ctl *c, struct input *other, int value)
 
 static void a_guest_that_never_refills_harms_nobody(void **state)
 {
-    struct vub *v =
-        ctl_start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 4);
-    struct input *other = input_new(v, "other", NULL, 4);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard") "," KEY("other", "keyboard"),
+                              "k", NULL, 4);
+    struct input *other = input_new(d.v, "other", NULL, 4);
     long before;
 
     (void)state;
-    ctl_open(&c, v);
-    still_works(&c, other, 1);
-    before = vub_rss_kib(v);
+    still_works(&d.c, other, 1);
+    before = vub_rss_kib(d.v);
     for (unsigned round = 0; round < 200; round++) {
         for (unsigned i = 0; i < 50; i++)
-            ctl_call(&c, "input.send",
+            ctl_call(&d.c, "input.send",
                      i & 1 ? "{'device': 'k', 'timeout_ms': 1, 'events': "
                              "[{'code': 'KEY_A', 'value': 0}]}"
                            : "{'device': 'k', 'timeout_ms': 1, 'events': "
                              "[{'code': 'KEY_A', 'value': 1}]}");
         for (unsigned i = 0; i < 50; i++)
-            ctl_need(&c, "error");
+            ctl_need(&d.c, "error");
     }
-    still_works(&c, other, 0);
-    ctl_call(&c, "status", "{'device': 'k'}");
-    assert_non_null(strstr(ctl_answer(&c), "\"queued_events\":40"));
-    assert_int_equal(vub_log_count(v, "frames are dropped"), 1);
+    still_works(&d.c, other, 0);
+    ctl_call(&d.c, "status", "{'device': 'k'}");
+    assert_non_null(strstr(ctl_answer(&d.c), "\"queued_events\":40"));
+    assert_int_equal(vub_log_count(d.v, "frames are dropped"), 1);
     /* With sanitizers what was freed is kept for a while. */
-    if (vub_maps(v, "libasan") == 0 && vub_maps(v, "libtsan") == 0)
-        assert_true(vub_rss_kib(v) - before < 4096);
-    input_free(in);
+    if (vub_maps(d.v, "libasan") == 0 && vub_maps(d.v, "libtsan") == 0)
+        assert_true(vub_rss_kib(d.v) - before < 4096);
     input_free(other);
-    ctl_close(&c);
-    vub_free(v);
+    desk_close(&d);
 }
 
 static void bad_buffers_harm_nobody(void **state)
@@ -464,53 +406,43 @@ static void bad_buffers_harm_nobody(void **state)
 /* An available index that runs away, while an event waits for buffers. */
 static void a_broken_ring_harms_nobody(void **state)
 {
-    struct vub *v =
-        ctl_start(KEY("k", "keyboard") "," KEY("other", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 2);
-    struct input *other = input_new(v, "other", NULL, 4);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard") "," KEY("other", "keyboard"),
+                              "k", NULL, 2);
+    struct input *other = input_new(d.v, "other", NULL, 4);
 
     (void)state;
-    ctl_open(&c, v);
-    in->hold = true;
-    send_key(&c, "k", "KEY_A", 1);
-    send_key(&c, "k", "KEY_A", 0);
-    input_need_frame(in, EVKEY, KEY_A, 1);
-    vq_avail_idx(in->events, 40000);
-    vq_notify(in->events);
-    vq_need_err(in->events);
-    input_free(in);
-    ctl_need(&c, "error");
-    ctl_need(&c, "error");
-    still_works(&c, other, 1);
-    in = input_new(v, "k", NULL, 2);
-    send_key(&c, "k", "KEY_B", 1);
-    input_need_frame(in, EVKEY, KEY_A, 0); /* what was not told before */
-    input_need_frame(in, EVKEY, KEY_B, 1);
-    ctl_need(&c, "\"events\":2");
-    input_free(in);
+    d.in->hold = true;
+    send_key(&d.c, "k", "KEY_A", 1);
+    send_key(&d.c, "k", "KEY_A", 0);
+    input_need_frame(d.in, EVKEY, KEY_A, 1);
+    vq_avail_idx(d.in->events, 40000);
+    vq_notify(d.in->events);
+    vq_need_err(d.in->events);
+    input_free(d.in);
+    ctl_need(&d.c, "error");
+    ctl_need(&d.c, "error");
+    still_works(&d.c, other, 1);
+    d.in = input_new(d.v, "k", NULL, 2);
+    send_key(&d.c, "k", "KEY_B", 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 0); /* what was not told before */
+    input_need_frame(d.in, EVKEY, KEY_B, 1);
+    ctl_need(&d.c, "\"events\":2");
     input_free(other);
-    ctl_close(&c);
-    vub_free(v);
+    desk_close(&d);
 }
 
 static void a_device_that_stops_ends_its_calls(void **state)
 {
-    struct vub *v = ctl_start(KEY("k", "keyboard"));
-    struct input *in = input_new(v, "k", NULL, 1);
-    struct ctl c;
+    struct desk d = desk_open(KEY("k", "keyboard"), "k", NULL, 1);
 
     (void)state;
-    ctl_open(&c, v);
-    in->hold = true;
-    ctl_call(&c, "input.type",
+    d.in->hold = true;
+    ctl_call(&d.c, "input.type",
              "{'device': 'k', 'text': 'hello', 'timeout_ms': 3600000}");
-    send_key(&c, "k", "KEY_A", 1);
-    input_need(in, EVKEY, 35, 1);
-    vub_stop(v);
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    send_key(&d.c, "k", "KEY_A", 1);
+    input_need(d.in, EVKEY, 35, 1);
+    vub_stop(d.v);
+    desk_close(&d);
 }
 
 BEHAVE_MAIN(T(the_config_space_answers), T(events_arrive_on_every_kind_of_ring),

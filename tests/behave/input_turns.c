@@ -1,15 +1,8 @@
 /* Input devices that have much to do, or whose driver goes in the middle: the
  * worker that they share with others is there for those. */
-#include "behave.h"
-#include "ctl.h"
-#include "front/input.h"
+#include "desk.h"
 
-enum { SYN, EVKEY };
-enum { KEY_A = 30, KEY_B = 48 };
-
-#define KEYBOARD                                                               \
-    "{'id': 'other', 'type': 'input', 'source': {'type': 'virtual', "          \
-    "'preset': 'keyboard'}}"
+#define KEYBOARD KEY("other", "keyboard")
 
 /* A vub with a keyboard, and a replay "r" of this recording. */
 static struct vub *start_replay(const char *recording, const char *keys,
@@ -130,28 +123,22 @@ static void a_long_replay_in_no_time_keeps_nobody_waiting(void **state)
 
 static void a_text_ends_with_the_driver_it_was_typed_to(void **state)
 {
-    struct vub *v = ctl_start(KEYBOARD);
-    struct input *in;
-    struct ctl c;
+    struct desk d = desk_open(KEYBOARD, "other", NULL, 64);
 
     (void)state;
-    ctl_open(&c, v);
-    in = input_new(v, "other", NULL, 64);
-    ctl_call(&c, "input.type",
+    ctl_call(&d.c, "input.type",
              "{'device': 'other', 'text': 'az', 'pace_ms': 3600000}");
-    input_need_frame(in, EVKEY, KEY_A, 1);
-    input_need_frame(in, EVKEY, KEY_A, 0);
-    input_free(in);
-    ctl_need(&c, "the guest has gone; characters that have arrived: 1");
+    input_need_frame(d.in, EVKEY, KEY_A, 1);
+    input_need_frame(d.in, EVKEY, KEY_A, 0);
+    input_free(d.in);
+    ctl_need(&d.c, "the guest has gone; characters that have arrived: 1");
     /* Nothing of it comes to the next one, and the keyboard is free. */
-    in = input_new(v, "other", NULL, 64);
-    ctl_call(&c, "input.type", "{'device': 'other', 'text': 'b'}");
-    input_need_frame(in, EVKEY, KEY_B, 1);
-    input_need_frame(in, EVKEY, KEY_B, 0);
-    ctl_need(&c, "\"characters\":1");
-    input_free(in);
-    ctl_close(&c);
-    vub_free(v);
+    d.in = input_new(d.v, "other", NULL, 64);
+    ctl_call(&d.c, "input.type", "{'device': 'other', 'text': 'b'}");
+    input_need_frame(d.in, EVKEY, KEY_B, 1);
+    input_need_frame(d.in, EVKEY, KEY_B, 0);
+    ctl_need(&d.c, "\"characters\":1");
+    desk_close(&d);
 }
 
 static void a_text_ends_with_the_client_that_asked_for_it(void **state)

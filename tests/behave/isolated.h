@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "drive.h"
 #include "neighbours.h"
 
 #define APART "'isolation': 'process', "
@@ -85,9 +85,7 @@ static inline struct vub *start(const char *devices)
     struct vub *v = vub_new();
 
     make_image(v, "img", 64 << 20);
-    vub_config_whole(v,
-                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': [%s]}",
-                     v->dir, devices);
+    ctl_config(v, devices);
     vub_run(v);
     return v;
 }

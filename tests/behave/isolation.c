@@ -2,12 +2,10 @@
  * nothing, and neither do other devices. docs/isolation.md. */
 #include <time.h>
 
+#include "desk.h"
 #include "front/gpu.h"
-#include "front/input.h"
 #include "isolated.h"
 #include "luns.h"
-
-enum { EVKEY = 1, KEY_A = 30, KEY_B = 48 };
 
 /* Of one vub: each is waited for longer. */
 #define KILLS 5
@@ -16,27 +14,22 @@ enum { EVKEY = 1, KEY_A = 30, KEY_B = 48 };
 
 static void a_device_in_a_process_of_its_own_is_served(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", APART, MEMORY) ", " DISK("e", "", MEMORY));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d =
+        drive_open(DISK("d", APART, MEMORY) ", " DISK("e", "", MEMORY), NULL);
     pid_t pid;
 
     (void)state;
-    ctl_open(&c, v);
-    blk_verify(f->vq[0], 0, 4096, 1);
-    pid = process_of(&c, "d");
-    assert_true(pid > 0 && pid != v->pid);
-    assert_int_equal(process_of(&c, "e"), 0);
-    ctl_call(&c, "status", "{'device': 'd'}");
-    ctl_need(&c, "\"process\":{\"state\":\"running\"");
-    ctl_call(&c, "stats", "{'device': 'd'}");
-    ctl_need(&c, "\"writes\":1");
-    ctl_call(&c, "metrics", "{}");
-    ctl_need(&c, "vub_device_answers{device=\\\"d\\\",type=\\\"block\\\"} 1");
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    blk_verify(d.f->vq[0], 0, 4096, 1);
+    pid = process_of(&d.c, "d");
+    assert_true(pid > 0 && pid != d.v->pid);
+    assert_int_equal(process_of(&d.c, "e"), 0);
+    ctl_call(&d.c, "status", "{'device': 'd'}");
+    ctl_need(&d.c, "\"process\":{\"state\":\"running\"");
+    ctl_call(&d.c, "stats", "{'device': 'd'}");
+    ctl_need(&d.c, "\"writes\":1");
+    ctl_call(&d.c, "metrics", "{}");
+    ctl_need(&d.c, "vub_device_answers{device=\\\"d\\\",type=\\\"block\\\"} 1");
+    drive_close(&d);
     assert_int_equal(kill(pid, 0), -1);
 }
 
@@ -129,43 +122,39 @@ static void a_disk_in_memory_survives_its_process(void **state)
 
 static void a_scsi_host_survives_its_process(void **state)
 {
-    struct vub *v =
-        start(SAN(APART, LUN(0, 0, FILE_OF("img")) ", " LUN(0, 1, SMALL)));
-    struct scsi *s = scsi_open(v, "san", NULL, 4);
+    struct host h = host_on(
+        start(SAN(APART, LUN(0, 0, FILE_OF("img")) ", " LUN(0, 1, SMALL))),
+        NULL, 4);
     struct scsi_lun disks[] = {scsi_at(0, 0), scsi_at(0, 1)};
     uint8_t want[4096], got[4096];
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
     for (unsigned d = 0; d < 2; d++)
-        scsi_attend(s->queue[0], disks[d]);
+        scsi_attend(h.s->queue[0], disks[d]);
     for (unsigned i = 0; i < KILLS; i++) {
         struct scsi_req *r[8];
 
         front_fill(want, sizeof(want), i);
         for (unsigned d = 0; d < 2; d++)
-            scsi_write(s->queue[0], disks[d], 64 + i * 8, want, sizeof(want));
+            scsi_write(h.s->queue[0], disks[d], 64 + i * 8, want, sizeof(want));
         for (unsigned k = 0; k < 8; k++) {
-            r[k] = scsi_new(s, disks[k % 2], 512);
+            r[k] = scsi_new(h.s, disks[k % 2], 512);
             memset(r[k]->data, (int)k, 512);
-            scsi_go(s->queue[0], r[k], CDB_16(SCSI_WRITE_16, k, 1), 512, 0);
+            scsi_go(h.s->queue[0], r[k], CDB_16(SCSI_WRITE_16, k, 1), 512, 0);
         }
-        kill_process(&c, "san");
+        kill_process(&h.c, "san");
         for (unsigned k = 0; k < 8; k++)
-            scsi_need_good(*scsi_wait(s->queue[0], r[k]));
+            scsi_need_good(*scsi_wait(h.s->queue[0], r[k]));
         for (unsigned k = 0; k < 8; k++)
             scsi_free(r[k]);
         for (unsigned d = 0; d < 2; d++) {
-            scsi_read(s->queue[0], disks[d], 64 + i * 8, got, sizeof(got));
+            scsi_read(h.s->queue[0], disks[d], 64 + i * 8, got, sizeof(got));
             assert_memory_equal(got, want, sizeof(want));
         }
-        need_restarts(&c, "san", i + 1);
+        need_restarts(&h.c, "san", i + 1);
     }
-    assert_true(front_lives(s->f));
-    ctl_close(&c);
-    scsi_close(s);
-    vub_free(v);
+    assert_true(front_lives(h.s->f));
+    host_close(&h);
 }
 
 /* The guest sees it, and then it is answered. */
@@ -185,26 +174,19 @@ static void press(struct ctl *c, struct input *in, unsigned code, int value)
  * of again. */
 static void a_keyboard_survives_its_process(void **state)
 {
-    struct vub *v =
-        ctl_start("{'id': 'k', 'type': 'input', " APART
-                  "'source': {'type': 'virtual', 'preset': 'keyboard'}}");
-    struct input *in = input_new(v, "k", NULL, 64);
-    struct ctl c;
+    struct desk d = desk_open(KEY_OF("k", APART, "keyboard"), "k", NULL, 64);
 
     (void)state;
-    ctl_open(&c, v);
     for (unsigned i = 0; i < KILLS; i++) {
-        press(&c, in, KEY_A, 1);
-        kill_process(&c, "k");
-        need_restarts(&c, "k", i + 1);
-        press(&c, in, KEY_B, 1);
-        press(&c, in, KEY_A, 0);
-        press(&c, in, KEY_B, 0);
+        press(&d.c, d.in, KEY_A, 1);
+        kill_process(&d.c, "k");
+        need_restarts(&d.c, "k", i + 1);
+        press(&d.c, d.in, KEY_B, 1);
+        press(&d.c, d.in, KEY_A, 0);
+        press(&d.c, d.in, KEY_B, 0);
     }
-    assert_true(front_lives(in->f));
-    ctl_close(&c);
-    input_free(in);
-    vub_free(v);
+    assert_true(front_lives(d.in->f));
+    desk_close(&d);
 }
 
 static void hash_of(struct ctl *c, char hash[40])

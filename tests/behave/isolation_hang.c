@@ -83,8 +83,7 @@ static void it_is_told_why_one_is_ended(void **state)
     (void)state;
     ctl_open(&c, v);
     ctl_open(&events, v);
-    ctl_call(&events, "events", "{}");
-    ctl_need(&events, "\"result\"");
+    ctl_listen(&events);
     stop_process(&c, "d");
     ctl_need(&events,
              "\"restarts\":1,\"why\":\"it has not answered for 500 ms\"");
@@ -99,27 +98,22 @@ static void it_is_told_why_one_is_ended(void **state)
 /* A front-end's message is with it when it hangs. */
 static void the_front_end_is_answered_by_the_next_one(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", APART HANGS, MEMORY));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(DISK("d", APART HANGS, MEMORY), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    blk_verify(f->vq[0], 0, 4096, 1);
-    stop_process(&c, "d");
-    front_settle(f);
-    vq_stop(f->vq[0]);
-    vq_start(f->vq[0]);
-    need_restarts(&c, "d", 1);
-    stop_process(&c, "d");
-    vq_stop(f->vq[0]);
-    vq_start(f->vq[0]);
-    blk_verify(f->vq[0], 8, 4096, 2);
-    need_restarts(&c, "d", 2);
-    assert_true(front_lives(f));
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    blk_verify(d.f->vq[0], 0, 4096, 1);
+    stop_process(&d.c, "d");
+    front_settle(d.f);
+    vq_stop(d.f->vq[0]);
+    vq_start(d.f->vq[0]);
+    need_restarts(&d.c, "d", 1);
+    stop_process(&d.c, "d");
+    vq_stop(d.f->vq[0]);
+    vq_start(d.f->vq[0]);
+    blk_verify(d.f->vq[0], 8, 4096, 2);
+    need_restarts(&d.c, "d", 2);
+    assert_true(front_lives(d.f));
+    drive_close(&d);
 }
 
 /* ---- those that do not ---- */
@@ -127,71 +121,59 @@ static void the_front_end_is_answered_by_the_next_one(void **state)
 /* It answers while its requests take longer than it might. */
 static void a_slow_disk_is_not_taken_for_hanging(void **state)
 {
-    struct vub *v = ctl_start(
+    struct drive d = drive_open(
         DISK("d", APART PATIENT,
-             "{'type': 'delay', 'all': {'us': 5000000}, 'next': " MEMORY "}"));
-    struct front *f = front_new(v, "d", NULL);
+             "{'type': 'delay', 'all': {'us': 5000000}, 'next': " MEMORY "}"),
+        NULL);
     uint8_t block[512] = {1};
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
-    blk_write(f->vq[0], 0, block, sizeof(block));
-    assert_int_equal(process_number(&c, "d", "restarts"), 0);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    blk_write(d.f->vq[0], 0, block, sizeof(block));
+    assert_int_equal(process_number(&d.c, "d", "restarts"), 0);
+    drive_close(&d);
 }
 
 /* As a debugger has it: for as long as another one is noticed twice. */
 static void one_may_be_stopped_for_ever(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", APART "'hang_timeout': 'never', ",
-                                   MEMORY) ", " DISK("o", APART HANGS, MEMORY));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d =
+        drive_open(DISK("d", APART "'hang_timeout': 'never', ",
+                        MEMORY) ", " DISK("o", APART HANGS, MEMORY),
+                   NULL);
     pid_t pid;
 
     (void)state;
-    ctl_open(&c, v);
-    pid = need_process(&c, "d");
-    stop_process(&c, "d");
+    pid = need_process(&d.c, "d");
+    stop_process(&d.c, "d");
     for (unsigned i = 0; i < 2; i++) {
-        stop_process(&c, "o");
-        need_restarts(&c, "o", i + 1);
+        stop_process(&d.c, "o");
+        need_restarts(&d.c, "o", i + 1);
     }
-    assert_int_equal(process_of(&c, "d"), pid);
+    assert_int_equal(process_of(&d.c, "d"), pid);
     assert_int_equal(kill(pid, SIGCONT), 0);
-    blk_verify(f->vq[0], 0, 4096, 1);
-    assert_int_equal(process_number(&c, "d", "restarts"), 0);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    blk_verify(d.f->vq[0], 0, 4096, 1);
+    assert_int_equal(process_number(&d.c, "d", "restarts"), 0);
+    drive_close(&d);
 }
 
 /* One that is stopped with its keeper, as a machine that sleeps does it, has
  * not hung: it answers when both go on. */
 static void one_that_is_stopped_with_its_keeper_is_let_be(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", APART PATIENT, MEMORY));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(DISK("d", APART PATIENT, MEMORY), NULL);
     pid_t pid;
 
     (void)state;
-    ctl_open(&c, v);
-    pid = need_process(&c, "d");
-    assert_int_equal(kill(v->pid, SIGSTOP), 0);
+    pid = need_process(&d.c, "d");
+    assert_int_equal(kill(d.v->pid, SIGSTOP), 0);
     assert_int_equal(kill(pid, SIGSTOP), 0);
-    assert_false(front_wait_fd(f->sock, 1 /* POLLIN */, 2 * PATIENT_MS));
-    assert_int_equal(kill(v->pid, SIGCONT), 0);
+    assert_false(front_wait_fd(d.f->sock, 1 /* POLLIN */, 2 * PATIENT_MS));
+    assert_int_equal(kill(d.v->pid, SIGCONT), 0);
     assert_int_equal(kill(pid, SIGCONT), 0);
-    blk_verify(f->vq[0], 0, 4096, 1);
-    assert_int_equal(process_number(&c, "d", "restarts"), 0);
-    assert_int_equal(process_of(&c, "d"), pid);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    blk_verify(d.f->vq[0], 0, 4096, 1);
+    assert_int_equal(process_number(&d.c, "d", "restarts"), 0);
+    assert_int_equal(process_of(&d.c, "d"), pid);
+    drive_close(&d);
 }
 
 BEHAVE_MAIN(T(a_disk_of_a_file_survives_a_process_that_hangs),

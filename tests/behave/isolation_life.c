@@ -79,34 +79,31 @@ static void errors_of_several_are_told_in_their_order(void **state)
 
 static void commands_reach_it(void **state)
 {
-    struct vub *v = start(DISK("d", APART, FILE_OF("img")) ", " DISK(
-        "t", APART,
-        "{'type': 'throttle', 'name': 'gold', 'iops': 1000,"
-        " 'next': " MEMORY "}"));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d =
+        drive_on(start(DISK("d", APART, FILE_OF("img")) ", " DISK(
+                     "t", APART,
+                     "{'type': 'throttle', 'name': 'gold', 'iops': 1000,"
+                     " 'next': " MEMORY "}")),
+                 NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    assert_int_equal(truncate(vub_path(v, "img"), 128 << 20), 0);
-    ctl_call(&c, "block.resize", "{'device': 'd'}");
-    ctl_need(&c, "\"result\"");
-    assert_int_equal(blk_capacity(f), (128 << 20) / 512);
-    ctl_call(&c, "block.resize", "{'device': 'd', 'nonsense': 1}");
-    ctl_need(&c, "/params/nonsense");
-    ctl_call(&c, "throttle.set", "{'name': 'gold', 'iops': 77}");
-    ctl_need(&c, "\"iops\":77");
-    ctl_call(&c, "throttle.set", "{'name': 'silver', 'iops': 77}");
-    ctl_need(&c, "there is no throttle \\\"silver\\\"");
-    kill_process(&c, "t");
-    need_restarts(&c, "t", 1);
-    ctl_call(&c, "status", "{}");
-    ctl_need(&c, "\"throttles\":[{\"name\":\"gold\",\"iops\":77");
-    ctl_call(&c, "metrics", "{}");
-    ctl_need(&c, "device=\\\"t\\\"");
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    assert_int_equal(truncate(vub_path(d.v, "img"), 128 << 20), 0);
+    ctl_call(&d.c, "block.resize", "{'device': 'd'}");
+    ctl_need(&d.c, "\"result\"");
+    assert_int_equal(blk_capacity(d.f), (128 << 20) / 512);
+    ctl_call(&d.c, "block.resize", "{'device': 'd', 'nonsense': 1}");
+    ctl_need(&d.c, "/params/nonsense");
+    ctl_call(&d.c, "throttle.set", "{'name': 'gold', 'iops': 77}");
+    ctl_need(&d.c, "\"iops\":77");
+    ctl_call(&d.c, "throttle.set", "{'name': 'silver', 'iops': 77}");
+    ctl_need(&d.c, "there is no throttle \\\"silver\\\"");
+    kill_process(&d.c, "t");
+    need_restarts(&d.c, "t", 1);
+    ctl_call(&d.c, "status", "{}");
+    ctl_need(&d.c, "\"throttles\":[{\"name\":\"gold\",\"iops\":77");
+    ctl_call(&d.c, "metrics", "{}");
+    ctl_need(&d.c, "device=\\\"t\\\"");
+    drive_close(&d);
 }
 
 #define LIMITED(iops)                                                          \
@@ -192,8 +189,7 @@ static void a_restart_is_an_event(void **state)
     (void)state;
     ctl_open(&c, v);
     ctl_open(&events, v);
-    ctl_call(&events, "events", "{}");
-    ctl_need(&events, "\"result\"");
+    ctl_listen(&events);
     kill_process(&c, "d");
     ctl_need(&events, "\"event\":\"device.restarted\",\"device\":\"d\"");
     ctl_close(&events);
@@ -268,10 +264,7 @@ static void devices_come_and_go(void **state)
              "{'config': {'id': 'n', 'type': 'block', " APART
              "'store': {'type': 'memory', 'size': '1M'}}}");
     ctl_need(&c, "has to be in the config file too");
-    vub_config_whole(v,
-                     "{'runtime_dir': '%s', 'control': 'ctl', 'devices': "
-                     "[" DISK("n", APART, MEMORY) "]}",
-                     v->dir);
+    ctl_config(v, DISK("n", APART, MEMORY));
     ctl_call(&c, "config.reload", "{}");
     ctl_need(&c, "\"added\":[\"n\"]");
     f = front_new(v, "n", NULL);

@@ -2,7 +2,7 @@
 #ifndef BEHAVE_LUNS_H
 #define BEHAVE_LUNS_H
 
-#include "behave.h"
+#include "ctl.h"
 #include "front/scsi.h"
 
 #define SMALL "{'type': 'memory', 'size': '8M'}"
@@ -20,6 +20,44 @@
 /* A controller that has some units at addresses of each kind. */
 #define THREE_UNITS                                                            \
     SAN("", LUN(0, 0, SMALL) "," LUN(0, 300, SMALL) "," LUN(5, 7, SMALL))
+
+/* A vub with it, its control socket, and a session. */
+struct host {
+    struct vub *v;
+    struct ctl c;
+    struct scsi *s;
+};
+
+/* Of a vub that runs; with so many buffers for events. */
+static inline struct host host_on(struct vub *v, const struct front_conf *c,
+                                  unsigned events)
+{
+    struct host h = {.v = v};
+
+    ctl_open(&h.c, v);
+    h.s = scsi_open(v, "san", c, events);
+    return h;
+}
+
+static inline struct host host_open(const char *devices,
+                                    const struct front_conf *c, unsigned events)
+{
+    return host_on(ctl_start(devices), c, events);
+}
+
+/* The session ends, and another one begins. */
+static inline void host_again(struct host *h)
+{
+    scsi_close(h->s);
+    h->s = scsi_open(h->v, "san", NULL, 4);
+}
+
+static inline void host_close(struct host *h)
+{
+    scsi_close(h->s);
+    ctl_close(&h->c);
+    vub_free(h->v);
+}
 
 #define REPORT_LUNS(select, len)                                               \
     CDB(SCSI_REPORT_LUNS, 0, select, 0, 0, 0, BE32(len), 0, 0)

@@ -1,82 +1,52 @@
 /* Disks and units that forget, on command: powercut and cow, before guests. */
-#include "ctl.h"
+#include "drive.h"
 #include "luns.h"
 
 #define POWERCUT "{'type': 'powercut', 'seed': 7, 'next': " MEMORY "}"
 #define COW "{'type': 'cow', 'next': " MEMORY "}"
-#define LEN 4096u
-
-static void put(struct front *f, uint64_t sector, int byte)
-{
-    char buf[LEN];
-
-    memset(buf, byte, LEN);
-    blk_write(f->vq[0], sector, buf, LEN);
-}
-
-static void need_at(struct front *f, uint64_t sector, int byte)
-{
-    char buf[LEN], want[LEN];
-
-    memset(want, byte, LEN);
-    blk_read(f->vq[0], sector, buf, LEN);
-    assert_memory_equal(buf, want, LEN);
-}
 
 static void
 a_power_cut_ends_the_session_and_loses_what_was_not_flushed(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", POWERCUT));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c, events;
+    struct drive d = drive_open(DISK("d", "", POWERCUT), NULL);
+    struct ctl events;
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_open(&events, v);
-    ctl_call(&events, "events", "{}");
-    ctl_need(&events, "\"result\"");
-    put(f, 0, 1);
-    blk_flush(f->vq[0]);
-    put(f, 0, 2);
-    put(f, 8, 2);
-    need_at(f, 0, 2);
-    ctl_call(&c, "powercut.cut", "{'device': 'd', 'outcome': 'lost'}");
-    ctl_need(&c, "\"writes\":2,\"kept\":0,\"lost\":2,\"torn\":0");
-    front_need_hangup(f);
-    front_free(f);
+    ctl_open(&events, d.v);
+    ctl_listen(&events);
+    put(d.f, 0, 1);
+    blk_flush(d.f->vq[0]);
+    put(d.f, 0, 2);
+    put(d.f, 8, 2);
+    need_at(d.f, 0, 2);
+    ctl_call(&d.c, "powercut.cut", "{'device': 'd', 'outcome': 'lost'}");
+    ctl_need(&d.c, "\"writes\":2,\"kept\":0,\"lost\":2,\"torn\":0");
+    front_need_hangup(d.f);
     while (!strstr(ctl_answer(&events), "\"powercut.cut\""))
         ;
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 1);
-    need_at(f, 8, 0);
-    put(f, 8, 3);
-    front_free(f);
+    drive_again(&d);
+    need_at(d.f, 0, 1);
+    need_at(d.f, 8, 0);
+    put(d.f, 8, 3);
     ctl_close(&events);
-    ctl_close(&c);
-    vub_free(v);
+    drive_close(&d);
 }
 
 static void without_a_write_cache_nothing_is_lost(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", "'write_cache': false, 'queues': 2, ", POWERCUT));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(
+        DISK("d", "'write_cache': false, 'queues': 2, ", POWERCUT), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    put(f, 0, 1);
-    put(f, 8, 2);
-    ctl_call(&c, "powercut.cut", "{'device': 'd', 'outcome': 'lost'}");
-    ctl_need(&c, "\"writes\":0");
-    front_need_hangup(f);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 1);
-    need_at(f, 8, 2);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    put(d.f, 0, 1);
+    put(d.f, 8, 2);
+    ctl_call(&d.c, "powercut.cut", "{'device': 'd', 'outcome': 'lost'}");
+    ctl_need(&d.c, "\"writes\":0");
+    front_need_hangup(d.f);
+    drive_again(&d);
+    need_at(d.f, 0, 1);
+    need_at(d.f, 8, 2);
+    drive_close(&d);
 }
 
 /* Many requests are under way; whoever has an answer to a flush has it. */
@@ -115,113 +85,89 @@ static void the_power_goes_while_much_is_under_way(void **state)
 
 static void a_disk_is_reset_between_two_guests(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", COW));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(DISK("d", "", COW), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    put(f, 0, 1);
-    need_at(f, 0, 1);
-    ctl_call(&c, "status", "{'device': 'd'}");
-    ctl_need(&c, "\"overlay_bytes\":4096");
-    ctl_call(&c, "cow.reset", "{'device': 'd'}");
-    ctl_need(&c, "a guest uses the disk");
-    need_at(f, 0, 1);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 1);
-    ctl_call(&c, "cow.reset", "{'device': 'd', 'drop': true}");
-    ctl_need(&c, "\"overlay_bytes\":4096");
-    front_need_hangup(f);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 0);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    put(d.f, 0, 1);
+    need_at(d.f, 0, 1);
+    ctl_call(&d.c, "status", "{'device': 'd'}");
+    ctl_need(&d.c, "\"overlay_bytes\":4096");
+    ctl_call(&d.c, "cow.reset", "{'device': 'd'}");
+    ctl_need(&d.c, "a guest uses the disk");
+    need_at(d.f, 0, 1);
+    drive_again(&d);
+    need_at(d.f, 0, 1);
+    ctl_call(&d.c, "cow.reset", "{'device': 'd', 'drop': true}");
+    ctl_need(&d.c, "\"overlay_bytes\":4096");
+    front_need_hangup(d.f);
+    drive_again(&d);
+    need_at(d.f, 0, 0);
+    drive_close(&d);
 }
 
 static void what_was_written_is_committed(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", COW));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(DISK("d", "", COW), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    put(f, 0, 1);
-    ctl_call(&c, "cow.commit", "{'device': 'd'}");
-    ctl_need(&c, "a guest uses the disk");
-    vq_stop(f->vq[0]);
-    ctl_call(&c, "cow.commit", "{'device': 'd'}");
-    ctl_need(&c, "\"committed_bytes\":4096");
-    front_free(f);
-    ctl_call(&c, "cow.discard", "{'device': 'd'}");
-    ctl_need(&c, "\"overlay_bytes\":0");
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 1);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    put(d.f, 0, 1);
+    ctl_call(&d.c, "cow.commit", "{'device': 'd'}");
+    ctl_need(&d.c, "a guest uses the disk");
+    vq_stop(d.f->vq[0]);
+    ctl_call(&d.c, "cow.commit", "{'device': 'd'}");
+    ctl_need(&d.c, "\"committed_bytes\":4096");
+    front_free(d.f);
+    ctl_call(&d.c, "cow.discard", "{'device': 'd'}");
+    ctl_need(&d.c, "\"overlay_bytes\":0");
+    d.f = front_new(d.v, "d", NULL);
+    need_at(d.f, 0, 1);
+    drive_close(&d);
 }
 
 static void a_power_cut_over_copy_on_write(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", "", "{'type': 'powercut', 'next': " COW "}"));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(
+        DISK("d", "", "{'type': 'powercut', 'next': " COW "}"), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    put(f, 0, 1);
-    blk_flush(f->vq[0]);
-    put(f, 0, 2);
-    ctl_call(&c, "powercut.cut", "{'device': 'd', 'outcome': 'kept'}");
-    ctl_need(&c, "\"kept\":1");
-    front_need_hangup(f);
-    front_free(f);
-    f = front_new(v, "d", NULL);
-    need_at(f, 0, 2);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    put(d.f, 0, 1);
+    blk_flush(d.f->vq[0]);
+    put(d.f, 0, 2);
+    ctl_call(&d.c, "powercut.cut", "{'device': 'd', 'outcome': 'kept'}");
+    ctl_need(&d.c, "\"kept\":1");
+    front_need_hangup(d.f);
+    drive_again(&d);
+    need_at(d.f, 0, 2);
+    drive_close(&d);
 }
 
 /* What the guest has not flushed is of the run before, too. */
 static void a_reset_below_a_power_cut_forgets_all(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", "", "{'type': 'powercut', 'next': " COW "}"));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(
+        DISK("d", "", "{'type': 'powercut', 'next': " COW "}"), NULL);
 
     (void)state;
-    ctl_open(&c, v);
     for (unsigned run = 0; run < 3; run++) {
-        need_at(f, 0, 0);
-        need_at(f, 8, 0);
-        put(f, 0, 1);
-        blk_flush(f->vq[0]);
-        put(f, 8, 2);
+        need_at(d.f, 0, 0);
+        need_at(d.f, 8, 0);
+        put(d.f, 0, 1);
+        blk_flush(d.f->vq[0]);
+        put(d.f, 8, 2);
         if (run == 1) {
-            vq_stop(f->vq[0]);
-            ctl_call(&c, "cow.reset", "{'device': 'd'}");
+            vq_stop(d.f->vq[0]);
+            ctl_call(&d.c, "cow.reset", "{'device': 'd'}");
         } else {
-            ctl_call(&c, "cow.reset", "{'device': 'd', 'drop': true}");
+            ctl_call(&d.c, "cow.reset", "{'device': 'd', 'drop': true}");
         }
-        ctl_need(&c, "\"overlay_bytes\":4096");
+        ctl_need(&d.c, "\"overlay_bytes\":4096");
         if (run != 1)
-            front_need_hangup(f);
-        front_free(f);
-        f = front_new(v, "d", NULL);
+            front_need_hangup(d.f);
+        drive_again(&d);
     }
-    need_at(f, 0, 0);
-    need_at(f, 8, 0);
-    front_free(f);
-    ctl_close(&c);
-    vub_free(v);
+    need_at(d.f, 0, 0);
+    need_at(d.f, 8, 0);
+    drive_close(&d);
 }
 
 /* An image that vub has opened to read only. */
@@ -229,8 +175,7 @@ static void what_was_written_is_committed_to_a_file(void **state)
 {
     struct vub *v = vub_new();
     char buf[LEN], want[LEN];
-    struct front *f;
-    struct ctl c;
+    struct drive d;
     FILE *img;
 
     (void)state;
@@ -241,19 +186,16 @@ static void what_was_written_is_committed_to_a_file(void **state)
                        "{'type': 'cow', 'next': {'type': 'powercut', "
                        "'next': {'type': 'file', 'path': 'img'}}}"));
     vub_run(v);
-    ctl_open(&c, v);
-    f = front_new(v, "d", NULL);
-    put(f, 8, 1);
-    vq_stop(f->vq[0]);
-    ctl_call(&c, "cow.commit", "{'device': 'd'}");
-    ctl_need(&c, "\"committed_bytes\":4096");
-    front_free(f);
+    d = drive_on(v, NULL);
+    put(d.f, 8, 1);
+    vq_stop(d.f->vq[0]);
+    ctl_call(&d.c, "cow.commit", "{'device': 'd'}");
+    ctl_need(&d.c, "\"committed_bytes\":4096");
     memset(want, 1, LEN);
     assert_int_equal(pread(fileno(img), buf, LEN, 4096), LEN);
     assert_memory_equal(buf, want, LEN);
     fclose(img);
-    ctl_close(&c);
-    vub_free(v);
+    drive_close(&d);
 }
 
 /* What was flushed, and at an orderly end what was not. */
@@ -307,79 +249,74 @@ static void need_unit_at(struct scsi *s, unsigned lun, uint64_t lba, int byte)
     assert_memory_equal(buf, want, LEN);
 }
 
-static struct scsi *attended(struct vub *v)
+static void attend(struct scsi *s)
 {
-    struct scsi *s = scsi_open(v, "san", &(struct front_conf){.queues = 2}, 4);
-
     scsi_attend(s->queue[0], scsi_at(0, 0));
     scsi_attend(s->queue[0], scsi_at(0, 1));
-    return s;
 }
 
 /* The other unit of the host has power. */
 static void a_unit_loses_its_power(void **state)
 {
-    struct vub *v = ctl_start(SAN(
-        "", LUN(0, 0,
+    struct host h = host_open(
+        SAN("",
+            LUN(0, 0,
                 "{'type': 'powercut', 'name': 'a', 'next': " SMALL
-                "}") "," LUN(0, 1, "{'type': 'powercut', 'next': " SMALL "}")));
-    struct scsi *s = attended(v);
-    struct ctl c;
+                "}") "," LUN(0, 1, "{'type': 'powercut', 'next': " SMALL "}")),
+        NULL, 4);
 
     (void)state;
-    ctl_open(&c, v);
+    attend(h.s);
     for (unsigned lun = 0; lun < 2; lun++) {
-        put_unit(s, lun, 0, 1);
+        put_unit(h.s, lun, 0, 1);
         scsi_need_good(
-            scsi_do(s->queue[0], scsi_at(0, lun), CDB(SCSI_SYNC_CACHE_10)));
-        put_unit(s, lun, 0, 2);
-        put_unit(s, lun, 8, 2);
-        need_unit_at(s, lun, 0, 2);
+            scsi_do(h.s->queue[0], scsi_at(0, lun), CDB(SCSI_SYNC_CACHE_10)));
+        put_unit(h.s, lun, 0, 2);
+        put_unit(h.s, lun, 8, 2);
+        need_unit_at(h.s, lun, 0, 2);
     }
-    ctl_call(&c, "powercut.cut", "{'device': 'san', 'outcome': 'lost'}");
-    ctl_need(&c, "has 2 stores of the type powercut");
-    ctl_call(&c, "powercut.cut",
+    ctl_call(&h.c, "powercut.cut", "{'device': 'san', 'outcome': 'lost'}");
+    ctl_need(&h.c, "has 2 stores of the type powercut");
+    ctl_call(&h.c, "powercut.cut",
              "{'device': 'san', 'filter': 'a', 'outcome': 'lost'}");
-    ctl_need(&c, "\"writes\":2,\"kept\":0,\"lost\":2,\"torn\":0");
-    front_need_hangup(s->f);
-    scsi_close(s);
-    s = attended(v);
-    need_unit_at(s, 0, 0, 1);
-    need_unit_at(s, 0, 8, 0);
-    need_unit_at(s, 1, 0, 2);
-    need_unit_at(s, 1, 8, 2);
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    ctl_need(&h.c, "\"writes\":2,\"kept\":0,\"lost\":2,\"torn\":0");
+    front_need_hangup(h.s->f);
+    host_again(&h);
+    attend(h.s);
+    need_unit_at(h.s, 0, 0, 1);
+    need_unit_at(h.s, 0, 8, 0);
+    need_unit_at(h.s, 1, 0, 2);
+    need_unit_at(h.s, 1, 8, 2);
+    host_close(&h);
 }
 
 static void a_unit_is_reset_between_two_guests(void **state)
 {
-    struct vub *v = ctl_start(SAN(
-        "",
-        LUN(0, 0, "{'type': 'cow', 'name': 'a', 'next': " SMALL "}") "," LUN(
-            0, 1, "{'type': 'cow', 'name': 'b', 'next': " SMALL "}")));
-    struct scsi *s = attended(v);
-    struct ctl c;
+    struct host h = host_open(
+        SAN("", LUN(0, 0,
+                    "{'type': 'cow', 'name': 'a', 'next': " SMALL
+                    "}") "," LUN(0, 1,
+                                 "{'type': 'cow', 'name': 'b', 'next': " SMALL
+                                 "}")),
+        NULL, 4);
 
     (void)state;
-    ctl_open(&c, v);
+    attend(h.s);
     for (unsigned lun = 0; lun < 2; lun++)
-        put_unit(s, lun, 0, 1);
-    ctl_call(&c, "cow.reset", "{'device': 'san', 'filter': 'a'}");
-    ctl_need(&c, "a guest uses the disk");
-    ctl_call(&c, "cow.reset", "{'device': 'san', 'filter': 'a', 'drop': true}");
-    ctl_need(&c, "\"overlay_bytes\":4096");
-    front_need_hangup(s->f);
-    ctl_call(&c, "cow.commit", "{'device': 'san', 'filter': 'b'}");
-    ctl_need(&c, "\"committed_bytes\":4096");
-    scsi_close(s);
-    s = attended(v);
-    need_unit_at(s, 0, 0, 0);
-    need_unit_at(s, 1, 0, 1);
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+        put_unit(h.s, lun, 0, 1);
+    ctl_call(&h.c, "cow.reset", "{'device': 'san', 'filter': 'a'}");
+    ctl_need(&h.c, "a guest uses the disk");
+    ctl_call(&h.c, "cow.reset",
+             "{'device': 'san', 'filter': 'a', 'drop': true}");
+    ctl_need(&h.c, "\"overlay_bytes\":4096");
+    front_need_hangup(h.s->f);
+    ctl_call(&h.c, "cow.commit", "{'device': 'san', 'filter': 'b'}");
+    ctl_need(&h.c, "\"committed_bytes\":4096");
+    host_again(&h);
+    attend(h.s);
+    need_unit_at(h.s, 0, 0, 0);
+    need_unit_at(h.s, 1, 0, 1);
+    host_close(&h);
 }
 
 BEHAVE_MAIN(T(a_power_cut_ends_the_session_and_loses_what_was_not_flushed),

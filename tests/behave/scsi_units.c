@@ -191,34 +191,29 @@ static void mistakes_are_told_and_change_nothing(void **state)
         {"scsi.resize", "{'device': 'san', 'target': 9, 'size': '1M'}",
          "has no unit 0"},
     };
-    struct vub *v = ctl_start(controller);
-    struct scsi *s = scsi_open(v, "san", NULL, 4);
+    struct host h = host_open(controller, NULL, 4);
     struct scsi_event e;
-    struct ctl c;
     int fds;
 
     (void)state;
-    ctl_open(&c, v);
-    scsi_attend(s->queue[0], scsi_at(4, 2));
-    ctl_call(&c, "status", "{}"); /* it has accepted us */
-    ctl_need(&c, "result");
-    fds = front_fds(s->f, v);
+    scsi_attend(h.s->queue[0], scsi_at(4, 2));
+    ctl_call(&h.c, "status", "{}"); /* it has accepted us */
+    ctl_need(&h.c, "result");
+    fds = front_fds(h.s->f, h.v);
     for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
         const char *line;
 
         front_note("%s %s", wrong[i].method, wrong[i].params);
-        ctl_call(&c, wrong[i].method, wrong[i].params);
-        line = ctl_answer(&c);
+        ctl_call(&h.c, wrong[i].method, wrong[i].params);
+        line = ctl_answer(&h.c);
         if (!strstr(line, "\"error\"") || !strstr(line, wrong[i].says))
             front_fail("the answer is %s", line);
     }
-    assert_int_equal(front_fds(s->f, v), fds);
-    scsi_need_good(scsi_do(s->queue[0], scsi_at(4, 2), TEST_UNIT_READY));
-    assert_int_equal(scsi_blocks(s->queue[0], scsi_at(4, 2)), SMALL_BLOCKS);
-    assert_false(scsi_event_take(s, &e));
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    assert_int_equal(front_fds(h.s->f, h.v), fds);
+    scsi_need_good(scsi_do(h.s->queue[0], scsi_at(4, 2), TEST_UNIT_READY));
+    assert_int_equal(scsi_blocks(h.s->queue[0], scsi_at(4, 2)), SMALL_BLOCKS);
+    assert_false(scsi_event_take(h.s, &e));
+    host_close(&h);
 }
 
 /* ---- Buffers for events ---- */
@@ -227,147 +222,123 @@ static void events_wait_for_buffers(void **state)
 {
     (void)state;
     for (unsigned packed = 0; packed < 2; packed++) {
-        struct vub *v = ctl_start(controller);
         struct front_conf conf = {.packed = packed};
-        struct scsi *s = scsi_open(v, "san", &conf, 0);
+        struct host h = host_open(controller, &conf, 0);
         struct scsi_event e;
-        struct ctl c;
 
-        ctl_open(&c, v);
         for (unsigned i = 0; i < 3; i++) {
-            add(&c, 1, i, SMALL);
-            ctl_need(&c, "result");
+            add(&h.c, 1, i, SMALL);
+            ctl_need(&h.c, "result");
         }
-        assert_false(scsi_event_take(s, &e));
-        scsi_event_give(s, 1);
-        vq_wait(s->events);
-        assert_true(scsi_event_take(s, &e));
+        assert_false(scsi_event_take(h.s, &e));
+        scsi_event_give(h.s, 1);
+        vq_wait(h.s->events);
+        assert_true(scsi_event_take(h.s, &e));
         assert_int_equal(e.event, TRANSPORT_RESET);
         assert_int_equal(e.lun.b[3], 0);
-        scsi_event_give(s, 8);
-        scsi_event_need(s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 1));
-        scsi_event_need(s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 2));
-        scsi_close(s);
-        ctl_close(&c);
-        vub_free(v);
+        scsi_event_give(h.s, 8);
+        scsi_event_need(h.s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 1));
+        scsi_event_need(h.s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 2));
+        host_close(&h);
     }
 }
 
 /* More than anybody remembers. */
 static void events_that_were_lost_are_told_of(void **state)
 {
-    struct vub *v = ctl_start(controller);
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
+    struct host h = host_open(controller, NULL, 0);
     unsigned changes = 100, told = 0, missed = 0;
     struct scsi_event e;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
     for (unsigned i = 0; i < changes; i++) {
-        ctl_call(&c, "scsi.resize",
+        ctl_call(&h.c, "scsi.resize",
                  i % 2 ? "{'device': 'san', 'size': '8M'}"
                        : "{'device': 'san', 'size': '4M'}");
-        ctl_need(&c, "result");
+        ctl_need(&h.c, "result");
     }
-    scsi_event_give(s, 100);
-    add(&c, 1, 0, SMALL);
-    ctl_need(&c, "result");
+    scsi_event_give(h.s, 100);
+    add(&h.c, 1, 0, SMALL);
+    ctl_need(&h.c, "result");
     do {
-        while (!scsi_event_take(s, &e))
-            vq_wait(s->events);
+        while (!scsi_event_take(h.s, &e))
+            vq_wait(h.s->events);
         told++;
         missed += !!(e.event & VIRTIO_SCSI_T_EVENTS_MISSED);
     } while ((e.event & 0xffff) != TRANSPORT_RESET);
     assert_true(told < changes);
     assert_int_equal(missed, 1);
-    ctl_call(&c, "status", "{'device': 'san'}");
-    ctl_need(&c, "\"lost_events\":");
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    ctl_call(&h.c, "status", "{'device': 'san'}");
+    ctl_need(&h.c, "\"lost_events\":");
+    host_close(&h);
 }
 
 static void who_did_not_ask_for_events_gets_none(void **state)
 {
-    struct vub *v = ctl_start(controller);
     struct front_conf conf = {.features_off = FEATURE(VIRTIO_SCSI_F_HOTPLUG) |
                                               FEATURE(VIRTIO_SCSI_F_CHANGE)};
-    struct scsi *s = scsi_open(v, "san", &conf, 4);
+    struct host h = host_open(controller, &conf, 4);
     struct scsi_event e;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
-    add(&c, 1, 0, SMALL);
-    ctl_need(&c, "result");
-    ctl_call(&c, "scsi.resize", "{'device': 'san', 'size': '4M'}");
-    ctl_need(&c, "result");
-    drop(&c, 1, 0);
-    ctl_need(&c, "result");
-    scsi_attend(s->queue[0], scsi_at(0, 0));
-    front_settle(s->f);
-    assert_false(scsi_event_take(s, &e));
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    add(&h.c, 1, 0, SMALL);
+    ctl_need(&h.c, "result");
+    ctl_call(&h.c, "scsi.resize", "{'device': 'san', 'size': '4M'}");
+    ctl_need(&h.c, "result");
+    drop(&h.c, 1, 0);
+    ctl_need(&h.c, "result");
+    scsi_attend(h.s->queue[0], scsi_at(0, 0));
+    front_settle(h.s->f);
+    assert_false(scsi_event_take(h.s, &e));
+    host_close(&h);
 }
 
 /* One that is too small for an event comes back empty, and the event goes into
  * the next one. */
 static void small_buffers_lose_no_event(void **state)
 {
-    struct vub *v = ctl_start(controller);
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
-    uint64_t gpa = front_alloc(s->f, 64, 8);
+    struct host h = host_open(controller, NULL, 0);
+    uint64_t gpa = front_alloc(h.s->f, 64, 8);
     uint32_t len;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
     for (uint32_t room = 1; room < 16; room += 7)
-        vq_add(s->events, &(struct vq_buf){gpa, room}, 0, 1, NULL);
-    vq_add(s->events, &(struct vq_buf){gpa, 64}, 1, 0, NULL); /* not to write */
-    vq_kick(s->events);
-    add(&c, 1, 0, SMALL);
-    ctl_need(&c, "result");
-    scsi_event_give(s, 1);
+        vq_add(h.s->events, &(struct vq_buf){gpa, room}, 0, 1, NULL);
+    /* Not to write. */
+    vq_add(h.s->events, &(struct vq_buf){gpa, 64}, 1, 0, NULL);
+    vq_kick(h.s->events);
+    add(&h.c, 1, 0, SMALL);
+    ctl_need(&h.c, "result");
+    scsi_event_give(h.s, 1);
     for (unsigned i = 0; i < 4; i++) {
-        vq_wait(s->events);
-        assert_true(vq_pop(s->events, &len, NULL) != VQ_NONE);
+        vq_wait(h.s->events);
+        assert_true(vq_pop(h.s->events, &len, NULL) != VQ_NONE);
         assert_int_equal(len, 0);
     }
-    scsi_event_need(s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 0));
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+    scsi_event_need(h.s, TRANSPORT_RESET, RESCAN, scsi_at_peripheral(1, 0));
+    host_close(&h);
 }
 
 /* A driver that starts looks for itself. */
 static void events_of_before_a_reset_are_forgotten(void **state)
 {
-    struct vub *v = ctl_start(controller);
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
+    struct host h = host_open(controller, NULL, 0);
     struct scsi_event e;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
-    add(&c, 1, 0, SMALL);
-    ctl_need(&c, "result");
-    front_ok(s->f, WIRE_RESET_DEVICE, NULL, 0, NULL, 0);
+    add(&h.c, 1, 0, SMALL);
+    ctl_need(&h.c, "result");
+    front_ok(h.s->f, WIRE_RESET_DEVICE, NULL, 0, NULL, 0);
     for (unsigned i = 0; i < 3; i++)
-        vq_reset(s->f->vq[i]);
-    front_start_rings(s->f);
-    scsi_event_give(s, 4);
-    scsi_attend(s->queue[0], scsi_at(1, 0));
-    assert_false(scsi_event_take(s, &e));
-    drop(&c, 1, 0);
-    scsi_event_need(s, TRANSPORT_RESET, REMOVED, scsi_at_peripheral(1, 0));
-    ctl_need(&c, "result");
-    scsi_close(s);
-    ctl_close(&c);
-    vub_free(v);
+        vq_reset(h.s->f->vq[i]);
+    front_start_rings(h.s->f);
+    scsi_event_give(h.s, 4);
+    scsi_attend(h.s->queue[0], scsi_at(1, 0));
+    assert_false(scsi_event_take(h.s, &e));
+    drop(&h.c, 1, 0);
+    scsi_event_need(h.s, TRANSPORT_RESET, REMOVED, scsi_at_peripheral(1, 0));
+    ctl_need(&h.c, "result");
+    host_close(&h);
 }
 
 /* ---- Without a guest ---- */

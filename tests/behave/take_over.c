@@ -219,7 +219,8 @@ static void isolated_devices_go_on(void **state)
     static const char *const how[] = {"process", "none", "none", "process",
                                       "process"};
     struct vub *first = start(DISK("f", ISOLATED, FILE_STORE) "," DISK(
-                   "m", ISOLATED, MEMORY) "," KEYBOARD_OF(ISOLATED)),
+                   "m", ISOLATED, MEMORY) "," KEY_OF("k", ISOLATED,
+                                                     "keyboard")),
                *v = first;
     struct front *f = front_new(first, "f", NULL),
                  *m = front_new(first, "m", NULL);

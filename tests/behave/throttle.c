@@ -1,7 +1,7 @@
 /* Disks and units that are held to a rate: what a guest gets, what two share,
  * what a change and a drain do to requests that wait. Where time must not
  * decide, the rate is such that the next request would go in minutes. */
-#include "ctl.h"
+#include "drive.h"
 #include "luns.h"
 
 #define THROTTLE(keys) "{'type': 'throttle', " keys ", 'next': " MEMORY "}"
@@ -62,25 +62,21 @@ static void a_guest_is_held_to_its_rate(void **state)
 
 static void a_burst_is_granted(void **state)
 {
-    struct vub *v =
-        ctl_start(DISK("d", "",
-                       THROTTLE("'iops': 1, 'iops_burst': 1000, 'bps': 4096, "
-                                "'bps_burst': '4M'")));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d =
+        drive_open(DISK("d", "",
+                        THROTTLE("'iops': 1, 'iops_burst': 1000, 'bps': 4096, "
+                                 "'bps_burst': '4M'")),
+                   NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    read_many(f, 960, 4096);
-    ctl_call(&c, "status", "{}");
-    ctl_need(&c,
+    read_many(d.f, 960, 4096);
+    ctl_call(&d.c, "status", "{}");
+    ctl_need(&d.c,
              "\"throttles\":[{\"name\":\"d\",\"iops\":1,\"iops_burst\":1000,"
              "\"bps\":4096,\"bps_burst\":4194304,\"users\":[{\"device\":"
              "\"d\",\"waiting\":0,\"waiting_ms\":0,\"held\":0,"
              "\"held_ms\":0}]}]");
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+    drive_close(&d);
 }
 
 /* ---- one throttle for two ---- */
@@ -179,22 +175,18 @@ static void wait_for_status(struct ctl *c, const char *text)
 
 #define WAITING 8
 
-/* A disk, its guest, and requests that wait. */
+/* A disk, and requests that wait. */
 struct held {
-    struct vub *v;
-    struct front *f;
-    struct ctl c;
+    struct drive d;
     struct blk_req *r[WAITING];
 };
 
 /* disk: with the id "d". */
 static struct held held_begin(const char *disk, unsigned queues)
 {
-    struct held h = {.v = ctl_start(disk)};
-
-    h.f = front_new(h.v, "d", &(struct front_conf){.queues = queues});
-    ctl_open(&h.c, h.v);
-    return h;
+    return (struct held){
+        .d = drive_open(disk, &(struct front_conf){.queues = queues}),
+    };
 }
 
 /* Asks for them; a status knows of them. */
@@ -203,27 +195,25 @@ static void held_wait(struct held *h)
     char text[64];
 
     for (unsigned i = 0; i < WAITING; i++) {
-        h->r[i] = blk_new(h->f, 4096);
-        blk_go(h->f->vq[0], h->r[i], VIRTIO_BLK_T_IN, 0, 4096);
+        h->r[i] = blk_new(h->d.f, 4096);
+        blk_go(h->d.f->vq[0], h->r[i], VIRTIO_BLK_T_IN, 0, 4096);
     }
     snprintf(text, sizeof(text), "\"waiting\":%d,", WAITING);
     do
-        ctl_call(&h->c, "status", "{'device': 'd'}");
-    while (!strstr(ctl_answer(&h->c), text));
-    assert_false(vq_has(h->f->vq[0]));
+        ctl_call(&h->d.c, "status", "{'device': 'd'}");
+    while (!strstr(ctl_answer(&h->d.c), text));
+    assert_false(vq_has(h->d.f->vq[0]));
 }
 
 static void held_need_all(struct held *h)
 {
     for (unsigned i = 0; i < WAITING; i++)
-        assert_int_equal(blk_wait(h->f->vq[0], h->r[i]), VIRTIO_BLK_S_OK);
+        assert_int_equal(blk_wait(h->d.f->vq[0], h->r[i]), VIRTIO_BLK_S_OK);
 }
 
 static void held_end(struct held *h)
 {
-    ctl_close(&h->c);
-    front_free(h->f);
-    vub_free(h->v);
+    drive_close(&h->d);
 }
 
 static void a_change_frees_those_that_wait(void **state)
@@ -238,8 +228,8 @@ static void a_change_frees_those_that_wait(void **state)
         struct held h = held_begin(DISK("d", "", SLOW), 1);
 
         held_wait(&h);
-        ctl_call(&h.c, "throttle.set", changes[i]);
-        ctl_need(&h.c, i == 0 ? "\"result\":{}" : "\"bps\":1073741824");
+        ctl_call(&h.d.c, "throttle.set", changes[i]);
+        ctl_need(&h.d.c, i == 0 ? "\"result\":{}" : "\"bps\":1073741824");
         held_need_all(&h);
         held_end(&h);
     }
@@ -253,14 +243,14 @@ static void changes_may_come_one_after_the_other(void **state)
     (void)state;
     held_wait(&h);
     for (unsigned i = 0; i < 2000; i++) {
-        ctl_call(&h.c, "throttle.set",
+        ctl_call(&h.d.c, "throttle.set",
                  i % 2 ? "{'name': 'd', 'bps': 1, 'iops': 1}"
                        : "{'name': 'd', 'bps': 2, 'iops': 4294967295}");
         for (unsigned k = 0; i % 50 == 49 && k < 50; k++)
-            ctl_need(&h.c, "\"result\"");
+            ctl_need(&h.d.c, "\"result\"");
     }
-    ctl_call(&h.c, "throttle.set", "{'name': 'd', 'bps': 0, 'iops': 0}");
-    ctl_need(&h.c, "\"result\":{}");
+    ctl_call(&h.d.c, "throttle.set", "{'name': 'd', 'bps': 0, 'iops': 0}");
+    ctl_need(&h.d.c, "\"result\":{}");
     held_need_all(&h);
     held_end(&h);
 }
@@ -270,17 +260,17 @@ static void a_limit_may_be_set_while_a_guest_runs(void **state)
     struct held h = held_begin(DISK("d", "", THROTTLE("'name': 'gold'")), 1);
 
     (void)state;
-    read_many(h.f, 32, 4096);
-    ctl_call(&h.c, "throttle.set",
+    read_many(h.d.f, 32, 4096);
+    ctl_call(&h.d.c, "throttle.set",
              "{'name': 'gold', 'bps_read': 1, 'bps_read_burst': 512}");
-    ctl_need(&h.c, "\"bps_read\":1,\"bps_read_burst\":512");
+    ctl_need(&h.d.c, "\"bps_read\":1,\"bps_read_burst\":512");
     held_wait(&h);
-    blk_write(h.f->vq[0], 0, h.r[0]->data, 4096); /* no read */
-    blk_flush(h.f->vq[0]);
-    ctl_call(&h.c, "throttle.set", "{'name': 'silver', 'bps': 1}");
-    ctl_need(&h.c, "there is no throttle \\\"silver\\\"");
-    ctl_call(&h.c, "throttle.set", "{'name': 'gold', 'iops_burst': 1}");
-    ctl_need(&h.c, "a burst of what has no limit");
+    blk_write(h.d.f->vq[0], 0, h.r[0]->data, 4096); /* no read */
+    blk_flush(h.d.f->vq[0]);
+    ctl_call(&h.d.c, "throttle.set", "{'name': 'silver', 'bps': 1}");
+    ctl_need(&h.d.c, "there is no throttle \\\"silver\\\"");
+    ctl_call(&h.d.c, "throttle.set", "{'name': 'gold', 'iops_burst': 1}");
+    ctl_need(&h.d.c, "a burst of what has no limit");
     held_end(&h);
 }
 
@@ -297,18 +287,18 @@ static void limits_of_a_config_change_beside_a_guest(void **state)
         struct held h = held_begin(DISK("d", "", SLOW), 1);
 
         held_wait(&h);
-        ctl_config(h.v, DISK("d", "", THROTTLE("'bps': '1G'")));
-        ctl_call(&h.c, calls[i][0], calls[i][1]);
-        ctl_need(&h.c, i == 0 ? "\"adjusted\":[\"d\"]" : "\"result\":{}");
+        ctl_config(h.d.v, DISK("d", "", THROTTLE("'bps': '1G'")));
+        ctl_call(&h.d.c, calls[i][0], calls[i][1]);
+        ctl_need(&h.d.c, i == 0 ? "\"adjusted\":[\"d\"]" : "\"result\":{}");
         held_need_all(&h);
-        ctl_call(&h.c, "status", "{}");
-        ctl_need(&h.c, "\"name\":\"d\",\"bps\":1073741824,");
+        ctl_call(&h.d.c, "status", "{}");
+        ctl_need(&h.d.c, "\"name\":\"d\",\"bps\":1073741824,");
         /* And are such that something waits again. */
-        ctl_config(h.v, DISK("d", "", SLOW));
-        ctl_call(&h.c, calls[i][0], calls[i][1]);
-        ctl_need(&h.c, "\"result\":{");
+        ctl_config(h.d.v, DISK("d", "", SLOW));
+        ctl_call(&h.d.c, calls[i][0], calls[i][1]);
+        ctl_need(&h.d.c, "\"result\":{");
         held_wait(&h);
-        assert_int_equal(vub_log_count(h.v, "d: front-end connected"), 1);
+        assert_int_equal(vub_log_count(h.d.v, "d: front-end connected"), 1);
         held_end(&h);
     }
 }
@@ -318,16 +308,16 @@ static void a_ring_that_stops_lets_all_of_its_own_go(void **state)
 {
     struct held h = held_begin(
         DISK("d", "'queues': 2, 'drain_timeout': 600000, ", SLOW), 2);
-    struct blk_req *other = blk_new(h.f, 4096);
+    struct blk_req *other = blk_new(h.d.f, 4096);
 
     (void)state;
     held_wait(&h);
-    blk_go(h.f->vq[1], other, VIRTIO_BLK_T_IN, 0, 4096);
-    assert_int_equal(vq_stop(h.f->vq[0]), WAITING);
+    blk_go(h.d.f->vq[1], other, VIRTIO_BLK_T_IN, 0, 4096);
+    assert_int_equal(vq_stop(h.d.f->vq[0]), WAITING);
     held_need_all(&h);
-    assert_false(vq_has(h.f->vq[1]));
-    vq_stop(h.f->vq[1]);
-    assert_int_equal(blk_wait(h.f->vq[1], other), VIRTIO_BLK_S_OK);
+    assert_false(vq_has(h.d.f->vq[1]));
+    vq_stop(h.d.f->vq[1]);
+    assert_int_equal(blk_wait(h.d.f->vq[1], other), VIRTIO_BLK_S_OK);
     held_end(&h);
 }
 
@@ -337,17 +327,17 @@ static void a_list_of_ranges_does_not_keep_a_ring_from_stopping(void **state)
 {
     struct held h = held_begin(DISK("d", "'drain_timeout': 600000, ", SLOW), 1);
     struct virtio_blk_range *range;
-    struct blk_req *r = blk_new(h.f, 32 * sizeof(*range));
+    struct blk_req *r = blk_new(h.d.f, 32 * sizeof(*range));
 
     (void)state;
     range = (struct virtio_blk_range *)r->data;
     for (unsigned i = 0; i < 32; i++)
         range[i] = (struct virtio_blk_range){.sector = htole64(i * 8),
                                              .num_sectors = htole32(8)};
-    blk_go(h.f->vq[0], r, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32 * sizeof(*range));
-    wait_for_status(&h.c, "\"waiting\":1,");
-    vq_stop(h.f->vq[0]);
-    assert_int_equal(blk_wait(h.f->vq[0], r), VIRTIO_BLK_S_OK);
+    blk_go(h.d.f->vq[0], r, VIRTIO_BLK_T_WRITE_ZEROES, 0, 32 * sizeof(*range));
+    wait_for_status(&h.d.c, "\"waiting\":1,");
+    vq_stop(h.d.f->vq[0]);
+    assert_int_equal(blk_wait(h.d.f->vq[0], r), VIRTIO_BLK_S_OK);
     held_end(&h);
 }
 
@@ -358,13 +348,12 @@ static void a_front_end_that_goes_leaves_nothing_waiting(void **state)
 
     (void)state;
     held_wait(&h);
-    front_free(h.f);
-    h.f = front_new(h.v, "d", NULL);
-    ctl_call(&h.c, "status", "{}");
-    ctl_need(&h.c, "\"waiting\":0,\"waiting_ms\":0,\"held\":8,");
-    ctl_call(&h.c, "throttle.set", "{'name': 'd', 'bps': 0}");
-    ctl_need(&h.c, "\"result\":{}");
-    blk_verify(h.f->vq[0], 0, 4096, 1);
+    drive_again(&h.d);
+    ctl_call(&h.d.c, "status", "{}");
+    ctl_need(&h.d.c, "\"waiting\":0,\"waiting_ms\":0,\"held\":8,");
+    ctl_call(&h.d.c, "throttle.set", "{'name': 'd', 'bps': 0}");
+    ctl_need(&h.d.c, "\"result\":{}");
+    blk_verify(h.d.f->vq[0], 0, 4096, 1);
     held_end(&h);
 }
 
@@ -374,7 +363,7 @@ static void vub_stops_at_once_whatever_waits(void **state)
 
     (void)state;
     held_wait(&h);
-    vub_stop(h.v);
+    vub_stop(h.d.v);
     held_need_all(&h);
     held_end(&h);
 }
@@ -386,80 +375,65 @@ static void vub_stops_at_once_whatever_waits(void **state)
 
 static void units_of_a_host_share_one_throttle_unless_named(void **state)
 {
-    struct vub *v =
-        ctl_start(SAN("", LUN(0, 0, UNIT_SLOW) ", " LUN(0, 1, UNIT_SLOW)));
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
-    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
-    struct scsi_req *r = scsi_new(s, scsi_at(0, 1), 512);
+    struct host h = host_open(
+        SAN("", LUN(0, 0, UNIT_SLOW) ", " LUN(0, 1, UNIT_SLOW)), NULL, 0);
+    struct vq *q = h.s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *r = scsi_new(h.s, scsi_at(0, 1), 512);
     char block[512];
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
     scsi_attend(q, scsi_at(0, 0));
     scsi_attend(q, scsi_at(0, 1));
     scsi_read(q, scsi_at(0, 0), 0, block, 512);
     scsi_go(q, r, CDB_16(SCSI_READ_16, 0, 1), 0, 512);
-    wait_for_status(&c, "\"waiting\":1,");
-    ctl_call(&c, "throttle.set", "{'name': 'san', 'bps': '1G'}");
-    ctl_need(&c, "\"bps\":1073741824");
+    wait_for_status(&h.c, "\"waiting\":1,");
+    ctl_call(&h.c, "throttle.set", "{'name': 'san', 'bps': '1G'}");
+    ctl_need(&h.c, "\"bps\":1073741824");
     assert_int_equal(scsi_wait(q, r)->status, SCSI_GOOD);
-    ctl_close(&c);
-    scsi_close(s);
-    vub_free(v);
+    host_close(&h);
 }
 
 static void a_command_that_waits_can_be_aborted(void **state)
 {
-    struct vub *v = ctl_start(SAN("", LUN(0, 0, UNIT_SLOW)));
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
-    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
-    struct scsi_req *r = scsi_new(s, scsi_at(0, 0), 4096);
-    struct ctl c;
+    struct host h = host_open(SAN("", LUN(0, 0, UNIT_SLOW)), NULL, 0);
+    struct vq *q = h.s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *r = scsi_new(h.s, scsi_at(0, 0), 4096);
 
     (void)state;
-    ctl_open(&c, v);
     scsi_attend(q, scsi_at(0, 0));
     scsi_go(q, r, CDB_16(SCSI_READ_16, 0, 8), 0, 4096);
-    wait_for_status(&c, "\"waiting\":1,");
+    wait_for_status(&h.c, "\"waiting\":1,");
     assert_int_equal(
-        scsi_tmf(s, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, scsi_at(0, 0), 0),
+        scsi_tmf(h.s, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET, scsi_at(0, 0), 0),
         VIRTIO_SCSI_S_FUNCTION_COMPLETE);
     assert_true(scsi_wait(q, r)->response != VIRTIO_SCSI_S_OK);
-    wait_for_status(&c, "\"waiting\":0,");
-    ctl_close(&c);
-    scsi_close(s);
-    vub_free(v);
+    wait_for_status(&h.c, "\"waiting\":0,");
+    host_close(&h);
 }
 
 /* Commands of many steps too, and those that have not begun. */
 static void a_host_that_stops_lets_all_go(void **state)
 {
-    struct vub *v =
-        ctl_start(SAN("'drain_timeout': 600000, ", LUN(0, 0, UNIT_SLOW)));
-    struct scsi *s = scsi_open(v, "san", NULL, 0);
-    struct vq *q = s->f->vq[VIRTIO_SCSI_REQUESTQ];
-    struct scsi_req *verify = scsi_new(s, scsi_at(0, 0), 0);
+    struct host h = host_open(
+        SAN("'drain_timeout': 600000, ", LUN(0, 0, UNIT_SLOW)), NULL, 0);
+    struct vq *q = h.s->f->vq[VIRTIO_SCSI_REQUESTQ];
+    struct scsi_req *verify = scsi_new(h.s, scsi_at(0, 0), 0);
     struct scsi_req *r[WAITING];
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
     scsi_attend(q, scsi_at(0, 0));
     scsi_go(q, verify, CDB_16(SCSI_VERIFY_16, 0, 4096), 0, 0);
     for (unsigned i = 0; i < WAITING; i++) {
-        r[i] = scsi_new(s, scsi_at(0, 0), 4096);
+        r[i] = scsi_new(h.s, scsi_at(0, 0), 4096);
         r[i]->attr = i % 2 ? SCSI_ORDERED : SCSI_SIMPLE;
         scsi_go(q, r[i], CDB_16(SCSI_READ_16, 0, 8), 0, 4096);
     }
-    wait_for_status(&c, "\"waiting\":");
+    wait_for_status(&h.c, "\"waiting\":");
     vq_stop(q);
     assert_int_equal(scsi_wait(q, verify)->status, SCSI_GOOD);
     for (unsigned i = 0; i < WAITING; i++)
         assert_int_equal(scsi_wait(q, r[i])->status, SCSI_GOOD);
-    ctl_close(&c);
-    scsi_close(s);
-    vub_free(v);
+    host_close(&h);
 }
 
 BEHAVE_MAIN(T(a_guest_is_held_to_its_rate), T(a_burst_is_granted),

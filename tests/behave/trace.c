@@ -1,9 +1,6 @@
 /* Traces of disks: what is in the file of what a guest has asked, whatever
  * became of vub meanwhile. The file is read as docs/trace.md has it. */
-#include <errno.h>
-#include <signal.h>
-
-#include "ctl.h"
+#include "isolated.h"
 
 #define TRACED "{'type': 'trace', 'path': 't', 'next': " MEMORY "}"
 #define HEAD 256u
@@ -88,26 +85,20 @@ static void need_records(struct ctl *c, const char *text)
 
 static void what_was_written_is_there_when_vub_is_killed(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "", TRACED));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+    struct drive d = drive_open(DISK("d", "", TRACED), NULL);
 
     (void)state;
-    ctl_open(&c, v);
-    write_and_read(f->vq[0], 50);
-    need_records(&c, "\"records\":100,");
-    vub_kill(v);
-    ctl_close(&c);
-    front_free(f);
-    assert_int_equal(read_trace(v).records, 100);
+    write_and_read(d.f->vq[0], 50);
+    need_records(&d.c, "\"records\":100,");
+    vub_kill(d.v);
+    assert_int_equal(read_trace(d.v).records, 100);
 
-    vub_run(v); /* and begins another */
-    f = front_new(v, "d", NULL);
-    write_and_read(f->vq[0], 3);
-    front_free(f);
-    vub_stop(v);
-    assert_int_equal(read_trace(v).records, 6);
-    vub_free(v);
+    vub_run(d.v); /* and begins another */
+    drive_again(&d);
+    write_and_read(d.f->vq[0], 3);
+    vub_stop(d.v);
+    assert_int_equal(read_trace(d.v).records, 6);
+    drive_close(&d);
 }
 
 static void a_vub_that_takes_over_goes_on_in_the_trace(void **state)
@@ -131,66 +122,44 @@ static void a_vub_that_takes_over_goes_on_in_the_trace(void **state)
     vub_free(v);
 }
 
-/* The process that serves the device. */
-static pid_t process_of(struct ctl *c)
-{
-    const char *at;
-
-    ctl_call(c, "status", "{'device': 'd'}");
-    at = strstr(ctl_answer(c), "\"process\":{");
-    assert_non_null(at);
-    at = strstr(at, "\"pid\":");
-    assert_non_null(at);
-    return (pid_t)strtol(at + strlen("\"pid\":"), NULL, 10);
-}
-
 static void the_next_process_of_an_isolated_device_goes_on(void **state)
 {
-    struct vub *v = ctl_start(DISK("d", "'isolation': 'process', ", TRACED));
-    struct front *f = front_new(v, "d", NULL);
+    struct drive d = drive_open(DISK("d", APART, TRACED), NULL);
     struct counts counts;
-    struct ctl c;
 
     (void)state;
-    ctl_open(&c, v);
-    write_and_read(f->vq[0], 20);
-    need_records(&c, "\"records\":40,");
-    assert_int_equal(kill(process_of(&c), SIGKILL), 0);
-    write_and_read(f->vq[0], 30);
-    ctl_close(&c);
-    front_free(f);
-    vub_stop(v);
-    counts = read_trace(v);
+    write_and_read(d.f->vq[0], 20);
+    need_records(&d.c, "\"records\":40,");
+    kill_process(&d.c, "d");
+    write_and_read(d.f->vq[0], 30);
+    vub_stop(d.v);
+    counts = read_trace(d.v);
     assert_int_equal(counts.marks, 1);
     assert_int_equal(counts.records, 100);
-    vub_free(v);
+    drive_close(&d);
 }
 
 static void who_listens_is_told_that_a_trace_is_full(void **state)
 {
-    struct vub *v = ctl_start(
+    struct drive d = drive_open(
         DISK("d", "",
              "{'type': 'trace', 'path': 't', 'max_size': '1M', "
-             "'next': {'type': 'fault', 'rules': [], 'next': " MEMORY "}}"));
-    struct front *f = front_new(v, "d", NULL);
-    struct ctl c;
+             "'next': {'type': 'fault', 'rules': [], 'next': " MEMORY "}}"),
+        NULL);
+    struct ctl events;
 
     (void)state;
-    ctl_open(&c, v);
-    ctl_call(&c, "events", "{}");
-    ctl_need(&c, "\"result\"");
-    write_and_read(f->vq[0], 14000);
+    ctl_open(&events, d.v);
+    ctl_listen(&events);
+    write_and_read(d.f->vq[0], 14000);
     do
-        blk_flush(f->vq[0]);
-    while (!ctl_has_answer(&c));
-    ctl_need(&c, "\"event\":\"trace.full\",\"device\":\"d\",\"path\":");
-    ctl_close(&c);
-    ctl_open(&c, v);
-    ctl_call(&c, "status", "{'device': 'd'}");
-    ctl_need(&c, "\"state\":\"full\",\"records\":26206,");
-    ctl_close(&c);
-    front_free(f);
-    vub_free(v);
+        blk_flush(d.f->vq[0]);
+    while (!ctl_has_answer(&events));
+    ctl_need(&events, "\"event\":\"trace.full\",\"device\":\"d\",\"path\":");
+    ctl_call(&d.c, "status", "{'device': 'd'}");
+    ctl_need(&d.c, "\"state\":\"full\",\"records\":26206,");
+    ctl_close(&events);
+    drive_close(&d);
 }
 
 BEHAVE_MAIN(T(requests_of_all_workers_are_in_the_trace),
