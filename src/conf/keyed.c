@@ -108,7 +108,6 @@ static void read_chosen(struct reader *r, const struct json *n,
                         struct conf_keyed_one *out)
 {
     struct object o = {.place = p};
-    char is[80];
 
     for (int i = 0; i < 2; i++) {
         if (!row->tables[i])
@@ -117,32 +116,25 @@ static void read_chosen(struct reader *r, const struct json *n,
         o.keys[i] = row->tables[i]->keys;
         o.data[i] = out->data[i] = reader_alloc(r, row->tables[i]->size);
     }
-    if (r->no_memory)
-        return;
-    if (json_type(n) == JSON_OBJECT) {
+    if (!r->no_memory && reader_is_object(r, n, p))
         reader_object(r, n, &o);
-        return;
-    }
-    json_describe(n, is, sizeof(is));
-    reader_fail(r, p, "must be an object, not %s", is);
 }
 
 /* False: there is nothing in *out. */
 static bool read_keyed(struct reader *r, const struct json *n,
-                       const struct place *p, const struct conf_keyed *d,
-                       struct conf_keyed_one *out)
+                       const struct place *p, const struct conf_key *k,
+                       void *to)
 {
+    const struct conf_keyed *d = k->keyed;
+    struct conf_keyed_one *out = to;
     const struct json *meant[2] = {NULL, NULL}, *value;
     struct conf_keyed_row row;
     struct place below = {p, NULL, 0};
     size_t room = place_pointer(p, NULL, 0) + 1;
-    char is[80], *at;
+    char *at;
 
-    if (json_type(n) != JSON_OBJECT) {
-        json_describe(n, is, sizeof(is));
-        reader_fail(r, p, "must be an object, not %s", is);
+    if (!reader_is_object(r, n, p))
         return false;
-    }
     value = pick_row(r, n, p, d, &out->row, &row, meant);
     out->at = at = reader_alloc(r, room);
     out->common = reader_alloc(r, d->common->size);
@@ -162,17 +154,6 @@ void reader_keyeds(struct reader *r, const struct json *n,
                    const struct place *p, const struct conf_key *k,
                    struct conf_keyeds *out)
 {
-    unsigned errors, excused = r->excused;
-    int index = 0;
-
-    out->list = reader_list(r, n, p, k, sizeof(*out->list));
-    if (!out->list)
-        return;
-    errors = errs_total(r->e);
-    for (const struct json *m = json_first(n); m; m = json_next(m)) {
-        struct place at = {p, NULL, index++};
-
-        out->count += read_keyed(r, m, &at, k->keyed, &out->list[out->count]);
-    }
-    r->excused = excused + (errs_total(r->e) - errors);
+    out->list =
+        reader_list(r, n, p, k, sizeof(*out->list), read_keyed, &out->count);
 }

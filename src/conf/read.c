@@ -257,6 +257,18 @@ static const struct conf_table *pick(struct reader *r, const struct json *n,
     return NULL;
 }
 
+bool reader_is_object(struct reader *r, const struct json *n,
+                      const struct place *p)
+{
+    char is[80];
+
+    if (json_type(n) == JSON_OBJECT)
+        return true;
+    json_describe(n, is, sizeof(is));
+    reader_fail(r, p, "must be an object, not %s", is);
+    return false;
+}
+
 /* False: there is nothing in *out. */
 static bool read_union(struct reader *r, const struct json *n,
                        const struct place *p, const struct conf_union *u,
@@ -264,13 +276,9 @@ static bool read_union(struct reader *r, const struct json *n,
 {
     const struct conf_table *t;
     struct object o;
-    char is[80];
 
-    if (json_type(n) != JSON_OBJECT) {
-        json_describe(n, is, sizeof(is));
-        reader_fail(r, p, "must be an object, not %s", is);
+    if (!reader_is_object(r, n, p))
         return false;
-    }
     t = pick(r, n, p, u);
     if (!t || !make_any(r, out, t, p))
         return false;
@@ -280,26 +288,24 @@ static bool read_union(struct reader *r, const struct json *n,
 }
 
 static bool read_element(struct reader *r, const struct json *n,
-                         const struct place *p, const struct conf_table *t,
-                         struct conf_any *out)
+                         const struct place *p, const struct conf_key *k,
+                         void *to)
 {
+    struct conf_any *out = to;
     struct object o;
-    char is[80];
 
-    if (json_type(n) != JSON_OBJECT) {
-        json_describe(n, is, sizeof(is));
-        reader_fail(r, p, "must be an object, not %s", is);
+    if (k->type == CONF_UNIONS)
+        return read_union(r, n, p, k->of, out);
+    if (!reader_is_object(r, n, p) || !make_any(r, out, k->table, p))
         return false;
-    }
-    if (!make_any(r, out, t, p))
-        return false;
-    object_init(&o, p, t, NULL, out->data);
+    object_init(&o, p, k->table, NULL, out->data);
     reader_object(r, n, &o);
     return true;
 }
 
-void *reader_list(struct reader *r, const struct json *n, const struct place *p,
-                  const struct conf_key *k, size_t size)
+static void *list_room(struct reader *r, const struct json *n,
+                       const struct place *p, const struct conf_key *k,
+                       size_t size)
 {
     char wanted[80];
     size_t count = 0;
@@ -319,26 +325,35 @@ void *reader_list(struct reader *r, const struct json *n, const struct place *p,
 
 /* Errors inside an element are not errors of the list's object: see
  * conf_table.check. */
+void *reader_list(struct reader *r, const struct json *n, const struct place *p,
+                  const struct conf_key *k, size_t size,
+                  bool (*one)(struct reader *r, const struct json *n,
+                              const struct place *p, const struct conf_key *k,
+                              void *out),
+                  int *count)
+{
+    unsigned errors, excused = r->excused;
+    char *list = list_room(r, n, p, k, size);
+    int index = 0;
+
+    if (!list)
+        return NULL;
+    errors = errs_total(r->e);
+    for (const struct json *m = json_first(n); m; m = json_next(m)) {
+        struct place at = {p, NULL, index++};
+
+        *count += one(r, m, &at, k, list + (size_t)*count * size);
+    }
+    r->excused = excused + (errs_total(r->e) - errors);
+    return list;
+}
+
 static void read_list(struct reader *r, const struct json *n,
                       const struct place *p, const struct conf_key *k,
                       struct conf_anys *out)
 {
-    unsigned errors, excused = r->excused;
-    int index = 0;
-
-    out->list = reader_list(r, n, p, k, sizeof(*out->list));
-    if (!out->list)
-        return;
-    errors = errs_total(r->e);
-    for (const struct json *m = json_first(n); m; m = json_next(m)) {
-        struct place at = {p, NULL, index++};
-        struct conf_any *any = &out->list[out->count];
-
-        out->count += k->type == CONF_UNIONS
-                          ? read_union(r, m, &at, k->of, any)
-                          : read_element(r, m, &at, k->table, any);
-    }
-    r->excused = excused + (errs_total(r->e) - errors);
+    out->list =
+        reader_list(r, n, p, k, sizeof(*out->list), read_element, &out->count);
 }
 
 static void read_value(struct reader *r, const struct json *n,
@@ -402,7 +417,6 @@ int conf_read_object(struct conf_doc *doc, void *out[2],
     struct reader r = {.doc = doc, .dir = dir, .e = e};
     struct object o = {.place = name ? &below : &top};
     unsigned before = errs_total(e);
-    char is[80];
 
     for (int i = 0; i < 2; i++) {
         out[i] = NULL;
@@ -412,13 +426,10 @@ int conf_read_object(struct conf_doc *doc, void *out[2],
         o.keys[i] = tables[i]->keys;
         o.data[i] = out[i] = reader_alloc(&r, tables[i]->size);
     }
-    if (n && json_type(n) != JSON_OBJECT) {
-        json_describe(n, is, sizeof(is));
-        reader_fail(&r, o.place, "must be an object, not %s", is);
-    } else if (!r.no_memory && n) {
+    if (n && reader_is_object(&r, n, o.place) && !r.no_memory) {
         reader_check_duplicates(&r, o.place, n);
         reader_object(&r, n, &o);
-    } else if (!r.no_memory) {
+    } else if (!n && !r.no_memory) {
         object_end(&r, &o, unexcused(&r));
     }
     if (r.no_memory)

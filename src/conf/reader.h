@@ -65,9 +65,17 @@ struct object {
 
 /* By its keys; then the checks of its tables. */
 void reader_object(struct reader *r, const struct json *n, struct object *o);
-/* Room for all elements of a list, of so many bytes each; NULL: it is none. */
+/* False: it is none, which is said. */
+bool reader_is_object(struct reader *r, const struct json *n,
+                      const struct place *p);
+/* The elements of a list, of so many bytes each, as `one` reads them: false if
+ * there is nothing in *out. NULL: it is no list. */
 void *reader_list(struct reader *r, const struct json *n, const struct place *p,
-                  const struct conf_key *k, size_t size);
+                  const struct conf_key *k, size_t size,
+                  bool (*one)(struct reader *r, const struct json *n,
+                              const struct place *p, const struct conf_key *k,
+                              void *out),
+                  int *count);
 /* keyed.c: a CONF_KEYED. */
 void reader_keyeds(struct reader *r, const struct json *n,
                    const struct place *p, const struct conf_key *k,
