@@ -89,6 +89,24 @@ void gather_add_found(const struct part *p, struct json_out *o)
         json_add_raw(o, NULL, p->found->out.text);
 }
 
+void gather_add_devices(const struct gather *g, struct json_out *o,
+                        void (*add)(const struct part *p, struct json_out *o))
+{
+    json_begin(o, "devices", '[');
+    for (int i = 0; i < g->count; i++) {
+        const struct part *p = &g->parts[i];
+
+        if (!gather_tells(g, p))
+            continue;
+        json_begin(o, NULL, '{');
+        json_add_str(o, "id", p->served->common->id);
+        json_add_str(o, "type", p->served->conf->table->name);
+        add(p, o);
+        json_end(o, '}');
+    }
+    json_end(o, ']');
+}
+
 /* What a process says of its throttles comes last. */
 #define THROTTLES ",\"throttles\":["
 

@@ -42,6 +42,10 @@ void gather_describe(struct served *s, struct found *f,
 
 /* Adds members: "answers", and f->out if it does. */
 void gather_add_found(const struct part *p, struct json_out *o);
+/* A member "devices", a list: of each its id, its type, and the members that
+ * `add` adds. */
+void gather_add_devices(const struct gather *g, struct json_out *o,
+                        void (*add)(const struct part *p, struct json_out *o));
 /* A member "throttles", of those that are asked for, if there are any; those of
  * processes too. */
 void gather_add_throttles(const struct gather *g, struct json_out *o);

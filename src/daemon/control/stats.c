@@ -9,11 +9,16 @@ static void ask_stats(struct served *s, struct found *f)
     gather_describe(s, f, endpoint_stats);
 }
 
+static void add_device(const struct part *p, struct json_out *o)
+{
+    gather_add_found(p, o);
+    iscsi_stats(p->served->common->id, o);
+}
+
 /* For a keeper: of our one device. */
 static void compose_own(struct gather *g, struct json_out *o)
 {
-    gather_add_found(&g->parts[0], o);
-    iscsi_stats(g->parts[0].served->common->id, o);
+    add_device(&g->parts[0], o);
     gather_add_own_throttles(o);
 }
 
@@ -23,20 +28,7 @@ static void compose_stats(struct gather *g, struct json_out *o)
         compose_own(g, o);
         return;
     }
-    json_begin(o, "devices", '[');
-    for (int i = 0; i < g->count; i++) {
-        const struct part *p = &g->parts[i];
-
-        if (!gather_tells(g, p))
-            continue;
-        json_begin(o, NULL, '{');
-        json_add_str(o, "id", p->served->common->id);
-        json_add_str(o, "type", p->served->conf->table->name);
-        gather_add_found(p, o);
-        iscsi_stats(p->served->common->id, o);
-        json_end(o, '}');
-    }
-    json_end(o, ']');
+    gather_add_devices(g, o, add_device);
     gather_add_throttles(g, o);
 }
 

@@ -18,8 +18,6 @@ static void add_known(struct json_out *o, const struct served *s)
     unsigned queues = device_type_of(s->conf)->queues(s->conf->data);
     unsigned named = MAX((unsigned)s->common->worker.count, 1u);
 
-    json_add_str(o, "id", s->common->id);
-    json_add_str(o, "type", s->conf->table->name);
     if (s->place.path)
         json_add_str(o, "socket", s->place.path);
     if (s->place.given >= 0)
@@ -38,6 +36,14 @@ static void compose_own(struct gather *g, struct json_out *o)
     gather_add_own_throttles(o);
 }
 
+static void add_device(const struct part *p, struct json_out *o)
+{
+    add_known(o, p->served);
+    gather_add_found(p, o);
+    if (p->served->isolated)
+        isolate_status(p->served->isolated, o);
+}
+
 static void compose(struct gather *g, struct json_out *o)
 {
     if (g->r->control->keeper_gone) {
@@ -49,20 +55,7 @@ static void compose(struct gather *g, struct json_out *o)
     origin_status(g->r->control->origin, o);
     json_add_str(o, "log_level", log_level_words[log_level()]);
     confine_status(o);
-    json_begin(o, "devices", '[');
-    for (int i = 0; i < g->count; i++) {
-        const struct part *p = &g->parts[i];
-
-        if (!gather_tells(g, p))
-            continue;
-        json_begin(o, NULL, '{');
-        add_known(o, p->served);
-        gather_add_found(p, o);
-        if (p->served->isolated)
-            isolate_status(p->served->isolated, o);
-        json_end(o, '}');
-    }
-    json_end(o, ']');
+    gather_add_devices(g, o, add_device);
     gather_add_throttles(g, o);
 }
 
