@@ -174,16 +174,20 @@ struct unit_args {
     bool has_size;
 };
 
-static struct lun *named(struct scsi *s, const struct unit_args *args,
-                         struct err *e)
+/* NULL: there is none, which is c's answer. */
+static struct lun *named(struct scsi *s, struct call *c)
 {
+    const struct unit_args *args = c->args;
     struct lun *l =
         luns_find(s, (uint8_t)args->target, (uint16_t)args->lun, NULL);
+    struct err e;
 
-    if (!l)
-        err_set(e, -ENODEV, "/params/lun",
+    if (!l) {
+        err_set(&e, -ENODEV, "/params/lun",
                 "target %" PRIu32 " has no unit %" PRIu32, args->target,
                 args->lun);
+        call_fail(c, &e);
+    }
     return l;
 }
 
@@ -194,15 +198,11 @@ static void on_removed(void *arg)
 
 static void run_lun_remove(struct device *d, struct call *c)
 {
-    const struct unit_args *args = c->args;
     struct scsi *s = scsi_of(d);
-    struct err e;
-    struct lun *l = named(s, args, &e);
+    struct lun *l = named(s, c);
 
-    if (!l) {
-        call_fail(c, &e);
+    if (!l)
         return;
-    }
     log_info(d->id, "target %u loses its unit %u", l->target, l->lun);
     scsi_event_transport(s, l->target, l->lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
     list_has_changed(s, l->target, l);
@@ -213,14 +213,11 @@ static void run_lun_remove(struct device *d, struct call *c)
 static void run_resize(struct device *d, struct call *c)
 {
     const struct unit_args *args = c->args;
-    struct scsi *s = scsi_of(d);
+    struct lun *l = named(scsi_of(d), c);
     struct err e;
-    struct lun *l = named(s, args, &e);
 
-    if (!l) {
-        call_fail(c, &e);
+    if (!l)
         return;
-    }
     if (!args->has_size) {
         if (l->ops->refresh)
             l->ops->refresh(l);

@@ -116,23 +116,24 @@ static void mode_sense(struct disk *d, struct scsi_task *t)
 
 /* What was cached is stable, or is lost: a guest is told so once, as the system
  * tells it once. */
-static void flushed(struct disk *d, const struct scsi_task *t)
-{
-    if (!(t->store.user & DISK_GIVEN_UP))
-        d->must_flush = false;
-    disk_keep(d);
-}
-
-static void on_sense_flushed(struct store_req *r)
+static void flushed(struct store_req *r,
+                    void (*then)(struct disk *d, struct scsi_task *t))
 {
     struct scsi_task *t = container_of(r, struct scsi_task, store);
     struct disk *d = disk_of(t->lun);
 
-    flushed(d, t);
+    if (!(r->user & DISK_GIVEN_UP))
+        d->must_flush = false;
+    disk_keep(d);
     if (r->result < 0)
         disk_failed(d, t);
     else
-        mode_sense(d, t);
+        then(d, t);
+}
+
+static void on_sense_flushed(struct store_req *r)
+{
+    flushed(r, mode_sense);
 }
 
 void disk_mode_sense(struct disk *d, struct scsi_task *t)
@@ -222,16 +223,14 @@ static size_t list_bytes(const struct scsi_task *t)
     return t->cdb[0] == SCSI_MODE_SELECT_10 ? be16_at(t->cdb + 7) : t->cdb[4];
 }
 
-static void on_flushed(struct store_req *r)
+static void selected(struct disk *d, struct scsi_task *t)
 {
-    struct scsi_task *t = container_of(r, struct scsi_task, store);
-    struct disk *d = disk_of(t->lun);
+    disk_good(d, t, list_bytes(t));
+}
 
-    flushed(d, t);
-    if (r->result < 0)
-        disk_failed(d, t);
-    else
-        disk_good(d, t, list_bytes(t));
+static void on_select_flushed(struct store_req *r)
+{
+    flushed(r, selected);
 }
 
 void disk_mode_select(struct disk *d, struct scsi_task *t)
@@ -276,7 +275,7 @@ void disk_mode_select(struct disk *d, struct scsi_task *t)
      * off: all of it, since nothing runs beside a MODE SELECT. Writes are
      * stable when answered from now on, whatever comes of the flush. */
     if (d->must_flush)
-        disk_store_flush(d, t, on_flushed);
+        disk_store_flush(d, t, on_select_flushed);
     else
         disk_good(d, t, len);
 }
