@@ -99,20 +99,12 @@ void cow_keep_state(struct cow *c)
 static int cow_keep(struct store *s, const char *name, struct err *e)
 {
     struct cow *c = cow_of(s);
-    const struct store_info *base = &c->filter.next->info;
-    char whole[KEEP_NAME_MAX + 1];
-    struct cow_state was = {0};
-    int rc = store_keep_name(whole, name, "cow.1", e);
+    struct cow_state was;
+    int rc = store_filter_keep_empty(s, name, "cow.1", &c->kept, &was,
+                                     sizeof(was), e);
 
-    if (rc == 0)
-        rc = keep_get(&c->kept, s->id, whole, keep_pair_bytes(sizeof(was)), e);
-    if (rc == 0)
-        rc = store_filter_keep(s, name, e);
     if (rc < 0)
         return rc;
-    if (!c->kept.found || !keep_pair_read(c->kept.at, &was, sizeof(was)))
-        was.is_empty = 0;
-    s->info.is_found = was.is_empty && (!base->is_volatile || base->is_found);
     /* What is lost stays so for whoever comes until another session has run. */
     if (!c->kept.found || was.is_empty)
         cow_keep_state(c);

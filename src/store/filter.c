@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct store_filter *store_filter_of(struct store *s)
 {
@@ -200,6 +201,28 @@ int store_filter_keep(struct store *s, const char *name, struct err *e)
         return rc;
     s->info.size = f->next->info.size;
     s->info.is_found = f->next->info.is_found;
+    return 0;
+}
+
+int store_filter_keep_empty(struct store *s, const char *name, const char *what,
+                            struct kept *kept, void *was, uint32_t len,
+                            struct err *e)
+{
+    const struct store_info *below = &store_filter_of(s)->next->info;
+    char whole[KEEP_NAME_MAX + 1];
+    uint64_t is_empty;
+    int rc = store_keep_name(whole, name, what, e);
+
+    if (rc == 0)
+        rc = keep_get(kept, s->id, whole, keep_pair_bytes(len), e);
+    if (rc == 0)
+        rc = store_filter_keep(s, name, e);
+    if (rc < 0)
+        return rc;
+    if (!kept->found || !keep_pair_read(kept->at, was, len))
+        memset(was, 0, len);
+    memcpy(&is_empty, was, sizeof(is_empty));
+    s->info.is_found = is_empty && (!below->is_volatile || below->is_found);
     return 0;
 }
 

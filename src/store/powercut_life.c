@@ -238,22 +238,14 @@ void powercut_keep_state(struct powercut *p)
 int powercut_keep(struct store *s, const char *name, struct err *e)
 {
     struct powercut *p = powercut_of(s);
-    const struct store_info *below = &p->filter.next->info;
-    char whole[KEEP_NAME_MAX + 1];
-    struct powercut_state was = {0};
-    int rc = store_keep_name(whole, name, "powercut.1", e);
+    struct powercut_state was;
+    int rc = store_filter_keep_empty(s, name, "powercut.1", &p->kept, &was,
+                                     sizeof(was), e);
 
-    if (rc == 0)
-        rc = keep_get(&p->kept, s->id, whole, keep_pair_bytes(sizeof(was)), e);
-    if (rc == 0)
-        rc = store_filter_keep(s, name, e);
     if (rc < 0)
         return rc;
-    if (!p->kept.found || !keep_pair_read(p->kept.at, &was, sizeof(was)))
-        was = (struct powercut_state){0};
     p->cuts = was.cuts;
     p->size = store_size(p->filter.next);
-    s->info.is_found = was.is_empty && (!below->is_volatile || below->is_found);
     /* What is lost stays so for whoever comes until another session has run. */
     if (!p->kept.found || was.is_empty)
         powercut_keep_state(p);
