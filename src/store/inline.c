@@ -12,8 +12,7 @@
  *   which costs five times the write. Such a write nearly never waits: it
  *   dirties pages. When it does (too many dirty pages, a journal that commits,
  *   a block that must be read first), it waits for long. So they run under
- *   guard: they are timed, and a slow one sends all to the engine for a while,
- *   doubled each time up to a second.
+ *   guard (guard.h): a slow one sends all to the engine for a while.
  *
  *   A network file system or FUSE gets RWF_NOWAIT or nothing.
  *
@@ -21,67 +20,13 @@
  * from them after the last: a system call leaves little of ours in the
  * processor's nearest caches and predictors, so that code that runs between
  * two of them costs several times what it does in a row (on tmpfs 40 to 80 ns
- * of 850).
- *
- * A thread that was preempted looks like one that waited: no harm is done. */
+ * of 850). */
 #include "store/inline.h"
 
 #include <errno.h>
 
-#include "loop/loop.h"
-
 #define INLINE_BYTES (1u << 20) /* more is no hand-over's loss */
-#define MS UINT64_C(1000000)
-#define SLOW_NS (1 * MS)
-#define LOOK_BYTES (16u << 10)
-#define AWAY_MIN_NS (2 * MS)
-#define AWAY_MAX_NS (1000 * MS)
-
-/* ---- the guard ---- */
-
-static void stay_away(struct guard *g, uint64_t now_ns)
-{
-    uint64_t good_ns = now_ns - g->until_ns;
-
-    /* It has behaved for as long as it was kept away: forgiven. */
-    g->away_ns = good_ns > g->away_ns ? 0 : g->away_ns * 2;
-    g->away_ns = MIN(MAX(g->away_ns, AWAY_MIN_NS), AWAY_MAX_NS);
-    g->until_ns = now_ns + g->away_ns;
-}
-
-static bool guard_allows(struct guard *g)
-{
-    if (!g->last_ns)
-        g->last_ns = loop_now_ns();
-    return g->last_ns >= g->until_ns;
-}
-
-static void look_at_clock(struct guard *g)
-{
-    uint64_t now_ns = loop_now_ns();
-
-    if (UNLIKELY(now_ns - g->last_ns > SLOW_NS))
-        stay_away(g, now_ns);
-    g->last_ns = now_ns;
-    g->bytes = 0;
-}
-
-/* After a call of len bytes. The clock is read once for a few small calls: the
- * end of these is the start of the next. */
-static void guard_called(struct guard *g, uint64_t len)
-{
-    g->bytes += len;
-    if (g->bytes >= LOOK_BYTES)
-        look_at_clock(g);
-}
-
-/* What follows is not to be timed. */
-static void guard_pause(struct guard *g)
-{
-    if (g->bytes)
-        look_at_clock(g);
-    g->last_ns = 0;
-}
+#define SLOW_NS UINT64_C(1000000)
 
 /* ---- calls ---- */
 
@@ -166,7 +111,7 @@ static void run_guarded(struct inline_io *io, struct file_io *calls,
     for (i = 0; i < num && guard_allows(g); i += n) {
         uint64_t bytes = 0;
 
-        for (n = 0; i + n < num && bytes < LOOK_BYTES; n++)
+        for (n = 0; i + n < num && bytes < GUARD_LOOK_BYTES; n++)
             bytes += io->added[i + n]->len;
         file_run(io->fd, calls + i, n);
         guard_called(g, bytes);
@@ -212,6 +157,7 @@ void inline_init(struct inline_io *io, int fd, enum file_medium medium)
         .medium = medium,
         .read = trial,
         .write = trial,
+        .guard = {.slow_ns = SLOW_NS},
     };
 }
 

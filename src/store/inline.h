@@ -4,14 +4,8 @@
 #define VUB_STORE_INLINE_H
 
 #include "os/file.h"
+#include "store/guard.h"
 #include "store/impl.h"
-
-/* Lets calls that might wait run while they do not. */
-struct guard {
-    uint64_t last_ns;           /* when it looked at the clock; 0: no batch */
-    uint64_t bytes;             /* of calls since then */
-    uint64_t until_ns, away_ns; /* stay away until then; for how long it was */
-};
 
 enum trial {
     TRIAL_NO,

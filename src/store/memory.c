@@ -7,10 +7,7 @@
  * turn of the loop, and stops nobody. Ranges come up to 32 to a request, so
  * all but small ones go in steps.
  *
- * Copies are done together, in the kick: the store is in no cache, and while
- * one request is copied the first lines of the next one can be on their way.
- * The processor sees the rest coming by itself. For random 4 KiB that is a
- * third of a read's time; writes gain little.
+ * Copies are done together, in the kick: copies.c.
  *
  * What is handed on. Where another process goes on when this one is
  * killed (keep_survives_kill) the disk lies in kept memory from the start. Else
@@ -25,14 +22,11 @@
 #include <string.h>
 
 #include "os/memory.h"
-#include "store/impl.h"
+#include "store/copies.h"
 #include "store/steps.h"
 
 #define INLINE_BYTES (2u << 20)
 #define INLINE_RANGE_BYTES (64u << 10)
-#define BATCH 16
-#define LINE_BYTES 64
-#define AHEAD_LINES 8
 #define STEP_BYTES (256u << 10)
 /* Giving pages back costs less per byte than clearing them; where it cannot be
  * done, this much is cleared. */
@@ -62,8 +56,7 @@ struct memory_store {
 struct memory_channel {
     struct store_channel ch;
     struct steps steps;
-    struct store_req *batch[BATCH]; /* to be copied in the kick */
-    unsigned batched;
+    struct copies copies; /* to be done in the kick */
 };
 
 static struct memory_store *memory_of(struct store *s)
@@ -328,28 +321,6 @@ static void memory_drain(struct store_channel *ch, const void *owner,
         steps_give_up(&c->steps, owner);
 }
 
-/* Asks for the beginning of r's place in the store. */
-static void look_ahead(const struct memory_store *m, const struct store_req *r)
-{
-    const uint8_t *at = m->mem + r->offset;
-
-    for (unsigned i = 0; i < AHEAD_LINES; i++)
-        __builtin_prefetch(at + i * LINE_BYTES);
-}
-
-static void copy_all(struct memory_store *m, const struct store_req *r)
-{
-    uint8_t *at = m->mem + r->offset;
-
-    for (int i = 0; i < r->iov_num; i++) {
-        if (r->op == STORE_READ)
-            memcpy(r->iov[i].iov_base, at, r->iov[i].iov_len);
-        else
-            memcpy(at, r->iov[i].iov_base, r->iov[i].iov_len);
-        at += r->iov[i].iov_len;
-    }
-}
-
 static int memory_submit(struct store_channel *ch, struct store_req *r)
 {
     struct memory_channel *c = container_of(ch, struct memory_channel, ch);
@@ -366,12 +337,10 @@ static int memory_submit(struct store_channel *ch, struct store_req *r)
         clear(m, r->offset, r->len, unmaps(r));
         return STORE_DONE;
     }
-    if (UNLIKELY(c->batched == BATCH)) {
-        copy_all(m, r);
-        return STORE_DONE;
-    }
-    c->batch[c->batched++] = r;
-    return STORE_PENDING;
+    if (LIKELY(copies_add(&c->copies, r)))
+        return STORE_PENDING;
+    copies_one(r, m->mem + r->offset);
+    return STORE_DONE;
 }
 
 /* What comes of an answer may add to the next batch. */
@@ -379,19 +348,15 @@ static void memory_kick(struct store_channel *ch)
 {
     struct memory_channel *c = container_of(ch, struct memory_channel, ch);
     struct memory_store *m = memory_of(ch->store);
-    struct store_req *batch[BATCH];
-    unsigned num;
+    struct copies batch;
 
-    while ((num = c->batched) > 0) {
-        memcpy(batch, c->batch, num * sizeof(batch[0]));
-        c->batched = 0;
-        for (unsigned i = 0; i < num; i++) {
-            if (i + 1 < num)
-                look_ahead(m, batch[i + 1]);
-            copy_all(m, batch[i]);
-        }
-        for (unsigned i = 0; i < num; i++)
-            store_complete(batch[i], 0);
+    while (c->copies.num > 0) {
+        batch = c->copies;
+        c->copies.num = 0;
+        for (unsigned i = 0; i < batch.num; i++)
+            copies_step(&batch, i, m->mem);
+        for (unsigned i = 0; i < batch.num; i++)
+            store_complete(batch.req[i], 0);
     }
 }
 
