@@ -46,6 +46,10 @@ int file_describe(int fd, bool read_only, bool direct, struct file_info *info,
 /* Bytes, now. */
 int file_size(int fd, uint64_t *size);
 
+/* Is all of [offset, offset + len) in the page cache? 1 or 0, at once. Negative
+ * errno: that cannot be told, for this file or on this system. */
+int file_is_cached(int fd, uint64_t offset, uint64_t len);
+
 enum {
     FILE_NOWAIT = 1 << 0, /* -EAGAIN rather than wait; -EOPNOTSUPP where that
                            * cannot be asked for */

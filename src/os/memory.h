@@ -36,6 +36,15 @@ bool memory_is_ram(int fd);
  * multiple of anything. On failure there is nothing to unmap. */
 int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
                struct err *e);
+/* Maps the first len bytes of an image, to be read, or also written. Takes no
+ * memory: pages are there when they are brought, or touched, which then may
+ * wait for a disk. On failure there is nothing to unmap. */
+int memory_map_image(struct memory *m, int fd, uint64_t len, bool writes,
+                     struct err *e);
+/* Whole pages of it, that are in memory already, will be touched. */
+bool memory_bring(uint8_t *at, uint64_t len);
+/* They will not be touched for a while. */
+void memory_leave(uint8_t *at, uint64_t len);
 /* Nobody touches it any more. What is large is unmapped a little later
  * (os/closer.h). Safe on a zero struct. */
 void memory_unmap(struct memory *m);

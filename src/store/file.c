@@ -6,6 +6,9 @@
  * at its end; what they leave is the engine's. A loop with more on it never
  * does file I/O inline.
  *
+ * On such a loop, what is asked for often is copied from a mapping of the image
+ * (mapped.c).
+ *
  * A cached read that comes alone is done quickest by a call of its own, several
  * by io_uring in one call. So the first one of a batch is kept until a second
  * comes, or the batch ends.
@@ -28,11 +31,13 @@
 #include "os/file.h"
 #include "store/engine.h"
 #include "store/inline.h"
+#include "store/mapped.h"
 
 enum { ENGINE_AUTO, ENGINE_URING, ENGINE_THREADS };
 
 struct file_conf {
     const char *path;
+    uint64_t map; /* bytes */
     bool direct, lock;
     unsigned engine;
 };
@@ -43,6 +48,7 @@ struct file_store {
     int fd;
     enum file_kind kind;
     enum file_medium medium;
+    struct mapped *mapped; /* NULL: it cannot be, or is not to be */
     enum {
         URING_NEVER,
         URING_READS,
@@ -55,6 +61,7 @@ struct file_store {
 struct file_channel {
     struct store_channel ch;
     int fd;
+    struct mapped_batch mapped;
     struct inline_io io;
     struct engine *threads;
     struct engine *uring; /* NULL: not needed yet, or refused */
@@ -177,11 +184,30 @@ static void run_batches(struct file_channel *c)
     }
 }
 
+/* ---- what is mapped ---- */
+
+static int submit_unmapped(struct file_channel *c, struct store_req *r);
+
+/* What comes of an answer may add to the next batch. */
+static void run_mapped(struct file_channel *c)
+{
+    do {
+        unsigned num = mapped_run(&c->mapped), i;
+        struct copies batch = c->mapped.copies;
+
+        c->mapped.copies.num = 0;
+        for (i = 0; i < num; i++)
+            store_complete(batch.req[i], 0);
+        for (; i < batch.num; i++)
+            if (submit_unmapped(c, batch.req[i]) == STORE_DONE)
+                store_complete(batch.req[i], batch.req[i]->result);
+    } while (c->mapped.copies.num);
+}
+
 /* ---- requests ---- */
 
-static int file_submit(struct store_channel *ch, struct store_req *r)
+static int submit_unmapped(struct file_channel *c, struct store_req *r)
 {
-    struct file_channel *c = channel_of(ch);
     ssize_t n = 0;
 
     if (r->op == STORE_READ && reads_in_batches(c)) {
@@ -204,12 +230,27 @@ static int file_submit(struct store_channel *ch, struct store_req *r)
     return STORE_PENDING;
 }
 
+static int file_submit(struct store_channel *ch, struct store_req *r)
+{
+    struct file_channel *c = channel_of(ch);
+
+    if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE) &&
+        mapped_add(&c->mapped, r))
+        return STORE_PENDING;
+    if (UNLIKELY(r->op == STORE_DISCARD || r->op == STORE_ZERO))
+        mapped_forget(file_of(ch->store)->mapped, r->offset, r->len);
+    return submit_unmapped(c, r);
+}
+
 static void file_kick(struct store_channel *ch)
 {
     struct file_channel *c = channel_of(ch);
-    struct store_req *first = c->first;
+    struct store_req *first;
     bool done = false;
 
+    if (c->mapped.mapped)
+        run_mapped(c);
+    first = c->first;
     c->first = NULL;
     c->reads = 0;
     if (first)
@@ -219,6 +260,7 @@ static void file_kick(struct store_channel *ch)
     /* Others may have come to this loop, who do not want to wait for us. */
     if (c->alone && UNLIKELY(!loop_serves_one(c->ch.loop))) {
         inline_init_never(&c->io);
+        mapped_batch_init(&c->mapped, NULL);
         c->alone = false;
     }
     c->threads->kick(c->threads);
@@ -254,6 +296,7 @@ static int file_channel_open(struct store_channel **out, struct store *s,
         return err_nomem(e);
     c->fd = f->fd;
     c->alone = loop_serves_one(loop) && !f->conf->direct;
+    mapped_batch_init(&c->mapped, c->alone ? f->mapped : NULL);
     if (c->alone)
         inline_init(&c->io, f->fd, f->medium);
     else
@@ -326,6 +369,7 @@ static void file_close(struct store *s)
 
     /* Not by closing: an io_uring that ends holds the open file a while. */
     file_release(s);
+    mapped_close(f->mapped);
     close(f->fd);
     free(f);
 }
@@ -405,6 +449,9 @@ static int file_store_open(struct store **out, const struct conf_any *c,
         goto out;
     }
     describe(f, &info, read_only);
+    if (!conf->direct && info.kind == FILE_REGULAR && info.medium != FILE_FAR)
+        f->mapped = mapped_open(f->fd, f->store.info.size, conf->map,
+                                info.medium == FILE_IN_MEMORY && !read_only);
     rc = choose_use_of_uring(f, c, e);
     if (rc < 0)
         goto out;
@@ -419,6 +466,8 @@ static int file_store_open(struct store **out, const struct conf_any *c,
     *out = &f->store;
     f = NULL;
 out:
+    if (f)
+        mapped_close(f->mapped);
     if (f && f->fd >= 0)
         close(f->fd);
     free(f);
@@ -453,6 +502,10 @@ static const struct conf_key file_keys[] = {
      .def = "\"auto\"", .words = engine_words,
      .help = "How I/O that may wait is done: by io_uring where that is best "
              "and the kernel lets us, else by threads; or as said here."},
+    {"map", CONF_SIZE, CONF_AT(struct file_conf, map), .def = "\"1G\"",
+     .help = "So much of what is in the page cache, and is asked for often, is "
+             "copied from a mapping of the image, in half the time; it counts "
+             "as vub's own memory. 0: nothing."},
     {"lock", CONF_BOOL, CONF_AT(struct file_conf, lock), .def = "true",
      .help = "Keep others from the image while a guest uses it, QEMU and its "
              "tools too, and wait some seconds for them to let go of it."},

@@ -23,7 +23,7 @@ class Failed(Exception):
 class Rig:
     """What all contenders share: programs, places, cores, durations."""
 
-    def __init__(self, build, base, files, cores, seconds, warm, exclusive,
+    def __init__(self, build, base, files, cores, seconds, exclusive,
                  retries):
         self.vub = os.path.join(build, "src", "vub")
         self.base = base
@@ -32,7 +32,7 @@ class Rig:
         self.files = files
         self.cores = cores
         self.seconds = seconds
-        self.warm = warm
+        self.warm = seconds / 5  # before a sample; changes with the cell
         self.exclusive = exclusive
         self.retries = retries
         self.watched = True  # others' work is told from ours
@@ -109,12 +109,15 @@ class Contender:
 class Floor(Contender):
     """A bare loop on the same file or on memory; see floor.c."""
 
-    def __init__(self, name, plain=False):
+    def __init__(self, name, plain=False, mapped=False):
         super().__init__(name)
         self.plain = plain
+        self.mapped = mapped
 
     def sample(self, rig, cell):
-        command = [rig.floor, "memcpy" if cell.medium == "memory" else "io",
+        what = "map" if self.mapped else \
+            "memcpy" if cell.medium == "memory" else "io"
+        command = [rig.floor, what,
                    "--size", str(cell.size), "--block", str(cell.block),
                    "--depth", str(cell.depth * cell.queues),
                    "--core", str(rig.back()[0])] + rig.timing(rig.back())
@@ -321,5 +324,6 @@ ALL = {c.name: c for c in [
     Fio("fio-uring"),
     Floor("floor"),
     Floor("floor-plain", plain=True),
+    Floor("floor-map", mapped=True),
     Eventfd("eventfd"),
 ]}

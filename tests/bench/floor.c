@@ -6,6 +6,7 @@
  *                   of the same generator, from and into as many buffers as
  *                   the ring is deep, in shared memory as a guest's is
  *   memcpy          the same without the system call: the medium is memory
+ *   map             a copy from, or to, a mapping of that file
  *
  * Both may use what a back-end may: no access times where the file is ours,
  * large pages of memory. --plain: without, as most programs would be written.
@@ -152,6 +153,22 @@ static void floor_file(const struct options *o, struct meter *meter)
         fcntl(medium.fd, F_SETFL, fcntl(medium.fd, F_GETFL) | O_NOATIME);
     run_medium(o, &medium, meter);
     close(medium.fd);
+}
+
+static void floor_map(const struct options *o, struct meter *meter)
+{
+    struct medium medium = {.fd = -1, .block = o->block, .write = o->write};
+    int prot = PROT_READ | (o->write ? PROT_WRITE : 0);
+    int fd = open(o->file, (o->write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+
+    if (fd < 0)
+        meter_die("cannot open %s: %s", o->file, strerror(errno));
+    medium.memory = mmap(NULL, o->size, prot, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (medium.memory == MAP_FAILED)
+        meter_die("cannot map %s: %s", o->file, strerror(errno));
+    run_medium(o, &medium, meter);
+    munmap(medium.memory, o->size);
+    close(fd);
 }
 
 static void floor_memory(const struct options *o, struct meter *meter)
@@ -424,7 +441,8 @@ static void parse(struct options *o, int argc, char **argv)
     int rest = words_read(words, argc, argv);
 
     if (rest + 1 != argc || !o->depth || !o->block || o->size < o->block)
-        meter_die("usage: bench_floor io|memcpy|eventfd|line|frame|send ...");
+        meter_die(
+            "usage: bench_floor io|memcpy|map|eventfd|line|frame|send ...");
     o->what = argv[rest];
 }
 
@@ -443,6 +461,8 @@ int main(int argc, char **argv)
     meter_pin(o.core);
     if (!strcmp(o.what, "io") && o.file)
         floor_file(&o, &meter);
+    else if (!strcmp(o.what, "map") && o.file)
+        floor_map(&o, &meter);
     else if (!strcmp(o.what, "memcpy"))
         floor_memory(&o, &meter);
     else if (!strcmp(o.what, "eventfd"))

@@ -58,6 +58,8 @@ def plan(quick, cores):
                 names = ["vub", *QSD, "floor"]
                 if op == "read" and depth > 1:
                     names.append("floor-plain")
+                if op == "read" or medium == "tmpfs":
+                    names.append("floor-map")
                 if (op, depth) == ("read", 32):
                     names.insert(1, "vub-packed")
                 if (op, depth) == ("read", 1):

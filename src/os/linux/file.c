@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "os/broker.h"
+#include "os/linux/cachestat.h"
 
 #ifndef F_OFD_SETLK
 #define F_OFD_GETLK 36
@@ -100,6 +101,19 @@ int file_size(int fd, uint64_t *size)
         return ioctl(fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
     *size = (uint64_t)st.st_size;
     return 0;
+}
+
+int file_is_cached(int fd, uint64_t offset, uint64_t len)
+{
+    const struct cachestat_range range = {offset, len};
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    struct cachestat found;
+
+    if (CALL_CACHESTAT < 0)
+        return -ENOSYS;
+    if (syscall(CALL_CACHESTAT, fd, &range, &found, 0) < 0)
+        return -errno;
+    return found.nr_cache >= (len + page - 1) / page;
 }
 
 static enum file_medium medium_of(int fd)

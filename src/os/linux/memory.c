@@ -30,6 +30,10 @@
 
 #include "os/closer.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 struct memory_guard {
     unsigned seq;   /* odd: changing */
     uintptr_t from; /* 0: free */
@@ -268,6 +272,43 @@ int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
     m->at = (uint8_t *)m->map + skip;
     m->len = len;
     return 0;
+}
+
+int memory_map_image(struct memory *m, int fd, uint64_t len, bool writes,
+                     struct err *e)
+{
+    int rc;
+
+    memset(m, 0, sizeof(*m));
+    m->fd = -1;
+    m->map = mmap(NULL, len, PROT_READ | (writes ? PROT_WRITE : 0),
+                  MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (m->map == MAP_FAILED) {
+        memset(m, 0, sizeof(*m));
+        return err_sys(e, errno, "", "cannot map %" PRIu64 " bytes", len);
+    }
+    m->map_len = len;
+    madvise(m->map, len, MADV_RANDOM); /* a page that is missed comes alone */
+    madvise(m->map, len, MADV_DONTDUMP);
+    rc = guard(m, memory_page_bytes(), e);
+    if (rc < 0) {
+        munmap(m->map, len);
+        memset(m, 0, sizeof(*m));
+        return rc;
+    }
+    m->at = m->map;
+    m->len = len;
+    return 0;
+}
+
+bool memory_bring(uint8_t *at, uint64_t len)
+{
+    return madvise(at, len, MADV_POPULATE_READ) == 0;
+}
+
+void memory_leave(uint8_t *at, uint64_t len)
+{
+    madvise(at, len, MADV_DONTNEED);
 }
 
 void memory_unmap(struct memory *m)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "os/linux/cachestat.h"
 #include "os/linux/sandbox_own.h"
 
 #ifdef VUB_HAVE_SECCOMP
@@ -81,6 +82,9 @@ static const struct row allowed[] = {
     CALL_FOR(fallocate, SANDBOX_FILES | SANDBOX_GPU),
     CALL_FOR(sync_file_range, SANDBOX_FILES),
     CALL_FOR(fadvise64, SANDBOX_FILES | SANDBOX_INPUT),
+#if CALL_CACHESTAT > 0
+    {CALL_CACHESTAT, SANDBOX_FILES},
+#endif
     /* names: Landlock's */
     CALL(open),
     CALL(openat),

@@ -1,0 +1,256 @@
+/* A cached read by system call is half copying, half the way through the
+ * kernel. Where the image is mapped only the copy is left. But whoever touches
+ * a page that is not there waits for the disk, in the middle of a copy, and
+ * what is mapped counts as the process's own. Hence:
+ *
+ *   By groups. The image is looked at in pieces of 64 KiB. Each counts how
+ *   often it was asked for. After HOT times, which have cost as much as what
+ *   follows, the kernel is asked whether all of it is in the page cache. If so
+ *   it is brought in, and copied from then on; if not, the kernel is asked
+ *   again after four times as many.
+ *
+ *   Guarded. The kernel may drop a page at any time, and then the next copy
+ *   waits. It does so when memory is short, which is seldom, and of what was
+ *   used least. Copies are timed (guard.h): after a slow one everything is done
+ *   by system calls for a while, and that group starts again.
+ *
+ *   Bounded. When as much is mapped as the config allows, another group goes
+ *   for each that comes.
+ *
+ *   A file that shrinks, or a disk that fails, is met as in guest memory
+ *   (os/memory.h): the copy goes on with zeros and the mapping is poisoned.
+ *   Then nothing that was copied counts, and there is no mapping any more.
+ *
+ *   Writes are copied only where nothing has to be written back, in memory
+ *   (tmpfs): elsewhere a page must be made writable again after each time that
+ *   it went to the disk, which costs more than it saves. One in a while is a
+ *   system call all the same, so that the file has a time of change.
+ *
+ * Two threads may look at the same group at once: what they then do twice, or
+ * undo, costs time and nothing else. */
+#include "store/mapped.h"
+
+#include <stdlib.h>
+
+#include "os/file.h"
+#include "os/memory.h"
+
+#define GROUP_BYTES (UINT64_C(64) << 10)
+#define LEN_MAX (UINT64_C(1) << 40) /* what is beyond is not mapped */
+#define READ_BYTES (1u << 20)       /* more is no hand-over's loss */
+/* A copy that waits for nobody takes a tenth of that. */
+#define SLOW_NS 30000
+#define SLOW_NS_PER_KIB 500
+#define TOUCH_NS UINT64_C(100000000)
+
+/* How often a group was asked for, up to: */
+enum {
+    HOT = 8,       /* looked at; */
+    HOT_LATER = 2, /* again after so many times as many, as a power of two; */
+    HOT_LATEST = 128,
+    MAPPED = UINT8_MAX, /* it was brought in */
+};
+
+struct mapped {
+    struct memory memory;
+    int fd;
+    uint64_t num_groups;
+    uint64_t num_mapped; /* atomic */
+    uint64_t most;       /* of these */
+    uint64_t hand;       /* atomic: who goes next is looked for from here */
+    bool off;            /* atomic: it is poisoned */
+    bool writes;
+    uint8_t groups[]; /* atomic */
+};
+
+struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes)
+{
+    uint64_t num = MIN(len, LEN_MAX) / GROUP_BYTES;
+    struct mapped *m;
+    struct err e;
+
+    if (num == 0 || most < GROUP_BYTES ||
+        file_is_cached(fd, 0, GROUP_BYTES) < 0)
+        return NULL;
+    m = calloc(1, sizeof(*m) + num);
+    if (!m)
+        return NULL;
+    m->fd = fd;
+    m->num_groups = num;
+    m->most = most / GROUP_BYTES;
+    m->writes = writes;
+    if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, writes, &e) < 0) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void mapped_close(struct mapped *m)
+{
+    if (!m)
+        return;
+    memory_unmap(&m->memory);
+    free(m);
+}
+
+/* ---- groups ---- */
+
+static uint8_t heat_of(const struct mapped *m, uint64_t group)
+{
+    return __atomic_load_n(&m->groups[group], __ATOMIC_RELAXED);
+}
+
+static void set_heat(struct mapped *m, uint64_t group, uint8_t heat)
+{
+    __atomic_store_n(&m->groups[group], heat, __ATOMIC_RELAXED);
+}
+
+static uint8_t *at_group(const struct mapped *m, uint64_t group)
+{
+    return m->memory.at + group * GROUP_BYTES;
+}
+
+/* It starts again with so much. */
+static void drop_group(struct mapped *m, uint64_t group, uint8_t heat)
+{
+    if (heat_of(m, group) != MAPPED)
+        return;
+    set_heat(m, group, heat);
+    __atomic_fetch_sub(&m->num_mapped, 1, __ATOMIC_RELAXED);
+    memory_leave(at_group(m, group), GROUP_BYTES);
+}
+
+/* Lets a group go, whichever comes next. */
+static void make_room(struct mapped *m)
+{
+    uint64_t at = __atomic_load_n(&m->hand, __ATOMIC_RELAXED);
+
+    for (uint64_t i = 0; i < m->num_groups; i++) {
+        uint64_t group = (at + i) % m->num_groups;
+
+        if (heat_of(m, group) != MAPPED)
+            continue;
+        drop_group(m, group, 0);
+        at = group + 1;
+        break;
+    }
+    __atomic_store_n(&m->hand, at, __ATOMIC_RELAXED);
+}
+
+/* True: it is there now. */
+static bool bring(struct mapped *m, uint64_t group)
+{
+    if (file_is_cached(m->fd, group * GROUP_BYTES, GROUP_BYTES) <= 0)
+        return false;
+    if (__atomic_load_n(&m->num_mapped, __ATOMIC_RELAXED) >= m->most)
+        make_room(m);
+    if (!memory_bring(at_group(m, group), GROUP_BYTES))
+        return false;
+    if (__atomic_exchange_n(&m->groups[group], MAPPED, __ATOMIC_RELAXED) !=
+        MAPPED)
+        __atomic_fetch_add(&m->num_mapped, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+static bool is_time(uint8_t heat)
+{
+    return heat == HOT || heat == HOT << HOT_LATER || heat == HOT_LATEST ||
+           heat == MAPPED - 1;
+}
+
+/* It is asked for once more. True: it is mapped. */
+static bool touch(struct mapped *m, uint64_t group)
+{
+    uint8_t heat = heat_of(m, group);
+
+    if (LIKELY(heat == MAPPED))
+        return true;
+    set_heat(m, group, heat == MAPPED - 1 ? HOT_LATEST : heat + 1);
+    return is_time(heat) && bring(m, group);
+}
+
+static void drop_range(struct mapped *m, uint64_t offset, uint64_t len,
+                       uint8_t heat)
+{
+    uint64_t end = (offset + len + GROUP_BYTES - 1) / GROUP_BYTES;
+
+    end = MIN(end, m->num_groups);
+    for (uint64_t group = offset / GROUP_BYTES; group < end; group++)
+        drop_group(m, group, heat);
+}
+
+void mapped_forget(struct mapped *m, uint64_t offset, uint64_t len)
+{
+    if (m)
+        drop_range(m, offset, len, 0);
+}
+
+/* ---- requests ---- */
+
+void mapped_batch_init(struct mapped_batch *b, struct mapped *m)
+{
+    *b = (struct mapped_batch){
+        .mapped = m,
+        .guard = {.slow_ns = SLOW_NS, .slow_ns_per_kib = SLOW_NS_PER_KIB},
+    };
+}
+
+/* Must this one change the file's time? */
+static bool is_to_touch(struct mapped_batch *b)
+{
+    if (LIKELY(b->seen_ns - b->touched_ns < TOUCH_NS))
+        return false;
+    b->touched_ns = b->seen_ns;
+    return true;
+}
+
+bool mapped_add(struct mapped_batch *b, struct store_req *r)
+{
+    uint64_t first = r->offset / GROUP_BYTES;
+    uint64_t last = (r->offset + r->len - 1) / GROUP_BYTES;
+    struct mapped *m = b->mapped;
+    bool all = true;
+
+    if (!m)
+        return false;
+    if (UNLIKELY(last >= m->num_groups || r->len - 1 >= READ_BYTES ||
+                 __atomic_load_n(&m->off, __ATOMIC_RELAXED)))
+        return false;
+    if (UNLIKELY(b->guard.until_ns) && !guard_allows(&b->guard))
+        return false;
+    if (r->op == STORE_WRITE && (!m->writes || is_to_touch(b)))
+        return false;
+    for (uint64_t group = first; group <= last; group++)
+        all &= touch(m, group);
+    return all && copies_add(&b->copies, r);
+}
+
+/* Has the mapping lost bytes? Then it is of no use any more. */
+static bool is_lost(struct mapped *m)
+{
+    if (LIKELY(!memory_any_poisoned()) || !memory_is_poisoned(&m->memory))
+        return false;
+    __atomic_store_n(&m->off, true, __ATOMIC_RELAXED);
+    return true;
+}
+
+unsigned mapped_run(struct mapped_batch *b)
+{
+    struct mapped *m = b->mapped;
+    struct guard *g = &b->guard;
+    unsigned i;
+
+    guard_pause(g);
+    for (i = 0; i < b->copies.num && guard_allows(g); i++) {
+        const struct store_req *r = b->copies.req[i];
+
+        copies_step(&b->copies, i, m->memory.at);
+        guard_called(g, r->len);
+        if (UNLIKELY(!guard_allows(g)))
+            drop_range(m, r->offset, r->len, HOT_LATEST);
+    }
+    b->seen_ns = g->last_ns;
+    guard_pause(g);
+    return UNLIKELY(is_lost(m)) ? 0 : i;
+}

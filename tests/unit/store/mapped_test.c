@@ -1,0 +1,269 @@
+/* Copying from a mapping of the image: when it is done, and that a guest cannot
+ * tell. What is mapped is seen in /proc/self/smaps. Copies that are slow, which
+ * those of a busy machine are too, send requests another way for a while, so
+ * the tests ask until it has happened. */
+#include "rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/guard.h"
+
+#define GROUP (64u << 10)
+#define DISK_BYTES (1u << 20)
+#define OFTEN 100000 /* more than it can take */
+
+#define ON_DISK NULL
+#define IN_MEMORY "/dev/shm"
+
+/* Bytes of the disk that are mapped, or -1: it has no mapping. */
+static long mapped_bytes(const struct rig *rig)
+{
+    const char *path = rig_path(rig, "disk");
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    bool ours = false;
+    char line[512];
+    long kib = -1;
+
+    assert_non_null(maps);
+    while (kib < 0 && fgets(line, sizeof(line), maps)) {
+        if (strstr(line, path))
+            ours = true;
+        if (ours && sscanf(line, "Rss: %ld kB", &kib) != 1)
+            kib = -1;
+    }
+    fclose(maps);
+    return kib < 0 ? -1 : kib * 1024;
+}
+
+static void ask(struct rig *rig, enum store_op op, uint64_t at, char *buf)
+{
+    assert_int_equal(rig_do(rig, op, 0, at, buf, 4096), 0);
+}
+
+/* Reads the group at `at` until so much is mapped. */
+static void read_until(struct rig *rig, uint64_t at, long bytes)
+{
+    char buf[4096];
+
+    for (int i = 0; mapped_bytes(rig) != bytes; i++) {
+        assert_true(i < OFTEN);
+        ask(rig, STORE_READ, at, buf);
+        assert_true(rig_is_pattern(buf, sizeof(buf), at, 0));
+    }
+}
+
+static void begin(struct rig *rig, const char *parent, const char *more,
+                  bool alone)
+{
+    char config[128];
+
+    rig_init(rig, parent);
+    rig_numbers(rig, "disk", DISK_BYTES);
+    snprintf(config, sizeof(config), "{'type': 'file', 'path': 'disk'%s}",
+             more);
+    assert_int_equal(rig_open(rig, config, false), 0);
+    rig_channel(rig, alone);
+}
+
+static void end(struct rig *rig)
+{
+    rig_close(rig);
+    assert_int_equal(mapped_bytes(rig), -1);
+    rig_fini(rig);
+}
+
+static const char *const parents[] = {ON_DISK, IN_MEMORY};
+
+static void what_is_read_often_is_mapped(void **state)
+{
+    struct rig rig;
+    char buf[4096];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(parents); i++) {
+        begin(&rig, parents[i], "", true);
+        ask(&rig, STORE_READ, 0, buf);
+        assert_int_equal(mapped_bytes(&rig), 0);
+        read_until(&rig, 3 * GROUP, GROUP);
+        read_until(&rig, 5 * GROUP + 4096, 2 * GROUP);
+        end(&rig);
+    }
+}
+
+static void what_was_written_is_read(void **state)
+{
+    char was[4096], buf[4096];
+    struct rig rig;
+
+    (void)state;
+    memset(was, 7, sizeof(was));
+    for (unsigned i = 0; i < ARRAY_LEN(parents); i++) {
+        int fd;
+
+        begin(&rig, parents[i], "", true);
+        read_until(&rig, 0, GROUP);
+        for (int j = 0; j < 100; j++) {
+            was[0] = (char)j;
+            ask(&rig, STORE_WRITE, 8192, was);
+            ask(&rig, STORE_READ, 8192, buf);
+            assert_memory_equal(buf, was, sizeof(was));
+        }
+        fd = open(rig_path(&rig, "disk"), O_RDONLY);
+        assert_true(fd >= 0);
+        assert_int_equal(pread(fd, buf, sizeof(buf), 8192), sizeof(buf));
+        assert_memory_equal(buf, was, sizeof(was));
+        close(fd);
+        end(&rig);
+    }
+}
+
+static struct timespec changed(const struct rig *rig)
+{
+    struct stat st;
+
+    assert_int_equal(stat(rig_path(rig, "disk"), &st), 0);
+    return st.st_mtim;
+}
+
+static void a_file_in_memory_has_a_time_of_change(void **state)
+{
+    struct timespec before, now;
+    char buf[4096] = {0};
+    struct rig rig;
+    int i;
+
+    (void)state;
+    begin(&rig, IN_MEMORY, "", true);
+    for (i = 0; mapped_bytes(&rig) != GROUP && i < OFTEN; i++)
+        ask(&rig, STORE_WRITE, 0, buf);
+    before = now = changed(&rig);
+    for (; i < 100 * OFTEN && before.tv_sec == now.tv_sec &&
+           before.tv_nsec == now.tv_nsec;
+         i++) {
+        ask(&rig, STORE_WRITE, 0, buf);
+        now = changed(&rig);
+    }
+    assert_true(i < 100 * OFTEN);
+    end(&rig);
+}
+
+static void no_more_is_mapped_than_is_allowed(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    begin(&rig, ON_DISK, ", 'map': '128K'", true);
+    read_until(&rig, 0, GROUP);
+    read_until(&rig, GROUP, 2 * GROUP);
+    for (uint64_t at = 0; at < DISK_BYTES; at += GROUP) {
+        char buf[4096];
+
+        for (int i = 0; i < 300; i++)
+            ask(&rig, STORE_READ, at, buf);
+        assert_in_range(mapped_bytes(&rig), 0, 2 * GROUP);
+    }
+    read_until(&rig, 0, 2 * GROUP);
+    end(&rig);
+}
+
+static void who_shares_a_loop_or_says_so_maps_nothing(void **state)
+{
+    struct rig rig;
+    char buf[4096];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        begin(&rig, ON_DISK,
+              i == 0   ? ", 'map': 0"
+              : i == 1 ? ", 'direct': true"
+                       : "",
+              i != 2);
+        for (int j = 0; j < 300; j++)
+            ask(&rig, STORE_READ, 0, buf);
+        assert_in_range(mapped_bytes(&rig) + 1, 0, 1);
+        end(&rig);
+    }
+}
+
+/* Reads of a hole through a mapping would fill it. */
+static void what_is_discarded_is_no_longer_mapped(void **state)
+{
+    struct rig rig;
+    struct stat st;
+    char buf[4096];
+
+    (void)state;
+    begin(&rig, IN_MEMORY, "", true);
+    read_until(&rig, 0, GROUP);
+    read_until(&rig, 2 * GROUP, 2 * GROUP);
+    assert_int_equal(rig_do(&rig, STORE_DISCARD, 0, 0, NULL, 2 * GROUP), 0);
+    assert_int_equal(mapped_bytes(&rig), GROUP);
+    for (int i = 0; i < 300; i++) {
+        ask(&rig, STORE_READ, 4096, buf);
+        assert_int_equal(buf[0] | buf[4095], 0);
+    }
+    assert_int_equal(stat(rig_path(&rig, "disk"), &st), 0);
+    assert_true(st.st_blocks * 512 <= DISK_BYTES - 2 * (long)GROUP);
+    end(&rig);
+}
+
+static void what_a_file_loses_is_an_error_and_the_rest_is_served(void **state)
+{
+    struct rig rig;
+    char buf[4096];
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(parents); i++) {
+        begin(&rig, parents[i], "", true);
+        read_until(&rig, 0, GROUP);
+        read_until(&rig, 8 * GROUP, 2 * GROUP);
+        assert_int_equal(truncate(rig_path(&rig, "disk"), 4 * GROUP), 0);
+        assert_int_equal(
+            rig_do(&rig, STORE_READ, 0, 8 * GROUP, buf, sizeof(buf)), -EIO);
+        ask(&rig, STORE_READ, 0, buf);
+        assert_true(rig_is_pattern(buf, sizeof(buf), 0, 0));
+        ask(&rig, STORE_WRITE, 0, buf);
+        end(&rig);
+    }
+}
+
+static void a_slow_one_keeps_others_away_for_a_while(void **state)
+{
+    struct guard slow = {0}, quick = {.slow_ns = UINT64_C(1000000000000)};
+
+    (void)state;
+    assert_true(guard_allows(&quick));
+    guard_called(&quick, GUARD_LOOK_BYTES);
+    assert_true(guard_allows(&quick));
+
+    assert_true(guard_allows(&slow));
+    while (loop_now_ns() == slow.last_ns)
+        ;
+    guard_called(&slow, GUARD_LOOK_BYTES);
+    assert_false(guard_allows(&slow));
+    while (!guard_allows(&slow))
+        guard_pause(&slow);
+    assert_true(loop_now_ns() >= slow.until_ns);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        /* First: cmocka takes signals back from us before each one. */
+        cmocka_unit_test(what_a_file_loses_is_an_error_and_the_rest_is_served),
+        cmocka_unit_test(what_is_read_often_is_mapped),
+        cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(a_file_in_memory_has_a_time_of_change),
+        cmocka_unit_test(no_more_is_mapped_than_is_allowed),
+        cmocka_unit_test(who_shares_a_loop_or_says_so_maps_nothing),
+        cmocka_unit_test(what_is_discarded_is_no_longer_mapped),
+        cmocka_unit_test(a_slow_one_keeps_others_away_for_a_while),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
