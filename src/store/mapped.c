@@ -26,8 +26,8 @@
  *   it went to the disk, which costs more than it saves. One in a while is a
  *   system call all the same, so that the file has a time of change.
  *
- * Two threads may look at the same group at once: what they then do twice, or
- * undo, costs time and nothing else. */
+ * Two threads may look at the same group at once: that one is copied from while
+ * another lets it go costs time, and nothing else. */
 #include "store/mapped.h"
 
 #include <stdlib.h>
@@ -101,9 +101,12 @@ static uint8_t heat_of(const struct mapped *m, uint64_t group)
     return __atomic_load_n(&m->groups[group], __ATOMIC_RELAXED);
 }
 
-static void set_heat(struct mapped *m, uint64_t group, uint8_t heat)
+/* False: somebody else has changed it meanwhile. */
+static bool change_heat(struct mapped *m, uint64_t group, uint8_t from,
+                        uint8_t to)
 {
-    __atomic_store_n(&m->groups[group], heat, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&m->groups[group], &from, to, false,
+                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static uint8_t *at_group(const struct mapped *m, uint64_t group)
@@ -111,14 +114,21 @@ static uint8_t *at_group(const struct mapped *m, uint64_t group)
     return m->memory.at + group * GROUP_BYTES;
 }
 
-/* It starts again with so much. */
-static void drop_group(struct mapped *m, uint64_t group, uint8_t heat)
+/* It starts again with so much. True: it was mapped, and need not stay. */
+static bool cool(struct mapped *m, uint64_t group, uint8_t heat)
 {
-    if (heat_of(m, group) != MAPPED)
-        return;
-    set_heat(m, group, heat);
+    if (heat_of(m, group) != MAPPED || !change_heat(m, group, MAPPED, heat))
+        return false;
     __atomic_fetch_sub(&m->num_mapped, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+static bool drop(struct mapped *m, uint64_t group, uint8_t heat)
+{
+    if (!cool(m, group, heat))
+        return false;
     memory_leave(at_group(m, group), GROUP_BYTES);
+    return true;
 }
 
 /* Lets a group go, whichever comes next. */
@@ -129,11 +139,10 @@ static void make_room(struct mapped *m)
     for (uint64_t i = 0; i < m->num_groups; i++) {
         uint64_t group = (at + i) % m->num_groups;
 
-        if (heat_of(m, group) != MAPPED)
-            continue;
-        drop_group(m, group, 0);
-        at = group + 1;
-        break;
+        if (drop(m, group, 0)) {
+            at = group + 1;
+            break;
+        }
     }
     __atomic_store_n(&m->hand, at, __ATOMIC_RELAXED);
 }
@@ -166,24 +175,24 @@ static bool touch(struct mapped *m, uint64_t group)
 
     if (LIKELY(heat == MAPPED))
         return true;
-    set_heat(m, group, heat == MAPPED - 1 ? HOT_LATEST : heat + 1);
-    return is_time(heat) && bring(m, group);
+    return change_heat(m, group, heat,
+                       heat == MAPPED - 1 ? HOT_LATEST : heat + 1) &&
+           is_time(heat) && bring(m, group);
 }
 
-static void drop_range(struct mapped *m, uint64_t offset, uint64_t len,
-                       uint8_t heat)
+/* The end of the groups that a range touches. */
+static uint64_t end_of(const struct mapped *m, uint64_t offset, uint64_t len)
 {
-    uint64_t end = (offset + len + GROUP_BYTES - 1) / GROUP_BYTES;
-
-    end = MIN(end, m->num_groups);
-    for (uint64_t group = offset / GROUP_BYTES; group < end; group++)
-        drop_group(m, group, heat);
+    return MIN((offset + len + GROUP_BYTES - 1) / GROUP_BYTES, m->num_groups);
 }
 
+/* Whoever makes the hole unmaps what was there, which may be much. */
 void mapped_forget(struct mapped *m, uint64_t offset, uint64_t len)
 {
-    if (m)
-        drop_range(m, offset, len, 0);
+    uint64_t end = m ? end_of(m, offset, len) : 0;
+
+    for (uint64_t group = offset / GROUP_BYTES; group < end; group++)
+        cool(m, group, 0);
 }
 
 /* ---- requests ---- */
@@ -248,7 +257,7 @@ unsigned mapped_run(struct mapped_batch *b)
         copies_step(&b->copies, i, m->memory.at);
         guard_called(g, r->len);
         if (UNLIKELY(!guard_allows(g)))
-            drop_range(m, r->offset, r->len, HOT_LATEST);
+            drop(m, r->offset / GROUP_BYTES, HOT_LATEST);
     }
     b->seen_ns = g->last_ns;
     guard_pause(g);
