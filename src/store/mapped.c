@@ -79,7 +79,9 @@ struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes)
     m->num_groups = num;
     m->most = most / GROUP_BYTES;
     m->writes = writes;
-    if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, writes, &e) < 0) {
+    /* Linux brings what lies around a page that is touched, by its address. */
+    if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, GROUP_BYTES, writes,
+                         &e) < 0) {
         free(m);
         return NULL;
     }

@@ -274,19 +274,39 @@ int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
     return 0;
 }
 
-int memory_map_image(struct memory *m, int fd, uint64_t len, bool writes,
-                     struct err *e)
+/* Both are multiples of a page's. */
+static void *map_aligned(int fd, uint64_t len, uint64_t align, int prot)
+{
+    uint8_t *room, *at;
+    uint64_t skip;
+
+    room = mmap(NULL, len + align, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return NULL;
+    skip = -(uintptr_t)room & (align - 1);
+    at = room + skip;
+    if (mmap(at, len, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) ==
+        MAP_FAILED) {
+        munmap(room, len + align);
+        return NULL;
+    }
+    if (skip)
+        munmap(room, skip);
+    munmap(at + len, align - skip);
+    return at;
+}
+
+int memory_map_image(struct memory *m, int fd, uint64_t len, uint64_t align,
+                     bool writes, struct err *e)
 {
     int rc;
 
     memset(m, 0, sizeof(*m));
     m->fd = -1;
-    m->map = mmap(NULL, len, PROT_READ | (writes ? PROT_WRITE : 0),
-                  MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (m->map == MAP_FAILED) {
-        memset(m, 0, sizeof(*m));
+    m->map = map_aligned(fd, len, align, PROT_READ | (writes ? PROT_WRITE : 0));
+    if (!m->map)
         return err_sys(e, errno, "", "cannot map %" PRIu64 " bytes", len);
-    }
     m->map_len = len;
     madvise(m->map, len, MADV_RANDOM); /* a page that is missed comes alone */
     madvise(m->map, len, MADV_DONTDUMP);
