@@ -90,4 +90,14 @@ static const struct front_conf ring_modes[] __attribute__((unused)) = {
     {.queues = 2, .packed = true, .event_idx = true, .indirect = true},
 };
 
+static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
+{
+    static char text[64];
+
+    snprintf(text, sizeof(text), "%s%s%s", c->packed ? "packed" : "split",
+             c->event_idx ? ", event index" : "",
+             c->indirect ? ", indirect" : "");
+    return text;
+}
+
 #endif

@@ -20,16 +20,6 @@ struct screen {
     struct gpu *g;
 };
 
-static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
-{
-    static char text[64];
-
-    snprintf(text, sizeof(text), "%s%s%s", c->packed ? "packed" : "split",
-             c->event_idx ? ", event index" : "",
-             c->indirect ? ", indirect" : "");
-    return text;
-}
-
 /* Without a session yet. */
 static inline void screen_run(struct screen *s, const char *devices)
 {

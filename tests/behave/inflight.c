@@ -78,9 +78,7 @@ static void all_ring_modes(void (*one)(const struct front_conf *c))
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
         struct front_conf c = recorded(&ring_modes[mode]);
 
-        front_note("%s%s%s", c.packed ? "packed" : "split",
-                   c.event_idx ? ", event index" : "",
-                   c.indirect ? ", indirect" : "");
+        front_note("%s", mode_name(&c));
         one(&c);
     }
 }

@@ -91,14 +91,10 @@ static void kill_under_load(struct vub *v, const struct front_conf *conf,
 static void kill_disk(const char *devices)
 {
     for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        const struct front_conf *m = &ring_modes[mode];
-        struct vub *v;
+        struct vub *v = start(devices);
 
-        front_note("%s%s%s", m->packed ? "packed" : "split",
-                   m->event_idx ? ", event index" : "",
-                   m->indirect ? ", indirect" : "");
-        v = start(devices);
-        kill_under_load(v, m, KILLS, 0x1234567 + mode);
+        front_note("%s", mode_name(&ring_modes[mode]));
+        kill_under_load(v, &ring_modes[mode], KILLS, 0x1234567 + mode);
         vub_free(v);
     }
     front_note(" ");

@@ -62,16 +62,6 @@ static inline void host_close(struct host *h)
 #define REPORT_LUNS(select, len)                                               \
     CDB(SCSI_REPORT_LUNS, 0, select, 0, 0, 0, BE32(len), 0, 0)
 
-static __attribute__((unused)) const char *mode_name(const struct front_conf *c)
-{
-    static char text[64];
-
-    snprintf(text, sizeof(text), "%s%s%s", c->packed ? "packed" : "split",
-             c->event_idx ? ", event index" : "",
-             c->indirect ? ", indirect" : "");
-    return text;
-}
-
 /* A session of "san" over each kind of ring, one after the other on one vub,
  * with four buffers for events. */
 static __attribute__((unused)) void on_all_rings(const char *devices,

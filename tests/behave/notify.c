@@ -6,124 +6,80 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "behave.h"
+#include "rings.h"
 
 static struct vub *start(void)
 {
     return vub_start(DISK("d", "'queues': 4, ", MEMORY));
 }
 
-static void put_read(struct vq *q, struct blk_req *r, uint64_t sector)
-{
-    if (!blk_add(q, r, VIRTIO_BLK_T_IN, sector, 512))
-        front_fail("no room for a request");
-}
-
-/* For a driver that is not called. */
-static void need_used(struct vq *q)
-{
-    int64_t end = front_now_ms() + front_timeout_ms();
-
-    while (!vq_has(q))
-        if (front_now_ms() > end)
-            front_fail("no answer");
-}
-
 /* ---- Kicks and calls ---- */
 
 static void a_kick_fd_that_is_none_means_polling(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start(), .stopped = true};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        close(q->kick_fd);
-        q->kick_fd = -1;
-        vq_start(q);
+    while (rings_next(&t)) {
+        close(t.q->kick_fd);
+        t.q->kick_fd = -1;
+        vq_start(t.q);
         for (unsigned i = 0; i < 20; i++) {
-            put_read(q, r, i);
-            vq_show(q);
-            assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+            put_read(t.q, t.r, i);
+            vq_show(t.q);
+            assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
         }
-        vq_stop(q);
-        front_free(f);
+        vq_stop(t.q);
     }
-    vub_free(v);
 }
 
 /* The driver polls; nobody is called, and nothing goes wrong. */
 static void a_call_fd_that_is_none_means_polling_too(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start(), .stopped = true};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        close(q->call_fd);
-        q->call_fd = -1;
-        vq_start(q);
+    while (rings_next(&t)) {
+        close(t.q->call_fd);
+        t.q->call_fd = -1;
+        vq_start(t.q);
         for (unsigned i = 0; i < 20; i++) {
-            put_read(q, r, i);
-            vq_kick(q);
-            need_used(q);
-            vq_pop(q, NULL, NULL);
-            assert_int_equal(*r->status, VIRTIO_BLK_S_OK);
+            put_read(t.q, t.r, i);
+            vq_kick(t.q);
+            need_used(t.q);
+            vq_pop(t.q, NULL, NULL);
+            assert_int_equal(*t.r->status, VIRTIO_BLK_S_OK);
         }
-        front_free(f);
     }
-    vub_free(v);
 }
 
 static void a_driver_that_wants_no_calls_gets_none(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start()};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-        struct blk_req *r = blk_new(f, 512);
-
-        blk_verify(q, 0, 512, 1); /* the first call may be one too many */
-        vq_calls(q, false);
-        front_settle(f);
-        while (front_wait_fd(q->call_fd, POLLIN, 0)) {
+    while (rings_next(&t)) {
+        blk_verify(t.q, 0, 512, 1); /* the first call may be one too many */
+        vq_calls(t.q, false);
+        front_settle(t.f);
+        while (front_wait_fd(t.q->call_fd, POLLIN, 0)) {
             uint64_t n;
 
-            assert_int_equal(read(q->call_fd, &n, sizeof(n)), sizeof(n));
+            assert_int_equal(read(t.q->call_fd, &n, sizeof(n)), sizeof(n));
         }
         for (unsigned i = 0; i < 50; i++) {
-            put_read(q, r, i);
-            vq_kick(q);
-            need_used(q);
-            vq_pop(q, NULL, NULL);
+            put_read(t.q, t.r, i);
+            vq_kick(t.q);
+            need_used(t.q);
+            vq_pop(t.q, NULL, NULL);
         }
-        front_settle(f);
-        assert_false(front_wait_fd(q->call_fd, POLLIN, 0));
-        vq_calls(q, true);
-        put_read(q, r, 0);
-        vq_kick(q);
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        front_free(f);
+        front_settle(t.f);
+        assert_false(front_wait_fd(t.q->call_fd, POLLIN, 0));
+        vq_calls(t.q, true);
+        put_read(t.q, t.r, 0);
+        vq_kick(t.q);
+        assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
     }
-    vub_free(v);
 }
 
 /* Event index: the call comes with the answer that was asked for. */
@@ -164,127 +120,98 @@ static void a_call_may_be_asked_for_later_answers(void **state)
 
 static void notifiers_may_be_replaced_while_it_runs(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start()};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-
+    while (rings_next(&t)) {
         for (unsigned i = 0; i < 10; i++) {
             int kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
             int call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-            vq_tell_fd(q, WIRE_SET_VRING_KICK, kick);
-            vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
-            close(q->kick_fd);
-            close(q->call_fd);
-            q->kick_fd = kick;
-            q->call_fd = call;
-            blk_verify(q, i * 8, 4096, i);
+            vq_tell_fd(t.q, WIRE_SET_VRING_KICK, kick);
+            vq_tell_fd(t.q, WIRE_SET_VRING_CALL, call);
+            close(t.q->kick_fd);
+            close(t.q->call_fd);
+            t.q->kick_fd = kick;
+            t.q->call_fd = call;
+            blk_verify(t.q, i * 8, 4096, i);
             if (i % 3 == 0) { /* no kick fd for a while */
-                struct blk_req *r = blk_new(f, 512);
-
-                vq_tell_fd(q, WIRE_SET_VRING_KICK, -1);
-                put_read(q, r, 0);
-                vq_show(q);
-                assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+                vq_tell_fd(t.q, WIRE_SET_VRING_KICK, -1);
+                put_read(t.q, t.r, 0);
+                vq_show(t.q);
+                assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
             }
         }
-        front_free(f);
     }
-    vub_free(v);
 }
 
 /* Answers that were given before there was anything to call with. */
 static void a_call_fd_that_comes_late_is_called(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start(), .stopped = true};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front_conf c = ring_modes[mode];
-        struct blk_req *r;
-        struct front *f;
-        struct vq *q;
-        int call;
+    while (rings_next(&t)) {
+        int call = t.q->call_fd;
 
-        c.rings_stopped = true;
-        f = front_new(v, "d", &c);
-        q = f->vq[0];
-        r = blk_new(f, 512);
-        call = q->call_fd;
-        q->call_fd = -1;
-        vq_start(q);
-        put_read(q, r, 0);
-        vq_kick(q);
-        vq_enable(q, true); /* its loop has turned */
-        need_used(q);
-        q->call_fd = call;
-        vq_tell_fd(q, WIRE_SET_VRING_CALL, call);
+        t.q->call_fd = -1;
+        vq_start(t.q);
+        put_read(t.q, t.r, 0);
+        vq_kick(t.q);
+        vq_enable(t.q, true); /* its loop has turned */
+        need_used(t.q);
+        t.q->call_fd = call;
+        vq_tell_fd(t.q, WIRE_SET_VRING_CALL, call);
         front_need_fd(call, POLLIN, "a call for what is answered already");
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        front_free(f);
+        assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
     }
-    vub_free(v);
 }
 
 /* QEMU, when a guest unmasks its vector: it has looked at the fd of before when
  * an answer calls that one, and tells us of the new one too late for it. */
 static void a_call_fd_that_takes_another_ones_place_is_called(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start()};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-        struct blk_req *r = blk_new(f, 512);
-        int masked = q->call_fd;
+    while (rings_next(&t)) {
+        int masked = t.q->call_fd;
 
-        put_read(q, r, 0);
-        vq_kick(q);
-        need_used(q);
+        put_read(t.q, t.r, 0);
+        vq_kick(t.q);
+        need_used(t.q);
         front_need_fd(masked, POLLIN, "a call that nobody takes");
-        q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        vq_tell_fd(q, WIRE_SET_VRING_CALL, q->call_fd);
-        front_need_fd(q->call_fd, POLLIN, "a call for what is answered");
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
+        t.q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        vq_tell_fd(t.q, WIRE_SET_VRING_CALL, t.q->call_fd);
+        front_need_fd(t.q->call_fd, POLLIN, "a call for what is answered");
+        assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
         close(masked);
-        front_free(f);
     }
-    vub_free(v);
 }
 
 /* QEMU, at every cont: the fd that a ring had before its stop is nobody's any
  * more, and the new one comes when the ring runs. */
 static void a_call_fd_that_comes_after_a_restart_is_called(void **state)
 {
-    struct vub *v = start();
+    struct rings t = {.v = start()};
 
     (void)state;
-    for (unsigned mode = 0; mode < ARRAY_LEN(ring_modes); mode++) {
-        struct front *f = front_new(v, "d", &ring_modes[mode]);
-        struct vq *q = f->vq[0];
-        struct blk_req *r = blk_new(f, 512);
-
-        blk_verify(q, 0, 4096, mode);
-        vq_stop(q);
-        put_read(q, r, 0);
-        vq_show(q);
-        front_ok_state(f, WIRE_SET_VRING_BASE, 0, q->base);
-        vq_tell_addr(q, 0);
-        vq_tell_fd(q, WIRE_SET_VRING_KICK, q->kick_fd);
-        vq_enable(q, true);
-        need_used(q);
-        close(q->call_fd);
-        q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        vq_tell_fd(q, WIRE_SET_VRING_CALL, q->call_fd);
-        front_need_fd(q->call_fd, POLLIN, "a call for what is answered");
-        assert_int_equal(blk_wait(q, r), VIRTIO_BLK_S_OK);
-        front_free(f);
+    while (rings_next(&t)) {
+        blk_verify(t.q, 0, 4096, t.mode);
+        vq_stop(t.q);
+        put_read(t.q, t.r, 0);
+        vq_show(t.q);
+        front_ok_state(t.f, WIRE_SET_VRING_BASE, 0, t.q->base);
+        vq_tell_addr(t.q, 0);
+        vq_tell_fd(t.q, WIRE_SET_VRING_KICK, t.q->kick_fd);
+        vq_enable(t.q, true);
+        need_used(t.q);
+        close(t.q->call_fd);
+        t.q->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        vq_tell_fd(t.q, WIRE_SET_VRING_CALL, t.q->call_fd);
+        front_need_fd(t.q->call_fd, POLLIN, "a call for what is answered");
+        assert_int_equal(blk_wait(t.q, t.r), VIRTIO_BLK_S_OK);
     }
-    vub_free(v);
 }
 
 /* VRING_ERR, also when the fd comes only after the ring broke. */
@@ -338,20 +265,28 @@ static struct vub *start_two(void)
                           MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
 }
 
+static void fill_and_block(int fd)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    uint64_t count;
+
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    (void)!read(fd, &count, sizeof(count));
+    assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+    make_blocking(fd);
+}
+
 /* The flags of an eventfd are common to both ends. One that is full and blocks
  * stops whoever adds to it: for a second or two. */
 static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
 {
-    const uint64_t full = UINT64_MAX - 1;
     struct vub *v = start_two();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     struct blk_req *r = blk_new(f, 512);
 
     (void)state;
-    assert_int_equal(write(f->vq[0]->call_fd, &full, sizeof(full)),
-                     sizeof(full));
-    make_blocking(f->vq[0]->call_fd);
+    fill_and_block(f->vq[0]->call_fd);
     vq_calls(f->vq[0], true);
     put_read(f->vq[0], r, 0);
     vq_kick(f->vq[0]);
@@ -371,16 +306,13 @@ static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
 
 static void an_error_fd_that_blocks_does_too(void **state)
 {
-    const uint64_t full = UINT64_MAX - 1;
     struct vub *v = start_two();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     struct blk_req *r = blk_new(f, 512);
 
     (void)state;
-    assert_int_equal(write(f->vq[0]->err_fd, &full, sizeof(full)),
-                     sizeof(full));
-    make_blocking(f->vq[0]->err_fd);
+    fill_and_block(f->vq[0]->err_fd);
     r->data_gpa = UINT64_MAX;
     blk_go(f->vq[0], r, VIRTIO_BLK_T_IN, 0, 512);
     blk_verify(e->vq[0], 0, 4096, 1);
@@ -389,17 +321,6 @@ static void an_error_fd_that_blocks_does_too(void **state)
     front_free(f);
     front_free(e);
     vub_free(v);
-}
-
-static void fill_and_block(int fd)
-{
-    const uint64_t full = UINT64_MAX - 1;
-    uint64_t count;
-
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    (void)!read(fd, &count, sizeof(count));
-    assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
-    make_blocking(fd);
 }
 
 /* Nor may it be tried again and again by starting a ring that cannot. */

@@ -17,9 +17,7 @@ static void verified_load_goes_on(void **state)
         struct front *f, *m;
         struct load loads[4];
 
-        front_note("%s%s%s", c.packed ? "packed" : "split",
-                   c.event_idx ? ", event index" : "",
-                   c.indirect ? ", indirect" : "");
+        front_note("%s", mode_name(&c));
         c.inflight = mode % 2;
         f = front_new(first, "f", &c);
         m = front_new(first, "m", &c);
