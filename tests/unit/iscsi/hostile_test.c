@@ -158,14 +158,10 @@ static void and_so_under_header_digests(void **state)
 static void an_answer_with_a_wrong_tag_answers_nothing(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, ", \"io_timeout\": 200");
     struct rig_cmd c;
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, ", \"io_timeout\": 200");
-    rig_settle(&rig, u);
     rig_say(&rig, "fault wrong_itt");
     rig_ready(&c);
     rig_do(&rig, u, &c);
@@ -182,15 +178,11 @@ static void what_was_not_sent_is_not_moved(void **state)
 {
     uint8_t buf[4096];
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c;
     uint8_t inquiry[6] = {SCSI_INQUIRY, 0, 0, 0, 255};
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     /* Less than there is room for. */
     rig_cmd(&c, inquiry, 6, false, buf, 255, 0);
     rig_do(&rig, u, &c);
@@ -216,13 +208,9 @@ static void what_was_not_sent_is_not_moved(void **state)
 static void pings_are_answered_but_not_without_end(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     rig_say(&rig, "ping 3");
     while (rig_seen(&rig, "pongs") < 3)
         uv_run(&rig.loop.uv, UV_RUN_NOWAIT);
@@ -240,16 +228,12 @@ static void memory_that_goes_costs_no_session(void **state)
     enum { LEN = 1 << 20, N = 8 /* more than a socket holds */ };
     static const uint64_t left[] = {0, 4096, 65536, 512 << 10};
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c, all[N];
     struct err e;
     uint8_t buf[512];
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     for (unsigned i = 0; i < ARRAY_LEN(left) * 4; i++) {
         struct memory m;
         int fd = memfd_create("guest", MFD_CLOEXEC);

@@ -66,6 +66,11 @@ void rig_target(struct rig *rig, const char *const *args)
     assert_true(spawn(rig, argv));
 }
 
+void rig_disks(struct rig *rig)
+{
+    rig_target(rig, (const char *const[]){"--lun", "4M", "--lun", "2M", NULL});
+}
+
 bool rig_tgt(struct rig *rig, const char *const *args)
 {
     const char *tmp = getenv("TMPDIR");
@@ -300,4 +305,40 @@ void rig_pattern(void *buf, size_t len, unsigned seed)
         x = x * 1664525u + 1013904223u;
         ((uint8_t *)buf)[i] = (uint8_t)(x >> 24);
     }
+}
+
+struct rig_unit *rig_begin(struct rig *rig, const char *keys)
+{
+    struct rig_unit *u;
+
+    rig_init(rig);
+    rig_disks(rig);
+    u = rig_open(rig, 0, keys);
+    rig_settle(rig, u);
+    return u;
+}
+
+void rig_verify(struct rig *rig, struct rig_unit *u, uint32_t blocks,
+                uint32_t piece)
+{
+    size_t len = (size_t)blocks * 512;
+    uint8_t *out = malloc(len), *in = calloc(1, len);
+    struct rig_cmd c;
+
+    rig_pattern(out, len, blocks + piece);
+    rig_write(&c, 3, out, blocks);
+    rig_cmd(&c, c.cmd.cdb, 16, true, out, (uint32_t)len, piece);
+    rig_do(rig, u, &c);
+    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
+    assert_int_equal(c.cmd.status, SCSI_GOOD);
+    assert_int_equal(c.cmd.moved, len);
+    rig_read(&c, 3, in, blocks);
+    rig_cmd(&c, c.cmd.cdb, 16, false, in, (uint32_t)len, piece);
+    rig_do(rig, u, &c);
+    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
+    assert_int_equal(c.cmd.status, SCSI_GOOD);
+    assert_int_equal(c.cmd.moved, len);
+    assert_memory_equal(in, out, len);
+    free(in);
+    free(out);
 }

@@ -51,6 +51,8 @@ void rig_target(struct rig *rig, const char *const *args);
 /* The same with tgt (tests/iscsi/tgt.py), its disks in a directory of its own.
  * False: it is not there; the test says so. */
 bool rig_tgt(struct rig *rig, const char *const *args);
+/* A target of two disks, of 4 and of 2 MiB. */
+void rig_disks(struct rig *rig);
 /* One command to the target; its answer. */
 const char *rig_say(struct rig *rig, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A number of its "stats"; 0: none of that name. */
@@ -77,6 +79,12 @@ void rig_do(struct rig *rig, struct rig_unit *u, struct rig_cmd *c);
 /* A new session's first unit attention is taken. */
 void rig_settle(struct rig *rig, struct rig_unit *u);
 
+/* rig_init, rig_disks, and a settled session of the first. */
+struct rig_unit *rig_begin(struct rig *rig, const char *keys);
+
 void rig_pattern(void *buf, size_t len, unsigned seed);
+/* What is written is what is read, in pieces of `piece` (0: one). */
+void rig_verify(struct rig *rig, struct rig_unit *u, uint32_t blocks,
+                uint32_t piece);
 
 #endif

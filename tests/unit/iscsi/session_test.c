@@ -8,13 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DISK                                                                   \
-    {                                                                          \
-        "--lun", "4M", "--lun", "2M", NULL                                     \
-    }
-
-static const char *const disk[] = DISK;
-
 static void a_unit_attention_of_the_login_reaches_the_user(void **state)
 {
     struct rig rig;
@@ -25,7 +18,7 @@ static void a_unit_attention_of_the_login_reaches_the_user(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     u = rig_open(&rig, 0, "");
     rig_ready(&c);
     rig_do(&rig, u, &c);
@@ -39,102 +32,6 @@ static void a_unit_attention_of_the_login_reaches_the_user(void **state)
     rig_close(&rig);
 }
 
-static void what_is_written_is_read_by(struct rig *rig, struct rig_unit *u,
-                                       uint32_t blocks, uint32_t piece)
-{
-    size_t len = (size_t)blocks * 512;
-    uint8_t *out = malloc(len), *in = calloc(1, len);
-    struct rig_cmd c;
-
-    rig_pattern(out, len, blocks + piece);
-    rig_write(&c, 3, out, blocks);
-    rig_cmd(&c, c.cmd.cdb, 16, true, out, (uint32_t)len, piece);
-    rig_do(rig, u, &c);
-    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
-    assert_int_equal(c.cmd.status, SCSI_GOOD);
-    assert_int_equal(c.cmd.moved, len);
-    rig_read(&c, 3, in, blocks);
-    rig_cmd(&c, c.cmd.cdb, 16, false, in, (uint32_t)len, piece);
-    rig_do(rig, u, &c);
-    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
-    assert_int_equal(c.cmd.status, SCSI_GOOD);
-    assert_int_equal(c.cmd.moved, len);
-    assert_memory_equal(in, out, len);
-    free(in);
-    free(out);
-}
-
-static void data_of(const char *const *args, const char *keys)
-{
-    static const uint32_t blocks[] = {1, 8, 17, 128, 600, 3000};
-    struct rig rig;
-    struct rig_unit *u;
-
-    rig_init(&rig);
-    rig_target(&rig, args);
-    u = rig_open(&rig, 0, keys);
-    rig_settle(&rig, u);
-    for (unsigned i = 0; i < ARRAY_LEN(blocks); i++) {
-        what_is_written_is_read_by(&rig, u, blocks[i], 0);
-        what_is_written_is_read_by(&rig, u, blocks[i], 700);
-        what_is_written_is_read_by(&rig, u, blocks[i], 1);
-    }
-    assert_int_equal(u->downs, 0);
-    rig_close(&rig);
-}
-
-static void data_of_all_sizes_arrive(void **state)
-{
-    (void)state;
-    data_of(disk, "");
-}
-
-static void data_arrive_with_immediate_data_only(void **state)
-{
-    (void)state;
-    data_of((const char *const[]){"--lun", "4M", "--initial-r2t", "Yes", NULL},
-            "");
-}
-
-static void data_arrive_when_all_of_them_are_asked_for(void **state)
-{
-    (void)state;
-    data_of((const char *const[]){"--lun", "4M", "--initial-r2t", "Yes",
-                                  "--immediate", "No", NULL},
-            "");
-}
-
-static void data_arrive_under_header_digests(void **state)
-{
-    (void)state;
-    data_of((const char *const[]){"--lun", "4M", "--digest", NULL},
-            ", \"header_digest\": true");
-}
-
-/* Padding is what is read by a call of its own. */
-static void answers_of_any_length_come_at_once(void **state)
-{
-    struct rig rig;
-    struct rig_unit *u;
-    uint8_t buf[36], cdb[6] = {SCSI_INQUIRY};
-    struct rig_cmd c;
-
-    (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
-    for (uint8_t n = 1; n <= 36; n++) {
-        cdb[4] = n;
-        rig_cmd(&c, cdb, 6, false, buf, n, 0);
-        rig_do(&rig, u, &c);
-        assert_int_equal(c.cmd.status, SCSI_GOOD);
-        assert_int_equal(c.cmd.moved, n);
-    }
-    assert_int_equal(rig_seen(&rig, "pings"), 0); /* nobody was waited for */
-    rig_close(&rig);
-}
-
 static void units_of_a_target_share_a_session(void **state)
 {
     struct rig rig;
@@ -142,7 +39,7 @@ static void units_of_a_target_share_a_session(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     a = rig_open(&rig, 0, "");
     b = rig_open(&rig, 1, "");
     c = rig_open(&rig, 1, ", \"io_timeout\": 1000");
@@ -150,8 +47,8 @@ static void units_of_a_target_share_a_session(void **state)
     rig_settle(&rig, b);
     rig_settle(&rig, c);
     assert_int_equal(rig_seen(&rig, "sessions"), 2);
-    what_is_written_is_read_by(&rig, a, 20, 0);
-    what_is_written_is_read_by(&rig, b, 20, 0);
+    rig_verify(&rig, a, 20, 0);
+    rig_verify(&rig, b, 20, 0);
     rig_close(&rig);
 }
 
@@ -165,7 +62,7 @@ static void commands_that_come_before_the_login_wait_in_order(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     u = rig_open(&rig, 0, "");
     for (int i = 0; i < N; i++) {
         rig_write(&c[i], (uint64_t)i, buf + 512 * i, 1);
@@ -191,7 +88,7 @@ static void one_too_many_waits_not(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     rig_say(&rig, "deaf");
     u = rig_open(&rig, 0, "");
     for (int i = 0; i <= ISCSI_WAITING_MAX; i++) {
@@ -217,15 +114,11 @@ a_session_that_is_lost_sends_again_what_may_be_sent_twice(void **state)
 {
     enum { N = 8 };
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c[N], caw, after;
     uint8_t cdb[16] = {SCSI_COMPARE_AND_WRITE}, *buf = calloc(N + 2, 512);
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     rig_say(&rig, "fault silent*");
     for (int i = 0; i < N; i++) {
         rig_pattern(buf + 512 * i, 512, (unsigned)i);
@@ -265,14 +158,10 @@ a_session_that_is_lost_sends_again_what_may_be_sent_twice(void **state)
 static void a_new_session_takes_the_place_of_the_old(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     char *isid, *more;
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     rig_say(&rig, "drop");
     rig_until(&rig, &u->ups, 2);
     rig_say(&rig, "stats");
@@ -291,10 +180,7 @@ static void moved_to(const char *fault, enum iscsi_end end)
     struct rig_cmd w, r, fresh;
     uint8_t buf[512] = {0}, in[512];
 
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
+    u = rig_begin(&rig, "");
     rig_say(&rig, "fault silent*");
     rig_write(&w, 10, buf, 1);
     rig_read(&r, 10, in, 1);
@@ -370,7 +256,7 @@ static void so_does_that_of_a_new_process(void **state)
     /* Nobody else's who runs this at the same time. */
     snprintf(name, sizeof(name), "san-%d", (int)getpid());
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     killed(&rig, name);
     rig.device = name;
     u = rig_open(&rig, 0, "");
@@ -379,7 +265,7 @@ static void so_does_that_of_a_new_process(void **state)
     assert_int_equal(rig_seen(&rig, "reinstated"), 1);
     assert_true(rig_seen(&rig, "login tsih 0000") >= 2);
     /* What it had reserved is its own still, and nobody else's. */
-    what_is_written_is_read_by(&rig, u, 1, 0);
+    rig_verify(&rig, u, 1, 0);
     rig.device = "another";
     other = rig_open(&rig, 0, "");
     rig_settle(&rig, other);
@@ -397,15 +283,15 @@ static void sessions_at_one_time_get_along(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     rig_init(&other); /* another worker, or another vub */
     other.port = rig.port;
     a = rig_open(&rig, 0, "");
     b = rig_open(&other, 0, "");
     rig_settle(&rig, a);
     rig_settle(&other, b);
-    what_is_written_is_read_by(&rig, a, 20, 0);
-    what_is_written_is_read_by(&other, b, 20, 0);
+    rig_verify(&rig, a, 20, 0);
+    rig_verify(&other, b, 20, 0);
     assert_int_equal(rig_seen(&rig, "reinstated"), 0);
     assert_int_equal(a->downs + b->downs, 0);
     rig_close(&other);
@@ -415,13 +301,9 @@ static void sessions_at_one_time_get_along(void **state)
 static void an_idle_session_that_breaks_is_made_again(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     rig_say(&rig, "reset");
     rig_until(&rig, &u->ups, 2);
     rig_say(&rig, "drop");
@@ -433,15 +315,11 @@ static void an_idle_session_that_breaks_is_made_again(void **state)
 static void a_command_that_kills_every_session_ends(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c;
     uint8_t buf[512];
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     rig_say(&rig, "fault close_on* 88");
     rig_read(&c, 0, buf, 1);
     rig_do(&rig, u, &c);
@@ -452,14 +330,10 @@ static void a_command_that_kills_every_session_ends(void **state)
 static void without_a_session_commands_fail_after_a_while(void **state)
 {
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, ", \"reconnect_timeout\": 100");
     struct rig_cmd a, b;
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, ", \"reconnect_timeout\": 100");
-    rig_settle(&rig, u);
     rig_say(&rig, "deaf");
     rig_say(&rig, "drop");
     rig_until(&rig, &u->downs, 1);
@@ -486,7 +360,7 @@ static void with_stall_they_wait_all_the_same(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     u = rig_open(&rig, 0,
                  ", \"reconnect_timeout\": 50, \"on_timeout\": \"stall\"");
     rig_settle(&rig, u);
@@ -522,7 +396,7 @@ static void portals_are_tried_in_turn(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     snprintf(json, sizeof(json),
              "{\"url\": \"iscsi://127.0.0.1:1/iqn.2026-01.example:disk/0\", "
              "\"portals\": [\"localhost:1\", \"localhost:%d\"]}",
@@ -540,7 +414,7 @@ static void a_name_that_nobody_knows_is_no_end(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     assert_int_equal(
         rig_try_open(&rig,
                      "{\"url\": \"iscsi://nowhere.invalid/iqn.x:disk/0\"}", &e),
@@ -556,7 +430,7 @@ static void the_target_may_send_us_on(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     rig_say(&rig, "fault redirect localhost:%d", rig.port);
     u = rig_open(&rig, 0, "");
     rig_settle(&rig, u);
@@ -571,7 +445,7 @@ static void but_not_for_ever(void **state)
 
     (void)state;
     rig_init(&rig);
-    rig_target(&rig, disk);
+    rig_disks(&rig);
     rig_say(&rig, "fault redirect*");
     u = rig_open(&rig, 0, ", \"reconnect_timeout\": 300");
     for (int i = 0; i < 4; i++) {
@@ -591,11 +465,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_unit_attention_of_the_login_reaches_the_user),
-        cmocka_unit_test(data_of_all_sizes_arrive),
-        cmocka_unit_test(data_arrive_with_immediate_data_only),
-        cmocka_unit_test(data_arrive_when_all_of_them_are_asked_for),
-        cmocka_unit_test(data_arrive_under_header_digests),
-        cmocka_unit_test(answers_of_any_length_come_at_once),
         cmocka_unit_test(units_of_a_target_share_a_session),
         cmocka_unit_test(commands_that_come_before_the_login_wait_in_order),
         cmocka_unit_test(one_too_many_waits_not),

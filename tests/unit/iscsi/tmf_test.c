@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const disk[] = {"--lun", "4M", "--lun", "2M", NULL};
-
 struct tmf {
     struct iscsi_tmf tmf;
     int done;
@@ -28,17 +26,6 @@ static void start(struct rig_unit *u, struct tmf *m,
     iscsi_tmf(&u->unit, &m->tmf);
 }
 
-static struct rig_unit *settled(struct rig *rig, const char *keys)
-{
-    struct rig_unit *u;
-
-    rig_init(rig);
-    rig_target(rig, disk);
-    u = rig_open(rig, 0, keys);
-    rig_settle(rig, u);
-    return u;
-}
-
 /* n reads that the target does not answer. */
 static void hang(struct rig *rig, struct rig_unit *u, struct rig_cmd *c, int n,
                  uint8_t *buf)
@@ -56,7 +43,7 @@ static void hang(struct rig *rig, struct rig_unit *u, struct rig_cmd *c, int n,
 static void a_command_out_of_time_is_aborted(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, ", \"io_timeout\": 100");
+    struct rig_unit *u = rig_begin(&rig, ", \"io_timeout\": 100");
     struct rig_cmd c, other;
     uint8_t buf[512];
 
@@ -75,7 +62,7 @@ static void a_command_out_of_time_is_aborted(void **state)
 static void a_target_that_does_not_even_abort_loses_its_session(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, ", \"io_timeout\": 100");
+    struct rig_unit *u = rig_begin(&rig, ", \"io_timeout\": 100");
     struct rig_cmd c[2];
     uint8_t buf[512];
 
@@ -93,7 +80,7 @@ static void a_target_that_does_not_even_abort_loses_its_session(void **state)
 static void a_command_that_is_given_up_ends(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, "");
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c[3];
     uint8_t buf[512];
 
@@ -113,7 +100,7 @@ static void a_command_that_is_given_up_ends(void **state)
 static void and_soon_whatever_the_target_does(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, ", \"io_timeout\": 0");
+    struct rig_unit *u = rig_begin(&rig, ", \"io_timeout\": 0");
     struct rig_cmd c;
     uint8_t buf[512];
 
@@ -133,7 +120,7 @@ static void task_management_ends_what_it_concerns(void **state)
         ISCSI_TMF_ABORT_TASK_SET, ISCSI_TMF_CLEAR_TASK_SET,
         ISCSI_TMF_LUN_RESET};
     struct rig rig;
-    struct rig_unit *u = settled(&rig, ""), *other;
+    struct rig_unit *u = rig_begin(&rig, ""), *other;
     struct rig_cmd c[4], its;
     struct tmf m;
     uint8_t buf[512];
@@ -188,7 +175,7 @@ static void of_one_device_only(void **state)
     static const enum iscsi_tmf_function functions[] = {
         ISCSI_TMF_ABORT_TASK_SET, ISCSI_TMF_LUN_RESET};
     struct rig rig;
-    struct rig_unit *u = settled(&rig, ""), *other;
+    struct rig_unit *u = rig_begin(&rig, ""), *other;
     struct rig_cmd c, its;
     struct tmf m;
     uint8_t buf[512];
@@ -219,7 +206,7 @@ static void of_one_device_only(void **state)
 static void a_set_that_the_target_does_not_abort_is_aborted_by_us(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, "");
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c[3];
     struct tmf m;
     uint8_t buf[512];
@@ -249,7 +236,7 @@ static void a_set_that_the_target_does_not_abort_is_aborted_by_us(void **state)
 static void task_management_without_an_answer_ends(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, "");
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c[2];
     struct tmf m;
     uint8_t buf[512];
@@ -269,7 +256,7 @@ static void task_management_without_an_answer_ends(void **state)
 static void without_a_session_there_is_nothing_to_abort(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, "");
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c[2];
     struct tmf m;
 
@@ -299,15 +286,11 @@ static void a_write_that_is_aborted_halfway_leaves_its_memory(void **state)
 {
     const uint32_t blocks = 2048;
     struct rig rig;
-    struct rig_unit *u;
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c, r;
     uint8_t *buf = malloc(blocks * 512), in[512];
 
     (void)state;
-    rig_init(&rig);
-    rig_target(&rig, disk);
-    u = rig_open(&rig, 0, "");
-    rig_settle(&rig, u);
     for (int i = 0; i < 4; i++) {
         rig_pattern(buf, blocks * 512, 1);
         rig_write(&c, 0, buf, blocks);
@@ -406,7 +389,7 @@ static void the_next_command_s_time_is_its_own(void **state)
 static void a_silent_target_is_asked_whether_it_is_there(void **state)
 {
     struct rig rig;
-    struct rig_unit *u = settled(&rig, "");
+    struct rig_unit *u = rig_begin(&rig, "");
     struct rig_cmd c;
     uint8_t buf[512];
 
