@@ -1,16 +1,11 @@
-/* A disk that loses its power, against a model of it: every sector says which
- * write it is of, and the model knows which ones it may be of. */
-#include "lanes.h"
+/* A disk that loses its power, against a model of it. */
+#include "powercut_model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/prng.h"
-#include "store/powercut.h"
+#include "lanes.h"
 
-#define SECTOR 512
-#define SECTORS 1024
-#define HISTORY 4096
 #define MEMORY                                                                 \
     "{'type': 'powercut', 'next': {'type': 'memory', 'size': '512K'}}"
 #define SMALL                                                                  \
@@ -19,192 +14,14 @@
 #define FILE_BELOW                                                             \
     "{'type': 'powercut', 'next': {'type': 'file', 'path': '@/disk'}}"
 
-/* Which writes were made since the last flush, and where. */
-struct written {
-    unsigned at, num;
-    uint64_t id;
-};
-
-struct model {
-    uint64_t now[SECTORS], stable[SECTORS];
-    struct written since[HISTORY];
-    unsigned num;
-    uint64_t id;
-};
-
-static struct model model;
-
-static void fill(char *buf, unsigned num, uint64_t id)
-{
-    memset(buf, (int)(id * 37), num * SECTOR);
-    for (unsigned i = 0; i < num; i++)
-        memcpy(buf + i * SECTOR, &id, sizeof(id));
-}
-
-/* Every byte of it is of one write. */
-static uint64_t id_of(const char *sector)
-{
-    char whole[SECTOR];
-    uint64_t id;
-
-    memcpy(&id, sector, sizeof(id));
-    fill(whole, 1, id);
-    assert_memory_equal(sector, whole, SECTOR);
-    return id;
-}
-
-static void do_write(struct rig *rig, unsigned at, unsigned num, unsigned flags)
-{
-    static char buf[SECTORS * SECTOR];
-    uint64_t id = ++model.id;
-
-    fill(buf, num, id);
-    assert_int_equal(rig_do(rig, STORE_WRITE, flags, at * SECTOR, buf,
-                            (uint64_t)num * SECTOR),
-                     0);
-    for (unsigned i = at; i < at + num; i++) {
-        model.now[i] = id;
-        if (flags & STORE_FUA)
-            model.stable[i] = id;
-    }
-    if (flags & STORE_FUA)
-        return;
-    assert_true(model.num < HISTORY);
-    model.since[model.num++] = (struct written){at, num, id};
-}
-
-static void do_flush(struct rig *rig)
-{
-    assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), 0);
-    memcpy(model.stable, model.now, sizeof(model.now));
-    model.num = 0;
-}
-
-static void do_zero(struct rig *rig, unsigned at, unsigned num)
-{
-    assert_int_equal(
-        rig_do(rig, STORE_ZERO, 0, at * SECTOR, NULL, (uint64_t)num * SECTOR),
-        0);
-    for (unsigned i = at; i < at + num; i++)
-        model.now[i] = model.stable[i] = 0;
-}
-
-/* Reads of any size see what was written last. */
-static void look(struct rig *rig, unsigned at, unsigned num)
-{
-    static char buf[SECTORS * SECTOR];
-
-    memset(buf, 0xa5, sizeof(buf));
-    assert_int_equal(
-        rig_do(rig, STORE_READ, 0, at * SECTOR, buf, (uint64_t)num * SECTOR),
-        0);
-    for (unsigned i = 0; i < num; i++)
-        assert_int_equal(id_of(buf + i * SECTOR), model.now[at + i]);
-}
-
-static void some_range(struct prng *g, unsigned *at, unsigned *num,
-                       unsigned most)
-{
-    *num = 1 + (unsigned)prng_below(g, most);
-    *at = (unsigned)prng_below(g, SECTORS - *num + 1);
-}
-
-/* The same for a seed. */
-static void act(struct rig *rig, struct prng *g, unsigned actions)
-{
-    unsigned at, num;
-
-    for (unsigned i = 0; i < actions; i++) {
-        unsigned what = (unsigned)prng_below(g, 100);
-
-        some_range(g, &at, &num, what % 10 ? 24 : 300);
-        if (what < 60)
-            do_write(rig, at, num, 0);
-        else if (what < 65)
-            do_write(rig, at, num, STORE_FUA);
-        else if (what < 68)
-            do_zero(rig, at, num);
-        else if (what < 70)
-            do_flush(rig);
-        else
-            look(rig, at, num);
-    }
-}
-
-static bool is_over;
-
-static void on_over(struct power_cut *cut, int result)
-{
-    (void)cut;
-    assert_int_equal(result, 0);
-    is_over = true;
-}
-
-static void reopen(struct rig *rig)
-{
-    store_channel_close(rig->ch);
-    rig_channel(rig, true);
-}
-
-static struct power_cut cut_power(struct rig *rig, enum power_outcome how,
-                                  uint64_t seed)
-{
-    struct power_cut cut = {
-        .how = how, .has_seed = true, .seed = seed, .over = on_over};
-    char buf[SECTOR];
-    struct err e;
-
-    is_over = false;
-    assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
-    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, SECTOR), -EIO);
-    while (!is_over)
-        uv_run(&rig->loop.uv, UV_RUN_ONCE);
-    reopen(rig);
-    return cut;
-}
-
-static bool may_be(unsigned sector, uint64_t id)
-{
-    if (id == model.stable[sector])
-        return true;
-    for (unsigned i = 0; i < model.num; i++) {
-        const struct written *w = &model.since[i];
-
-        if (w->id == id && sector >= w->at && sector < w->at + w->num)
-            return true;
-    }
-    return false;
-}
-
-/* What there is now is what there is. */
-static void find(struct rig *rig)
-{
-    static char buf[SECTORS * SECTOR];
-
-    assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
-    for (unsigned i = 0; i < SECTORS; i++) {
-        uint64_t id = id_of(buf + i * SECTOR);
-
-        assert_true(may_be(i, id));
-        model.now[i] = model.stable[i] = id;
-    }
-    model.num = 0;
-}
-
-static void begin(struct rig *rig, const char *config)
-{
-    memset(&model, 0, sizeof(model));
-    rig_open_with(rig, config);
-}
-
 /* After requests of all kinds it reads as the model has it. */
 static void need_disk(struct rig *rig, const char *config, uint64_t seed)
 {
     struct prng g = prng_of(seed, 0);
 
-    begin(rig, config);
-    act(rig, &g, 3000);
-    look(rig, 0, SECTORS);
+    model_begin(rig, config);
+    model_act(rig, &g, 3000);
+    model_look(rig, 0, SECTORS);
 }
 
 static void reads_see_what_was_written_last(void **state)
@@ -242,16 +59,16 @@ static void what_was_not_flushed_is_lost(void **state)
     struct rig *rig = *state;
     struct prng g = prng_of(3, 0);
 
-    begin(rig, MEMORY);
+    model_begin(rig, MEMORY);
     for (unsigned i = 0; i < 20; i++) {
         struct power_cut cut;
 
-        act(rig, &g, 100);
-        cut = cut_power(rig, POWER_LOST, i);
+        model_act(rig, &g, 100);
+        cut = model_cut(rig, POWER_LOST, i);
         assert_int_equal(cut.kept + cut.torn, 0);
         memcpy(model.now, model.stable, sizeof(model.now));
         model.num = 0;
-        look(rig, 0, SECTORS);
+        model_look(rig, 0, SECTORS);
     }
 }
 
@@ -260,12 +77,12 @@ static void what_was_not_flushed_may_be_kept(void **state)
     struct rig *rig = *state;
     struct prng g = prng_of(4, 0);
 
-    begin(rig, MEMORY);
+    model_begin(rig, MEMORY);
     for (unsigned i = 0; i < 20; i++) {
-        act(rig, &g, 100);
-        assert_int_equal(cut_power(rig, POWER_KEPT, i).lost, 0);
-        look(rig, 0, SECTORS);
-        do_flush(rig);
+        model_act(rig, &g, 100);
+        assert_int_equal(model_cut(rig, POWER_KEPT, i).lost, 0);
+        model_look(rig, 0, SECTORS);
+        model_flush(rig);
     }
 }
 
@@ -278,19 +95,19 @@ static void what_is_left_is_old_or_new_sector_by_sector(void **state)
     struct prng g = prng_of(5, 0);
     uint64_t torn = 0, kept = 0, lost = 0;
 
-    begin(rig, SMALL);
+    model_begin(rig, SMALL);
     for (unsigned i = 0; i < 60; i++) {
         struct power_cut cut;
 
-        act(rig, &g, 100);
-        cut = cut_power(rig, outcomes[i % 3], i);
+        model_act(rig, &g, 100);
+        cut = model_cut(rig, outcomes[i % 3], i);
         if (outcomes[i % 3] == POWER_REORDERED)
             assert_true(cut.sectors_kept == 0 || cut.kept > 0);
         torn += cut.torn;
         kept += cut.kept;
         lost += cut.lost;
-        find(rig);
-        look(rig, 0, SECTORS);
+        model_find(rig);
+        model_look(rig, 0, SECTORS);
     }
     assert_true(torn > 20 && kept > 20 && lost > 20);
 }
@@ -302,17 +119,17 @@ static void a_sector_is_never_torn(void **state)
     struct rig *rig = *state;
     uint64_t torn = 0;
 
-    begin(rig, "{'type': 'powercut', 'sector': 4096, 'next': {'type':"
-               " 'memory', 'size': '512K'}}");
+    model_begin(rig, "{'type': 'powercut', 'sector': 4096, 'next': {'type':"
+                     " 'memory', 'size': '512K'}}");
     for (unsigned i = 0; i < 40; i++) {
-        do_write(rig, 3, 128, 0);
-        torn += cut_power(rig, POWER_TORN, i).torn;
+        model_write(rig, 3, 128, 0);
+        torn += model_cut(rig, POWER_TORN, i).torn;
         assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
         for (unsigned s = 3; s < 130; s++)
             if ((s + 1) % 8)
-                assert_int_equal(id_of(buf + s * SECTOR),
-                                 id_of(buf + (s + 1) * SECTOR));
-        find(rig);
+                assert_int_equal(model_id_of(buf + s * SECTOR),
+                                 model_id_of(buf + (s + 1) * SECTOR));
+        model_find(rig);
     }
     assert_true(torn > 5);
 }
@@ -322,14 +139,14 @@ static void two_that_overlap_may_change_their_order(void **state)
     struct rig *rig = *state;
     bool old = false, new = false, neither = false;
 
-    begin(rig, MEMORY);
+    model_begin(rig, MEMORY);
     for (unsigned i = 0; i < 100; i++) {
         uint64_t first = model.id + 1;
 
-        do_write(rig, 8, 8, 0);
-        do_write(rig, 8, 8, 0);
-        cut_power(rig, POWER_REORDERED, i);
-        find(rig);
+        model_write(rig, 8, 8, 0);
+        model_write(rig, 8, 8, 0);
+        model_cut(rig, POWER_REORDERED, i);
+        model_find(rig);
         old |= model.now[8] == first;
         new |= model.now[8] == first + 1;
         neither |= model.now[8] < first;
@@ -344,15 +161,15 @@ static uint64_t outcome_of(struct rig *rig, uint64_t seed)
     struct prng g = prng_of(6, 0);
     uint64_t sum = 0;
 
-    begin(rig, SMALL);
+    model_begin(rig, SMALL);
     for (unsigned i = 0; i < 5; i++) {
-        act(rig, &g, 200);
-        cut_power(rig, POWER_MIXED, seed + i);
-        find(rig);
+        model_act(rig, &g, 200);
+        model_cut(rig, POWER_MIXED, seed + i);
+        model_find(rig);
     }
     assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, sizeof(buf)), 0);
     for (unsigned i = 0; i < SECTORS; i++)
-        sum = prng_mix(sum + id_of(buf + i * SECTOR));
+        sum = prng_mix(sum + model_id_of(buf + i * SECTOR));
     rig_close(rig);
     return sum;
 }
@@ -372,75 +189,75 @@ static void a_disk_that_is_closed_is_written_down(void **state)
     struct prng g = prng_of(7, 0);
 
     rig_file(rig, "disk", SECTORS * SECTOR);
-    begin(rig, FILE_BELOW);
-    act(rig, &g, 300);
-    do_write(rig, 0, 100, 0);
+    model_begin(rig, FILE_BELOW);
+    model_act(rig, &g, 300);
+    model_write(rig, 0, 100, 0);
     rig_close(rig);
     rig_open_with(rig, FILE_BELOW);
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 static void requests_that_wait_when_the_power_goes_fail(void **state)
 {
     struct rig *rig = *state;
     struct ask *flush = malloc(sizeof(*flush));
-    struct power_cut cut = {.how = POWER_LOST, .over = on_over};
+    struct power_cut cut = {.how = POWER_LOST, .over = model_on_cut};
     char buf[SECTOR];
     struct err e;
 
     rig_file(rig, "disk", SECTORS * SECTOR);
-    begin(rig, FILE_BELOW);
-    do_write(rig, 0, 100, 0);
+    model_begin(rig, FILE_BELOW);
+    model_write(rig, 0, 100, 0);
     rig_ask(flush, STORE_FLUSH, 0, 0, NULL, 0, 1);
     assert_int_equal(store_submit(rig->ch, &flush->req), STORE_PENDING);
-    is_over = false;
+    model_cut_over = false;
     assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
     assert_int_equal(rig_wait(rig, flush), -EIO);
-    while (!is_over)
+    while (!model_cut_over)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     assert_int_equal(rig_do(rig, STORE_READ, 0, 0, buf, SECTOR), -EIO);
-    reopen(rig);
+    model_reopen(rig);
     memset(model.now, 0, sizeof(model.now));
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
     free(flush);
 }
 
 static void without_a_session_the_power_comes_back_at_once(void **state)
 {
     struct rig *rig = *state;
-    struct power_cut cut = {.how = POWER_LOST, .over = on_over};
+    struct power_cut cut = {.how = POWER_LOST, .over = model_on_cut};
     struct err e;
 
-    begin(rig, MEMORY);
-    do_write(rig, 0, 8, 0);
-    do_flush(rig);
-    do_write(rig, 4, 8, 0);
+    model_begin(rig, MEMORY);
+    model_write(rig, 0, 8, 0);
+    model_flush(rig);
+    model_write(rig, 4, 8, 0);
     store_channel_close(rig->ch);
     rig->ch = NULL;
-    is_over = false;
+    model_cut_over = false;
     assert_int_equal(powercut_cut(rig->store, &cut, &e), 0);
-    while (!is_over)
+    while (!model_cut_over)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     assert_int_equal(cut.writes, 1);
     assert_int_equal(cut.sectors_lost, 8);
     rig_channel(rig, true);
     memcpy(model.now, model.stable, sizeof(model.now));
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 static void what_cannot_be_written_down_fails_the_flush_and_stays(void **state)
 {
     struct rig *rig = *state;
 
-    begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
-               " [{'op': 'write', 'count': 1}],"
-               " 'next': {'type': 'memory', 'size': '512K'}}}");
-    do_write(rig, 0, 8, 0);
+    model_begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
+                     " [{'op': 'write', 'count': 1}],"
+                     " 'next': {'type': 'memory', 'size': '512K'}}}");
+    model_write(rig, 0, 8, 0);
     assert_int_equal(rig_do(rig, STORE_FLUSH, 0, 0, NULL, 0), -EIO);
-    look(rig, 0, 16);
-    do_flush(rig);
-    cut_power(rig, POWER_LOST, 1);
-    look(rig, 0, 16);
+    model_look(rig, 0, 16);
+    model_flush(rig);
+    model_cut(rig, POWER_LOST, 1);
+    model_look(rig, 0, 16);
 }
 
 /* ---- beside others ---- */
@@ -455,37 +272,37 @@ static void what_is_cached_goes_with_what_is_reset_below(void **state)
 {
     struct rig *rig = *state;
 
-    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
-               " {'type': 'memory', 'size': '512K'}}}");
-    do_write(rig, 0, 8, 0);
-    do_flush(rig);
-    do_write(rig, 4, 8, 0);
-    do_write(rig, 100, 8, 0);
+    model_begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+                     " {'type': 'memory', 'size': '512K'}}}");
+    model_write(rig, 0, 8, 0);
+    model_flush(rig);
+    model_write(rig, 4, 8, 0);
+    model_write(rig, 100, 8, 0);
     assert_int_equal(rig_tell(rig, "cow.reset", ""), -EBUSY);
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
     close_channel(rig);
     assert_int_equal(rig_tell(rig, "cow.reset", ""), 0);
     rig_channel(rig, true);
     memset(model.now, 0, sizeof(model.now));
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 static void what_is_cached_stays_when_the_rest_is_committed(void **state)
 {
     struct rig *rig = *state;
 
-    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
-               " {'type': 'memory', 'size': '512K'}}}");
-    do_write(rig, 0, 8, 0);
-    do_flush(rig);
-    do_write(rig, 4, 8, 0);
+    model_begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+                     " {'type': 'memory', 'size': '512K'}}}");
+    model_write(rig, 0, 8, 0);
+    model_flush(rig);
+    model_write(rig, 4, 8, 0);
     close_channel(rig);
     assert_int_equal(rig_tell(rig, "cow.commit", ""), 0);
     rig_channel(rig, true);
-    look(rig, 0, SECTORS);
-    cut_power(rig, POWER_LOST, 1);
+    model_look(rig, 0, SECTORS);
+    model_cut(rig, POWER_LOST, 1);
     memcpy(model.now, model.stable, sizeof(model.now));
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 /* Cuts the power in the next turn of the loop. */
@@ -497,7 +314,7 @@ static void on_idle(uv_idle_t *idle)
     struct err e;
 
     uv_close((uv_handle_t *)idle, NULL);
-    later = (struct power_cut){.how = POWER_KEPT, .over = on_over};
+    later = (struct power_cut){.how = POWER_KEPT, .over = model_on_cut};
     if (powercut_cut(rig->store, &later, &e) < 0)
         fail_msg("%s", e.text);
 }
@@ -507,20 +324,20 @@ static void what_a_cut_keeps_is_not_forgotten_by_a_commit(void **state)
     struct rig *rig = *state;
     uv_idle_t idle = {.data = rig};
 
-    begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
-               " {'type': 'memory', 'size': '512K'}}}");
-    do_write(rig, 0, 200, 0);
-    do_flush(rig);
-    do_write(rig, 4, 8, 0);
+    model_begin(rig, "{'type': 'powercut', 'next': {'type': 'cow', 'next':"
+                     " {'type': 'memory', 'size': '512K'}}}");
+    model_write(rig, 0, 200, 0);
+    model_flush(rig);
+    model_write(rig, 4, 8, 0);
     close_channel(rig);
-    is_over = false;
+    model_cut_over = false;
     uv_idle_init(&rig->loop.uv, &idle);
     uv_idle_start(&idle, on_idle);
     assert_int_equal(rig_tell(rig, "cow.commit", ""), 0);
-    while (!is_over)
+    while (!model_cut_over)
         uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     rig_channel(rig, true);
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 static void what_is_cached_beyond_a_new_end_is_forgotten(void **state)
@@ -528,25 +345,25 @@ static void what_is_cached_beyond_a_new_end_is_forgotten(void **state)
     struct rig *rig = *state;
     struct err e;
 
-    begin(rig, MEMORY);
-    do_write(rig, 1000, 24, 0);
-    do_write(rig, 0, 8, 0);
+    model_begin(rig, MEMORY);
+    model_write(rig, 1000, 24, 0);
+    model_write(rig, 0, 8, 0);
     assert_int_equal(store_resize(rig->store, 510 * 1024, &e), 0);
-    do_flush(rig);
+    model_flush(rig);
     assert_int_equal(store_resize(rig->store, 512 * 1024, &e), 0);
     for (unsigned i = 1020; i < SECTORS; i++)
         model.now[i] = 0;
-    look(rig, 0, SECTORS);
+    model_look(rig, 0, SECTORS);
 }
 
 static void one_that_is_closed_over_what_is_stuck_ends(void **state)
 {
     struct rig *rig = *state;
 
-    begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
-               " [{'op': 'write', 'stuck': true}],"
-               " 'next': {'type': 'memory', 'size': '512K'}}}");
-    do_write(rig, 0, 100, 0);
+    model_begin(rig, "{'type': 'powercut', 'next': {'type': 'fault', 'rules':"
+                     " [{'op': 'write', 'stuck': true}],"
+                     " 'next': {'type': 'memory', 'size': '512K'}}}");
+    model_write(rig, 0, 100, 0);
     rig_close(rig);
 }
 
@@ -558,20 +375,20 @@ static void nobody_else_has_the_image_before_all_is_written(void **state)
     struct err e;
 
     rig_file(rig, "disk", SECTORS * SECTOR);
-    begin(rig, FILE_BELOW);
+    model_begin(rig, FILE_BELOW);
     rig_init(other, NULL);
     snprintf(config, sizeof(config), "{'type': 'file', 'path': '%s'}",
              rig_path(rig, "disk"));
     rig_open_with(other, config);
     assert_int_equal(store_acquire(rig->store, &e), 0);
-    do_write(rig, 0, 8, 0);
+    model_write(rig, 0, 8, 0);
     close_channel(rig);
     store_release(rig->store);
     assert_int_equal(store_acquire(other->store, &e), -EAGAIN);
     assert_int_equal(store_acquire(rig->store, &e), 0);
     rig_channel(rig, true);
-    look(rig, 0, 16);
-    do_flush(rig);
+    model_look(rig, 0, 16);
+    model_flush(rig);
     close_channel(rig);
     assert_int_equal(store_acquire(other->store, &e), -EAGAIN);
     store_release(rig->store);
