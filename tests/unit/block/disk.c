@@ -48,6 +48,13 @@ void disk_file(struct disk *d, const char *name, uint64_t size)
     close(fd);
 }
 
+uint8_t disk_ranges(struct disk *d, uint32_t type,
+                    const struct virtio_blk_range *list, size_t bytes)
+{
+    return disk_call(
+        d, &(struct disk_call){.type = type, .out = list, .out_len = bytes});
+}
+
 bool disk_can_do_direct_io(void)
 {
     struct disk *d = disk_open("'store': {'type': 'memory', 'size': '1M'}");

@@ -73,6 +73,16 @@ uint8_t disk_write(struct disk *d, uint64_t sector, const void *buf,
                    size_t len);
 uint8_t disk_flush(struct disk *d);
 
+/* A request that is a list of ranges, bytes long. */
+uint8_t disk_ranges(struct disk *d, uint32_t type,
+                    const struct virtio_blk_range *list, size_t bytes);
+static inline struct virtio_blk_range blk_range(uint64_t sector, uint32_t num,
+                                                uint32_t flags)
+{
+    return (struct virtio_blk_range){htole64(sector), htole32(num),
+                                     htole32(flags)};
+}
+
 /* Can the file system of the disks' directories? */
 bool disk_can_do_direct_io(void);
 void disk_file(struct disk *d, const char *name, uint64_t size);
