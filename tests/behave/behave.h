@@ -78,6 +78,13 @@ static inline struct vub *two_disks(void)
         DISK("d", "'queues': 2, ", MEMORY) "," DISK("e", "", MEMORY));
 }
 
+/* The same, and both on one worker. */
+static inline struct vub *two_disks_of_a_worker(void)
+{
+    return vub_start(DISK("d", "'worker': 'w', ",
+                          MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
+}
+
 /* Every way a ring may be set up. */
 static const struct front_conf ring_modes[] __attribute__((unused)) = {
     {.queues = 2},

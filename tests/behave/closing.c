@@ -77,12 +77,6 @@ static void let_go_on(struct vub *v)
     assert_int_equal(kill(v->pid, SIGCONT), 0);
 }
 
-static struct vub *start_two(void)
-{
-    return vub_start(DISK("d", "'worker': 'w', ",
-                          MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
-}
-
 static void message_with(struct front *f, uint32_t request, uint32_t size,
                          int fd)
 {
@@ -102,7 +96,7 @@ static void an_fd_that_takes_long_to_close_stops_nobody_else(void **state)
         {WIRE_SET_VRING_ERR, 8},    {WIRE_ADD_MEM_REG, 40},
         {WIRE_SET_INFLIGHT_FD, 20}, {WIRE_GET_FEATURES, 0},
     };
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *f = front_connect(v, "d"), *e = front_new(v, "e", NULL);
     struct lingerer l[LINGERERS];
     int tcp = listener(), before;
@@ -137,7 +131,7 @@ static void an_fd_that_takes_long_to_close_stops_nobody_else(void **state)
  * told at once too that it is dropped. */
 static void nor_does_one_that_was_never_received(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *f = front_connect(v, "d"), *e = front_new(v, "e", NULL);
     const uint32_t bad[3] = {WIRE_GET_FEATURES, 1, UINT32_MAX};
     struct lingerer l[2 * LINGERERS];
@@ -177,7 +171,7 @@ static void nor_does_one_that_was_never_received(void **state)
 static void nor_does_one_in_a_crowd(void **state)
 {
     enum { CROWD = 30 };
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *f = front_connect(v, "d"), *e = front_new(v, "e", NULL);
     struct lingerer l[CROWD];
     int tcp = listener(), before, fds[CROWD], pair[2], sock;
@@ -220,7 +214,7 @@ static void nor_does_one_in_a_crowd(void **state)
 static void who_sends_many_is_not_heard_until_they_are_closed(void **state)
 {
     enum { MANY = 150 };
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *f = front_connect(v, "d"), *e = front_new(v, "e", NULL);
     struct lingerer l[MANY];
     int tcp = listener(), before;
@@ -250,7 +244,7 @@ static void who_sends_many_is_not_heard_until_they_are_closed(void **state)
 
 static void large_memory_is_unmapped_too(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct footprint before = footprint(v), now;
 
     (void)state;
@@ -271,7 +265,7 @@ static void large_memory_is_unmapped_too(void **state)
 static void a_second_record_is_sent_when_the_first_is_read(void **state)
 {
     const struct wire_inflight want = {.num_queues = 1, .queue_size = 64};
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *f = front_connect(v, "d");
     struct front_msg m;
 

@@ -245,6 +245,15 @@ static void random_commands(void **state)
     scene_close(&scene);
 }
 
+static void put_command(void *arg, uint64_t *x, uint64_t at, uint64_t r)
+{
+    struct gpu_fb *fb = arg;
+    uint8_t bytes[512];
+
+    (void)r;
+    front_poke(fb->g->f, at, bytes, any_command(x, fb, bytes));
+}
+
 /* Everything that the guest may write is written with chance, on both queues,
  * again and again while the device looks at it. */
 static void random_rings(void **state)
@@ -268,47 +277,9 @@ static void random_rings(void **state)
         fb = gpu_fb_new(g, 64, 64, 1024);
         data = front_alloc(g->f, 65536, 4096);
         for (unsigned round = 0; round < 8; round++) {
-            unsigned n = 1 + few(&x, 16);
-
-            for (unsigned i = 0; i < n; i++) {
-                uint64_t r = next(&x) >> 16, at = data + (r >> 8 & 0x7ff0);
-                uint64_t gpa = r >> 4 & 15 ? at : next(&x);
-                uint32_t len = r >> 24 & 15 ? (uint32_t)(r >> 28 & 0x3ff)
-                                            : (uint32_t)next(&x);
-                uint16_t flags = (uint16_t)few(&x, 8);
-                uint16_t link = (uint16_t)few(&x, 32);
-                uint8_t bytes[512];
-
-                /* Some of the data are sound tables, or commands. */
-                if (r & 1 << 20) {
-                    struct vring_desc d = {htole64(data), htole32(len & 511),
-                                           htole16(flags & 3), htole16(link)};
-
-                    front_poke(g->f, at, &d, sizeof(d));
-                } else {
-                    front_poke(g->f, at, bytes, any_command(&x, fb, bytes));
-                }
-                if (q->packed)
-                    vq_pdesc(q, r % 16, gpa, len, link, flags, round % 2 == 0);
-                else
-                    vq_desc(q, r % 16, gpa, len, flags, link & 15);
-            }
-            if (!q->packed) {
-                for (unsigned i = 0; i < n; i++)
-                    vq_avail_put(q, (uint16_t)few(&x, 17));
-                vq_avail_show(q);
-                if (seed % 7 == 0)
-                    vq_avail_idx(q, (uint16_t)next(&x));
-            }
-            vq_notify(q);
-            front_settle(g->f);
+            scrawl(q, &x, data, round % 2 == 0, seed % 7 == 0, put_command, fb);
             scene_turn(&scene);
-            if (vq_has_err(q)) {
-                vq_need_err(q);
-                vq_stop(q);
-                vq_reset(q);
-                vq_start(q);
-            }
+            mend(q);
         }
         gpu_close(g);
     }

@@ -119,6 +119,16 @@ static void random_bytes(void **state)
 
 /* ---- Rings ---- */
 
+static void put_head(void *arg, uint64_t *x, uint64_t at, uint64_t r)
+{
+    struct front *f = arg;
+    struct virtio_blk_req_head h = {htole32((uint32_t)next(x) & 15), 0,
+                                    next(x) & 255};
+
+    (void)r;
+    front_poke(f, at, &h, sizeof(h));
+}
+
 /* Everything that the guest may write is written with chance, again and again
  * while the device looks at it. */
 static void random_rings(void **state)
@@ -141,51 +151,9 @@ static void random_rings(void **state)
         q = f->vq[0];
         data = front_alloc(f, 65536, 4096);
         for (unsigned round = 0; round < 8; round++) {
-            unsigned n = 1 + (unsigned)(next(&x) >> 30) % 16;
-
-            for (unsigned i = 0; i < n; i++) {
-                uint64_t r = next(&x) >> 16;
-                unsigned at = (unsigned)(r % 16);
-                uint64_t gpa =
-                    r >> 4 & 15 ? data + (r >> 8 & 0x7ff0) : next(&x);
-                uint32_t len = r >> 24 & 15 ? (uint32_t)(r >> 28 & 0x3ff)
-                                            : (uint32_t)next(&x);
-                uint16_t flags = (uint16_t)(next(&x) >> 20 & 7);
-                uint16_t link = (uint16_t)(next(&x) >> 20 & 31);
-
-                /* Some of the data are sound tables and heads. */
-                if (r & 1 << 20) {
-                    struct vring_desc d = {htole64(data), htole32(len & 511),
-                                           htole16(flags & 3), htole16(link)};
-
-                    front_poke(f, data + (r >> 8 & 0x7ff0), &d, sizeof(d));
-                } else {
-                    struct virtio_blk_req_head h = {
-                        htole32((uint32_t)next(&x) & 15), 0, next(&x) & 255};
-
-                    front_poke(f, data + (r >> 8 & 0x7ff0), &h, sizeof(h));
-                }
-                if (q->packed)
-                    vq_pdesc(q, at, gpa, len, link, flags, round % 2 == 0);
-                else
-                    vq_desc(q, at, gpa, len, flags, link & 15);
-            }
-            if (!q->packed) {
-                for (unsigned i = 0; i < n; i++)
-                    vq_avail_put(q, (uint16_t)(next(&x) >> 20) % 17);
-                vq_avail_show(q);
-                if (seed % 7 == 0)
-                    vq_avail_idx(q, (uint16_t)(next(&x) >> 20));
-            }
-            vq_notify(q);
-            front_settle(f);
+            scrawl(q, &x, data, round % 2 == 0, seed % 7 == 0, put_head, f);
             neighbours_turn(&s);
-            if (vq_has_err(q)) {
-                vq_need_err(q);
-                vq_stop(q);
-                vq_reset(q);
-                vq_start(q);
-            }
+            mend(q);
         }
         front_free(f);
     }

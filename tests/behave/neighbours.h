@@ -122,4 +122,57 @@ static inline uint64_t next(uint64_t *x)
     return *x;
 }
 
+/* A ring of 16 entries, of which up to 16 are written with chance: what they
+ * point to is mostly in the 64 KiB at data, where now and then there is a
+ * table, and else what fill(arg) puts at `at`, with r for its chances. wild: so
+ * is the available index of a split ring. */
+static inline void
+scrawl(struct vq *q, uint64_t *x, uint64_t data, bool lap, bool wild,
+       void (*fill)(void *arg, uint64_t *x, uint64_t at, uint64_t r), void *arg)
+{
+    unsigned n = 1 + (unsigned)(next(x) >> 30) % 16;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t r = next(x) >> 16, at = data + (r >> 8 & 0x7ff0);
+        uint64_t gpa = r >> 4 & 15 ? at : next(x);
+        uint32_t len =
+            r >> 24 & 15 ? (uint32_t)(r >> 28 & 0x3ff) : (uint32_t)next(x);
+        uint16_t flags = (uint16_t)(next(x) >> 20 & 7);
+        uint16_t link = (uint16_t)(next(x) >> 20 & 31);
+
+        if (r & 1 << 20) {
+            struct vring_desc d = {htole64(data), htole32(len & 511),
+                                   htole16(flags & 3), htole16(link)};
+
+            front_poke(q->f, at, &d, sizeof(d));
+        } else {
+            fill(arg, x, at, r);
+        }
+        if (q->packed)
+            vq_pdesc(q, r % 16, gpa, len, link, flags, lap);
+        else
+            vq_desc(q, r % 16, gpa, len, flags, link & 15);
+    }
+    if (!q->packed) {
+        for (unsigned i = 0; i < n; i++)
+            vq_avail_put(q, (uint16_t)(next(x) >> 20) % 17);
+        vq_avail_show(q);
+        if (wild)
+            vq_avail_idx(q, (uint16_t)(next(x) >> 20));
+    }
+    vq_notify(q);
+    front_settle(q->f);
+}
+
+/* A ring that is broken is begun anew. */
+static inline void mend(struct vq *q)
+{
+    if (!vq_has_err(q))
+        return;
+    vq_need_err(q);
+    vq_stop(q);
+    vq_reset(q);
+    vq_start(q);
+}
+
 #endif

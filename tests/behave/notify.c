@@ -259,12 +259,6 @@ static void make_blocking(int fd)
     assert_true(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
 }
 
-static struct vub *start_two(void)
-{
-    return vub_start(DISK("d", "'worker': 'w', ",
-                          MEMORY) "," DISK("e", "'worker': 'w', ", MEMORY));
-}
-
 static void fill_and_block(int fd)
 {
     const uint64_t full = UINT64_MAX - 1;
@@ -280,7 +274,7 @@ static void fill_and_block(int fd)
  * stops whoever adds to it: for a second or two. */
 static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     struct blk_req *r = blk_new(f, 512);
@@ -306,7 +300,7 @@ static void a_call_fd_that_blocks_costs_its_front_end_the_session(void **state)
 
 static void an_error_fd_that_blocks_does_too(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     struct blk_req *r = blk_new(f, 512);
@@ -327,7 +321,7 @@ static void an_error_fd_that_blocks_does_too(void **state)
 static void an_error_fd_of_a_ring_that_cannot_start_does_too(void **state)
 {
     struct front_conf c = {.rings_stopped = true};
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", &c);
     uint64_t index = 0;
@@ -353,7 +347,7 @@ static void an_error_fd_of_a_ring_that_cannot_start_does_too(void **state)
 static void a_call_fd_that_blocks_at_a_start_does_too(void **state)
 {
     struct front_conf c = {.inflight = true};
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", &c);
     uint64_t index = 0;
@@ -408,7 +402,7 @@ static void a_worker_is_stopped_once_by_a_front_end(void **state)
 /* The answer comes, and the fd blocks, when it has gone already. */
 static void who_hangs_up_first_is_not_spared(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     struct blk_req *r = blk_new(f, 40 << 20);
@@ -431,7 +425,7 @@ static void who_hangs_up_first_is_not_spared(void **state)
 /* It takes back what it has written before vub can read it. */
 static void a_kick_fd_that_blocks_stops_nobody(void **state)
 {
-    struct vub *v = start_two();
+    struct vub *v = two_disks_of_a_worker();
     struct front *e = front_new(v, "e", NULL);
     struct front *f = front_new(v, "d", NULL);
     uint64_t count;

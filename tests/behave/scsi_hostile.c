@@ -295,6 +295,24 @@ static void random_commands(void **state)
     scene_close(&scene);
 }
 
+/* A function for the control queue, else a command. */
+static void put_request(void *arg, uint64_t *x, uint64_t at, uint64_t r)
+{
+    struct vq *q = arg;
+    uint8_t head[64] = {1, 0, 0, r >> 30 & 1};
+
+    if (q == scsi_of(q)->control) {
+        head[0] = (uint8_t)(r >> 40 & 3);
+        head[4] = (uint8_t)(r >> 44 & 7);
+        head[8] = 1;
+        head[11] = r >> 30 & 1;
+        front_poke(q->f, at, head, 24);
+    } else {
+        random_cdb(x, head + 19);
+        front_poke(q->f, at, head, 19 + 32);
+    }
+}
+
 /* Everything that the guest may write is written with chance, on every queue,
  * again and again while the device looks at it. */
 static void random_rings(void **state)
@@ -316,54 +334,9 @@ static void random_rings(void **state)
         q = s->f->vq[seed / 8 % 4];
         data = front_alloc(s->f, 65536, 4096);
         for (unsigned round = 0; round < 8; round++) {
-            unsigned n = 1 + (unsigned)(next(&x) >> 30) % 16;
-
-            for (unsigned i = 0; i < n; i++) {
-                uint64_t r = next(&x) >> 16, at = data + (r >> 8 & 0x7ff0);
-                uint64_t gpa = r >> 4 & 15 ? at : next(&x);
-                uint32_t len = r >> 24 & 15 ? (uint32_t)(r >> 28 & 0x3ff)
-                                            : (uint32_t)next(&x);
-                uint16_t flags = (uint16_t)(next(&x) >> 20 & 7);
-                uint16_t link = (uint16_t)(next(&x) >> 20 & 31);
-                uint8_t head[64] = {1, 0, 0, r >> 30 & 1};
-
-                /* Some of the data are sound tables, heads, functions. */
-                if (r & 1 << 20) {
-                    struct vring_desc d = {htole64(data), htole32(len & 511),
-                                           htole16(flags & 3), htole16(link)};
-
-                    front_poke(s->f, at, &d, sizeof(d));
-                } else if (q == s->control) {
-                    head[0] = (uint8_t)(r >> 40 & 3);
-                    head[4] = (uint8_t)(r >> 44 & 7);
-                    head[8] = 1;
-                    head[11] = r >> 30 & 1;
-                    front_poke(s->f, at, head, 24);
-                } else {
-                    random_cdb(&x, head + 19);
-                    front_poke(s->f, at, head, 19 + 32);
-                }
-                if (q->packed)
-                    vq_pdesc(q, r % 16, gpa, len, link, flags, round % 2 == 0);
-                else
-                    vq_desc(q, r % 16, gpa, len, flags, link & 15);
-            }
-            if (!q->packed) {
-                for (unsigned i = 0; i < n; i++)
-                    vq_avail_put(q, (uint16_t)(next(&x) >> 20) % 17);
-                vq_avail_show(q);
-                if (seed % 7 == 0)
-                    vq_avail_idx(q, (uint16_t)(next(&x) >> 20));
-            }
-            vq_notify(q);
-            front_settle(s->f);
+            scrawl(q, &x, data, round % 2 == 0, seed % 7 == 0, put_request, q);
             neighbours_turn(&scene);
-            if (vq_has_err(q)) {
-                vq_need_err(q);
-                vq_stop(q);
-                vq_reset(q);
-                vq_start(q);
-            }
+            mend(q);
         }
         scsi_close(s);
     }

@@ -60,6 +60,14 @@ static void resume(struct scsi *s)
     front_resume(s->f);
 }
 
+/* The next back-end, which is not sick. */
+static void heal(struct vub *v, const char *store, struct scsi *s)
+{
+    configure(v, store, false);
+    vub_run(v);
+    resume(s);
+}
+
 /* QEMU takes a new record when a guest begins anew. */
 static void forget_record(struct front *f)
 {
@@ -91,6 +99,19 @@ static void all_ring_modes(void (*one)(const struct front_conf *c))
 static const struct scsi_lun sick = {{1, 0, 0x40, 0}};
 static const struct scsi_lun well = {{1, 0, 0x40, 1}};
 
+static struct scsi *begin(struct vub *v, const char *store,
+                          const struct front_conf *mode)
+{
+    struct scsi *s;
+
+    configure(v, store, true);
+    vub_run(v);
+    s = session(v, mode);
+    scsi_attend(s->queue[0], sick);
+    scsi_attend(s->queue[0], well);
+    return s;
+}
+
 /* A command to the stuck half; what comes behind it has ended, so it is under
  * way. */
 static struct scsi_req *stick(struct vq *q, const uint8_t *cdb, unsigned len,
@@ -114,11 +135,7 @@ static void survive(const struct front_conf *c)
     struct scsi_req *r[8], *look, *later;
     struct scsi *s;
 
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, c);
     for (unsigned i = 0; i < 8; i++)
         r[i] = stick(s->queue[i % 2],
                      CDB_16(SCSI_WRITE_16, STUCK_BLOCK + i * 8, 8), 4096, 0);
@@ -130,9 +147,7 @@ static void survive(const struct front_conf *c)
     later = scsi_new(s, sick, 4096); /* nobody is there */
     assert_true(scsi_add(s->queue[1], later, TEST_UNIT_READY, 0, 0));
     vq_show(s->queue[1]);
-    configure(v, IMAGE, false);
-    vub_run(v);
-    resume(s);
+    heal(v, IMAGE, s);
     for (unsigned i = 0; i < 8; i++)
         scsi_need_good(*scsi_wait(s->queue[i % 2], r[i]));
     scsi_need_good(*scsi_wait(s->queue[0], look));
@@ -172,11 +187,7 @@ static void keep_order(const struct front_conf *c)
     struct scsi_req *r[OLD + NEW];
     struct scsi *s;
 
-    configure(v, NOTHING, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, NOTHING, c);
     for (unsigned i = 0; i < OLD; i++) {
         r[i] = stick(s->queue[0], CDB_16(SCSI_READ_16, STUCK_BLOCK + i, 1), 0,
                      512);
@@ -191,9 +202,7 @@ static void keep_order(const struct front_conf *c)
             scsi_add(s->queue[0], r[i], CDB_16(SCSI_READ_16, i, 1), 0, 512));
     }
     vq_show(s->queue[0]);
-    configure(v, NOTHING, false);
-    vub_run(v);
-    resume(s);
+    heal(v, NOTHING, s);
     for (unsigned i = 0; i < OLD + NEW; i++)
         scsi_wait(s->queue[0], r[i]);
     for (unsigned i = 0; i < OLD; i++)
@@ -218,11 +227,7 @@ static void do_not_compare_again(const struct front_conf *c)
     struct scsi_req *twice, *write;
     struct scsi *s;
 
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, c);
     twice = scsi_new(s, sick, 1024);
     memset(twice->data, 0, 512); /* what is there */
     memset(twice->data + 512, 0xee, 512);
@@ -233,9 +238,7 @@ static void do_not_compare_again(const struct front_conf *c)
         stick(s->queue[0], CDB_16(SCSI_WRITE_16, STUCK_BLOCK + 8, 8), 4096, 0);
     assert_int_equal(recorded_in_flight(s, 0), 2);
     vub_kill(v);
-    configure(v, IMAGE, false);
-    vub_run(v);
-    resume(s);
+    heal(v, IMAGE, s);
     scsi_need_sense(*scsi_wait(s->queue[0], twice), SCSI_ABORTED_COMMAND,
                     SCSI_ASC_NEXUS_LOSS);
     scsi_need_good(*scsi_wait(s->queue[0], write));
@@ -319,16 +322,10 @@ static void refuse_volatile(const struct front_conf *c)
     struct scsi *s, *other;
     struct scsi_req *r;
 
-    configure(v, SMALL, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, SMALL, c);
     r = stick(s->queue[0], CDB_16(SCSI_WRITE_16, STUCK_BLOCK, 8), 4096, 0);
     vub_kill(v);
-    configure(v, SMALL, false);
-    vub_run(v);
-    resume(s);
+    heal(v, SMALL, s);
     vub_log_wait(v, "has forgotten what was written");
     scsi_need_sense(*scsi_wait(s->queue[0], r), SCSI_HARDWARE_ERROR,
                     SCSI_ASC_INTERNAL_FAILURE);
@@ -357,11 +354,7 @@ static void stop(const struct front_conf *c)
     struct scsi_req *a, *b, *elsewhere;
     struct scsi *s;
 
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, c);
     a = stick(s->queue[0], CDB_16(SCSI_WRITE_16, STUCK_BLOCK, 8), 4096, 0);
     b = stick(s->queue[0], CDB_16(SCSI_READ_16, STUCK_BLOCK + 8, 8), 0, 4096);
     elsewhere =
@@ -401,11 +394,7 @@ static void reset(const struct front_conf *c)
     struct scsi *s;
     le32 size = htole32(18);
 
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, c);
     assert_int_equal(
         front_set_config(s->f, offsetof(struct virtio_scsi_config, sense_size),
                          &size, 4),
@@ -443,11 +432,7 @@ static void hand_on(const struct front_conf *c)
     struct scsi_req *r[4];
     struct scsi *s;
 
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, c);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, c);
     for (unsigned i = 0; i < 4; i++)
         r[i] = stick(s->queue[i % 2],
                      CDB_16(SCSI_READ_16, STUCK_BLOCK + i * 8, 8), 0, 4096);
@@ -476,11 +461,7 @@ static void a_clean_stop_leaves_nothing_in_flight(void **state)
     struct scsi *s;
 
     (void)state;
-    configure(v, IMAGE, true);
-    vub_run(v);
-    s = session(v, &ring_modes[5]);
-    scsi_attend(s->queue[0], sick);
-    scsi_attend(s->queue[0], well);
+    s = begin(v, IMAGE, &ring_modes[5]);
     r = stick(s->queue[0], CDB_16(SCSI_WRITE_16, STUCK_BLOCK, 8), 4096, 0);
     vub_stop(v);
     scsi_need_response(*scsi_wait(s->queue[0], r), VIRTIO_SCSI_S_ABORTED);
