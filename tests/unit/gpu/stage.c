@@ -147,64 +147,15 @@ void stage_memory(bool is_there)
 
 /* ---- calls ---- */
 
-static void on_answered(struct call *c, const struct err *e)
-{
-    struct asked *a = container_of(c, struct asked, call);
-
-    assert_false(a->answered);
-    a->answered = true;
-    if (e)
-        a->e = *e;
-}
-
-static const struct command *find(const char *name)
-{
-    const struct command *c = gpu_commands;
-
-    while (strcmp(c->name, name) != 0)
-        c++;
-    return c;
-}
-
-static int read_params(struct conf_doc **doc, void **args,
-                       const struct command *c, const char *params,
-                       struct errs *errs)
-{
-    char text[4096], dir[256];
-
-    assert_true(strlen(params) < sizeof(text));
-    strcpy(text, params);
-    for (char *at = text; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    assert_non_null(getcwd(dir, sizeof(dir)));
-    return conf_read_text(doc, args, c->params, text, strlen(text), dir, NULL,
-                          errs);
-}
-
 struct asked *ask(struct stage *s, const char *name, const char *params, ...)
 {
-    struct asked *a = calloc(1, sizeof(*a));
-    const struct command *c = find(name);
-    struct errs errs = ERRS_EMPTY;
     char text[4096];
     va_list ap;
-    void *args;
 
-    assert_non_null(a);
     va_start(ap, params);
     vsnprintf(text, sizeof(text), params, ap);
     va_end(ap);
-    if (read_params(&a->doc, &args, c, text, &errs) < 0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    a->call.args = args;
-    a->call.doc = a->doc;
-    a->call.out = JSON_OUT_EMPTY;
-    a->call.answered = on_answered;
-    list_init(&a->call.node);
-    json_begin(&a->call.out, NULL, '{');
-    c->run(&s->gpu.device, &a->call);
-    return a;
+    return asked_new(&s->gpu.device, gpu_commands, name, text);
 }
 
 void expect_canceled(struct stage *s, struct asked *a)
@@ -221,21 +172,7 @@ void save_picture(struct stage *s, const char *path)
 void expect_refused(const char *name, const char *params, const char *where,
                     const char *text)
 {
-    struct errs errs = ERRS_EMPTY;
-    struct conf_doc *doc;
-    void *args;
-
-    assert_true(read_params(&doc, &args, find(name), params, &errs) < 0);
-    assert_string_equal(errs.list[0].where, where);
-    assert_string_equal(errs.list[0].text, text);
-    errs_free(&errs);
-}
-
-static void done(struct asked *a)
-{
-    json_out_free(&a->call.out);
-    conf_free(a->doc);
-    free(a);
+    asked_refused(gpu_commands, name, params, where, text);
 }
 
 void answer_wait(struct stage *s, struct asked *a)
@@ -260,7 +197,7 @@ void expect_done(struct stage *s, struct asked *a, const char *out)
         fail_msg("%s: %s", a->e.where, a->e.text);
     json_end(&a->call.out, '}');
     expect_match(out, a->call.out.text);
-    done(a);
+    asked_free(a);
 }
 
 void expect_error(struct stage *s, struct asked *a, int code, const char *where,
@@ -272,7 +209,7 @@ void expect_error(struct stage *s, struct asked *a, int code, const char *where,
     expect_match(pattern, a->e.text);
     assert_string_equal(a->e.where, where);
     assert_int_equal(a->e.code, code);
-    done(a);
+    asked_free(a);
 }
 
 const char *hash_now(struct stage *s)
@@ -284,7 +221,7 @@ const char *hash_now(struct stage *s)
     assert_int_equal(a->e.code, 0);
     assert_int_equal(
         sscanf(a->call.out.text, "{\"hash\":\"%32[0-9a-f]\"", hash), 1);
-    done(a);
+    asked_free(a);
     return hash;
 }
 
@@ -297,6 +234,6 @@ void all_looked(struct stage *s)
         stage_turn(s);
         a = ask(s, "gpu.wait", "{'changed': true, 'timeout_ms': 0}");
         answer_wait(s, a);
-        done(a);
+        asked_free(a);
     }
 }

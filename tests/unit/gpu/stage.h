@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "asked.h"
 #include "device/gpu/impl.h"
 
 struct stage {
@@ -43,13 +44,6 @@ void stage_set(struct stage *s, uint32_t x, uint32_t y, uint32_t argb);
 /* Is the memory there, that pictures are in? (of all stages) */
 void stage_memory(bool is_there);
 void stage_turn(struct stage *s);
-
-struct asked {
-    struct call call;
-    struct conf_doc *doc;
-    bool answered;
-    struct err e; /* code 0: done */
-};
 
 /* params as in a call, ' standing for ". */
 struct asked *ask(struct stage *s, const char *name, const char *params, ...)

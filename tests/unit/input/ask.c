@@ -1,65 +1,8 @@
 #include "ask.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static void on_answered(struct call *c, const struct err *e)
-{
-    struct asked *a = container_of(c, struct asked, call);
-
-    assert_false(a->answered);
-    a->answered = true;
-    if (e)
-        a->e = *e;
-}
-
-static const struct command *find(const char *name)
-{
-    const struct command *c = input_commands;
-
-    while (strcmp(c->name, name) != 0)
-        c++;
-    return c;
-}
-
-static int read_params(const struct command *c, const char *params,
-                       struct conf_doc **doc, void **args, struct errs *e)
-{
-    char text[4096];
-
-    assert_true(strlen(params) < sizeof(text));
-    strcpy(text, params);
-    for (char *at = text; *at; at++)
-        if (*at == '\'')
-            *at = '"';
-    return conf_read_text(doc, args, c->params, text, strlen(text), "/", NULL,
-                          e);
-}
-
 struct asked *ask(struct pad *p, const char *name, const char *params)
 {
-    struct asked *a = calloc(1, sizeof(*a));
-    const struct command *c = find(name);
-    struct errs errs = ERRS_EMPTY;
-    void *args;
-
-    assert_non_null(a);
-    if (read_params(c, params, &a->doc, &args, &errs) < 0)
-        fail_msg("%s: %s", errs.list[0].where, errs.list[0].text);
-    a->call.args = args;
-    a->call.out = JSON_OUT_EMPTY;
-    a->call.answered = on_answered;
-    json_begin(&a->call.out, NULL, '{');
-    c->run(p->device, &a->call);
-    return a;
-}
-
-void asked_free(struct asked *a)
-{
-    assert_true(a->answered);
-    json_out_free(&a->call.out);
-    conf_free(a->doc);
-    free(a);
+    return asked_new(p->device, input_commands, name, params);
 }
 
 void ask_wait(struct pad *p, struct asked *a)
@@ -71,14 +14,7 @@ void ask_wait(struct pad *p, struct asked *a)
 void ask_refused(const char *name, const char *params, const char *where,
                  const char *text)
 {
-    struct errs errs = ERRS_EMPTY;
-    struct conf_doc *doc;
-    void *args;
-
-    assert_true(read_params(find(name), params, &doc, &args, &errs) < 0);
-    assert_string_equal(errs.list[0].where, where);
-    assert_string_equal(errs.list[0].text, text);
-    errs_free(&errs);
+    asked_refused(input_commands, name, params, where, text);
 }
 
 void ask_expect_error(struct asked *a, int code, const char *where,

@@ -3,19 +3,12 @@
 #ifndef VUB_TESTS_UNIT_INPUT_ASK_H
 #define VUB_TESTS_UNIT_INPUT_ASK_H
 
+#include "asked.h"
 #include "pad.h"
-
-struct asked {
-    struct call call;
-    struct conf_doc *doc;
-    bool answered;
-    struct err e; /* code 0: done */
-};
 
 /* params as in a call, ' standing for ". Freed by what expects its answer, or
  * by asked_free. */
 struct asked *ask(struct pad *p, const char *name, const char *params);
-void asked_free(struct asked *a); /* it has been answered */
 /* Turns the loop until it is answered. */
 void ask_wait(struct pad *p, struct asked *a);
 /* Nothing is called: the parameters are bad. */
