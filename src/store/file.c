@@ -237,7 +237,9 @@ static int file_submit(struct store_channel *ch, struct store_req *r)
     if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE) &&
         mapped_add(&c->mapped, r))
         return STORE_PENDING;
-    if (UNLIKELY(r->op == STORE_DISCARD || r->op == STORE_ZERO))
+    if (r->op == STORE_FLUSH)
+        mapped_flushed(file_of(ch->store)->mapped);
+    else if (UNLIKELY(r->op == STORE_DISCARD || r->op == STORE_ZERO))
         mapped_forget(file_of(ch->store)->mapped, r->offset, r->len);
     return submit_unmapped(c, r);
 }
@@ -450,8 +452,11 @@ static int file_store_open(struct store **out, const struct conf_any *c,
     }
     describe(f, &info, read_only);
     if (!conf->direct && info.kind == FILE_REGULAR && info.medium != FILE_FAR)
-        f->mapped = mapped_open(f->fd, f->store.info.size, conf->map,
-                                info.medium == FILE_IN_MEMORY && !read_only);
+        f->mapped =
+            mapped_open(f->fd, f->store.info.size, conf->map,
+                        read_only                       ? MAPPED_NO_WRITES
+                        : info.medium == FILE_IN_MEMORY ? MAPPED_WRITES_STAY
+                                                        : MAPPED_WRITES_BACK);
     rc = choose_use_of_uring(f, c, e);
     if (rc < 0)
         goto out;

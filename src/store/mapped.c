@@ -21,10 +21,12 @@
  *   (os/memory.h): the copy goes on with zeros and the mapping is poisoned.
  *   Then nothing that was copied counts, and there is no mapping any more.
  *
- *   Writes are copied only where nothing has to be written back, in memory
- *   (tmpfs): elsewhere a page must be made writable again after each time that
- *   it went to the disk, which costs more than it saves. One in a while is a
- *   system call all the same, so that the file has a time of change.
+ *   Writes. After each time that a page went to the disk, the first copy to it
+ *   is as dear as a write by system call: the file system is told. So a group
+ *   is written by system calls until REWRITTEN writes since the last flush say
+ *   that its pages are written again and again. In memory (tmpfs) nothing is
+ *   written back. One in a while is a system call all the same, so that the
+ *   file has a time of change there too.
  *
  * Two threads may look at the same group at once: that one is copied from while
  * another lets it go costs time, and nothing else. */
@@ -38,9 +40,12 @@
 #define GROUP_BYTES (UINT64_C(64) << 10)
 #define LEN_MAX (UINT64_C(1) << 40) /* what is beyond is not mapped */
 #define READ_BYTES (1u << 20)       /* more is no hand-over's loss */
-/* A copy that waits for nobody takes a tenth of that. */
+/* Copies that wait for nobody take a tenth of that... */
 #define SLOW_NS 30000
 #define SLOW_NS_PER_KIB 500
+/* ... but for the first one to a page that was written back: a file system with
+ * a journal has work to do then, by whichever way. */
+#define SLOW_WRITE_NS 1000000
 #define TOUCH_NS UINT64_C(100000000)
 
 /* How often a group was asked for, up to: */
@@ -51,6 +56,14 @@ enum {
     MAPPED = UINT8_MAX, /* it was brought in */
 };
 
+#define REWRITTEN 16 /* by each page of a group, once */
+
+struct group {
+    uint8_t heat;    /* atomic */
+    uint8_t written; /* atomic: how often, */
+    uint16_t since;  /* atomic: since which flush */
+};
+
 struct mapped {
     struct memory memory;
     int fd;
@@ -59,11 +72,13 @@ struct mapped {
     uint64_t most;       /* of these */
     uint64_t hand;       /* atomic: who goes next is looked for from here */
     bool off;            /* atomic: it is poisoned */
-    bool writes;
-    uint8_t groups[]; /* atomic */
+    enum mapped_writes writes;
+    uint16_t flushes; /* atomic: how many there were */
+    struct group groups[];
 };
 
-struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes)
+struct mapped *mapped_open(int fd, uint64_t len, uint64_t most,
+                           enum mapped_writes writes)
 {
     uint64_t num = MIN(len, LEN_MAX) / GROUP_BYTES;
     struct mapped *m;
@@ -72,7 +87,7 @@ struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes)
     if (num == 0 || most < GROUP_BYTES ||
         file_is_cached(fd, 0, GROUP_BYTES) < 0)
         return NULL;
-    m = calloc(1, sizeof(*m) + num);
+    m = calloc(1, sizeof(*m) + num * sizeof(m->groups[0]));
     if (!m)
         return NULL;
     m->fd = fd;
@@ -80,8 +95,8 @@ struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes)
     m->most = most / GROUP_BYTES;
     m->writes = writes;
     /* Linux brings what lies around a page that is touched, by its address. */
-    if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, GROUP_BYTES, writes,
-                         &e) < 0) {
+    if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, GROUP_BYTES,
+                         writes != MAPPED_NO_WRITES, &e) < 0) {
         free(m);
         return NULL;
     }
@@ -100,14 +115,14 @@ void mapped_close(struct mapped *m)
 
 static uint8_t heat_of(const struct mapped *m, uint64_t group)
 {
-    return __atomic_load_n(&m->groups[group], __ATOMIC_RELAXED);
+    return __atomic_load_n(&m->groups[group].heat, __ATOMIC_RELAXED);
 }
 
 /* False: somebody else has changed it meanwhile. */
 static bool change_heat(struct mapped *m, uint64_t group, uint8_t from,
                         uint8_t to)
 {
-    return __atomic_compare_exchange_n(&m->groups[group], &from, to, false,
+    return __atomic_compare_exchange_n(&m->groups[group].heat, &from, to, false,
                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
@@ -158,7 +173,7 @@ static bool bring(struct mapped *m, uint64_t group)
         make_room(m);
     if (!memory_bring(at_group(m, group), GROUP_BYTES))
         return false;
-    if (__atomic_exchange_n(&m->groups[group], MAPPED, __ATOMIC_RELAXED) !=
+    if (__atomic_exchange_n(&m->groups[group].heat, MAPPED, __ATOMIC_RELAXED) !=
         MAPPED)
         __atomic_fetch_add(&m->num_mapped, 1, __ATOMIC_RELAXED);
     return true;
@@ -197,13 +212,38 @@ void mapped_forget(struct mapped *m, uint64_t offset, uint64_t len)
         cool(m, group, 0);
 }
 
+void mapped_flushed(struct mapped *m)
+{
+    if (m)
+        __atomic_fetch_add(&m->flushes, 1, __ATOMIC_RELAXED);
+}
+
+/* It is written once more. True: by copying. */
+static bool is_rewritten(struct mapped *m, uint64_t group)
+{
+    uint16_t now = __atomic_load_n(&m->flushes, __ATOMIC_RELAXED);
+    struct group *g = &m->groups[group];
+    uint8_t n = __atomic_load_n(&g->written, __ATOMIC_RELAXED);
+
+    if (m->writes == MAPPED_WRITES_STAY)
+        return true;
+    if (__atomic_load_n(&g->since, __ATOMIC_RELAXED) != now) {
+        __atomic_store_n(&g->since, now, __ATOMIC_RELAXED);
+        n = 0;
+    } else if (LIKELY(n == REWRITTEN)) {
+        return true;
+    }
+    __atomic_store_n(&g->written, n + 1, __ATOMIC_RELAXED);
+    return false;
+}
+
 /* ---- requests ---- */
 
 void mapped_batch_init(struct mapped_batch *b, struct mapped *m)
 {
     *b = (struct mapped_batch){
         .mapped = m,
-        .guard = {.slow_ns = SLOW_NS, .slow_ns_per_kib = SLOW_NS_PER_KIB},
+        .guard = {.slow_ns_per_kib = SLOW_NS_PER_KIB},
     };
 }
 
@@ -230,10 +270,12 @@ bool mapped_add(struct mapped_batch *b, struct store_req *r)
         return false;
     if (UNLIKELY(b->guard.until_ns) && !guard_allows(&b->guard))
         return false;
-    if (r->op == STORE_WRITE && (!m->writes || is_to_touch(b)))
+    if (r->op == STORE_WRITE && (m->writes == MAPPED_NO_WRITES ||
+                                 r->flags & STORE_FUA || is_to_touch(b)))
         return false;
     for (uint64_t group = first; group <= last; group++)
-        all &= touch(m, group);
+        all &=
+            touch(m, group) && (r->op == STORE_READ || is_rewritten(m, group));
     return all && copies_add(&b->copies, r);
 }
 
@@ -256,6 +298,10 @@ unsigned mapped_run(struct mapped_batch *b)
     for (i = 0; i < b->copies.num && guard_allows(g); i++) {
         const struct store_req *r = b->copies.req[i];
 
+        if (g->bytes == 0)
+            g->slow_ns = SLOW_NS;
+        if (r->op == STORE_WRITE)
+            g->slow_ns = SLOW_WRITE_NS;
         copies_step(&b->copies, i, m->memory.at);
         guard_called(g, r->len);
         if (UNLIKELY(!guard_allows(g)))

@@ -10,14 +10,23 @@
 /* Of one store, shared by its channels. */
 struct mapped;
 
+enum mapped_writes {
+    MAPPED_NO_WRITES,
+    MAPPED_WRITES_BACK, /* there is a disk to which they go some time */
+    MAPPED_WRITES_STAY, /* there is none */
+};
+
 /* fd: of a regular file of len bytes; stays the caller's, and open. most: so
- * many bytes are mapped. writes: they too can be done so, which is for files in
- * memory. NULL: it cannot be done for this file, or on this system. */
-struct mapped *mapped_open(int fd, uint64_t len, uint64_t most, bool writes);
+ * many bytes are mapped. NULL: it cannot be done for this file, or on this
+ * system. */
+struct mapped *mapped_open(int fd, uint64_t len, uint64_t most,
+                           enum mapped_writes writes);
 /* m may be NULL. No channel is open. */
 void mapped_close(struct mapped *m);
 /* The range is about to be a hole. m may be NULL. [any thread] */
 void mapped_forget(struct mapped *m, uint64_t offset, uint64_t len);
+/* What was written is about to be written back. m may be NULL. [any thread] */
+void mapped_flushed(struct mapped *m);
 
 /* Of one channel: requests that will be done together. */
 struct mapped_batch {
