@@ -332,26 +332,6 @@ struct chain *ring_pop(struct ring *r)
     return c;
 }
 
-unsigned ring_pop_some(struct ring *r, struct chain **chains, unsigned max,
-                       uint64_t *bytes, uint64_t bytes_max)
-{
-    unsigned n;
-
-    for (n = 0; n < max && *bytes < bytes_max; n++) {
-        struct chain *c = ring_pop(r);
-
-        if (!c)
-            break;
-        chains[n] = c;
-        if (LIKELY(c->out_num))
-            __builtin_prefetch(c->iov[0].iov_base);
-        if (LIKELY(c->in_num))
-            __builtin_prefetch(c->iov[c->out_num + c->in_num - 1].iov_base, 1);
-        *bytes += MAX(c->in_len, c->out_len);
-    }
-    return n;
-}
-
 bool ring_has_work(struct ring *r)
 {
     if (UNLIKELY(r->broken != NULL))

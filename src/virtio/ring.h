@@ -120,7 +120,8 @@ struct ring {
 
     void *desc, *driver, *device;
     uint16_t avail_idx, avail_seen; /* next to take; last loaded from guest */
-    uint16_t used_idx;              /* next to fill, as published */
+    uint16_t asked;       /* split: up to there, descriptors were asked for */
+    uint16_t used_idx;    /* next to fill, as published */
     uint16_t used_called; /* split: as of the last time the guest was asked
                            * whether it wants a call */
     bool avail_wrap, used_wrap; /* packed */
@@ -179,12 +180,6 @@ uint32_t ring_base(const struct ring *r);
 
 /* The next chain, NULL if there is none now or the ring is broken. */
 struct chain *ring_pop(struct ring *r);
-/* Up to max of them, until *bytes, to which their lengths are added, reaches
- * bytes_max; how many. Asks for what a device looks at first, the first piece
- * to read and the last to write: the guest had it last, on another core, and
- * waiting for several such lines at once is no longer than for one. */
-unsigned ring_pop_some(struct ring *r, struct chain **chains, unsigned max,
-                       uint64_t *bytes, uint64_t bytes_max);
 /* Is there something to pop? One load, for those who spin. */
 bool ring_has_work(struct ring *r);
 /* For chains that wait on purpose, buffers for events: those that are

@@ -2,6 +2,7 @@
  * share. Everything here runs on the ring's thread.
  *
  *     ring.c      what both formats have in common, and which one it is
+ *     turn.c      taking chains in groups
  *     split.c, packed.c      reading and writing the guest's structures
  *     chain.c     from descriptors to pieces of host memory, the long way
  *     record.c, record_split.c, record_packed.c      the in-flight record, as
@@ -212,11 +213,17 @@ bool ring_fail(struct ring *r, const char *why);
 /* The same for an address that lies in no region. */
 bool ring_fail_outside(struct ring *r, const char *why);
 uint64_t ring_clock_ns(void);
-/* c is the device's from now on. */
-static inline struct chain *ring_take(struct ring *r, struct chain *c)
+/* For chains that are about to be taken. */
+static inline void ring_look_at_clock(struct ring *r)
 {
     if (r->now_ns == 0)
         r->now_ns = ring_clock_ns();
+}
+
+/* c is the device's from now on. */
+static inline struct chain *ring_take(struct ring *r, struct chain *c)
+{
+    ring_look_at_clock(r);
     c->taken_ns = r->now_ns;
     c->busy = true;
     c->map = r->map;
@@ -257,6 +264,12 @@ static inline bool ring_passed(uint16_t event, uint16_t now, uint16_t before)
  * open: base and notifications; pop: without recovered chains; publish: there
  * is something pending; wants_call: asked once per batch, after a full
  * barrier. */
+/* Of a split ring, for turn.c, when at most max chains are to be taken: asks
+ * for the descriptors of these and of as many behind them; and, before the
+ * guest's index is looked at, for that. */
+unsigned split_ask(struct ring *r, unsigned max);
+void split_expect(const struct ring *r, unsigned max);
+
 int split_open(struct ring *r, const struct ring_setup *s, struct err *e);
 struct chain *split_pop(struct ring *r);
 struct chain *split_pop_recovered(struct ring *r, uint16_t head);

@@ -10,8 +10,6 @@
 #include "virtio/inflight_impl.h"
 #include "virtio/ring_impl.h"
 
-#define AHEAD 8 /* chains */
-
 static struct vring_avail *avail_of(const struct ring *r)
 {
     return r->driver;
@@ -197,16 +195,38 @@ static struct chain *take(struct ring *r, uint16_t head)
     return ring_take(r, c);
 }
 
-/* Asks for the first descriptor of a chain that will be taken a little later:
- * the guest wrote it, on another core. */
-static void look_ahead(const struct ring *r, uint16_t at)
+/* Asks for the first descriptors of `count` chains from `at` on: the guest
+ * wrote them, on another core. */
+static void ask_for_chains(const struct ring *r, uint16_t at, unsigned count)
 {
-    uint16_t head;
+    for (; count > 0; at++, count--) {
+        uint16_t head = le16_load(&avail_of(r)->ring[at & r->mask]);
 
-    if ((uint16_t)(r->avail_seen - at) <= AHEAD)
+        __builtin_prefetch((const uint8_t *)r->desc + 16u * (head & r->mask));
+    }
+}
+
+unsigned split_ask(struct ring *r, unsigned max)
+{
+    uint16_t known = (uint16_t)(r->avail_seen - r->avail_idx), asked;
+
+    if (known < 2 * max && look(r))
+        known = (uint16_t)(r->avail_seen - r->avail_idx);
+    known = (uint16_t)MIN(known, 2 * max);
+    asked = (uint16_t)(r->asked - r->avail_idx);
+    if (asked > known)
+        asked = 0; /* they were taken without */
+    ask_for_chains(r, (uint16_t)(r->avail_idx + asked), known - asked);
+    r->asked = (uint16_t)(r->avail_idx + known);
+    return known;
+}
+
+void split_expect(const struct ring *r, unsigned max)
+{
+    if ((uint16_t)(r->avail_seen - r->avail_idx) >= max)
         return;
-    head = le16_load(&avail_of(r)->ring[(at + AHEAD) & r->mask]);
-    __builtin_prefetch((const uint8_t *)r->desc + 16u * (head & r->mask));
+    __builtin_prefetch(&avail_of(r)->idx);
+    __builtin_prefetch(&avail_of(r)->ring[r->avail_seen & r->mask]);
 }
 
 struct chain *split_pop(struct ring *r)
@@ -216,7 +236,6 @@ struct chain *split_pop(struct ring *r)
 
     if (at == r->avail_seen && !look(r))
         return NULL;
-    look_ahead(r, at);
     head = le16_load(&avail_of(r)->ring[at & r->mask]);
     c = take(r, head);
     if (UNLIKELY(!c))

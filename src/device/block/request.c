@@ -11,19 +11,14 @@
  * chain with no room for a status byte cannot be answered: its request is not
  * done, and the chain goes back with nothing written.
  *
- * One turn is bounded in requests and bytes, so that a busy guest does not
- * keep the loop from its sockets. Every SHOW_EVERY requests what is done
- * already is shown, for a guest that polls. */
+ * They come in groups (virtio/turn.h). The store does the work of one in one
+ * go, when it is kicked; then what is done is shown, for a guest that polls. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "device/block/impl.h"
-
-#define TURN_REQUESTS 256
-#define TURN_BYTES (4u << 20)
-#define SHOW_EVERY 16
-#define AHEAD 8
+#include "virtio/turn.h"
 
 void block_answer(struct block_ring *b, struct block_req *r, uint8_t status)
 {
@@ -267,22 +262,17 @@ static void handle(struct block_ring *b, struct chain *c)
 void block_ring_kick(struct device *d, struct ring *q)
 {
     struct block_ring *b = q->user;
-    struct chain *chains[AHEAD];
-    unsigned n, requests = 0;
-    uint64_t bytes = 0;
+    struct ring_turn turn;
+    unsigned n;
 
     (void)d;
-    do {
-        n = ring_pop_some(q, chains, AHEAD, &bytes, TURN_BYTES);
+    ring_turn_begin(&turn, q);
+    while ((n = ring_turn_next(&turn)) > 0) {
         for (unsigned i = 0; i < n; i++)
-            handle(b, chains[i]);
-        requests += n;
-        bytes += b->range_bytes;
+            handle(b, turn.group[i]);
+        turn.bytes += b->range_bytes;
         b->range_bytes = 0;
-        if (requests % SHOW_EVERY == 0) {
-            store_kick(b->ch);
-            ring_publish(q);
-        }
-    } while (n == AHEAD && requests < TURN_REQUESTS && bytes < TURN_BYTES);
-    store_kick(b->ch);
+        ring_turn_ahead(&turn);
+        store_kick(b->ch);
+    }
 }

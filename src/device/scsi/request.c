@@ -9,16 +9,12 @@
  * A chain with no room for an answer goes back with nothing written; other
  * nonsense is answered with FAILURE.
  *
- * One turn is bounded in commands and bytes, so that a busy guest does not keep
- * the loop from its sockets. */
+ * They come in groups (virtio/turn.h), for each of which units are kicked
+ * once. */
 #include <string.h>
 
 #include "device/scsi/impl.h"
-
-#define TURN_COMMANDS 256
-#define TURN_BYTES (4u << 20)
-#define KICK_EVERY 16
-#define AHEAD 8
+#include "virtio/turn.h"
 
 /* ---- answers ---- */
 
@@ -284,27 +280,16 @@ static void kick_units(struct scsi *s)
 
 void scsi_request_kick(struct scsi *s, struct ring *q)
 {
-    struct chain *chains[AHEAD];
-    unsigned n, commands = 0;
-    uint64_t bytes = 0;
+    struct ring_turn turn;
+    unsigned n;
 
-    do {
-        n = ring_pop_some(q, chains, AHEAD, &bytes, TURN_BYTES);
-        /* ring_pop_some has asked for the first and the last piece; with data
-         * for the guest the answer lies in between. */
+    ring_turn_begin(&turn, q);
+    while ((n = ring_turn_next(&turn)) > 0) {
         for (unsigned i = 0; i < n; i++)
-            if (chains[i]->in_num > 1)
-                __builtin_prefetch(chains[i]->iov[chains[i]->out_num].iov_base,
-                                   1);
-        for (unsigned i = 0; i < n; i++)
-            handle(s, q, chains[i]);
-        commands += n;
-        if (commands % KICK_EVERY == 0) {
-            kick_units(s);
-            ring_publish(q);
-        }
-    } while (n == AHEAD && commands < TURN_COMMANDS && bytes < TURN_BYTES);
-    kick_units(s);
+            handle(s, q, turn.group[i]);
+        ring_turn_ahead(&turn);
+        kick_units(s);
+    }
 }
 
 void scsi_request_drain(struct scsi *s, struct ring *q, enum drain how)

@@ -1,0 +1,89 @@
+/* See turn.h. */
+#include "virtio/turn.h"
+
+#include "virtio/ring_impl.h"
+
+void ring_turn_begin(struct ring_turn *t, struct ring *r)
+{
+    t->group = NULL;
+    t->bytes = 0;
+    t->ring = r;
+    t->chains = t->ahead = 0;
+    t->dry = t->second = false;
+}
+
+/* Asks for what a device looks at first, where the data is not: the first
+ * piece to read, and either end of what is to be written. A line that the
+ * guest wrote comes with the right to write it, however it is asked for. */
+static void ask_for_ends(const struct chain *c)
+{
+    if (LIKELY(c->out_num))
+        __builtin_prefetch(c->iov[0].iov_base);
+    if (LIKELY(c->in_num)) {
+        __builtin_prefetch(c->iov[c->out_num].iov_base);
+        __builtin_prefetch(c->iov[c->out_num + c->in_num - 1].iov_base);
+    }
+}
+
+/* Asks for what is about to be taken. Then the clock is read: it waits for what
+ * is being loaded, but not for what was asked for. */
+static void ask(struct ring *r)
+{
+    if (UNLIKELY(r->broken || r->recovered > 0 || r->only_recovered))
+        return;
+    if (!r->packed && split_ask(r, TURN_GROUP) > 0)
+        ring_look_at_clock(r);
+}
+
+/* Shows what is answered, if anything is. The guest will ask again. */
+static void show(struct ring_turn *t)
+{
+    struct ring *r = t->ring;
+
+    if (r->pending == 0)
+        return;
+    ring_publish(r);
+    if (!r->packed)
+        split_expect(r, TURN_GROUP);
+}
+
+void ring_turn_ahead(struct ring_turn *t)
+{
+    struct chain **group = t->groups[!t->second];
+    struct ring *r = t->ring;
+    unsigned n;
+
+    if (t->dry || t->chains >= TURN_CHAINS)
+        return;
+    show(t); /* by a store that answers at once */
+    ask(r);
+    for (n = 0; n < TURN_GROUP && t->bytes < TURN_BYTES; n++) {
+        struct chain *c = ring_pop(r);
+
+        if (!c)
+            break;
+        group[n] = c;
+        ask_for_ends(c);
+        t->bytes += MAX(c->in_len, c->out_len);
+    }
+    t->ahead = n;
+    t->chains += n;
+}
+
+unsigned ring_turn_next(struct ring_turn *t)
+{
+    unsigned n;
+
+    if (t->dry)
+        return 0;
+    show(t);
+    /* The first time, or the guest may have asked again meanwhile. */
+    if (t->ahead == 0)
+        ring_turn_ahead(t);
+    n = t->ahead;
+    t->ahead = 0;
+    t->dry = n < TURN_GROUP;
+    t->second = !t->second;
+    t->group = t->groups[t->second];
+    return n;
+}
