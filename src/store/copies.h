@@ -27,5 +27,8 @@ static inline bool copies_add(struct copies *c, struct store_req *r)
 /* Does the one that was added as number i; base: where offset 0 is. All are
  * done in their order. */
 void copies_step(const struct copies *c, unsigned i, uint8_t *base);
+/* After the last one, before anybody is told that it is done: what was written
+ * is there for other threads too. */
+void copies_end(void);
 
 #endif

@@ -307,6 +307,7 @@ unsigned mapped_run(struct mapped_batch *b)
         if (UNLIKELY(!guard_allows(g)))
             drop(m, r->offset / GROUP_BYTES, HOT_LATEST);
     }
+    copies_end();
     b->seen_ns = g->last_ns;
     guard_pause(g);
     return UNLIKELY(is_lost(m)) ? 0 : i;

@@ -340,6 +340,7 @@ static int memory_submit(struct store_channel *ch, struct store_req *r)
     if (LIKELY(copies_add(&c->copies, r)))
         return STORE_PENDING;
     copies_one(r, m->mem + r->offset);
+    copies_end();
     return STORE_DONE;
 }
 
@@ -355,6 +356,7 @@ static void memory_kick(struct store_channel *ch)
         c->copies.num = 0;
         for (unsigned i = 0; i < batch.num; i++)
             copies_step(&batch, i, m->mem);
+        copies_end();
         for (unsigned i = 0; i < batch.num; i++)
             store_complete(batch.req[i], 0);
     }
