@@ -3,26 +3,28 @@
 
 #include "virtio/ring_impl.h"
 
-void ring_turn_begin(struct ring_turn *t, struct ring *r)
+void ring_turn_begin(struct ring_turn *t, struct ring *r, bool answer_first)
 {
     t->group = NULL;
     t->bytes = 0;
     t->ring = r;
+    t->answer_first = answer_first;
     t->chains = t->ahead = 0;
     t->dry = t->second = false;
 }
 
-/* Asks for what a device looks at first, where the data is not: the first
- * piece to read, and either end of what is to be written. A line that the
- * guest wrote comes with the right to write it, however it is asked for. */
-static void ask_for_ends(const struct chain *c)
+/* Asks for what a device looks at first: the first piece to read, and that of
+ * the answer. A line that the guest wrote comes with the right to write it,
+ * however it is asked for. What holds data is not asked for: there is much of
+ * it, and it would be in the way. */
+static void ask_for_ends(const struct ring_turn *t, const struct chain *c)
 {
     if (LIKELY(c->out_num))
         __builtin_prefetch(c->iov[0].iov_base);
-    if (LIKELY(c->in_num)) {
-        __builtin_prefetch(c->iov[c->out_num].iov_base);
-        __builtin_prefetch(c->iov[c->out_num + c->in_num - 1].iov_base);
-    }
+    if (LIKELY(c->in_num))
+        __builtin_prefetch(
+            c->iov[t->answer_first ? c->out_num : c->out_num + c->in_num - 1]
+                .iov_base);
 }
 
 /* Asks for what is about to be taken. Then the clock is read: it waits for what
@@ -63,7 +65,7 @@ void ring_turn_ahead(struct ring_turn *t)
         if (!c)
             break;
         group[n] = c;
-        ask_for_ends(c);
+        ask_for_ends(t, c);
         t->bytes += MAX(c->in_len, c->out_len);
     }
     t->ahead = n;

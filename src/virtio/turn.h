@@ -1,8 +1,7 @@
 /* virtio/turn.h: a turn of a device at a ring, for devices whose requests come
  * many at a time.
  *
- *     ring_turn_begin(&t, r);
- *     while ((n = ring_turn_next(&t)) > 0) {
+ *  XX *     while ((n = ring_turn_next(&t)) > 0) {
  *         ... begin what each of t.group[0 .. n) asks for
  *         ring_turn_ahead(&t);
  *         ... do it: system calls, copies
@@ -33,6 +32,7 @@ struct ring_turn {
 
     /* virtio/ only */
     struct ring *ring;
+    bool answer_first;
     unsigned chains; /* taken */
     unsigned ahead;  /* of these, in the group that is given next */
     bool dry;        /* the group that was given last was not full */
@@ -40,7 +40,8 @@ struct ring_turn {
     struct chain *groups[2][TURN_GROUP];
 };
 
-void ring_turn_begin(struct ring_turn *t, struct ring *r);
+/* Where an answer is in what is to be written: before the data or behind it. */
+void ring_turn_begin(struct ring_turn *t, struct ring *r, bool answer_first);
 /* What has been answered is shown to the guest. The next chains, which are
  * t->group's until ring_turn_ahead; how many, 0: the turn is over. */
 unsigned ring_turn_next(struct ring_turn *t);

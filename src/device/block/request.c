@@ -266,7 +266,7 @@ void block_ring_kick(struct device *d, struct ring *q)
     unsigned n;
 
     (void)d;
-    ring_turn_begin(&turn, q);
+    ring_turn_begin(&turn, q, false);
     while ((n = ring_turn_next(&turn)) > 0) {
         for (unsigned i = 0; i < n; i++)
             handle(b, turn.group[i]);

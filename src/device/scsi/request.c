@@ -283,7 +283,7 @@ void scsi_request_kick(struct scsi *s, struct ring *q)
     struct ring_turn turn;
     unsigned n;
 
-    ring_turn_begin(&turn, q);
+    ring_turn_begin(&turn, q, true);
     while ((n = ring_turn_next(&turn)) > 0) {
         for (unsigned i = 0; i < n; i++)
             handle(s, q, turn.group[i]);

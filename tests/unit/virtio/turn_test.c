@@ -61,7 +61,7 @@ static void chains_come_in_order_once_each(void **state)
     struct ring_turn t;
     unsigned n, next = 0;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     while ((n = ring_turn_next(&t)) > 0) {
         ring_turn_ahead(&t);
         next = answer(&t, n, next);
@@ -78,7 +78,7 @@ static void they_need_not_be_taken_ahead(void **state)
     struct ring_turn t;
     unsigned n, next = 0;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     while ((n = ring_turn_next(&t)) > 0)
         next = answer(&t, n, next);
     ring_flush(&g->ring);
@@ -91,7 +91,7 @@ static void a_group_is_shown_before_the_next_one(void **state)
     struct guest *g = started(state, 2 * TURN_GROUP);
     struct ring_turn t;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     assert_int_equal(ring_turn_next(&t), TURN_GROUP);
     answer(&t, TURN_GROUP, 0);
     guest_expect_none(g);
@@ -111,7 +111,7 @@ static void what_is_asked_meanwhile_is_taken_too(void **state)
     struct guest *g = started(state, TURN_GROUP);
     struct ring_turn t;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     assert_int_equal(ring_turn_next(&t), TURN_GROUP);
     ring_turn_ahead(&t); /* there is nothing */
     guest_offer_small(g, 2 * TURN_GROUP);
@@ -128,7 +128,7 @@ static void chains_taken_ahead_come_from_a_broken_ring_too(void **state)
     struct guest *g = started(state, MANY);
     struct ring_turn t;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     assert_int_equal(ring_turn_next(&t), TURN_GROUP);
     ring_turn_ahead(&t);
     ring_break(&g->ring, "its store was told to break it");
@@ -146,7 +146,7 @@ static void a_turn_ends_when_there_were_many_bytes(void **state)
     struct guest *g = started(state, MANY);
     struct ring_turn t;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     assert_int_equal(ring_turn_next(&t), TURN_GROUP);
     t.bytes += TURN_BYTES;
     ring_turn_ahead(&t);
@@ -162,7 +162,7 @@ static void a_turn_ends_when_there_were_many_chains(void **state)
     struct ring_turn t;
     unsigned n, total = 0;
 
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     while ((n = ring_turn_next(&t)) > 0) {
         uint16_t id;
         uint32_t len;
@@ -186,7 +186,7 @@ static void a_guest_that_has_lost_its_mind_breaks_the_ring(void **state)
     struct ring_turn t;
 
     le16_store(&guest_avail(g)->idx, (uint16_t)(g->size + 1));
-    ring_turn_begin(&t, &g->ring);
+    ring_turn_begin(&t, &g->ring, false);
     assert_int_equal(ring_turn_next(&t), 0);
     assert_string_equal(g->ring.broken, "its available index has run away");
 }
