@@ -264,11 +264,9 @@ static inline bool ring_passed(uint16_t event, uint16_t now, uint16_t before)
  * open: base and notifications; pop: without recovered chains; publish: there
  * is something pending; wants_call: asked once per batch, after a full
  * barrier. */
-/* Of a split ring, for turn.c, when at most max chains are to be taken: asks
- * for the descriptors of these and of as many behind them; and, before the
- * guest's index is looked at, for that. */
+/* Of a split ring: asks for the first descriptors of the chains that are there,
+ * at most max; how many. */
 unsigned split_ask(struct ring *r, unsigned max);
-void split_expect(const struct ring *r, unsigned max);
 
 int split_open(struct ring *r, const struct ring_setup *s, struct err *e);
 struct chain *split_pop(struct ring *r);

@@ -195,38 +195,20 @@ static struct chain *take(struct ring *r, uint16_t head)
     return ring_take(r, c);
 }
 
-/* Asks for the first descriptors of `count` chains from `at` on: the guest
- * wrote them, on another core. */
-static void ask_for_chains(const struct ring *r, uint16_t at, unsigned count)
+unsigned split_ask(struct ring *r, unsigned max)
 {
-    for (; count > 0; at++, count--) {
-        uint16_t head = le16_load(&avail_of(r)->ring[at & r->mask]);
+    unsigned count = (uint16_t)(r->avail_seen - r->avail_idx);
+
+    if (count < max && look(r))
+        count = (uint16_t)(r->avail_seen - r->avail_idx);
+    count = MIN(count, max);
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t head =
+            le16_load(&avail_of(r)->ring[(r->avail_idx + i) & r->mask]);
 
         __builtin_prefetch((const uint8_t *)r->desc + 16u * (head & r->mask));
     }
-}
-
-unsigned split_ask(struct ring *r, unsigned max)
-{
-    uint16_t known = (uint16_t)(r->avail_seen - r->avail_idx), asked;
-
-    if (known < 2 * max && look(r))
-        known = (uint16_t)(r->avail_seen - r->avail_idx);
-    known = (uint16_t)MIN(known, 2 * max);
-    asked = (uint16_t)(r->asked - r->avail_idx);
-    if (asked > known)
-        asked = 0; /* they were taken without */
-    ask_for_chains(r, (uint16_t)(r->avail_idx + asked), known - asked);
-    r->asked = (uint16_t)(r->avail_idx + known);
-    return known;
-}
-
-void split_expect(const struct ring *r, unsigned max)
-{
-    if ((uint16_t)(r->avail_seen - r->avail_idx) >= max)
-        return;
-    __builtin_prefetch(&avail_of(r)->idx);
-    __builtin_prefetch(&avail_of(r)->ring[r->avail_seen & r->mask]);
+    return count;
 }
 
 struct chain *split_pop(struct ring *r)

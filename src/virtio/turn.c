@@ -37,16 +37,11 @@ static void ask(struct ring *r)
         ring_look_at_clock(r);
 }
 
-/* Shows what is answered, if anything is. The guest will ask again. */
-static void show(struct ring_turn *t)
+/* Shows what is answered, if anything is. */
+static void show(struct ring *r)
 {
-    struct ring *r = t->ring;
-
-    if (r->pending == 0)
-        return;
-    ring_publish(r);
-    if (!r->packed)
-        split_expect(r, TURN_GROUP);
+    if (r->pending > 0)
+        ring_publish(r);
 }
 
 void ring_turn_ahead(struct ring_turn *t)
@@ -57,7 +52,7 @@ void ring_turn_ahead(struct ring_turn *t)
 
     if (t->dry || t->chains >= TURN_CHAINS)
         return;
-    show(t); /* by a store that answers at once */
+    show(r); /* by a store that answers at once */
     ask(r);
     for (n = 0; n < TURN_GROUP && t->bytes < TURN_BYTES; n++) {
         struct chain *c = ring_pop(r);
@@ -78,7 +73,7 @@ unsigned ring_turn_next(struct ring_turn *t)
 
     if (t->dry)
         return 0;
-    show(t);
+    show(t->ring);
     /* The first time, or the guest may have asked again meanwhile. */
     if (t->ahead == 0)
         ring_turn_ahead(t);
