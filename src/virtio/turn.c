@@ -44,15 +44,15 @@ static void show(struct ring *r)
         ring_publish(r);
 }
 
-void ring_turn_ahead(struct ring_turn *t)
+/* Takes the group that is given next. */
+static void take(struct ring_turn *t)
 {
     struct chain **group = t->groups[!t->second];
     struct ring *r = t->ring;
     unsigned n;
 
-    if (t->dry || t->chains >= TURN_CHAINS)
+    if (t->chains >= TURN_CHAINS)
         return;
-    show(r); /* by a store that answers at once */
     ask(r);
     for (n = 0; n < TURN_GROUP && t->bytes < TURN_BYTES; n++) {
         struct chain *c = ring_pop(r);
@@ -67,6 +67,17 @@ void ring_turn_ahead(struct ring_turn *t)
     t->chains += n;
 }
 
+void ring_turn_ahead(struct ring_turn *t)
+{
+    struct ring *r = t->ring;
+
+    if (t->dry || r->packed ||
+        (uint16_t)(r->avail_seen - r->avail_idx) < TURN_GROUP)
+        return;
+    show(r); /* by a store that answers at once */
+    take(t);
+}
+
 unsigned ring_turn_next(struct ring_turn *t)
 {
     unsigned n;
@@ -74,9 +85,8 @@ unsigned ring_turn_next(struct ring_turn *t)
     if (t->dry)
         return 0;
     show(t->ring);
-    /* The first time, or the guest may have asked again meanwhile. */
     if (t->ahead == 0)
-        ring_turn_ahead(t);
+        take(t);
     n = t->ahead;
     t->ahead = 0;
     t->dry = n < TURN_GROUP;

@@ -1,17 +1,19 @@
 /* virtio/turn.h: a turn of a device at a ring, for devices whose requests come
  * many at a time.
  *
- *  XX *     while ((n = ring_turn_next(&t)) > 0) {
+ *     ring_turn_begin(&t, r, false);
+ *     while ((n = ring_turn_next(&t)) > 0) {
  *         ... begin what each of t.group[0 .. n) asks for
  *         ring_turn_ahead(&t);
  *         ... do it: system calls, copies
  *     }
  *
- * The guest wrote all that we read, and reads all that we write, on another
- * core, and a line takes 50 to 200 ns from there. We wait for few of them: the
- * lines that a group of chains needs are asked for all at once, and those of
- * the group behind it before the work of this one is done, during which they
- * travel.
+ * The guest wrote all that we read on another core, and a line takes 50 to 200
+ * ns from there. So the lines that a group of chains needs are asked for all at
+ * once: descriptors, then headers and where answers are to be. If it is known
+ * that there is more, the next group is taken before the work of this one is
+ * done, and its lines travel meanwhile. It is not looked for just then: that
+ * would take the line from the guest, which is writing it.
  *
  * A turn is bounded in chains and bytes, so that a busy guest does not keep the
  * loop from its sockets. What was taken ahead is given by the next
@@ -45,7 +47,8 @@ void ring_turn_begin(struct ring_turn *t, struct ring *r, bool answer_first);
 /* What has been answered is shown to the guest. The next chains, which are
  * t->group's until ring_turn_ahead; how many, 0: the turn is over. */
 unsigned ring_turn_next(struct ring_turn *t);
-/* Takes what comes after the group that was given last. */
+/* Takes what comes after the group that was given last, if it is known to be
+ * there. */
 void ring_turn_ahead(struct ring_turn *t);
 
 #endif
