@@ -44,8 +44,8 @@ struct ring_turn {
 
 /* Where an answer is in what is to be written: before the data or behind it. */
 void ring_turn_begin(struct ring_turn *t, struct ring *r, bool answer_first);
-/* What has been answered is shown to the guest. The next chains, which are
- * t->group's until ring_turn_ahead; how many, 0: the turn is over. */
+/* What has been answered is shown to the guest, unless the turn is over: then
+ * that is ring_flush's. The next chains, t->group; how many, 0: it is over. */
 unsigned ring_turn_next(struct ring_turn *t);
 /* Takes what comes after the group that was given last, if it is known to be
  * there. */

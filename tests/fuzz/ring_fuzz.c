@@ -7,7 +7,8 @@
  *     0..95     a store to guest memory: where (2 bytes), what (1 to 8 bytes)
  *     96..111   the same to the record, when no ring runs
  *     112..127  an honest request, so that deep states are found sooner
- *     128..     pop, done, flush, notify, another map, a log, stop and start
+ *     128..     pop, a turn, done, flush, notify, another map, a log, stop,
+ *               start
  *
  * What must hold: every piece of every chain lies inside guest memory as the
  * map has it, no head is given twice, chains and lengths add up, the ring
@@ -23,6 +24,7 @@
 #include "virtio/inflight.h"
 #include "virtio/ring.h"
 #include "virtio/spec.h"
+#include "virtio/turn.h"
 
 #define MEMORY_BYTES                                                           \
     0x8000 /* in the file; three regions, one behind a hole                    \
@@ -127,6 +129,15 @@ static void check_chain(const struct chain *c)
         CHECK(held[i] != c);
 }
 
+static void hold(struct chain *c)
+{
+    CHECK(num_held < setup.size);
+    check_chain(c);
+    CHECK(*(uint64_t *)chain_priv(c) == 0);
+    *(uint64_t *)chain_priv(c) = 1;
+    held[num_held++] = c;
+}
+
 static void pop(void)
 {
     struct chain *c = ring_pop(&ring);
@@ -134,11 +145,23 @@ static void pop(void)
     if (!c)
         return;
     CHECK(!ring.broken);
-    CHECK(num_held < setup.size);
-    check_chain(c);
-    CHECK(*(uint64_t *)chain_priv(c) == 0);
-    *(uint64_t *)chain_priv(c) = 1;
-    held[num_held++] = c;
+    hold(c);
+    CHECK(ring.in_flight == num_held);
+}
+
+/* All there is, in groups. */
+static void turn(bool ahead)
+{
+    struct ring_turn t;
+    unsigned n;
+
+    ring_turn_begin(&t, &ring, ahead);
+    while ((n = ring_turn_next(&t)) > 0) {
+        if (ahead)
+            ring_turn_ahead(&t);
+        for (unsigned i = 0; i < n; i++)
+            hold(t.group[i]);
+    }
     CHECK(ring.in_flight == num_held);
 }
 
@@ -241,8 +264,10 @@ static void drive(struct input *in, uint8_t step)
     switch (step % 12) {
     case 0:
     case 1:
-    case 2:
         pop();
+        break;
+    case 2:
+        turn(step & 16);
         break;
     case 3:
     case 4:
