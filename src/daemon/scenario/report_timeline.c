@@ -6,10 +6,10 @@
  * one, and one that took longer stands out. Where a scenario has more steps
  * than a page has rows, neighbours share one. Colors are of the style. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decades.h"
 #include "base/utf8.h"
 #include "daemon/scenario/report_impl.h"
 
@@ -69,7 +69,7 @@ static double tick_of(double total)
 {
     static const double longer[] = {60,   120,  300,   600,   900,  1800,
                                     3600, 7200, 21600, 43200, 86400};
-    double step = pow(10, floor(log10(total / 9)));
+    double step = decades_power(decades_floor(total / 9));
     static const double factors[] = {1, 2, 5, 10};
 
     for (unsigned i = 0; i < ARRAY_LEN(factors); i++)

@@ -3,7 +3,6 @@
 #include "daemon/trace/canvas.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +129,7 @@ static uint32_t clamp(double pixels, uint32_t max)
 {
     if (!(pixels > 0))
         return 0;
-    return pixels > max ? max : (uint32_t)lround(pixels);
+    return pixels > max ? max : (uint32_t)(pixels + 0.5);
 }
 
 static void fill(struct picture *p, double x, double y, double w, double h,

@@ -4,10 +4,10 @@
  * load or the disk has changed. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decades.h"
 #include "daemon/control/ctl.h"
 #include "daemon/trace/canvas.h"
 #include "daemon/trace/impl.h"
@@ -61,14 +61,14 @@ static void find_decades(struct plot *p)
         min = MIN(min, ns);
         max = MAX(max, ns);
     }
-    p->low = (int)floor(log10((double)MIN(min, max)));
-    p->high = (int)floor(log10((double)max)) + 1;
+    p->low = decades_floor((double)MIN(min, max));
+    p->high = decades_floor((double)max) + 1;
 }
 
 /* 0: the top one. */
 static double row_of(const struct plot *p, double ns)
 {
-    return (p->high - log10(MAX(ns, 1))) / (p->high - p->low) * ROWS;
+    return (p->high - decades_log(MAX(ns, 1))) / (p->high - p->low) * ROWS;
 }
 
 static void add(struct plot *p, const struct trace_record *r)
@@ -101,7 +101,8 @@ static void draw_map(const struct plot *p)
                 if (n == 0)
                     continue;
                 if (k != ERRORS)
-                    alpha = 90 + (uint32_t)(150 * log1p(n) / log1p(most));
+                    alpha = 90 + (uint32_t)(150 * decades_log(1.0 + n) /
+                                            decades_log(1.0 + most));
                 canvas_rect(p->c, LEFT + x * CELL, MAP_TOP + y * CELL, CELL,
                             CELL, alpha << 24 | (colors[k] & 0xffffff));
             }
@@ -113,7 +114,7 @@ static void decade_text(int decade, char out[16])
     static const char *const units[] = {"ns", "us", "ms", "s"};
     int unit = MIN(decade / 3, 3);
 
-    snprintf(out, 16, "%.0f %s", pow(10, decade - 3 * unit), units[unit]);
+    snprintf(out, 16, "%.0f %s", decades_power(decade - 3 * unit), units[unit]);
 }
 
 static void draw_decades(const struct plot *p)
@@ -121,7 +122,7 @@ static void draw_decades(const struct plot *p)
     char text[16];
 
     for (int d = p->low; d <= p->high; d++) {
-        double y = MAP_TOP + row_of(p, pow(10, d)) * CELL;
+        double y = MAP_TOP + row_of(p, decades_power(d)) * CELL;
 
         canvas_rect(p->c, LEFT, y, COLUMNS * CELL, 0.5, 0xffbbbbbb);
         decade_text(d, text);
@@ -193,7 +194,7 @@ static void draw_depth(const struct plot *p)
 /* Steps of 1, 2 or 5 times a power of ten, ten of them at most. */
 static double step_of(double seconds)
 {
-    double step = pow(10, floor(log10(seconds / 10)));
+    double step = decades_power(decades_floor(seconds / 10));
 
     if (step * 10 >= seconds)
         return step;
@@ -205,7 +206,7 @@ static double step_of(double seconds)
 static void draw_times(const struct plot *p)
 {
     double seconds = (double)p->end_ns / 1e9, step = step_of(seconds);
-    int digits = step < 1 ? (int)ceil(-log10(step)) : 0;
+    int digits = step < 1 ? -decades_floor(step) : 0;
     char text[32];
 
     for (unsigned i = 0; i * step <= seconds; i++) {
