@@ -9,6 +9,15 @@ function(vub_dependency name module)
   add_library(vub::${name} ALIAS PkgConfig::${name})
 endfunction()
 
+# Libraries that few configs have a use for are loaded by those (os/library.h),
+# which a program can that is linked with a shared C library.
+set(lazy ON)
+if(CMAKE_EXE_LINKER_FLAGS MATCHES "-static" OR NOT CMAKE_READELF)
+  set(lazy OFF)
+endif()
+option(VUB_LAZY_LIBRARIES
+       "Load the libraries of devices when a config has a use for them" ${lazy})
+
 vub_dependency(uv "libuv>=1.44")
 vub_dependency(cjson "libcjson>=1.7.15")
 vub_dependency(evdev "libevdev>=1.13")
@@ -18,6 +27,11 @@ vub_dependency(pixman "pixman-1>=0.42")
 vub_dependency(png "libpng>=1.6.39")
 vub_dependency(xxhash "libxxhash>=0.8")
 add_library(vub::threads ALIAS Threads::Threads)
+add_library(vub_dl INTERFACE)
+target_link_libraries(vub_dl INTERFACE ${CMAKE_DL_LIBS})
+target_compile_definitions(vub_dl INTERFACE
+                           VUB_LAZY_LIBRARIES=$<BOOL:${VUB_LAZY_LIBRARIES}>)
+add_library(vub::dl ALIAS vub_dl)
 
 # Optional at build time: without it the file store uses its threads.
 pkg_check_modules(uring IMPORTED_TARGET "liburing>=2.3")
