@@ -36,6 +36,8 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE ${VUB_DEB_RELEASE})
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+# Those that devices load: there is vub without, and it says what it lacks.
+list(JOIN VUB_RECOMMENDS ", " CPACK_DEBIAN_PACKAGE_RECOMMENDS)
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "qemu-system-x86 | qemu-system")
 set(CPACK_DEBIAN_PACKAGE_ENHANCES "qemu-system-x86, libvirt-daemon")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

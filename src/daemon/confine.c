@@ -15,8 +15,10 @@
 
 #include "base/log.h"
 #include "daemon/isolate.h"
+#include "iscsi/unit.h"
 #include "os/broker.h"
 #include "os/file.h"
+#include "os/library.h"
 #include "os/uring.h"
 #include "store/engine.h"
 
@@ -413,6 +415,26 @@ static unsigned rings_of(const struct conf_anys *devices)
     return all;
 }
 
+/* New code is what the sandbox keeps out: libraries that a device which comes
+ * later could need are loaded now, or not at all. There is nobody to bring one
+ * without a control socket but who has changed the config file, and can start
+ * vub again. The process of a device has no other, but units may come. */
+static void load_for_later(const struct confine *c)
+{
+    const struct conf_table *const *t = device_union.tables;
+    struct err why; /* told by the device that needs it */
+
+    for (; c->conf->has_control && !c->isolated && *t; t++) {
+        const struct device_type *type = (*t)->ops;
+
+        if (type->ready)
+            type->ready(&why);
+    }
+    if (c->conf->has_control && (c->rules.needs & SANDBOX_NETWORK))
+        iscsi_ready(&why);
+    library_seal();
+}
+
 int confine_enter(struct confine *c, int command, struct errs *e)
 {
     struct err why;
@@ -421,6 +443,7 @@ int confine_enter(struct confine *c, int command, struct errs *e)
     if (!c->on)
         return 0;
     c->rules.command = command;
+    load_for_later(c);
     if (!c->rules.any_call)
         engine_uring_reserve(rings_of(&c->own.devices) +
                              (c->conf->has_control ? RINGS_FOR_LATER : 0));

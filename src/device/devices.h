@@ -58,6 +58,10 @@ struct device_type {
     /* How many queues a device of this config has: 1..DEVICE_MAX_QUEUES. For
      * spreading rings over workers before it is opened. */
     unsigned (*queues)(const void *conf);
+    /* Loads the libraries that any device of this type may need: before a
+     * sandbox, for those that come later. What fails is told again when it is
+     * needed. NULL: none. */
+    int (*ready)(struct err *e);
     /* What it can be told over the control socket; NULL: nothing. */
     const struct command *commands;
     /* [home] Its i-th store; NULL: it has fewer. For commands that are theirs:

@@ -239,8 +239,8 @@ static bool launch(struct iscsi_session *s, struct iscsi_cmd *c)
     f->wire.len = data ? c->len : 0;
     f->wire.in = data && c->in;
     f->wire.out = data && c->out;
-    if (iscsi_scsi_command_async(s->link->ctx, lun_field(f->lun), t, on_command,
-                                 NULL, f) != 0)
+    if (libiscsi.scsi_command_async(s->link->ctx, lun_field(f->lun), t,
+                                    on_command, NULL, f) != 0)
         goto refuse_flight;
     f->wire.itt = t->itt;
     wire_add(&s->link->wire, &f->wire);
@@ -316,7 +316,7 @@ static void drop(struct iscsi_session *s, struct flight *f)
 {
     if (!f->over) {
         f->dropping = true;
-        iscsi_scsi_cancel_task(s->link->ctx, &f->task);
+        libiscsi.scsi_cancel_task(s->link->ctx, &f->task);
     }
     wire_del(&s->link->wire, &f->wire);
     flight_free(s, f);

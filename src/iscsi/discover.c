@@ -84,7 +84,7 @@ static void on_targets(struct iscsi_context *ctx, int status, void *data,
     s = l->session->arg;
     if (status != SCSI_STATUS_GOOD) {
         s->failed = true;
-        snprintf(s->why, sizeof(s->why), "%s", iscsi_get_error(ctx));
+        snprintf(s->why, sizeof(s->why), "%s", libiscsi.get_error(ctx));
     }
     /* The newest comes first. */
     for (const struct iscsi_discovery_address *a = data;
@@ -98,8 +98,8 @@ static void on_changed(struct iscsi_session *session)
     struct search *s = session->arg;
 
     if (session->state == SESSION_UP &&
-        iscsi_discovery_async(session->link->ctx, on_targets, session->link) ==
-            0) {
+        libiscsi.discovery_async(session->link->ctx, on_targets,
+                                 session->link) == 0) {
         session->serve_due = true;
         loop_defer(session->loop, &session->report);
         return;

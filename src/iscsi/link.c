@@ -36,7 +36,7 @@ static void on_gone(struct watch *w)
 /* The socket is to be watched for what libiscsi and the wire wait for. */
 static void watch_again(struct link *l)
 {
-    int which = iscsi_which_events(l->ctx), events = 0;
+    int which = libiscsi.which_events(l->ctx), events = 0;
 
     if (which & POLLIN)
         events |= UV_READABLE;
@@ -49,7 +49,7 @@ static void watch_again(struct link *l)
 /* Its words are overwritten soon. */
 static void note_failure(struct link *l)
 {
-    const char *why = iscsi_get_error(l->ctx);
+    const char *why = libiscsi.get_error(l->ctx);
 
     if (strncmp(why, "iscsi_service: ", 15) == 0)
         why += 15;
@@ -67,7 +67,7 @@ void link_serve(struct link *l, int events)
     l->in_library = true;
     do {
         left = l->wire.in_end - l->wire.in_at;
-        rc = iscsi_service(l->ctx, events);
+        rc = libiscsi.service(l->ctx, events);
         /* It stops reading when it waits for nothing more. */
     } while (rc == 0 && !l->wire.why[0] && !l->cancelled && !l->login_failed &&
              (events & POLLIN) && wire_has_input(&l->wire) &&
@@ -137,7 +137,7 @@ static void on_login(struct iscsi_context *ctx, int status, void *data,
         note_failure(l);
     if (status == SCSI_STATUS_REDIRECT)
         snprintf(l->redirect, sizeof(l->redirect), "%s",
-                 iscsi_get_target_address(ctx));
+                 libiscsi.get_target_address(ctx));
 }
 
 /* From now on there is one way to the connection: the wire. */
@@ -161,7 +161,7 @@ static void on_connect(struct iscsi_context *ctx, int status, void *data,
     if (!l->session)
         return;
     if (status != SCSI_STATUS_GOOD || !detach(l) ||
-        iscsi_login_async(ctx, on_login, l) != 0) {
+        libiscsi.login_async(ctx, on_login, l) != 0) {
         note_failure(l);
         l->login_failed = true;
     }
@@ -170,29 +170,30 @@ static void on_connect(struct iscsi_context *ctx, int status, void *data,
 static struct iscsi_context *make_context(struct iscsi_session *s)
 {
     const struct params *p = &s->params;
-    struct iscsi_context *ctx = iscsi_create_context(p->initiator);
+    struct iscsi_context *ctx = libiscsi.create_context(p->initiator);
 
     if (!ctx)
         return NULL;
-    iscsi_set_log_level(ctx, 0); /* whatever the environment says */
-    iscsi_set_noautoreconnect(ctx, 1);
-    iscsi_set_timeout(ctx, 0);
+    libiscsi.set_log_level(ctx, 0); /* whatever the environment says */
+    libiscsi.set_noautoreconnect(ctx, 1);
+    libiscsi.set_timeout(ctx, 0);
     /* The same for all of this session's connections. */
-    iscsi_set_isid_random(ctx, s->isid, s->isid_qualifier);
-    iscsi_set_session_type(ctx, s->discovery ? ISCSI_SESSION_DISCOVERY
-                                             : ISCSI_SESSION_NORMAL);
-    iscsi_set_header_digest(ctx, p->header_digest ? ISCSI_HEADER_DIGEST_CRC32C
-                                                  : ISCSI_HEADER_DIGEST_NONE);
+    libiscsi.set_isid_random(ctx, s->isid, s->isid_qualifier);
+    libiscsi.set_session_type(ctx, s->discovery ? ISCSI_SESSION_DISCOVERY
+                                                : ISCSI_SESSION_NORMAL);
+    libiscsi.set_header_digest(ctx, p->header_digest
+                                        ? ISCSI_HEADER_DIGEST_CRC32C
+                                        : ISCSI_HEADER_DIGEST_NONE);
     /* An idle connection is the kernel's to mind: no wake-ups of ours. */
-    iscsi_set_tcp_keepidle(ctx, 20);
-    iscsi_set_tcp_keepintvl(ctx, 10);
-    iscsi_set_tcp_keepcnt(ctx, 3);
+    libiscsi.set_tcp_keepidle(ctx, 20);
+    libiscsi.set_tcp_keepintvl(ctx, 10);
+    libiscsi.set_tcp_keepcnt(ctx, 3);
     if (!s->discovery)
-        iscsi_set_targetname(ctx, p->target);
+        libiscsi.set_targetname(ctx, p->target);
     if (p->chap.user[0])
-        iscsi_set_initiator_username_pwd(ctx, p->chap.user, p->chap.secret);
+        libiscsi.set_initiator_username_pwd(ctx, p->chap.user, p->chap.secret);
     if (p->mutual.user[0])
-        iscsi_set_target_username_pwd(ctx, p->mutual.user, p->mutual.secret);
+        libiscsi.set_target_username_pwd(ctx, p->mutual.user, p->mutual.secret);
     return ctx;
 }
 
@@ -214,12 +215,12 @@ int link_open(struct iscsi_session *s, const char *address, uint16_t port,
         goto fail_wire;
     }
     portal_text(address, port, portal);
-    if (iscsi_connect_async(l->ctx, portal, on_connect, l) != 0) {
-        snprintf(why, 256, "%s", iscsi_get_error(l->ctx));
+    if (libiscsi.connect_async(l->ctx, portal, on_connect, l) != 0) {
+        snprintf(why, 256, "%s", libiscsi.get_error(l->ctx));
         rc = -EIO;
         goto fail_context;
     }
-    l->fd = iscsi_get_fd(l->ctx);
+    l->fd = libiscsi.get_fd(l->ctx);
     l->wire.sock = l->sock = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
     if (l->sock < 0) {
         rc = -errno;
@@ -240,7 +241,7 @@ fail_socket:
     close(l->sock);
 fail_context:
     l->session = NULL;
-    iscsi_destroy_context(l->ctx);
+    libiscsi.destroy_context(l->ctx);
 fail_wire:
     wire_fini(&l->wire);
 fail:
@@ -253,6 +254,6 @@ void link_close(struct link *l)
     l->session = NULL; /* callbacks mean nothing any more */
     watch_close(&l->watch);
     close(l->sock);
-    iscsi_destroy_context(l->ctx);
+    libiscsi.destroy_context(l->ctx);
     l->ctx = NULL;
 }

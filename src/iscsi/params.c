@@ -258,13 +258,15 @@ int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
 int library_check(const char *at, struct errs *e)
 {
     const char *call = tap_missing();
+    struct err why;
 
-    if (!call)
-        return 0;
-    return errs_at(e, at, NULL,
-                   "this build of vub cannot use iSCSI: what libiscsi does by "
-                   "%s() would not pass through vub's checks",
-                   call);
+    if (call)
+        return errs_at(
+            e, at, NULL,
+            "this build of vub cannot use iSCSI: what libiscsi does by "
+            "%s() would not pass through vub's checks",
+            call);
+    return iscsi_ready(&why) < 0 ? errs_adopt(e, at, NULL, &why) : 0;
 }
 
 int params_fill(struct params *p, unsigned *lun, const struct iscsi_conf *c,

@@ -170,7 +170,7 @@ static void mind_silence(struct iscsi_session *s, uint64_t now)
     if (now < s->heard_ms + SILENCE_MS)
         return;
     s->ping_ms = now;
-    if (iscsi_nop_out_async(l->ctx, on_ping, NULL, 0, l) == 0)
+    if (libiscsi.nop_out_async(l->ctx, on_ping, NULL, 0, l) == 0)
         link_serve(l, POLLOUT);
 }
 
@@ -393,10 +393,10 @@ static void session_close(struct iscsi_session *s)
     if (s->state == SESSION_UP)
         tally_add(s->tally, TALLY_UP, -1);
     if (s->state == SESSION_UP &&
-        iscsi_logout_async(l->ctx, on_logout, NULL) == 0) {
+        libiscsi.logout_async(l->ctx, on_logout, NULL) == 0) {
         struct tap *before = wire_enter(&l->wire, l->fd);
 
-        iscsi_service(l->ctx, POLLOUT);
+        libiscsi.service(l->ctx, POLLOUT);
         wire_leave(&l->wire, before);
     }
     s->state = SESSION_CLOSING;

@@ -63,9 +63,9 @@ static struct tmf_op *op_send(struct iscsi_session *s, struct iscsi_tmf *m,
     op->lun = lun;
     op->number = s->number;
     op->deadline_ms = now_ms() + ms;
-    if (iscsi_task_mgmt_async(s->link->ctx, lun_field(lun), codes[function],
-                              f ? f->task.itt : 0xffffffff,
-                              f ? f->task.cmdsn : 0, on_tmf, op) != 0) {
+    if (libiscsi.task_mgmt_async(s->link->ctx, lun_field(lun), codes[function],
+                                 f ? f->task.itt : 0xffffffff,
+                                 f ? f->task.cmdsn : 0, on_tmf, op) != 0) {
         free(op);
         return NULL;
     }

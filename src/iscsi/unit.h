@@ -139,6 +139,8 @@ struct iscsi_unit {
     bool knows_up, was_up;
 };
 
+/* Loads libiscsi, which iscsi_check does too. e: as of library_load. */
+int iscsi_ready(struct err *e);
 /* Checks what needs no network: the url, the names, the secret's file. Says
  * the unit's number. c: the config's, good while the unit is open. at: its
  * JSON Pointer. Pure but for reading the secret's file. */

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""symbols.py VUB: do libiscsi's calls on its socket go to vub (os/tap.h)?
+"""symbols.py VUB [LIBISCSI]: do libiscsi's calls on its socket go to vub?
 
-The program must give the four calls to its libraries, and the libiscsi that it
-loads must have no other way to a socket. libiscsi reads /dev/urandom by read,
-so that one may be there: what it would find on its socket is the end. Exit
-status 77: libiscsi is in the program, so there is nothing to see."""
+The program must give the four calls to its libraries (os/tap.h), and the
+libiscsi that it loads by that name, or is linked with, must have no other way
+to a socket. libiscsi reads /dev/urandom by read, so that one may be there: what
+it would find on its socket is the end. Exit status 77: libiscsi is in the
+program, so there is nothing to see."""
 
+import ctypes
 import re
 import subprocess
 import sys
@@ -39,15 +41,26 @@ def symbols(path):
     return has, wants
 
 
+def library_of(vub, name=None):
+    """Where the dynamic linker finds it; None: nowhere."""
+    if name:
+        ctypes.CDLL(name)
+        with open("/proc/self/maps", encoding="utf-8") as f:
+            found = re.search(r"(/\S*/libiscsi\.so\S*)$", f.read(), re.M)
+    else:
+        found = re.search(r"libiscsi\.so\S* => (\S+)", run("ldd", vub))
+    return found and found[1]
+
+
 def main():
     vub = sys.argv[1]
     bad = []
     has, _ = symbols(vub)
-    m = re.search(r"libiscsi\.so\S* => (\S+)", run("ldd", vub))
-    if not m:
+    library = library_of(*sys.argv[1:])
+    if not library:
         print("skipped: libiscsi is linked statically", file=sys.stderr)
         sys.exit(77)
-    _, wants = symbols(m.group(1))
+    _, wants = symbols(library)
     bad += [f"vub does not give {s} to its libraries" for s in OURS - has]
     bad += [f"libiscsi does not use {s}: how does it use its socket?"
             for s in OURS - wants]

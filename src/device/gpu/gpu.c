@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "device/gpu/impl.h"
+#include "device/gpu/pixels.h"
+#include "device/gpu/png.h"
 
 #define QUEUES 2
 #define CHAIN_MAX 512 /* Linux gives 65536 entries of a backing in pages */
@@ -259,12 +261,24 @@ static const struct device_ops gpu_ops = {
     .close = gpu_close,
 };
 
+/* Of pictures too: when one is asked for it is too late in a sandbox. */
+static int gpu_ready(struct err *e)
+{
+    int rc = pixels_ready(e);
+
+    return rc < 0 ? rc : png_ready(e);
+}
+
 static int gpu_open(struct device **out, const struct conf_any *c,
                     struct errs *e)
 {
     const struct gpu_conf *conf = c->data;
-    struct gpu *g = calloc(1, sizeof(*g));
+    struct gpu *g;
+    struct err why;
 
+    if (gpu_ready(&why) < 0)
+        return errs_adopt(e, c->at, NULL, &why);
+    g = calloc(1, sizeof(*g));
     if (!g)
         return errs_nomem(e);
     g->conf = conf;
@@ -411,6 +425,7 @@ static void gpu_metrics(struct device *d, struct metrics *m)
 
 static const struct device_type gpu_type = {
     .open = gpu_open,
+    .ready = gpu_ready,
     .queues = gpu_queues,
     .status = gpu_status,
     .metrics = gpu_metrics,

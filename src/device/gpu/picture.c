@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL /* its functions are in its header */
 #include <xxhash.h>
 
 #include "device/gpu/impl.h"

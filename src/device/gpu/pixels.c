@@ -17,7 +17,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/library.h"
 #include "virtio/spec.h"
+
+#define LIBPIXMAN(CALL)                                                        \
+    CALL(pixman_, image_composite32)                                           \
+    CALL(pixman_, image_create_bits)                                           \
+    CALL(pixman_, image_unref)                                                 \
+    CALL(pixman_, region32_extents)                                            \
+    CALL(pixman_, region32_fini)                                               \
+    CALL(pixman_, region32_init)                                               \
+    CALL(pixman_, region32_init_rects)                                         \
+    CALL(pixman_, region32_init_with_extents)                                  \
+    CALL(pixman_, region32_n_rects)                                            \
+    CALL(pixman_, region32_not_empty)                                          \
+    CALL(pixman_, region32_rectangles)                                         \
+    CALL(pixman_, region32_union_rect)
+
+LIBRARY_CALLS(libpixman, LIBPIXMAN);
+static LIBRARY(libpixman, LIBPIXMAN, VUB_LIBRARY_pixman);
 
 #define OPAQUE 0xff000000u
 
@@ -48,6 +66,11 @@ static const struct format *format_of(uint32_t format)
         if (formats[i].format == format)
             return &formats[i];
     return NULL;
+}
+
+int pixels_ready(struct err *e)
+{
+    return library_load(&libpixman.library, e);
 }
 
 static enum turn turn_of(const struct format *f)
@@ -192,20 +215,20 @@ void pixels_over(uint32_t *picture, uint32_t width, uint32_t height,
     assert(width <= GPU_SIDE_MAX && height <= GPU_SIDE_MAX &&
            size <= GPU_SIDE_MAX);
     if (!clip(x, size, width, &to_x, &skip_x, &w) ||
-        !clip(y, size, height, &to_y, &skip_y, &h))
+        !clip(y, size, height, &to_y, &skip_y, &h) || pixels_ready(NULL) < 0)
         return;
-    to = pixman_image_create_bits(PIXMAN_a8r8g8b8, (int)width, (int)height,
-                                  picture, (int)(width * PIXEL_BYTES));
-    from =
-        pixman_image_create_bits(PIXMAN_a8r8g8b8, (int)size, (int)size,
-                                 (uint32_t *)image, (int)(size * PIXEL_BYTES));
+    to = libpixman.image_create_bits(PIXMAN_a8r8g8b8, (int)width, (int)height,
+                                     picture, (int)(width * PIXEL_BYTES));
+    from = libpixman.image_create_bits(PIXMAN_a8r8g8b8, (int)size, (int)size,
+                                       (uint32_t *)image,
+                                       (int)(size * PIXEL_BYTES));
     if (to && from)
-        pixman_image_composite32(PIXMAN_OP_OVER, from, NULL, to, skip_x, skip_y,
-                                 0, 0, to_x, to_y, w, h);
+        libpixman.image_composite32(PIXMAN_OP_OVER, from, NULL, to, skip_x,
+                                    skip_y, 0, 0, to_x, to_y, w, h);
     if (from)
-        pixman_image_unref(from);
+        libpixman.image_unref(from);
     if (to)
-        pixman_image_unref(to);
+        libpixman.image_unref(to);
 }
 
 /* ---- regions ---- */
@@ -219,10 +242,13 @@ struct region {
 
 struct region *region_new(void)
 {
-    struct region *r = malloc(sizeof(*r));
+    struct region *r;
 
+    if (pixels_ready(NULL) < 0)
+        return NULL;
+    r = malloc(sizeof(*r));
     if (r)
-        pixman_region32_init(&r->set);
+        libpixman.region32_init(&r->set);
     return r;
 }
 
@@ -230,31 +256,31 @@ void region_free(struct region *r)
 {
     if (!r)
         return;
-    pixman_region32_fini(&r->set);
+    libpixman.region32_fini(&r->set);
     free(r);
 }
 
 bool region_is_empty(const struct region *r)
 {
-    return !pixman_region32_not_empty((pixman_region32_t *)&r->set);
+    return !libpixman.region32_not_empty((pixman_region32_t *)&r->set);
 }
 
 void region_clear(struct region *r)
 {
-    pixman_region32_fini(&r->set);
-    pixman_region32_init(&r->set);
+    libpixman.region32_fini(&r->set);
+    libpixman.region32_init(&r->set);
 }
 
 static pixman_box32_t extents(struct region *r)
 {
-    return *pixman_region32_extents(&r->set);
+    return *libpixman.region32_extents(&r->set);
 }
 
 /* One rectangle needs no memory. */
 static void set_to(struct region *r, pixman_box32_t box)
 {
-    pixman_region32_fini(&r->set);
-    pixman_region32_init_with_extents(&r->set, &box);
+    libpixman.region32_fini(&r->set);
+    libpixman.region32_init_with_extents(&r->set, &box);
 }
 
 static pixman_box32_t around(pixman_box32_t a, pixman_box32_t b)
@@ -278,9 +304,9 @@ void region_add(struct region *r, const struct rect *rect)
         return;
     }
     box = around(extents(r), box);
-    if (!pixman_region32_union_rect(&r->set, &r->set, (int)in.x, (int)in.y,
-                                    in.width, in.height) ||
-        pixman_region32_n_rects(&r->set) > RECTANGLES_MAX)
+    if (!libpixman.region32_union_rect(&r->set, &r->set, (int)in.x, (int)in.y,
+                                       in.width, in.height) ||
+        libpixman.region32_n_rects(&r->set) > RECTANGLES_MAX)
         set_to(r, box);
 }
 
@@ -291,17 +317,17 @@ bool region_take(struct region *r, struct rect *out)
     pixman_box32_t box;
     int num;
 
-    boxes = pixman_region32_rectangles(&r->set, &num);
+    boxes = libpixman.region32_rectangles(&r->set, &num);
     if (num == 0)
         return false;
     box = boxes[0]; /* they are sorted, the topmost first */
     if (num == 1) {
         region_clear(r);
-    } else if (pixman_region32_init_rects(&rest, boxes + 1, num - 1)) {
-        pixman_region32_fini(&r->set);
+    } else if (libpixman.region32_init_rects(&rest, boxes + 1, num - 1)) {
+        libpixman.region32_fini(&r->set);
         r->set = rest;
     } else {
-        pixman_region32_fini(&rest);
+        libpixman.region32_fini(&rest);
         box = extents(r);
         region_clear(r);
     }

@@ -8,9 +8,14 @@
 #ifndef VUB_DEVICE_GPU_PIXELS_H
 #define VUB_DEVICE_GPU_PIXELS_H
 
+#include "base/err.h"
 #include "device/gpu/rect.h"
 
 #define PIXEL_BYTES 4u
+
+/* Loads pixman, without which there are no regions and no cursors over
+ * pictures. e: as of library_load. */
+int pixels_ready(struct err *e);
 
 /* format: VIRTIO_GPU_FORMAT_*, of which there are eight. */
 bool pixels_known(uint32_t format);
@@ -40,7 +45,7 @@ void pixels_over(uint32_t *picture, uint32_t width, uint32_t height,
 /* A set of pixels, kept as rectangles that do not overlap. */
 struct region;
 
-/* Empty. NULL: no memory. */
+/* Empty. NULL: no memory, or no pixman. */
 struct region *region_new(void);
 void region_free(struct region *r); /* r may be NULL */
 bool region_is_empty(const struct region *r);

@@ -6,7 +6,10 @@
 
 #include "device/gpu/picture.h"
 
-/* RGB, 8 bits, packed quickly rather than well. -EIO: f has an error; -ENOMEM.
+/* Loads libpng, which the calls below do too. e: as of library_load. */
+int png_ready(struct err *e);
+/* RGB, 8 bits, packed quickly rather than well. -EIO: f has an error; -ENOMEM;
+ * that of png_ready.
  * e has no place. */
 int png_save(const struct picture *p, FILE *f, struct err *e);
 /* Of any kind that PNG has, from f's start; transparency is not looked at. The

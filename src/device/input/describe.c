@@ -55,6 +55,8 @@ void event_names_check(const struct conf_strs *names, const char *at,
     struct event_set set = {{{0}}};
     char place[80];
 
+    if (names->count > 0 && names_missing(at, e))
+        return;
     for (int i = 0; i < names->count; i++) {
         if (event_set_add(&set, names->list[i]))
             continue;
@@ -195,7 +197,8 @@ static void check_axis(void *data, const char *at, struct errs *e)
     const struct axis_conf *a = data;
     uint16_t type, code;
 
-    if (!name_to_code(a->code, &type, &code) || type != EV_ABS)
+    if (!names_missing(at, e) &&
+        (!name_to_code(a->code, &type, &code) || type != EV_ABS))
         errs_at(e, at, "code",
                 "there is no axis \"%s\": names are those of "
                 "input-event-codes.h, like \"ABS_X\"",
@@ -235,6 +238,8 @@ static void check_describe(void *data, const char *at, struct errs *e)
     char place[80];
     uint16_t prop;
 
+    if (names_missing(at, e))
+        return;
     event_names_check(&c->events, at, "events", e);
     for (int i = 0; i < c->properties.count; i++) {
         if (name_to_prop(c->properties.list[i], &prop))

@@ -53,6 +53,8 @@ static void check_evdev(void *data, const char *at, struct errs *e)
     if (c->hotkey.count > EVDEV_HOTKEY_MAX)
         errs_at(e, at, "hotkey", "has %d keys, %d are the most",
                 c->hotkey.count, EVDEV_HOTKEY_MAX);
+    if (c->hotkey.count > 0 && names_missing(at, e))
+        return;
     for (int i = 0; i < c->hotkey.count; i++) {
         if (name_to_code(c->hotkey.list[i], &type, &code) && type == EV_KEY)
             continue;

@@ -15,6 +15,34 @@
 
 #include "device/input/describe.h"
 #include "os/broker.h"
+#include "os/library.h"
+
+#define LIBEVDEV(CALL)                                                         \
+    CALL(libevdev_, event_type_get_max)                                        \
+    CALL(libevdev_, free)                                                      \
+    CALL(libevdev_, get_abs_info)                                              \
+    CALL(libevdev_, get_current_slot)                                          \
+    CALL(libevdev_, get_event_value)                                           \
+    CALL(libevdev_, get_id_bustype)                                            \
+    CALL(libevdev_, get_id_product)                                            \
+    CALL(libevdev_, get_id_vendor)                                             \
+    CALL(libevdev_, get_id_version)                                            \
+    CALL(libevdev_, get_name)                                                  \
+    CALL(libevdev_, get_num_slots)                                             \
+    CALL(libevdev_, get_phys)                                                  \
+    CALL(libevdev_, get_repeat)                                                \
+    CALL(libevdev_, get_slot_value)                                            \
+    CALL(libevdev_, get_uniq)                                                  \
+    CALL(libevdev_, grab)                                                      \
+    CALL(libevdev_, has_event_code)                                            \
+    CALL(libevdev_, has_property)                                              \
+    CALL(libevdev_, new)                                                       \
+    CALL(libevdev_, next_event)                                                \
+    CALL(libevdev_, set_device_log_function)                                   \
+    CALL(libevdev_, set_fd)
+
+LIBRARY_CALLS(libevdev, LIBEVDEV);
+static LIBRARY(libevdev, LIBEVDEV, VUB_LIBRARY_evdev);
 
 #define NODES_MAX 4096 /* numbers that are looked at */
 
@@ -39,9 +67,12 @@ static void no_log(const struct libevdev *dev,
 int node_open(struct evdev_node **out, const char *path, struct err *e)
 {
     const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-    struct evdev_node *n = calloc(1, sizeof(*n) + strlen(path) + 1);
-    int rc = 0;
+    int rc = library_load(&libevdev.library, e);
+    struct evdev_node *n;
 
+    if (rc < 0)
+        return rc;
+    n = calloc(1, sizeof(*n) + strlen(path) + 1);
     if (!n)
         return err_nomem(e);
     strcpy(n->path, path);
@@ -54,13 +85,13 @@ int node_open(struct evdev_node **out, const char *path, struct err *e)
         rc = broker_fail(e, n->fd, "open", path);
         goto out;
     }
-    n->dev = libevdev_new();
+    n->dev = libevdev.new();
     if (!n->dev) {
         rc = err_nomem(e);
         goto out;
     }
-    libevdev_set_device_log_function(n->dev, no_log, LIBEVDEV_LOG_ERROR, NULL);
-    rc = libevdev_set_fd(n->dev, n->fd);
+    libevdev.set_device_log_function(n->dev, no_log, LIBEVDEV_LOG_ERROR, NULL);
+    rc = libevdev.set_fd(n->dev, n->fd);
     if (rc < 0) {
         /* -ENOENT would say that it is absent. */
         rc = err_set(e, -ENODEV, "", "%s is no input device: %s", path,
@@ -78,7 +109,7 @@ void node_close(struct evdev_node *n)
 {
     if (!n)
         return;
-    libevdev_free(n->dev); /* NULL is fine; ends a grab */
+    libevdev.free(n->dev); /* NULL is fine; ends a grab */
     if (n->fd >= 0)
         close(n->fd);
     free(n);
@@ -104,13 +135,13 @@ static bool same(const char *wanted, const char *is)
 static bool node_matches(const struct evdev_node *n,
                          const struct evdev_match *m)
 {
-    return same(m->name, libevdev_get_name(n->dev)) &&
-           same(m->phys, libevdev_get_phys(n->dev)) &&
-           same(m->uniq, libevdev_get_uniq(n->dev)) &&
+    return same(m->name, libevdev.get_name(n->dev)) &&
+           same(m->phys, libevdev.get_phys(n->dev)) &&
+           same(m->uniq, libevdev.get_uniq(n->dev)) &&
            (!m->has_vendor ||
-            (int)m->vendor == libevdev_get_id_vendor(n->dev)) &&
+            (int)m->vendor == libevdev.get_id_vendor(n->dev)) &&
            (!m->has_product ||
-            (int)m->product == libevdev_get_id_product(n->dev));
+            (int)m->product == libevdev.get_id_product(n->dev));
 }
 
 /* Which numbers there are. */
@@ -177,38 +208,38 @@ static bool is_offered(unsigned type)
 
 void node_describe(const struct evdev_node *n, struct source_desc *d)
 {
-    const char *name = libevdev_get_name(n->dev);
-    const char *uniq = libevdev_get_uniq(n->dev);
+    const char *name = libevdev.get_name(n->dev);
+    const char *uniq = libevdev.get_uniq(n->dev);
 
     *d = (struct source_desc){
-        .bustype = (uint16_t)libevdev_get_id_bustype(n->dev),
-        .vendor = (uint16_t)libevdev_get_id_vendor(n->dev),
-        .product = (uint16_t)libevdev_get_id_product(n->dev),
-        .version = (uint16_t)libevdev_get_id_version(n->dev),
+        .bustype = (uint16_t)libevdev.get_id_bustype(n->dev),
+        .vendor = (uint16_t)libevdev.get_id_vendor(n->dev),
+        .product = (uint16_t)libevdev.get_id_product(n->dev),
+        .version = (uint16_t)libevdev.get_id_version(n->dev),
     };
     desc_text(d->name, name ? name : "", name ? strlen(name) : 0);
     desc_text(d->serial, uniq ? uniq : "", uniq ? strlen(uniq) : 0);
     for (unsigned prop = 0; prop <= INPUT_PROP_MAX; prop++) {
-        if (libevdev_has_property(n->dev, prop))
+        if (libevdev.has_property(n->dev, prop))
             d->props[prop / 8] |= (uint8_t)(1u << prop % 8);
     }
     for (unsigned type = 0; type < SOURCE_EV_TYPES; type++) {
-        int max = is_offered(type) ? libevdev_event_type_get_max(type) : -1;
+        int max = is_offered(type) ? libevdev.event_type_get_max(type) : -1;
 
         for (int code = 0; code <= max; code++) {
-            if (libevdev_has_event_code(n->dev, type, (unsigned)code))
+            if (libevdev.has_event_code(n->dev, type, (unsigned)code))
                 source_set(d, type, (unsigned)code);
         }
     }
     for (unsigned code = 0; code < SOURCE_ABS_MAX; code++) {
-        const struct input_absinfo *abs = libevdev_get_abs_info(n->dev, code);
+        const struct input_absinfo *abs = libevdev.get_abs_info(n->dev, code);
 
         if (abs)
             d->abs[code] =
                 (struct source_abs){abs->minimum, abs->maximum, abs->fuzz,
                                     abs->flat, abs->resolution};
     }
-    libevdev_get_repeat(n->dev, &d->repeat_ms[0], &d->repeat_ms[1]);
+    libevdev.get_repeat(n->dev, &d->repeat_ms[0], &d->repeat_ms[1]);
 }
 
 /* ---- events ---- */
@@ -220,7 +251,7 @@ int node_next(struct evdev_node *n, struct input_event16 *out,
     int rc;
 
     for (;;) {
-        rc = libevdev_next_event(n->dev,
+        rc = libevdev.next_event(n->dev,
                                  n->syncing ? LIBEVDEV_READ_FLAG_SYNC
                                             : LIBEVDEV_READ_FLAG_NORMAL,
                                  &ev);
@@ -245,7 +276,7 @@ int node_next(struct evdev_node *n, struct input_event16 *out,
 
 bool node_key_is_down(const struct evdev_node *n, unsigned code)
 {
-    return libevdev_get_event_value(n->dev, EV_KEY, code) > 0;
+    return libevdev.get_event_value(n->dev, EV_KEY, code) > 0;
 }
 
 bool node_any_key_is_down(const struct evdev_node *n)
@@ -281,36 +312,36 @@ static void add_slot(struct places *p, unsigned slot)
 {
     add_place(p, EV_ABS, ABS_MT_SLOT, (int)slot);
     for (unsigned code = ABS_MT_TOOL_Y; code > ABS_MT_SLOT; code--)
-        if (libevdev_has_event_code(p->dev, EV_ABS, code))
+        if (libevdev.has_event_code(p->dev, EV_ABS, code))
             add_place(p, EV_ABS, code,
-                      libevdev_get_slot_value(p->dev, slot, code));
+                      libevdev.get_slot_value(p->dev, slot, code));
 }
 
 unsigned node_places(const struct evdev_node *n,
                      struct input_event16 ev[NODE_PLACES_MAX])
 {
     struct places p = {n->dev, ev, 0};
-    int slots = libevdev_get_num_slots(n->dev);
+    int slots = libevdev.get_num_slots(n->dev);
 
     for (unsigned code = 0; code <= SW_MAX; code++)
-        if (libevdev_has_event_code(n->dev, EV_SW, code))
+        if (libevdev.has_event_code(n->dev, EV_SW, code))
             add_place(&p, EV_SW, code,
-                      libevdev_get_event_value(n->dev, EV_SW, code));
+                      libevdev.get_event_value(n->dev, EV_SW, code));
     for (unsigned code = 0; code <= ABS_MAX; code++)
         if (!is_of_contact(code) &&
-            libevdev_has_event_code(n->dev, EV_ABS, code))
+            libevdev.has_event_code(n->dev, EV_ABS, code))
             add_place(&p, EV_ABS, code,
-                      libevdev_get_event_value(n->dev, EV_ABS, code));
+                      libevdev.get_event_value(n->dev, EV_ABS, code));
     for (int i = 0; i < slots; i++)
         add_slot(&p, (unsigned)i);
     if (slots > 0)
-        add_place(&p, EV_ABS, ABS_MT_SLOT, libevdev_get_current_slot(n->dev));
+        add_place(&p, EV_ABS, ABS_MT_SLOT, libevdev.get_current_slot(n->dev));
     return p.n;
 }
 
 int node_grab(struct evdev_node *n, bool grab)
 {
-    return libevdev_grab(n->dev, grab ? LIBEVDEV_GRAB : LIBEVDEV_UNGRAB);
+    return libevdev.grab(n->dev, grab ? LIBEVDEV_GRAB : LIBEVDEV_UNGRAB);
 }
 
 int node_write(struct evdev_node *n, unsigned type, unsigned code,

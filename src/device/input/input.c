@@ -5,10 +5,13 @@
 #include "device/input/input.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "device/input/impl.h"
+#include "device/input/names.h"
+#include "device/input/recording.h"
 
 #define QUEUES 2
 
@@ -221,15 +224,25 @@ static void set_text(char *to, size_t room, const char *from)
     memcpy(to, from, strnlen(from, room - 1));
 }
 
+static int input_ready(struct err *e)
+{
+    int rc = names_ready(e);
+
+    return rc < 0 ? rc : recording_ready(e);
+}
+
 static int input_open(struct device **out, const struct conf_any *c,
                       struct errs *e)
 {
     const struct input_conf *conf = c->data;
     const struct source_ops *ops = conf->source.table->ops;
-    struct input *in = calloc(1, sizeof(*in));
+    struct input *in;
     struct err why;
     int rc;
 
+    if (names_missing(c->at, e))
+        return -EINVAL;
+    in = calloc(1, sizeof(*in));
     if (!in)
         return errs_nomem(e);
     rc = ops->open(&in->source, &conf->source, conf->common.id, e);
@@ -327,6 +340,7 @@ static void input_metrics(struct device *d, struct metrics *m)
 
 static const struct device_type input_type = {
     .open = input_open,
+    .ready = input_ready,
     .queues = input_queues,
     .status = input_status,
     .metrics = input_metrics,

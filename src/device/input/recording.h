@@ -41,6 +41,8 @@ struct recording {
     uint64_t usec; /* of the last event */
 };
 
+/* Loads libyaml, which reading does too if it has to. e: as of library_load. */
+int recording_ready(struct err *e);
 /* Reads len bytes of text. device: which of several, from 0; -ENODEV with a
  * sentence if there are not that many. On failure e has a sentence without a
  * place, and r is empty. */

@@ -27,6 +27,17 @@
 #include "device/input/codes.h"
 #include "device/input/describe.h"
 #include "device/input/recording_impl.h"
+#include "os/library.h"
+
+#define LIBYAML(CALL)                                                          \
+    CALL(yaml_, event_delete)                                                  \
+    CALL(yaml_, parser_delete)                                                 \
+    CALL(yaml_, parser_initialize)                                             \
+    CALL(yaml_, parser_parse)                                                  \
+    CALL(yaml_, parser_set_input_string)
+
+LIBRARY_CALLS(libyaml, LIBYAML);
+static LIBRARY(libyaml, LIBYAML, VUB_LIBRARY_yaml);
 
 #define DEPTH_MAX 32 /* of what is passed over */
 
@@ -50,9 +61,9 @@ static unsigned long line_of(const struct yaml *y)
 static int next(struct yaml *y)
 {
     if (y->has_ev)
-        yaml_event_delete(&y->ev);
+        libyaml.event_delete(&y->ev);
     y->has_ev = false;
-    if (!yaml_parser_parse(&y->parser, &y->ev)) {
+    if (!libyaml.parser_parse(&y->parser, &y->ev)) {
         if (y->parser.error == YAML_MEMORY_ERROR)
             return err_nomem(y->m->e);
         return recording_fail(
@@ -423,19 +434,27 @@ static int read_document(struct yaml *y)
     return rc;
 }
 
+int recording_ready(struct err *e)
+{
+    return library_load(&libyaml.library, e);
+}
+
 int recording_read_libinput(struct recording_maker *m, const char *text,
                             size_t len, unsigned device)
 {
     struct yaml y = {.m = m, .device = device};
-    int rc;
+    int rc = recording_ready(m->e);
 
-    if (!yaml_parser_initialize(&y.parser))
+    if (rc < 0)
+        return rc;
+    if (!libyaml.parser_initialize(&y.parser))
         return err_nomem(m->e);
-    yaml_parser_set_input_string(&y.parser, (const unsigned char *)text, len);
+    libyaml.parser_set_input_string(&y.parser, (const unsigned char *)text,
+                                    len);
     rc = read_document(&y);
     if (y.has_ev)
-        yaml_event_delete(&y.ev);
-    yaml_parser_delete(&y.parser);
+        libyaml.event_delete(&y.ev);
+    libyaml.parser_delete(&y.parser);
     if (rc < 0)
         return rc;
     if (!y.found)
