@@ -37,6 +37,11 @@
 LIBRARY_CALLS(libpixman, LIBPIXMAN);
 static LIBRARY(libpixman, LIBPIXMAN, VUB_LIBRARY_pixman);
 
+int pixels_ready(struct err *e)
+{
+    return library_load(&libpixman.library, e);
+}
+
 #define OPAQUE 0xff000000u
 
 /* How argb is made of a pixel that has been loaded as a number. */
@@ -66,11 +71,6 @@ static const struct format *format_of(uint32_t format)
         if (formats[i].format == format)
             return &formats[i];
     return NULL;
-}
-
-int pixels_ready(struct err *e)
-{
-    return library_load(&libpixman.library, e);
 }
 
 static enum turn turn_of(const struct format *f)
