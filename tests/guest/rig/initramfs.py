@@ -11,6 +11,7 @@ Documentation/driver-api/early-userspace/buffer-format.rst.
 """
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -158,10 +159,26 @@ def find_program(name):
 
 def _add_program(archive, path, name):
     archive.file(name, _read(path), 0o755)
-    for library in _libraries(path):
+    libraries = _libraries(path)
+    for loaded in _loaded_libraries(path):
+        libraries += [loaded] + _libraries(loaded)
+    for library in libraries:
         if library not in archive._dirs:
             archive._dirs.add(library)
             archive.file(library, _read(library), 0o755)
+
+
+def _loaded_libraries(path):
+    """Those that vub loads when there is a use for them: their names are in it,
+    as the dynamic linker wants them."""
+    if os.path.basename(path) != "vub":
+        return []
+    names = set(re.findall(rb"(?<=\0)lib[\w+.-]+\.so\.[0-9]+(?=\0)", _read(path)))
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True,
+                           text=True, check=True).stdout
+    return [path for name in sorted(names) for path in
+            re.findall(rf"^\s{re.escape(name.decode())} .* => (\S+)$", known,
+                       re.M)[:1]]
 
 
 def _libraries(path):
