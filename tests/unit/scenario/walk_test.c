@@ -261,10 +261,25 @@ static void a_repeat_may_be_given_a_time(void **state)
     /* A step that does not wait sees it, too. */
     assert_false(run(&r,
                      "{'timeout_ms': 1, 'repeat': {'times': 99999, 'steps': ["
-                     "{'run': {'command': 'exit', 'background': true}}]}}",
+                     "{'sleep': {'ms': 0}}]}}",
                      NULL));
     assert_string_equal(why(&r, r.g.record.num_steps - 1),
                         "the time of the repeat around it is over");
+    done(&r);
+}
+
+static void a_process_that_runs_is_not_started_again(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    assert_false(run(&r,
+                     "{'repeat': {'times': 2, 'steps': [{'run': {'process': "
+                     "'p', 'command': 'exec sleep 60', 'background': true}}]}}",
+                     NULL));
+    need_record(&r, "/steps/0/repeat/steps/0|run p|1 of 2|passed\n"
+                    "/steps/0/repeat/steps/0|run p|2 of 2|failed\n");
+    assert_string_equal(why(&r, 1), "\"p\" still runs");
     done(&r);
 }
 
@@ -305,6 +320,7 @@ int main(void)
         cmocka_unit_test(more_events_than_are_kept_come_at_once),
         cmocka_unit_test(a_vub_that_goes_or_is_silent_fails_the_step),
         cmocka_unit_test(a_repeat_may_be_given_a_time),
+        cmocka_unit_test(a_process_that_runs_is_not_started_again),
         cmocka_unit_test(filters_are_counted_when_it_is_over),
     };
 
