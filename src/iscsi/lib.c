@@ -7,5 +7,5 @@ LIBRARY(libiscsi, LIBISCSI, VUB_LIBRARY_iscsi);
 
 int iscsi_ready(struct err *e)
 {
-    return library_load(&libiscsi.library, e);
+    return library_load(&libiscsi_library, e);
 }

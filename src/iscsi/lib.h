@@ -57,6 +57,6 @@ _Static_assert(sizeof(struct scsi_iovec) == sizeof(struct iovec) &&
     CALL(iscsi_, which_events)
 
 LIBRARY_CALLS(libiscsi, LIBISCSI);
-extern struct libiscsi_calls libiscsi;
+extern LIBRARY_TABLE(libiscsi);
 
 #endif

@@ -39,7 +39,7 @@ static LIBRARY(libpixman, LIBPIXMAN, VUB_LIBRARY_pixman);
 
 int pixels_ready(struct err *e)
 {
-    return library_load(&libpixman.library, e);
+    return library_load(&libpixman_library, e);
 }
 
 #define OPAQUE 0xff000000u

@@ -86,7 +86,7 @@ static void on_warning(png_structp png, png_const_charp text)
 
 int png_ready(struct err *e)
 {
-    return library_load(&libpng.library, e);
+    return library_load(&libpng_library, e);
 }
 
 /* ---- writing ---- */

@@ -67,7 +67,7 @@ static void no_log(const struct libevdev *dev,
 int node_open(struct evdev_node **out, const char *path, struct err *e)
 {
     const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-    int rc = library_load(&libevdev.library, e);
+    int rc = library_load(&libevdev_library, e);
     struct evdev_node *n;
 
     if (rc < 0)

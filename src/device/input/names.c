@@ -18,7 +18,7 @@ static LIBRARY(libevdev, LIBEVDEV, VUB_LIBRARY_evdev);
 
 int names_ready(struct err *e)
 {
-    return library_load(&libevdev.library, e);
+    return library_load(&libevdev_library, e);
 }
 
 bool names_missing(const char *at, struct errs *e)

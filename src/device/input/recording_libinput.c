@@ -436,7 +436,7 @@ static int read_document(struct yaml *y)
 
 int recording_ready(struct err *e)
 {
-    return library_load(&libyaml.library, e);
+    return library_load(&libyaml_library, e);
 }
 
 int recording_read_libinput(struct recording_maker *m, const char *text,

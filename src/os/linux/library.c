@@ -1,6 +1,6 @@
 /* A library's own mistakes are told by the dynamic linker, in a sentence that
- * may begin with the library's name. The table is filled before `loaded` is
- * seen. */
+ * may begin with the library's name. The table is filled, and read-only, before
+ * `loaded` is seen. */
 #include "os/library.h"
 
 #include <dlfcn.h>
@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all below */
 static bool sealed;
@@ -38,6 +39,14 @@ static int has_no(struct library *l, const char *name, struct err *e)
     return fail(l, -ELIBBAD, e);
 }
 
+static int cannot_protect(struct library *l, int code, struct err *e)
+{
+    snprintf(l->why, sizeof(l->why),
+             "what vub calls of %s cannot be made read-only: %s", l->soname,
+             strerror(-code));
+    return fail(l, code, e);
+}
+
 static int is_too_late(struct library *l, struct err *e)
 {
     return err_set(e, -ELIBACC, "",
@@ -56,12 +65,14 @@ static int load(struct library *l, struct err *e)
     library = dlopen(l->soname, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return cannot_open(l, e);
-    for (unsigned i = 0; i < l->count; i++) {
+    for (unsigned i = 0; l->names[i]; i++) {
         call = dlsym(library, l->names[i]);
         if (!call)
             return has_no(l, l->names[i], e);
         memcpy((char *)l->calls + i * sizeof(call), &call, sizeof(call));
     }
+    if (mprotect(l->calls, l->bytes, PROT_READ) < 0)
+        return cannot_protect(l, -errno, e);
     __atomic_store_n(&l->loaded, true, __ATOMIC_RELEASE);
     return 0;
 }

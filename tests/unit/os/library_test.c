@@ -1,36 +1,49 @@
 /* Libraries that are there, are not, are others than they should be; from
  * several threads; and behind a sandbox. */
+
+/* Here they are loaded, whatever the program does. */
+#undef VUB_LAZY_LIBRARIES
+#define VUB_LAZY_LIBRARIES 1
 #include "os/library.h"
 #include "rig.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 int part_answer(void);
 int part_twice(int n);
 
-/* The tables are made by hand: in a build without VUB_LAZY_LIBRARIES the macros
- * would link them. */
+#define LIBPART(CALL) CALL(part_, answer) CALL(part_, twice)
+#define LIBPART_BUILD PART, "libpart1"
+
+LIBRARY_CALLS(libpart, LIBPART);
+static LIBRARY(libpart, LIBPART, LIBPART_BUILD);
+
+/* The same library once more, as if nobody had loaded it. */
 struct part {
     struct library library;
-    LIBRARY_POINTER(part_, answer)
-    LIBRARY_POINTER(part_, twice)
+    struct libpart_calls *calls;
 };
 
+/* Its table stays: there are not many. */
 static struct part part_at(const char *path)
 {
-    static const char *const names[] = {LIBRARY_NAME(part_, answer)
-                                            LIBRARY_NAME(part_, twice)};
+    struct part p = {.library = libpart_library};
+    void *at = mmap(NULL, sizeof(*p.calls), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return (struct part){.library = {.soname = path,
-                                     .package = "libpart1",
-                                     .names = names,
-                                     .count = ARRAY_LEN(names)}};
+    assert_true(at != MAP_FAILED);
+    p.library.loaded = false;
+    p.library.soname = path;
+    p.library.calls = p.calls = at;
+    return p;
 }
 
 static int load(struct part *p, struct err *e)
 {
-    p->library.calls = &p->library + 1;
     return library_load(&p->library, e);
 }
 
@@ -48,11 +61,45 @@ static void what_is_there_is_called_by_its_table(void **state)
 
     (void)state;
     assert_int_equal(load(&p, &e), 0);
-    assert_int_equal(p.answer(), 42);
-    assert_int_equal(p.twice(4), 8);
-    p.answer = NULL;
+    assert_int_equal(p.calls->answer(), 42);
+    assert_int_equal(p.calls->twice(4), 8);
+    p.library.soname = "libvub-has-no-such.so.3";
+    assert_int_equal(load(&p, &e), 0); /* it is loaded once */
+}
+
+/* Puts a 0 there, if it can. */
+static bool can_write(void *at)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, at, 1);
+
+    assert_true(n == 1 || errno == EFAULT);
+    close(fd);
+    return n == 1;
+}
+
+static void a_table_that_is_filled_is_read_only(void **state)
+{
+    char *end = (char *)(&libpart + 1);
+
+    (void)state;
+    assert_true(can_write(&libpart) && can_write(end - 1));
+    assert_int_equal(library_load(&libpart_library, NULL), 0);
+    assert_false(can_write(&libpart) || can_write(end - 1));
+    assert_int_equal(libpart.answer(), 42);
+}
+
+static void what_cannot_be_read_only_is_not_called(void **state)
+{
+    struct part p = part_at(PART);
+    struct err e;
+
+    (void)state;
+    p.library.calls = &p.calls->twice; /* no page begins there */
+    assert_int_equal(load(&p, &e), -EINVAL);
+    need_text(&e, "cannot be made read-only: Invalid argument");
+    p.library.calls = p.calls;
     assert_int_equal(load(&p, &e), 0);
-    assert_null(p.answer); /* it is loaded once */
 }
 
 static void nobody_else_sees_its_names(void **state)
@@ -96,12 +143,12 @@ static void one_that_comes_later_is_found_then(void **state)
     assert_int_equal(load(&p, &e), -ELIBACC);
     assert_int_equal(symlink(PART, p.library.soname), 0);
     assert_int_equal(load(&p, &e), 0);
-    assert_int_equal(p.answer(), 42);
+    assert_int_equal(p.calls->answer(), 42);
 }
 
 static void one_without_a_function_is_another_version(void **state)
 {
-    static const char *const names[] = {"part_answer", "part_thrice"};
+    static const char *const names[] = {"part_answer", "part_thrice", NULL};
     struct part p = part_at(PART);
     struct err e;
 
@@ -129,7 +176,7 @@ static void *load_shared(void *arg)
     pthread_barrier_wait(&together);
     if (library_load(&shared.library, NULL) < 0)
         return NULL;
-    return shared.twice(21) == shared.answer() ? &shared : NULL;
+    return shared.calls->twice(21) == shared.calls->answer() ? &shared : NULL;
 }
 
 static void threads_that_load_it_at_once_all_have_it(void **state)
@@ -141,7 +188,6 @@ static void threads_that_load_it_at_once_all_have_it(void **state)
     assert_int_equal(pthread_barrier_init(&together, NULL, 4), 0);
     for (unsigned round = 0; round < 100; round++) {
         shared = part_at(PART);
-        shared.library.calls = &shared.library + 1;
         for (unsigned i = 0; i < ARRAY_LEN(threads); i++)
             assert_int_equal(
                 pthread_create(&threads[i], NULL, load_shared, NULL), 0);
@@ -163,7 +209,7 @@ static void sealed(void *arg)
     NEED(load(&had, &e) == 0);
     NEED(load(&missing, &e) == -ELIBACC);
     library_seal();
-    NEED(load(&had, &e) == 0 && had.answer() == 42);
+    NEED(load(&had, &e) == 0 && had.calls->answer() == 42);
     NEED(load(&has_not, &e) == -ELIBACC);
     NEED(strstr(e.text, "which libpart1 has, is loaded only before vub enters "
                         "its sandbox: start it again"));
@@ -196,6 +242,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_is_called_by_its_table),
+        cmocka_unit_test(a_table_that_is_filled_is_read_only),
+        cmocka_unit_test(what_cannot_be_read_only_is_not_called),
         cmocka_unit_test(nobody_else_sees_its_names),
         cmocka_unit_test(one_that_is_missing_is_named_with_its_package),
         cmocka_unit_test(a_file_that_is_none_is_told),
