@@ -63,6 +63,16 @@ can_open() {
     [ -e "$1" ] && (: <>"$1") 2>/dev/null
 }
 
+# By its number, for Python has no name of it. What it says to a file that is
+# none, nobody else says: not the kernel that has no such call, nor a container
+# that forbids it.
+has_cachestat() {
+    python3 -c 'import ctypes, errno, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall(451, -1, None, None, 0)
+sys.exit(ctypes.get_errno() != errno.EBADF)'
+}
+
 # may_skip PART WHAT: does scripts/lib/skips have it?
 may_skip() {
     local part when pattern
@@ -75,6 +85,7 @@ may_skip() {
             no-root) [ "$EUID" = 0 ] || return 0 ;;
             no-kvm) can_open /dev/kvm || return 0 ;;
             no-udmabuf) can_open /dev/udmabuf || return 0 ;;
+            no-cachestat) has_cachestat || return 0 ;;
             no-x86_64) [ "$(uname -m)" = x86_64 ] || return 0 ;;
         esac
     done < <(grep -v '^#' scripts/lib/skips)
