@@ -1,3 +1,4 @@
+/* See decades.h. */
 #include "base/decades.h"
 
 #include "base/base.h"

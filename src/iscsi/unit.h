@@ -141,9 +141,9 @@ struct iscsi_unit {
 
 /* Loads libiscsi, which iscsi_check does too. e: as of library_load. */
 int iscsi_ready(struct err *e);
-/* Checks what needs no network: the url, the names, the secret's file. Says
- * the unit's number. c: the config's, good while the unit is open. at: its
- * JSON Pointer. Pure but for reading the secret's file. */
+/* Checks what needs no network: libiscsi, the url, the names, the secret's
+ * file. Says the unit's number. c: the config's, good while the unit is open.
+ * at: its JSON Pointer. */
 int iscsi_check(const struct iscsi_conf *c, const char *at, unsigned *lun,
                 struct errs *e);
 /* Opens u on the loop: up, down and gone are set before. id: of the device,

@@ -38,9 +38,8 @@ int memory_map(struct memory *m, int fd, uint64_t offset, uint64_t len,
                struct err *e);
 /* Maps the first len bytes of an image, to be read, or also written, at an
  * address that is a multiple of align, a power of two; len is one of a page.
- * Takes no memory: pages are there when they are
- * brought, or touched, which then may wait for a disk. On failure there is
- * nothing to unmap. */
+ * Takes no memory: pages are there when they are brought, or touched, which
+ * then may wait for a disk. On failure there is nothing to unmap. */
 int memory_map_image(struct memory *m, int fd, uint64_t len, uint64_t align,
                      bool writes, struct err *e);
 /* Whole pages of it, that are in memory already, will be touched. */

@@ -15,7 +15,8 @@ struct copies {
 /* Between a request's pieces and the memory where its place is. */
 void copies_one(const struct store_req *r, uint8_t *at);
 
-/* Takes the read or write r, for copies_run; false: there is no room. */
+/* Takes the read or write r, to be done by copies_step; false: there is no
+ * room. */
 static inline bool copies_add(struct copies *c, struct store_req *r)
 {
     if (UNLIKELY(c->num == COPIES_BATCH))

@@ -6,8 +6,8 @@
  * at its end; what they leave is the engine's. A loop with more on it never
  * does file I/O inline.
  *
- * On such a loop, what is asked for often is copied from a mapping of the image
- * (mapped.c).
+ * Where they are, what is asked for often is copied from, or to, a mapping of
+ * the image instead (mapped.c).
  *
  * A cached read that comes alone is done quickest by a call of its own, several
  * by io_uring in one call. So the first one of a batch is kept until a second
@@ -184,26 +184,6 @@ static void run_batches(struct file_channel *c)
     }
 }
 
-/* ---- what is mapped ---- */
-
-static int submit_unmapped(struct file_channel *c, struct store_req *r);
-
-/* What comes of an answer may add to the next batch. */
-static void run_mapped(struct file_channel *c)
-{
-    do {
-        unsigned num = mapped_run(&c->mapped), i;
-        struct copies batch = c->mapped.copies;
-
-        c->mapped.copies.num = 0;
-        for (i = 0; i < num; i++)
-            store_complete(batch.req[i], 0);
-        for (; i < batch.num; i++)
-            if (submit_unmapped(c, batch.req[i]) == STORE_DONE)
-                store_complete(batch.req[i], batch.req[i]->result);
-    } while (c->mapped.copies.num);
-}
-
 /* ---- requests ---- */
 
 static int submit_unmapped(struct file_channel *c, struct store_req *r)
@@ -228,6 +208,22 @@ static int submit_unmapped(struct file_channel *c, struct store_req *r)
     }
     leave_to_engine(c, r, n);
     return STORE_PENDING;
+}
+
+/* What comes of an answer may add to the next batch. */
+static void run_mapped(struct file_channel *c)
+{
+    do {
+        unsigned num = mapped_run(&c->mapped), i;
+        struct copies batch = c->mapped.copies;
+
+        c->mapped.copies.num = 0;
+        for (i = 0; i < num; i++)
+            store_complete(batch.req[i], 0);
+        for (; i < batch.num; i++)
+            if (submit_unmapped(c, batch.req[i]) == STORE_DONE)
+                store_complete(batch.req[i], batch.req[i]->result);
+    } while (c->mapped.copies.num);
 }
 
 static int file_submit(struct store_channel *ch, struct store_req *r)

@@ -91,16 +91,16 @@ struct store *store_filter_next(const struct store *s);
 int store_filter_sync(struct store *s);
 int store_filter_keep(struct store *s, const char *name, struct err *e);
 int store_filter_save(struct store *s, struct err *e);
-
-/* The keep of a filter whose content does not outlive the process: another one
- * goes on with it if there was none, which a struct of len bytes says by its
- * first member, a uint64_t that is not 0. *was: as it was left; zeros: nobody
- * has left any. */
-int store_filter_keep_empty(struct store *s, const char *name, const char *what,
-                            struct kept *kept, void *was, uint32_t len,
-                            struct err *e);
 void store_filter_kick(struct store_channel *ch);
 void store_filter_drain(struct store_channel *ch, const void *owner,
                         bool cancel);
+
+/* For the keep of a filter whose content does not outlive the process: another
+ * one goes on with the filter if it had no content. What is kept, as `what`, is
+ * a struct of len bytes whose first member is a uint64_t, 0 if there is some.
+ * *was: as it was left; zeros: nobody has left any. */
+int store_filter_keep_empty(struct store *s, const char *name, const char *what,
+                            struct kept *kept, void *was, uint32_t len,
+                            struct err *e);
 
 #endif

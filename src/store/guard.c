@@ -1,3 +1,4 @@
+/* See guard.h. */
 #include "store/guard.h"
 
 #define MS UINT64_C(1000000)

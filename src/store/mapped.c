@@ -39,7 +39,7 @@
 
 #define GROUP_BYTES (UINT64_C(64) << 10)
 #define LEN_MAX (UINT64_C(1) << 40) /* what is beyond is not mapped */
-#define READ_BYTES (1u << 20)       /* more is no hand-over's loss */
+#define REQUEST_BYTES (1u << 20)    /* more is no hand-over's loss */
 /* Copies that wait for nobody take a tenth of that... */
 #define SLOW_NS 30000
 #define SLOW_NS_PER_KIB 500
@@ -94,7 +94,8 @@ struct mapped *mapped_open(int fd, uint64_t len, uint64_t most,
     m->num_groups = num;
     m->most = most / GROUP_BYTES;
     m->writes = writes;
-    /* Linux brings what lies around a page that is touched, by its address. */
+    /* With a page that is touched Linux maps cached ones around it, in pieces
+     * by address: those are to be of the same group. */
     if (memory_map_image(&m->memory, fd, num * GROUP_BYTES, GROUP_BYTES,
                          writes != MAPPED_NO_WRITES, &e) < 0) {
         free(m);
@@ -265,7 +266,7 @@ bool mapped_add(struct mapped_batch *b, struct store_req *r)
 
     if (!m)
         return false;
-    if (UNLIKELY(last >= m->num_groups || r->len - 1 >= READ_BYTES ||
+    if (UNLIKELY(last >= m->num_groups || r->len - 1 >= REQUEST_BYTES ||
                  __atomic_load_n(&m->off, __ATOMIC_RELAXED)))
         return false;
     if (UNLIKELY(b->guard.until_ns) && !guard_allows(&b->guard))

@@ -16,9 +16,9 @@ enum mapped_writes {
     MAPPED_WRITES_STAY, /* there is none */
 };
 
-/* fd: of a regular file of len bytes; stays the caller's, and open. most: so
- * many bytes are mapped. NULL: it cannot be done for this file, or on this
- * system. */
+/* fd: of a regular file of len bytes; stays the caller's, and open. What it
+ * grows by is not mapped. most: so many bytes are. NULL: it cannot be done for
+ * this file, or on this system. */
 struct mapped *mapped_open(int fd, uint64_t len, uint64_t most,
                            enum mapped_writes writes);
 /* m may be NULL. No channel is open. */

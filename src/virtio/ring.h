@@ -120,8 +120,7 @@ struct ring {
 
     void *desc, *driver, *device;
     uint16_t avail_idx, avail_seen; /* next to take; last loaded from guest */
-    uint16_t asked;       /* split: up to there, descriptors were asked for */
-    uint16_t used_idx;    /* next to fill, as published */
+    uint16_t used_idx;              /* next to fill, as published */
     uint16_t used_called; /* split: as of the last time the guest was asked
                            * whether it wants a call */
     bool avail_wrap, used_wrap; /* packed */

@@ -264,9 +264,6 @@ static inline bool ring_passed(uint16_t event, uint16_t now, uint16_t before)
  * open: base and notifications; pop: without recovered chains; publish: there
  * is something pending; wants_call: asked once per batch, after a full
  * barrier. */
-/* Of a split ring: asks for the first descriptors of the chains that are there,
- * at most max; how many. */
-unsigned split_ask(struct ring *r, unsigned max);
 
 int split_open(struct ring *r, const struct ring_setup *s, struct err *e);
 struct chain *split_pop(struct ring *r);
@@ -276,6 +273,9 @@ unsigned split_rest(struct ring *r);
 void split_publish(struct ring *r);
 bool split_wants_call(struct ring *r);
 void split_notify(struct ring *r, bool on);
+/* Asks for the first descriptors of the chains that are there, at most max; how
+ * many. (A packed ring's are in the line that tells of them.) */
+unsigned split_ask(struct ring *r, unsigned max);
 
 int packed_open(struct ring *r, const struct ring_setup *s, struct err *e);
 struct chain *packed_pop(struct ring *r);
