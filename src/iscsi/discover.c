@@ -363,7 +363,7 @@ static void on_next(struct defer *d)
 
 static int fill(struct params *p, const struct iscsi_query *q, struct errs *e)
 {
-    int rc = library_check("", e);
+    int rc = libiscsi_check("", e);
 
     memset(p, 0, sizeof(*p));
     snprintf(p->target, sizeof(p->target), "its targets");

@@ -72,7 +72,7 @@ void portal_text(const char *host, uint16_t port, char out[PORTAL_TEXT_BYTES]);
 int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
               const char *key, struct errs *e);
 /* Loads libiscsi, if this is a build in which it can be used. */
-int library_check(const char *at, struct errs *e);
+int libiscsi_check(const char *at, struct errs *e);
 int initiator_fill(char out[NAME_BYTES], const char *name, const char *at,
                    struct errs *e);
 

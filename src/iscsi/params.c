@@ -255,7 +255,7 @@ int chap_fill(struct chap *out, const struct iscsi_chap *c, const char *at,
 }
 
 /* os/tap.h says why. */
-int library_check(const char *at, struct errs *e)
+int libiscsi_check(const char *at, struct errs *e)
 {
     const char *call = tap_missing();
     struct err why;
@@ -275,7 +275,7 @@ int params_fill(struct params *p, unsigned *lun, const struct iscsi_conf *c,
     int rc;
 
     memset(p, 0, sizeof(*p));
-    rc = library_check(at, e);
+    rc = libiscsi_check(at, e);
     rc = worse(url_fill(p, lun, c->url, at, e), rc);
     /* Each part is looked at, whatever is wrong with the others. */
     rc = worse(portals_fill(p, c, at, e), rc);

@@ -61,7 +61,7 @@ struct file_store {
 struct file_channel {
     struct store_channel ch;
     int fd;
-    struct mapped_batch mapped;
+    struct mapped_batch batch; /* of what is mapped */
     struct inline_io io;
     struct engine *threads;
     struct engine *uring; /* NULL: not needed yet, or refused */
@@ -214,16 +214,16 @@ static int submit_unmapped(struct file_channel *c, struct store_req *r)
 static void run_mapped(struct file_channel *c)
 {
     do {
-        unsigned num = mapped_run(&c->mapped), i;
-        struct copies batch = c->mapped.copies;
+        unsigned num = mapped_run(&c->batch), i;
+        struct copies copies = c->batch.copies;
 
-        c->mapped.copies.num = 0;
+        c->batch.copies.num = 0;
         for (i = 0; i < num; i++)
-            store_complete(batch.req[i], 0);
-        for (; i < batch.num; i++)
-            if (submit_unmapped(c, batch.req[i]) == STORE_DONE)
-                store_complete(batch.req[i], batch.req[i]->result);
-    } while (c->mapped.copies.num);
+            store_complete(copies.req[i], 0);
+        for (; i < copies.num; i++)
+            if (submit_unmapped(c, copies.req[i]) == STORE_DONE)
+                store_complete(copies.req[i], copies.req[i]->result);
+    } while (c->batch.copies.num);
 }
 
 static int file_submit(struct store_channel *ch, struct store_req *r)
@@ -231,7 +231,7 @@ static int file_submit(struct store_channel *ch, struct store_req *r)
     struct file_channel *c = channel_of(ch);
 
     if (LIKELY(r->op == STORE_READ || r->op == STORE_WRITE) &&
-        mapped_add(&c->mapped, r))
+        mapped_add(&c->batch, r))
         return STORE_PENDING;
     if (r->op == STORE_FLUSH)
         mapped_flushed(file_of(ch->store)->mapped);
@@ -246,7 +246,7 @@ static void file_kick(struct store_channel *ch)
     struct store_req *first;
     bool done = false;
 
-    if (c->mapped.mapped)
+    if (c->batch.mapped)
         run_mapped(c);
     first = c->first;
     c->first = NULL;
@@ -258,7 +258,7 @@ static void file_kick(struct store_channel *ch)
     /* Others may have come to this loop, who do not want to wait for us. */
     if (c->alone && UNLIKELY(!loop_serves_one(c->ch.loop))) {
         inline_init_never(&c->io);
-        mapped_batch_init(&c->mapped, NULL);
+        mapped_batch_init(&c->batch, NULL);
         c->alone = false;
     }
     c->threads->kick(c->threads);
@@ -294,7 +294,7 @@ static int file_channel_open(struct store_channel **out, struct store *s,
         return err_nomem(e);
     c->fd = f->fd;
     c->alone = loop_serves_one(loop) && !f->conf->direct;
-    mapped_batch_init(&c->mapped, c->alone ? f->mapped : NULL);
+    mapped_batch_init(&c->batch, c->alone ? f->mapped : NULL);
     if (c->alone)
         inline_init(&c->io, f->fd, f->medium);
     else

@@ -50,10 +50,10 @@
 
 /* How often a group was asked for, up to: */
 enum {
-    HOT = 8,       /* looked at; */
-    HOT_LATER = 2, /* again after so many times as many, as a power of two; */
-    HOT_LATEST = 128,
-    MAPPED = UINT8_MAX, /* it was brought in */
+    HOT = 8,                    /* looked at; */
+    HOT_LATER = 4 * HOT,        /* if not all of it was there, again; */
+    HOT_LATEST = 4 * HOT_LATER, /* and then each time that it was so often. */
+    MAPPED = UINT8_MAX,         /* it was brought in */
 };
 
 #define REWRITTEN 16 /* by each page of a group, once */
@@ -182,7 +182,7 @@ static bool bring(struct mapped *m, uint64_t group)
 
 static bool is_time(uint8_t heat)
 {
-    return heat == HOT || heat == HOT << HOT_LATER || heat == HOT_LATEST ||
+    return heat == HOT || heat == HOT_LATER || heat == HOT_LATEST ||
            heat == MAPPED - 1;
 }
 
