@@ -505,8 +505,8 @@ static const struct conf_key file_keys[] = {
              "and the kernel lets us, else by threads; or as said here."},
     {"map", CONF_SIZE, CONF_AT(struct file_conf, map), .def = "\"1G\"",
      .help = "So much of what is in the page cache, and is asked for often, is "
-             "copied from a mapping of the image, in half the time; it counts "
-             "as vub's own memory. 0: nothing."},
+             "copied from a mapping of the image, or to it, in half the time; "
+             "it counts as vub's own memory. Linux 6.5 or later. 0: nothing."},
     {"lock", CONF_BOOL, CONF_AT(struct file_conf, lock), .def = "true",
      .help = "Keep others from the image while a guest uses it, QEMU and its "
              "tools too, and wait some seconds for them to let go of it."},
