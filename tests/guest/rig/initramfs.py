@@ -173,7 +173,7 @@ def _loaded_libraries(path):
     as the dynamic linker wants them."""
     if os.path.basename(path) != "vub":
         return []
-    names = set(re.findall(rb"(?<=\0)lib[\w+.-]+\.so\.[0-9]+(?=\0)", _read(path)))
+    names = set(re.findall(rb"(?<![\w/+.-])lib[\w+.-]+\.so\.[0-9]+(?=\0)", _read(path)))
     known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True,
                            text=True, check=True).stdout
     return [path for name in sorted(names) for path in
