@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,12 @@
  * for device nodes and sockets only, which no server has. */
 #define PATIENCE_MS 30000
 
-static int questions = -1;
-static bool only_spawns; /* as of the rules */
+/* A thread that nobody waits for, with a picture to load, may still ask while
+ * the main one stops: who sends has the lock, and who closes has it alone. */
+static pthread_rwlock_t in_use = PTHREAD_RWLOCK_INITIALIZER;
+static int questions = -1; /* atomic */
+static bool stops;         /* atomic: that it ends is our doing */
+static bool only_spawns;   /* as of the rules */
 static pid_t pid;
 static __thread bool refused; /* the last answer: by the rules */
 
@@ -123,11 +128,29 @@ static int is_gone(int rc)
 
     if (rc != -EPIPE && rc != -ECONNRESET)
         return rc;
-    if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
+    if (!__atomic_load_n(&stops, __ATOMIC_RELAXED) &&
+        !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
         log_error(NULL, "vub-broker has ended, by no doing of ours: what the "
                         "sandbox asks it for cannot be had until vub starts "
                         "again");
     return -EOWNERDEAD;
+}
+
+static bool is_there(void)
+{
+    return __atomic_load_n(&questions, __ATOMIC_RELAXED) >= 0;
+}
+
+static int send_question(const struct broker_question *q, size_t len,
+                         const int *fds, unsigned num_fds)
+{
+    int rc = -EPIPE;
+
+    pthread_rwlock_rdlock(&in_use);
+    if (is_there())
+        rc = broker_send(questions, q, len, fds, num_fds);
+    pthread_rwlock_unlock(&in_use);
+    return rc;
 }
 
 static int ask_once(const struct broker_question *q, size_t len,
@@ -137,7 +160,7 @@ static int ask_once(const struct broker_question *q, size_t len,
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    rc = broker_send(questions, q, len, &pair[1], 1);
+    rc = send_question(q, len, &pair[1], 1);
     close(pair[1]);
     rc = rc == 0 ? wait_for_answer(pair[0], a) : is_gone(rc);
     close(pair[0]);
@@ -201,7 +224,7 @@ bool broker_allows(const char *path, int flags)
     struct broker_answer a;
     int fd;
 
-    if (questions < 0)
+    if (!is_there())
         return true;
     fd = ask(BROKER_OPEN, path, NULL, (unsigned)(flags | how), 0, &a);
     if (fd >= 0)
@@ -284,7 +307,7 @@ int broker_spawn(const char *id, bool reread, const int fds[BROKER_SPAWN_FDS])
     struct broker_question q = {.op = BROKER_SPAWN, .flags = reread};
     int all[BROKER_FDS_MAX], pair[2], rc;
 
-    if (questions < 0)
+    if (!is_there())
         return -ENOSYS;
     if (len > PATH_MAX)
         return -ENAMETOOLONG;
@@ -294,9 +317,8 @@ int broker_spawn(const char *id, bool reread, const int fds[BROKER_SPAWN_FDS])
         return -errno;
     all[0] = pair[1];
     memcpy(&all[1], fds, BROKER_SPAWN_FDS * sizeof(int));
-    rc =
-        broker_send(questions, &q, offsetof(struct broker_question, text) + len,
-                    all, BROKER_FDS_MAX);
+    rc = send_question(&q, offsetof(struct broker_question, text) + len, all,
+                       BROKER_FDS_MAX);
     close(pair[1]);
     if (rc == 0)
         return pair[0];
@@ -334,7 +356,7 @@ void broker_kill(int line)
 
 bool broker_runs(void)
 {
-    return questions >= 0 && !only_spawns;
+    return is_there() && !only_spawns;
 }
 
 int broker_start(const struct sandbox_rules *rules, struct err *e)
@@ -354,18 +376,22 @@ int broker_start(const struct sandbox_rules *rules, struct err *e)
     if (rc < 0)
         close(pair[0]);
     else
-        questions = pair[0];
+        __atomic_store_n(&questions, pair[0], __ATOMIC_RELAXED);
+    __atomic_store_n(&stops, false, __ATOMIC_RELAXED);
     only_spawns = rules->only_spawns;
     return rc;
 }
 
 void broker_stop(void)
 {
-    if (questions < 0)
+    if (!is_there())
         return;
-    shutdown(questions, SHUT_RDWR); /* whoever has a copy of it */
+    __atomic_store_n(&stops, true, __ATOMIC_RELAXED);
+    shutdown(questions, SHUT_RDWR); /* whoever has a copy of it, or sends */
+    pthread_rwlock_wrlock(&in_use);
     close(questions);
-    questions = -1;
+    __atomic_store_n(&questions, -1, __ATOMIC_RELAXED);
+    pthread_rwlock_unlock(&in_use);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }
