@@ -253,8 +253,9 @@ class Backend(Contender):
 
 class Vub(Backend):
     def __init__(self, name, poll_us=None, engine=None, packed=False,
-                 workers=1, base=False):
+                 workers=1, base=False, mapped=True):
         super().__init__(name)
+        self.mapped = mapped
         self.base = base
         self.poll_us = poll_us
         self.engine = engine
@@ -269,6 +270,8 @@ class Vub(Backend):
                      "direct": cell.medium == "direct"}
             if self.engine:
                 store["engine"] = self.engine
+            if not self.mapped:
+                store["map"] = 0
         worker = ["w%d" % i for i in range(cell.queues)]
         device = {"id": "d", "type": "block", "queues": cell.queues,
                   "worker": worker[:self.workers],
@@ -317,6 +320,7 @@ ALL = {c.name: c for c in [
     Vub("vub-threads", engine="threads"),
     Vub("vub-uring", engine="io_uring"),
     Vub("vub-2workers", workers=2),
+    Vub("vub-unmapped", mapped=False),
     Qsd("qsd-uring", "io_uring"),
     Qsd("qsd-threads", "threads"),
     Qsd("qsd-native", "native"),

@@ -60,6 +60,8 @@ def plan(quick, cores):
                     names.append("floor-plain")
                 if op == "read" or medium == "tmpfs":
                     names.append("floor-map")
+                if not quick:
+                    names.insert(1, "vub-unmapped")
                 if (op, depth) == ("read", 32):
                     names.insert(1, "vub-packed")
                 if (op, depth) == ("read", 1):
