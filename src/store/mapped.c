@@ -25,8 +25,8 @@
  *   is as dear as a write by system call: the file system is told. So a group
  *   is written by system calls until REWRITTEN writes since the last flush say
  *   that its pages are written again and again. In memory (tmpfs) nothing is
- *   written back. One in a while is a system call all the same, so that the
- *   file has a time of change there too.
+ *   written back. The first one in a while is a system call all the same, so
+ *   that the file has a time of change there too.
  *
  * Two threads may look at the same group at once: that one is copied from while
  * another lets it go costs time, and nothing else. */
@@ -248,15 +248,6 @@ void mapped_batch_init(struct mapped_batch *b, struct mapped *m)
     };
 }
 
-/* Must this one change the file's time? */
-static bool is_to_touch(struct mapped_batch *b)
-{
-    if (LIKELY(b->seen_ns - b->touched_ns < TOUCH_NS))
-        return false;
-    b->touched_ns = b->seen_ns;
-    return true;
-}
-
 bool mapped_add(struct mapped_batch *b, struct store_req *r)
 {
     uint64_t first = r->offset / GROUP_BYTES;
@@ -271,8 +262,8 @@ bool mapped_add(struct mapped_batch *b, struct store_req *r)
         return false;
     if (UNLIKELY(b->guard.until_ns) && !guard_allows(&b->guard))
         return false;
-    if (r->op == STORE_WRITE && (m->writes == MAPPED_NO_WRITES ||
-                                 r->flags & STORE_FUA || is_to_touch(b)))
+    if (r->op == STORE_WRITE &&
+        (m->writes == MAPPED_NO_WRITES || r->flags & STORE_FUA))
         return false;
     for (uint64_t group = first; group <= last; group++)
         all &=
@@ -289,6 +280,15 @@ static bool is_lost(struct mapped *m)
     return true;
 }
 
+/* Must a write change the file's time now? */
+static bool is_to_touch(struct mapped_batch *b, uint64_t now_ns)
+{
+    if (LIKELY(now_ns - b->touched_ns < TOUCH_NS))
+        return false;
+    b->touched_ns = now_ns;
+    return true;
+}
+
 unsigned mapped_run(struct mapped_batch *b)
 {
     struct mapped *m = b->mapped;
@@ -301,15 +301,17 @@ unsigned mapped_run(struct mapped_batch *b)
 
         if (g->bytes == 0)
             g->slow_ns = SLOW_NS;
-        if (r->op == STORE_WRITE)
+        if (r->op == STORE_WRITE) {
+            if (UNLIKELY(is_to_touch(b, g->last_ns)))
+                break;
             g->slow_ns = SLOW_WRITE_NS;
+        }
         copies_step(&b->copies, i, m->memory.at);
         guard_called(g, r->len);
         if (UNLIKELY(!guard_allows(g)))
             drop(m, r->offset / GROUP_BYTES, HOT_LATEST);
     }
     copies_end();
-    b->seen_ns = g->last_ns;
     guard_pause(g);
     return UNLIKELY(is_lost(m)) ? 0 : i;
 }

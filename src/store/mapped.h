@@ -33,7 +33,6 @@ struct mapped_batch {
     struct mapped *mapped; /* NULL: none */
     struct copies copies;
     struct guard guard;
-    uint64_t seen_ns;    /* the time, at the end of the last batch */
     uint64_t touched_ns; /* when a write was left to a system call */
 };
 

@@ -189,6 +189,68 @@ static void a_file_in_memory_has_a_time_of_change(void **state)
     end(&rig);
 }
 
+/* Bytes that this process has written by system calls so far; -1: the kernel
+ * does not count. */
+static long long written_by_calls(void)
+{
+    FILE *io = fopen("/proc/self/io", "re");
+    long long bytes = -1;
+    char line[128];
+
+    while (io && fgets(line, sizeof(line), io))
+        if (sscanf(line, "wchar: %lld", &bytes) == 1)
+            break;
+    if (io)
+        fclose(io);
+    return bytes;
+}
+
+static void what_is_written_one_by_one_is_copied_mostly(void **state)
+{
+    enum { NUM = 100 };
+    char buf[4096] = {0};
+    long long by_calls = NUM * sizeof(buf);
+    struct rig rig;
+
+    (void)state;
+    if (written_by_calls() < 0)
+        skip();
+    begin(&rig, IN_MEMORY, "", true);
+    for (int i = 0; by_calls > (long long)(NUM / 2 * sizeof(buf)); i++) {
+        long long before = written_by_calls();
+
+        assert_true(i < OFTEN / NUM);
+        for (int j = 0; j < NUM; j++)
+            ask(&rig, STORE_WRITE, 0, buf);
+        by_calls = written_by_calls() - before;
+    }
+    end(&rig);
+}
+
+static void the_first_write_after_a_pause_changes_the_time(void **state)
+{
+    struct timespec before, now;
+    char buf[4096] = {0};
+    struct rig rig;
+    uint64_t ns;
+
+    (void)state;
+    begin(&rig, IN_MEMORY, "", true);
+    read_until(&rig, (uint64_t[]){0}, 1, 1);
+    rig_pattern(buf, sizeof(buf), 0, 0);
+    for (int i = 0; i < 10; i++)
+        ask(&rig, STORE_WRITE, 0, buf);
+    ask(&rig, STORE_READ, 0, buf);
+    before = changed(&rig);
+    ns = loop_now_ns();
+    while (loop_now_ns() - ns < UINT64_C(200000000))
+        ;
+    ask(&rig, STORE_WRITE, 0, buf);
+    now = changed(&rig);
+    assert_true(before.tv_sec != now.tv_sec || before.tv_nsec != now.tv_nsec);
+    end(&rig);
+}
+
 static void no_more_is_mapped_than_is_allowed(void **state)
 {
     struct rig rig;
@@ -293,6 +355,8 @@ int main(void)
         cmocka_unit_test(what_is_read_often_is_mapped),
         cmocka_unit_test(what_was_written_is_read),
         cmocka_unit_test(a_file_in_memory_has_a_time_of_change),
+        cmocka_unit_test(what_is_written_one_by_one_is_copied_mostly),
+        cmocka_unit_test(the_first_write_after_a_pause_changes_the_time),
         cmocka_unit_test(no_more_is_mapped_than_is_allowed),
         cmocka_unit_test(who_shares_a_loop_or_says_so_maps_nothing),
         cmocka_unit_test(what_is_discarded_is_no_longer_mapped),
