@@ -67,8 +67,12 @@ static int load(struct library *l, struct err *e)
         return cannot_open(l, e);
     for (unsigned i = 0; l->names[i]; i++) {
         call = dlsym(library, l->names[i]);
-        if (!call)
+        if (!call) {
+            /* One that stays is what the linker gives by that name, whatever
+             * file has it by then. */
+            dlclose(library);
             return has_no(l, l->names[i], e);
+        }
         memcpy((char *)l->calls + i * sizeof(call), &call, sizeof(call));
     }
     if (mprotect(l->calls, l->bytes, PROT_READ) < 0)

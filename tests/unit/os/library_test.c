@@ -159,6 +159,20 @@ static void one_without_a_function_is_another_version(void **state)
                   "built with");
 }
 
+static void one_that_is_replaced_by_the_right_version_is_found(void **state)
+{
+    struct part p = part_at(in_dir("replaced.so"));
+    struct err e;
+
+    (void)state;
+    assert_int_equal(symlink(OLD_PART, p.library.soname), 0);
+    assert_int_equal(load(&p, &e), -ELIBBAD);
+    assert_int_equal(unlink(p.library.soname), 0);
+    assert_int_equal(symlink(PART, p.library.soname), 0);
+    assert_int_equal(load(&p, &e), 0);
+    assert_int_equal(p.twice(4), 8);
+}
+
 static void what_the_linker_has_filled_in_is_loaded(void **state)
 {
     struct library linked = {.soname = NULL};
@@ -235,6 +249,7 @@ static int teardown(void **state)
     (void)state;
     unlink(in_dir("none.so"));
     unlink(in_dir("later.so"));
+    unlink(in_dir("replaced.so"));
     return rmdir(dir);
 }
 
@@ -249,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_none_is_told),
         cmocka_unit_test(one_that_comes_later_is_found_then),
         cmocka_unit_test(one_without_a_function_is_another_version),
+        cmocka_unit_test(one_that_is_replaced_by_the_right_version_is_found),
         cmocka_unit_test(what_the_linker_has_filled_in_is_loaded),
         cmocka_unit_test(threads_that_load_it_at_once_all_have_it),
         cmocka_unit_test(behind_a_seal_there_is_what_was_loaded_before),
