@@ -204,13 +204,20 @@ static uint64_t end_of(const struct mapped *m, uint64_t offset, uint64_t len)
     return MIN((offset + len + GROUP_BYTES - 1) / GROUP_BYTES, m->num_groups);
 }
 
-/* Whoever makes the hole unmaps what was there, which may be much. */
+/* Whoever makes the hole unmaps what was there, which may be much, but not what
+ * is left of a group. */
 void mapped_forget(struct mapped *m, uint64_t offset, uint64_t len)
 {
     uint64_t end = m ? end_of(m, offset, len) : 0;
 
-    for (uint64_t group = offset / GROUP_BYTES; group < end; group++)
-        cool(m, group, 0);
+    for (uint64_t group = offset / GROUP_BYTES; group < end; group++) {
+        uint64_t at = group * GROUP_BYTES;
+
+        if (at >= offset && at + GROUP_BYTES <= offset + len)
+            cool(m, group, 0);
+        else
+            drop(m, group, 0);
+    }
 }
 
 void mapped_flushed(struct mapped *m)

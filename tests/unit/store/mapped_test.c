@@ -308,6 +308,23 @@ static void what_is_discarded_is_no_longer_mapped(void **state)
     end(&rig);
 }
 
+static void what_is_left_around_a_hole_counts_as_mapped(void **state)
+{
+    struct rig rig;
+    char buf[4096];
+
+    (void)state;
+    begin(&rig, IN_MEMORY, ", 'map': '128K'", true);
+    for (uint64_t at = 0; at < DISK_BYTES; at += GROUP) {
+        for (int i = 0; i < 300; i++)
+            ask(&rig, STORE_READ, at, buf);
+        assert_int_equal(
+            rig_do(&rig, STORE_DISCARD, 0, at + 8192, NULL, sizeof(buf)), 0);
+        assert_in_range(mapped_bytes(&rig), 0, 2 * GROUP);
+    }
+    end(&rig);
+}
+
 static void what_a_file_loses_is_an_error_and_the_rest_is_served(void **state)
 {
     struct rig rig;
@@ -360,6 +377,7 @@ int main(void)
         cmocka_unit_test(no_more_is_mapped_than_is_allowed),
         cmocka_unit_test(who_shares_a_loop_or_says_so_maps_nothing),
         cmocka_unit_test(what_is_discarded_is_no_longer_mapped),
+        cmocka_unit_test(what_is_left_around_a_hole_counts_as_mapped),
         cmocka_unit_test(a_slow_one_keeps_others_away_for_a_while),
     };
 
