@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/file.h"
+#include "os/memory.h"
 #include "store/guard.h"
 
 #define GROUP (64u << 10)
@@ -325,6 +327,65 @@ static void what_is_left_around_a_hole_counts_as_mapped(void **state)
     end(&rig);
 }
 
+/* Of our page tables, KiB. */
+static long tables_kib(void)
+{
+    FILE *status = fopen("/proc/self/status", "re");
+    char line[128];
+    long kib = 0;
+
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status))
+        if (sscanf(line, "VmPTE: %ld", &kib) == 1)
+            break;
+    fclose(status);
+    return kib;
+}
+
+#define TABLE_BYTES (2u << 20) /* is told by one page of them */
+#define TABLES 128u
+
+/* Linux does, since 6.14. */
+static bool empty_tables_are_given_back(void)
+{
+    long before = tables_kib();
+    uint8_t *at = memory_zeros(2 * TABLES * TABLE_BYTES);
+    bool given_back;
+
+    assert_non_null(at);
+    madvise(at, 2 * TABLES * TABLE_BYTES, MADV_NOHUGEPAGE);
+    for (uint64_t i = 0; i < TABLES; i++)
+        at[i * TABLE_BYTES] = 1;
+    memory_give_back(at, 2 * TABLES * TABLE_BYTES);
+    given_back = tables_kib() - before < (long)TABLES;
+    memory_release(at, 2 * TABLES * TABLE_BYTES);
+    return given_back;
+}
+
+static void who_walks_over_a_large_image_leaves_no_page_tables(void **state)
+{
+    char buf[4096] = {0}, *group = calloc(1, GROUP);
+    struct rig rig;
+    long before;
+
+    (void)state;
+    if (!empty_tables_are_given_back())
+        skip();
+    rig_init(&rig, IN_MEMORY);
+    rig_file(&rig, "disk", TABLES * TABLE_BYTES);
+    rig_open_with(&rig, "{'type': 'file', 'path': 'disk', 'map': '64K'}");
+    before = tables_kib();
+    for (uint64_t at = 0; at < TABLES * TABLE_BYTES; at += TABLE_BYTES) {
+        assert_int_equal(rig_do(&rig, STORE_WRITE, 0, at, group, GROUP), 0);
+        for (int i = 0; i < 300; i++)
+            ask(&rig, STORE_READ, at, buf);
+    }
+    assert_true(tables_kib() - before < (long)TABLES);
+    free(group);
+    rig_close(&rig);
+    rig_fini(&rig);
+}
+
 static void what_a_file_loses_is_an_error_and_the_rest_is_served(void **state)
 {
     struct rig rig;
@@ -378,6 +439,7 @@ int main(void)
         cmocka_unit_test(who_shares_a_loop_or_says_so_maps_nothing),
         cmocka_unit_test(what_is_discarded_is_no_longer_mapped),
         cmocka_unit_test(what_is_left_around_a_hole_counts_as_mapped),
+        cmocka_unit_test(who_walks_over_a_large_image_leaves_no_page_tables),
         cmocka_unit_test(a_slow_one_keeps_others_away_for_a_while),
     };
 
