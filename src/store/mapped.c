@@ -304,6 +304,18 @@ bool mapped_add(struct mapped_batch *b, struct store_req *r)
     return all && copies_add(&b->copies, r);
 }
 
+/* One of its groups may have made room for another one meanwhile: a copy would
+ * bring it back, and nobody would count it. */
+static bool is_still_mapped(const struct mapped *m, const struct store_req *r)
+{
+    uint64_t last = (r->offset + r->len - 1) / GROUP_BYTES;
+    bool all = true;
+
+    for (uint64_t group = r->offset / GROUP_BYTES; group <= last; group++)
+        all &= heat_of(m, group) == MAPPED;
+    return all;
+}
+
 /* Has the mapping lost bytes? Then it is of no use any more. */
 static bool is_lost(struct mapped *m)
 {
@@ -332,6 +344,8 @@ unsigned mapped_run(struct mapped_batch *b)
     for (i = 0; i < b->copies.num && guard_allows(g); i++) {
         const struct store_req *r = b->copies.req[i];
 
+        if (UNLIKELY(!is_still_mapped(m, r)))
+            break;
         if (g->bytes == 0)
             g->slow_ns = SLOW_NS;
         if (r->op == STORE_WRITE) {

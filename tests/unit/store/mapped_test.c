@@ -270,6 +270,31 @@ static void no_more_is_mapped_than_is_allowed(void **state)
     end(&rig);
 }
 
+/* Each group makes room for the next one of the same batch. */
+static void nor_in_a_batch(void **state)
+{
+    enum { NUM = DISK_BYTES / GROUP };
+    struct ask *asks = calloc(NUM, sizeof(*asks));
+    struct rig rig;
+    char buf[4096];
+
+    (void)state;
+    begin(&rig, ON_DISK, ", 'map': '64K'", true);
+    for (int round = 0; round < 300; round++) {
+        for (unsigned i = 0; i < NUM; i++) {
+            rig_ask(&asks[i], STORE_READ, 0, i * GROUP, buf, sizeof(buf),
+                    sizeof(buf));
+            asks[i].done = store_submit(rig.ch, &asks[i].req) == STORE_DONE;
+        }
+        store_kick(rig.ch);
+        for (unsigned i = 0; i < NUM; i++)
+            assert_int_equal(rig_wait(&rig, &asks[i]), 0);
+        assert_in_range(mapped_bytes(&rig), 0, GROUP);
+    }
+    free(asks);
+    end(&rig);
+}
+
 static void who_shares_a_loop_or_says_so_maps_nothing(void **state)
 {
     struct rig rig;
@@ -436,6 +461,7 @@ int main(void)
         cmocka_unit_test(what_is_written_one_by_one_is_copied_mostly),
         cmocka_unit_test(the_first_write_after_a_pause_changes_the_time),
         cmocka_unit_test(no_more_is_mapped_than_is_allowed),
+        cmocka_unit_test(nor_in_a_batch),
         cmocka_unit_test(who_shares_a_loop_or_says_so_maps_nothing),
         cmocka_unit_test(what_is_discarded_is_no_longer_mapped),
         cmocka_unit_test(what_is_left_around_a_hole_counts_as_mapped),
