@@ -73,6 +73,11 @@ libc.syscall(451, -1, None, None, 0)
 sys.exit(ctypes.get_errno() != errno.EBADF)'
 }
 
+# is_linux MAJOR MINOR: is it that, or newer?
+is_linux() {
+    printf '%s\n' "$1.$2" "$(uname -r)" | sort --check=quiet --version-sort
+}
+
 # may_skip PART WHAT: does scripts/lib/skips have it?
 may_skip() {
     local part when pattern
@@ -86,6 +91,7 @@ may_skip() {
             no-kvm) can_open /dev/kvm || return 0 ;;
             no-udmabuf) can_open /dev/udmabuf || return 0 ;;
             no-cachestat) has_cachestat || return 0 ;;
+            no-table-reclaim) is_linux 6 14 || return 0 ;;
             no-x86_64) [ "$(uname -m)" = x86_64 ] || return 0 ;;
         esac
     done < <(grep -v '^#' scripts/lib/skips)

@@ -170,7 +170,7 @@ static void one_that_is_replaced_by_the_right_version_is_found(void **state)
     assert_int_equal(unlink(p.library.soname), 0);
     assert_int_equal(symlink(PART, p.library.soname), 0);
     assert_int_equal(load(&p, &e), 0);
-    assert_int_equal(p.twice(4), 8);
+    assert_int_equal(p.calls->twice(4), 8);
 }
 
 static void what_the_linker_has_filled_in_is_loaded(void **state)

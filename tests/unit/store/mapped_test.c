@@ -217,7 +217,7 @@ static void what_is_written_one_by_one_is_copied_mostly(void **state)
     (void)state;
     if (written_by_calls() < 0)
         skip();
-    begin(&rig, IN_MEMORY, "", true);
+    begin(&rig, IN_MEMORY, "");
     for (int i = 0; by_calls > (long long)(NUM / 2 * sizeof(buf)); i++) {
         long long before = written_by_calls();
 
@@ -237,7 +237,7 @@ static void the_first_write_after_a_pause_changes_the_time(void **state)
     uint64_t ns;
 
     (void)state;
-    begin(&rig, IN_MEMORY, "", true);
+    begin(&rig, IN_MEMORY, "");
     read_until(&rig, (uint64_t[]){0}, 1, 1);
     rig_pattern(buf, sizeof(buf), 0, 0);
     for (int i = 0; i < 10; i++)
@@ -279,7 +279,7 @@ static void nor_in_a_batch(void **state)
     char buf[4096];
 
     (void)state;
-    begin(&rig, ON_DISK, ", 'map': '64K'", true);
+    begin(&rig, ON_DISK, ", 'map': '64K'");
     for (int round = 0; round < 300; round++) {
         for (unsigned i = 0; i < NUM; i++) {
             rig_ask(&asks[i], STORE_READ, 0, i * GROUP, buf, sizeof(buf),
@@ -341,7 +341,7 @@ static void what_is_left_around_a_hole_counts_as_mapped(void **state)
     char buf[4096];
 
     (void)state;
-    begin(&rig, IN_MEMORY, ", 'map': '128K'", true);
+    begin(&rig, IN_MEMORY, ", 'map': '128K'");
     for (uint64_t at = 0; at < DISK_BYTES; at += GROUP) {
         for (int i = 0; i < 300; i++)
             ask(&rig, STORE_READ, at, buf);
