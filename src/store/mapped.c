@@ -319,6 +319,9 @@ static bool is_still_mapped(const struct mapped *m, const struct store_req *r)
 /* Has the mapping lost bytes? Then it is of no use any more. */
 static bool is_lost(struct mapped *m)
 {
+    /* Another thread may have met the fault: its word of that came before the
+     * zeros that we then copied. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (LIKELY(!memory_any_poisoned()) || !memory_is_poisoned(&m->memory))
         return false;
     __atomic_store_n(&m->off, true, __ATOMIC_RELAXED);

@@ -19,7 +19,9 @@ KIB = 1024
 DISTURBED = 0.1  # cores' worth of others' work during a sample
 TRIES = 3  # for one sample
 RETRIES = 40  # in all: a busy machine must not take for ever
-WARM_CACHED_S = 0.6  # until a vub has mapped what is asked for often
+# Until a vub has mapped what is asked for often. Large requests ask for a place
+# seldom, and each page of what goes to a disk is dear to write to at first.
+WARM_CACHED_S, WARM_LONG_S = 0.6, 2.5
 
 
 def options(prog, about, everyone):
@@ -77,7 +79,8 @@ def measure_cell(rig, cell, contenders, rounds, everyone):
     out, failures, line = [], {}, []
     rig.warm = rig.seconds / 5
     if cell.medium in ("tmpfs", "ext4"):
-        rig.warm = max(rig.warm, WARM_CACHED_S)
+        slow = cell.block > 4096 or (cell.medium, cell.op) == ("ext4", "write")
+        rig.warm = max(rig.warm, WARM_LONG_S if slow else WARM_CACHED_S)
     rig.files.prepare(cell.medium, cell.op)
     for index in range(rounds):
         samples = {}
