@@ -318,6 +318,17 @@ struct rig_unit *rig_begin(struct rig *rig, const char *keys)
     return u;
 }
 
+/* c as it is, with its data in pieces: all of it must move. */
+static void move(struct rig *rig, struct rig_unit *u, struct rig_cmd *c,
+                 bool write, void *data, size_t len, uint32_t piece)
+{
+    rig_cmd(c, c->cmd.cdb, 16, write, data, (uint32_t)len, piece);
+    rig_do(rig, u, c);
+    assert_int_equal(c->cmd.end, ISCSI_ANSWERED);
+    assert_int_equal(c->cmd.status, SCSI_GOOD);
+    assert_int_equal(c->cmd.moved, len);
+}
+
 void rig_verify(struct rig *rig, struct rig_unit *u, uint32_t blocks,
                 uint32_t piece)
 {
@@ -327,17 +338,9 @@ void rig_verify(struct rig *rig, struct rig_unit *u, uint32_t blocks,
 
     rig_pattern(out, len, blocks + piece);
     rig_write(&c, 3, out, blocks);
-    rig_cmd(&c, c.cmd.cdb, 16, true, out, (uint32_t)len, piece);
-    rig_do(rig, u, &c);
-    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
-    assert_int_equal(c.cmd.status, SCSI_GOOD);
-    assert_int_equal(c.cmd.moved, len);
+    move(rig, u, &c, true, out, len, piece);
     rig_read(&c, 3, in, blocks);
-    rig_cmd(&c, c.cmd.cdb, 16, false, in, (uint32_t)len, piece);
-    rig_do(rig, u, &c);
-    assert_int_equal(c.cmd.end, ISCSI_ANSWERED);
-    assert_int_equal(c.cmd.status, SCSI_GOOD);
-    assert_int_equal(c.cmd.moved, len);
+    move(rig, u, &c, false, in, len, piece);
     assert_memory_equal(in, out, len);
     free(in);
     free(out);
